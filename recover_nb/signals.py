@@ -1,0 +1,243 @@
+"""Per-token signals of specialist against ancestor (method.md section 2), on array floor.
+
+Arrays are numpy's or torch's and stay what they are: the array API finds the library in the
+argument, so that importing this module imports no torch.
+"""
+
+import math
+from types import ModuleType
+
+import numpy as np
+from array_api_compat import device as device_of
+
+from recover_nb.errors import InputError
+from recover_nb.signal_math import (
+    LOG_FLOOR,
+    PATH_SCORE,
+    Array,
+    LogProbabilities,
+    check_count,
+    check_ids,
+    check_temperature,
+    most_likely,
+    namespace_of,
+    one_width,
+    reduce_log_probabilities,
+)
+
+__all__ = ["PATH_SCORE", "default_k_cov", "signals_from_logits", "signals_in_chunks"]
+
+DEFAULT_TEMPERATURE = 0.6
+DEFAULT_TOP_K = 100
+DEFAULT_MAX_BYTES = 2**28
+
+# Arrays of the size of one model's logits that are alive together at the worst moment: two centred
+# copies, one exponential, and the 8-byte places of a selection with its copy.
+_TEMPORARIES = 6
+
+
+def default_k_cov(vocab_size: int) -> int:
+    """Return how many of the ancestor's tokens make the coverage set.
+
+    The rule is ``min(20, max(1, vocab_size // 10))``: 20 from 200 tokens upwards, a tenth (rounded
+    down) below, 1 below 20. It never falls as the vocabulary grows, and is never over half of it
+    (but for a vocabulary of one).
+
+    Parameters
+    ----------
+    vocab_size : int
+        Number of tokens, at least 1.
+
+    Raises
+    ------
+    InputError
+        If `vocab_size` is not a whole number of at least 1.
+
+    Notes
+    -----
+    Source: method.md section 2.
+    """
+    return min(20, max(1, check_count("vocab_size", vocab_size) // 10))
+
+
+def signals_from_logits(
+    logits_s: Array,
+    logits_a: Array,
+    token_id: Array,
+    *,
+    temperature: float = DEFAULT_TEMPERATURE,
+    top_k: int = DEFAULT_TOP_K,
+    k_cov: int | None = None,
+) -> dict[str, Array]:
+    """Compute the six signals and the path score of each position from both models' full logits.
+
+    Parameters
+    ----------
+    logits_s, logits_a : array of float, shape (..., V)
+        Raw logits of specialist and ancestor, numpy or torch, over one and the same vocabulary.
+        -inf marks an impossible token: log-probability -1000 before tempering, which is also the
+        least that any token has. Never changed in place.
+    token_id : array of int, shape (...)
+        The generated token of each position.
+    temperature : float
+        T > 0 at which the rollout was sampled.
+    top_k : int
+        K: how many of the specialist's most likely tokens carry the variance, the divergence, the
+        entropy and the path score; the whole vocabulary if smaller. A tie at the edge goes to the
+        lowest id.
+    k_cov : int, optional
+        Size of the ancestor's coverage set, `default_k_cov` of V unless given.
+
+    Returns
+    -------
+    dict of str to array, shape (...)
+        The names of `recover_nb.labels.Signal` and ``"path_score"``; same library and device,
+        float64 if either input is, else float32. `path_deformation`, `coverage_deformation`
+        (positive: the specialist favours the token more, covers the ancestor's set less),
+        `demotion_pressure`, `kl_divergence` and `entropy` in nat, `logit_variance` in squared
+        logits, `path_score` in standard deviations.
+
+    Raises
+    ------
+    InputError
+        If shapes disagree, a number is out of range, or a position has a NaN or +inf logit, or no
+        finite one.
+
+    Notes
+    -----
+    Source: method.md section 2; the path score, section 4.
+    """
+    xp = namespace_of(logits_s, logits_a)
+    temperature = check_temperature(temperature)
+    z_s, z_a, token, lead = _flatten(xp, logits_s, logits_a, token_id)
+    vocab_size = z_s.shape[-1]
+    kept = most_likely(xp, z_s, check_count("top_k", top_k))
+    k_cov = default_k_cov(vocab_size) if k_cov is None else check_count("k_cov", k_cov)
+    cover = most_likely(xp, z_a, k_cov)
+    log_s, norm_s = _temper(xp, z_s, kept, temperature, "specialist")
+    log_a, norm_a = _temper(xp, z_a, cover, temperature, "ancestor")
+    floor = LOG_FLOOR / temperature
+
+    def pick(values: Array, norm: Array, index: Array | None) -> Array:
+        chosen = values if index is None else xp.take_along_axis(values, index, axis=-1)
+        return xp.clip(chosen - norm, min=floor)
+
+    values = LogProbabilities(
+        kept_s=pick(log_s, norm_s, kept),
+        kept_a=pick(log_a, norm_a, kept),
+        cover_s=pick(log_s, norm_s, cover),
+        cover_a=pick(log_a, norm_a, cover),
+        token_s=pick(log_s, norm_s, token)[:, 0],
+        token_a=pick(log_a, norm_a, token)[:, 0],
+    )
+    signals = reduce_log_probabilities(xp, values, temperature)
+    return {name: xp.reshape(value, lead) for name, value in signals.items()}
+
+
+def signals_in_chunks(
+    logits_s: Array,
+    logits_a: Array,
+    token_id: Array,
+    *,
+    temperature: float = DEFAULT_TEMPERATURE,
+    top_k: int = DEFAULT_TOP_K,
+    k_cov: int | None = None,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+) -> dict[str, Array]:
+    """Compute `signals_from_logits` a block of positions at a time, in bounded memory.
+
+    Parameters
+    ----------
+    logits_s, logits_a, token_id, temperature, top_k, k_cov
+        As in `signals_from_logits`. Contiguous (or memory-mapped) logits are never copied whole.
+    max_bytes : int
+        Budget of temporaries; a block is as many positions as fit in it, at least one.
+
+    Returns
+    -------
+    dict of str to array, shape (...)
+        As `signals_from_logits`: a position's values do not depend on the block it falls in.
+
+    Raises
+    ------
+    InputError
+        As `signals_from_logits`, or if `max_bytes` is not a whole number of at least 1. A position
+        named in a message is counted within its block.
+    """
+    xp = namespace_of(logits_s, logits_a)
+    check_count("max_bytes", max_bytes)
+    token_id = xp.asarray(token_id, device=device_of(logits_s))
+    _check_shapes(logits_s, logits_a, token_id)
+    vocab_size, lead = logits_s.shape[-1], tuple(token_id.shape)
+    count = math.prod(lead)
+    check_ids(xp, token_id, vocab_size)
+    itemsize = 8 if xp.float64 in (logits_s.dtype, logits_a.dtype) else 4
+    step = max(1, max_bytes // (_TEMPORARIES * vocab_size * itemsize))
+    flat_s = xp.reshape(logits_s, (count, vocab_size))
+    flat_a = xp.reshape(logits_a, (count, vocab_size))
+    flat_token = xp.reshape(token_id, (count,))
+    blocks = [
+        signals_from_logits(
+            flat_s[start : start + step, :],
+            flat_a[start : start + step, :],
+            flat_token[start : start + step],
+            temperature=temperature,
+            top_k=top_k,
+            k_cov=k_cov,
+        )
+        for start in range(0, max(count, 1), step)
+    ]
+    return {
+        name: xp.reshape(xp.concat([block[name] for block in blocks], axis=0), lead)
+        for name in blocks[0]
+    }
+
+
+def _temper(
+    xp: ModuleType, logits: Array, top: Array | None, temperature: float, model: str
+) -> tuple[Array, Array]:
+    """Return (z - max z) / T (N, V) and its log-sum-exp (N, 1): their difference is log p^T."""
+    # The maximum is among the tokens already selected, which saves a pass over a wide vocabulary.
+    best = logits if top is None else xp.take_along_axis(logits, top, axis=-1)
+    with np.errstate(over="ignore", invalid="ignore"):  # refused below, in words
+        scaled = logits - xp.max(best, axis=-1, keepdims=True)
+        if temperature != 1.0:
+            scaled *= 1.0 / temperature
+        norm = xp.log(xp.sum(xp.exp(scaled), axis=-1, keepdims=True))
+    # One NaN or +inf in a row, or nothing finite, ends in its sum: no pass of its own.
+    bad = ~xp.isfinite(norm[:, 0])
+    if xp.any(bad):
+        row = int(xp.nonzero(bad)[0][0])
+        raise InputError(
+            f"logits of the {model} at position {row} (leading dimensions flattened) hold NaN or "
+            "+inf, or nothing finite; allowed: finite numbers and -inf"
+        )
+    return scaled, norm
+
+
+def _flatten(
+    xp: ModuleType, logits_s: Array, logits_a: Array, token_id: Array
+) -> tuple[Array, Array, Array, tuple[int, ...]]:
+    """Check the arrays; return logits (N, V) at one width, ids (N, 1) and the leading shape."""
+    token_id = xp.asarray(token_id, device=device_of(logits_s))
+    _check_shapes(logits_s, logits_a, token_id)
+    vocab_size, lead = logits_s.shape[-1], tuple(token_id.shape)
+    count = math.prod(lead)
+    check_ids(xp, token_id, vocab_size)
+    logits_s, logits_a = one_width(xp, logits_s, logits_a)
+    return (
+        xp.reshape(logits_s, (count, vocab_size)),
+        xp.reshape(logits_a, (count, vocab_size)),
+        xp.astype(xp.reshape(token_id, (count, 1)), xp.int64),
+        lead,
+    )
+
+
+def _check_shapes(logits_s: Array, logits_a: Array, token_id: Array) -> None:
+    shape_s, shape_a, shape_x = map(tuple, (logits_s.shape, logits_a.shape, token_id.shape))
+    if shape_s != shape_a or not shape_s or not shape_s[-1] or shape_s[:-1] != shape_x:
+        raise InputError(
+            f"logits of shape {shape_s} (specialist) and {shape_a} (ancestor) with token_id of "
+            f"shape {shape_x}; allowed: (..., V), (..., V) and (...), V at least 1; trim both "
+            "models to the vocabulary they share"
+        )
