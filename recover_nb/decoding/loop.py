@@ -1,0 +1,218 @@
+"""The one decode loop. `steps` yields what it emits; `decode` only gathers it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from recover_nb.decoding.batch import Batch, Proposal, Step
+from recover_nb.decoding.operators import Operator, find_operator
+from recover_nb.decoding.pair import Pair
+from recover_nb.decoding.plan import plan_batches
+from recover_nb.decoding.runner import Runner
+from recover_nb.decoding.settings import Settings
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Traces of P problems x R rollouts, padded to `max_new_tokens` positions.
+
+    Attributes
+    ----------
+    token_id : (P, R, token) int32
+        -1 past the end; the end-of-sequence token is part of the trace.
+    n_tokens : (P, R) int32
+    fired_at : (P, R) int32
+        First position where the operator acted, -1 = never.
+    stopped : (P, R) bool
+        Ended by itself, not by `max_new_tokens`.
+    forward_specialist, forward_ancestor : (P, R) int32
+        Positions each model evaluated for the row; a prompt (and a replayed prefix) counts once.
+    signals : dict of str to (P, R, token) float32, or None
+        NaN-free: 0 past the end.
+    """
+
+    token_id: np.ndarray
+    n_tokens: np.ndarray
+    fired_at: np.ndarray
+    stopped: np.ndarray
+    forward_specialist: np.ndarray
+    forward_ancestor: np.ndarray
+    signals: dict[str, np.ndarray] | None = None
+
+
+@torch.inference_mode()
+def steps(
+    pair: Pair,
+    prompts: Sequence[str],
+    keys: np.ndarray,
+    rollouts: np.ndarray,
+    intervention: str,
+    settings: Settings,
+    *,
+    calibration=None,
+    record: bool = False,
+    twins: "Decoded | None" = None,
+) -> Iterator[Step]:
+    """Decode P problems x R rollouts under one intervention, step by step.
+
+    Parameters
+    ----------
+    pair : Pair
+    prompts : list of P str
+    keys : (P,) uint64
+        `sampling.problem_key` of each problem.
+    rollouts : (R,) int
+        Rollout numbers, from 0; they choose the random numbers.
+    intervention : str
+        A registered name.
+    settings : Settings
+    calibration : firing.Calibration, optional
+        Of the same P problems, for operators that fire and for replay.
+    record : bool
+        Compute the signals of every emitted token; both models then run throughout.
+    twins : Decoded, optional
+        ``retry`` of the same problems and rollouts. Rows then repeat its tokens until the operator acts, rather than
+        draw them again: the same tokens, but to the letter, where drawing again can differ by a last bit between
+        batch shapes in about one token of a million.
+
+    Yields
+    ------
+    Step
+        One for each forward pass of the specialist over a batch of rows.
+
+    Raises
+    ------
+    InputError
+        Before any token is generated: unknown intervention, shapes that do not match, an empty prompt, prompt plus
+        trace longer than the models can read, an operator that fires without a calibration, greedy with an operator.
+    """
+    operator = find_operator(intervention)
+    plan = plan_batches(pair, prompts, keys, rollouts, operator, settings, calibration, record, twins)
+    for batch, contexts, owner in plan:
+        yield from _run(batch, contexts, owner, operator(batch), record)
+
+
+def _run(
+    batch: Batch, contexts: list, owner: torch.Tensor, operator: Operator, record: bool
+) -> Iterator[Step]:
+    """Decode one batch to its end."""
+    pair = batch.pair
+    n_steps = batch.settings.max_new_tokens - int(batch.start.min())
+    specialist = Runner(pair.specialist, pair, contexts, owner, n_steps)
+    ancestor = Runner(pair.ancestor, pair, contexts, owner, n_steps)
+    history = torch.full((len(batch), n_steps), pair.pad_id, device=pair.device)
+    fired_at = torch.full((len(batch),), -1, device=pair.device)
+    alive = torch.ones(len(batch), dtype=torch.bool, device=pair.device)
+    asks = alive.clone()
+    ends = torch.tensor(pair.eos_ids, device=pair.device)
+
+    for step in range(n_steps):
+        logits, rows = specialist.logits(history, step, alive), specialist.rows
+        if not bool(alive[rows].all()):
+            here = alive[rows]
+            logits, rows = logits[here], rows[here]
+        # A closure over this step's masks: the ancestor runs only if an operator reads its logits.
+        def read_ancestor(wanted_rows, step=step):
+            return _aligned(ancestor, ancestor.logits(history, step, alive & asks), wanted_rows, len(batch))
+
+        proposal = Proposal(batch, rows, batch.start[rows] + step, logits, fired_at[rows], read_ancestor)
+        if not record:
+            asks[rows] = operator.may_ask_ancestor(proposal)
+        ancestor.keep(alive & asks)
+        token, acted = operator.act(proposal)
+        emitted = _emit(proposal, token, acted, ends, specialist, ancestor, record)
+        history[rows, step] = token
+        batch.token_id[rows, proposal.position] = token
+        fired_at[rows] = torch.where((proposal.fired_at < 0) & acted, proposal.position, proposal.fired_at)
+        alive[rows] = ~emitted.last
+        yield emitted
+        if not bool(alive.any()):
+            return
+        specialist.keep(alive)
+
+
+def _aligned(runner: Runner, logits: torch.Tensor, wanted_rows: torch.Tensor, n_rows: int) -> torch.Tensor:
+    """Return a runner's logits in the order of `wanted_rows`, all of which it must still hold."""
+    if len(wanted_rows) == len(runner.rows) and bool((wanted_rows == runner.rows).all()):
+        return logits
+    place = torch.full((n_rows,), -1, device=logits.device)
+    place[runner.rows] = torch.arange(len(runner.rows), device=logits.device)
+    places = place[wanted_rows]
+    if bool((places < 0).any()):
+        raise RuntimeError("an operator read ancestor logits of a row it had said it would not ask for")
+    return logits[places]
+
+
+def _emit(
+    proposal: Proposal, token: torch.Tensor, acted: torch.Tensor, ends: torch.Tensor,
+    specialist: Runner, ancestor: Runner, record: bool,
+) -> Step:  # fmt: skip
+    batch, rows = proposal.batch, proposal.rows
+    signals = None
+    if record:
+        signals = proposal.signals_of(token) if bool(acted.any()) else proposal.signals
+    stopped = torch.isin(token, ends)
+    return Step(
+        problem=batch.problem[rows],
+        rollout=batch.rollout[rows],
+        position=proposal.position,
+        token_id=token,
+        acted=acted,
+        last=stopped | (proposal.position == batch.settings.max_new_tokens - 1),
+        stopped=stopped,
+        forward_specialist=specialist.evaluated[rows],
+        forward_ancestor=ancestor.evaluated[rows],
+        logits=proposal.logits,
+        signals=signals,
+    )
+
+
+def decode(
+    pair: Pair,
+    prompts: Sequence[str],
+    keys: np.ndarray,
+    rollouts: np.ndarray,
+    intervention: str,
+    settings: Settings,
+    *,
+    calibration=None,
+    record: bool = False,
+    progress: Callable[[int], object] | None = None,
+    twins: Decoded | None = None,
+) -> Decoded:
+    """Decode P problems x R rollouts under one intervention and gather the traces.
+
+    Takes what `steps` takes, and `progress`, called with the number of rows finished so far.
+
+    Returns
+    -------
+    Decoded
+        Independent of batch size, of the order of prompts and of sharding. A replayed prefix is part of the trace.
+    """
+    shape = (len(prompts), len(rollouts))
+    token_id = np.full((*shape, settings.max_new_tokens), -1, dtype=np.int32)
+    n_tokens, fired_at = np.zeros(shape, np.int32), np.full(shape, -1, np.int32)
+    forward_specialist, forward_ancestor = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
+    stopped, signals, n_done = np.zeros(shape, bool), {} if record else None, 0
+    stream = steps(
+        pair, prompts, keys, rollouts, intervention, settings, calibration=calibration, record=record, twins=twins
+    )
+    for step in stream:
+        at = step.problem.numpy(force=True), step.rollout.numpy(force=True)
+        position, acted, last = (each.numpy(force=True) for each in (step.position, step.acted, step.last))
+        token_id[(*at, position)] = step.token_id.numpy(force=True)
+        fired_at[at] = np.where((fired_at[at] < 0) & acted, position, fired_at[at])
+        n_tokens[at] = position + 1
+        stopped[at] = step.stopped.numpy(force=True)
+        forward_specialist[at] = step.forward_specialist.numpy(force=True)
+        forward_ancestor[at] = step.forward_ancestor.numpy(force=True)
+        for name, values in (step.signals or {}).items():
+            if name not in signals:
+                signals[name] = np.zeros(token_id.shape, np.float32)
+            signals[name][(*at, position)] = values.numpy(force=True)
+        if progress and last.any():
+            n_done += int(last.sum())
+            progress(n_done)
+    return Decoded(token_id, n_tokens, fired_at, stopped, forward_specialist, forward_ancestor, signals)

@@ -1,0 +1,175 @@
+"""One model under the decode loop: its KV cache, the rows it still serves, and their logits."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers.cache_utils import DynamicCache, DynamicLayer
+
+from recover_nb.decoding.pair import Pair
+from recover_nb.errors import InputError
+
+#: Rows are dropped from the cache once fewer than this share of them is still wanted: copying costs about a step.
+COMPACT_BELOW = 0.75
+#: How many positions the cache grows by.
+GROWTH = 32
+
+
+class GrowingLayer(DynamicLayer):
+    """A cache layer that writes into spare room, where `DynamicLayer` copies the whole cache at every step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._room: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        used = self.get_seq_length()
+        end = used + key_states.shape[-2]
+        if self._room is None or self._room[0].shape[-2] < end:
+            self._room = tuple(self._grown(old, new, used, end) for old, new in zip(
+                (self.keys, self.values), (key_states, value_states), strict=True))
+        for room, new in zip(self._room, (key_states, value_states), strict=True):
+            room[..., used:end, :] = new
+        self.keys, self.values = (room[..., :end, :] for room in self._room)
+        return self.keys, self.values
+
+    @staticmethod
+    def _grown(old: torch.Tensor, new: torch.Tensor, used: int, end: int) -> torch.Tensor:
+        room = new.new_empty((*new.shape[:-2], end + GROWTH, new.shape[-1]))
+        if used:
+            room[..., :used, :] = old
+        return room
+
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        super().batch_select_indices(indices)
+        self._room = None
+
+
+def new_cache(model: Any) -> DynamicCache:
+    """Return an empty cache for `model`; sliding-window and other special layers stay as transformers makes them."""
+    cache = DynamicCache(config=model.config)
+    cache.layers = [GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    return cache
+
+
+def pad_left(contexts: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return token ids and attention mask, both (C, L) int64, of ragged contexts padded on the left."""
+    length = max(map(len, contexts))
+    ids = torch.full((len(contexts), length), pad_id)
+    mask = torch.zeros((len(contexts), length), dtype=torch.int64)
+    for row, context in enumerate(contexts):
+        ids[row, length - len(context) :] = torch.as_tensor(context)
+        mask[row, length - len(context) :] = 1
+    return ids, mask
+
+
+class Forward:
+    """Call a model with as many of transformers' optional arguments as it knows, trimmed to the shared vocabulary."""
+
+    def __init__(self, model: Any, pair: Pair) -> None:
+        self.model, self.pair = model, pair
+        known = inspect.signature(model.forward).parameters
+        self._takes_positions = "position_ids" in known
+        self._takes_keep = "logits_to_keep" in known
+
+    def __call__(
+        self, ids: torch.Tensor, mask: torch.Tensor | None, positions: torch.Tensor, cache: Any = None, keep: int = 1
+    ) -> torch.Tensor:
+        """Return the last `keep` positions' logits (B, keep, vocabulary), float32."""
+        extra: dict[str, Any] = {"position_ids": positions} if self._takes_positions else {}
+        if self._takes_keep:
+            extra["logits_to_keep"] = keep
+        output = self.model(
+            input_ids=ids, attention_mask=mask, past_key_values=cache, use_cache=cache is not None, **extra
+        )
+        return output.logits[:, -keep:, : self.pair.vocab_size].float()
+
+
+class Runner:
+    """Serve logits of the next token to the rows of one batch, lazily.
+
+    Every distinct context is read once and its cache then shared out to its rows. A runner that was not asked for some
+    steps catches up in one go, so an ancestor that is never asked costs nothing.
+
+    Parameters
+    ----------
+    model : causal language model
+    pair : Pair
+    contexts : distinct token sequences; `owner` (B,) says which one each row continues
+    n_steps : int
+        Most steps the loop can take.
+    """
+
+    def __init__(
+        self, model: Any, pair: Pair, contexts: Sequence[Sequence[int]], owner: torch.Tensor, n_steps: int
+    ) -> None:
+        self._forward = Forward(model, pair)
+        self._pair, self._contexts, self._owner, self._n_steps = pair, contexts, owner, n_steps
+        self._cache: DynamicCache | None = None
+        self._fed = 0
+        self._logits: torch.Tensor | None = None
+        self.rows = torch.arange(len(owner), device=pair.device)
+        self.evaluated = torch.zeros(len(owner), dtype=torch.int32, device=pair.device)
+
+    def keep(self, wanted: torch.Tensor) -> None:
+        """Drop rows not `wanted` (B,) bool from the cache, once they are enough to be worth the copy."""
+        held = wanted[self.rows]
+        n_wanted = int(held.sum())
+        if n_wanted == len(self.rows) or n_wanted >= COMPACT_BELOW * len(self.rows):
+            return
+        places = held.nonzero().squeeze(-1)
+        self.rows = self.rows[places]
+        if self._cache is not None and n_wanted:
+            self._select(places)
+            self._logits = None if self._logits is None else self._logits[places]
+
+    def logits(self, history: torch.Tensor, step: int, wanted: torch.Tensor) -> torch.Tensor:
+        """Return next-token logits (n, V) of the held rows after `step` emitted tokens.
+
+        Parameters
+        ----------
+        history : (B, steps) int64
+            Tokens emitted so far, in columns 0 to `step` - 1.
+        wanted : (B,) bool
+            Rows still in play, for the count of evaluations.
+        """
+        if self._cache is None:
+            self._read_contexts()
+        if step > self._fed:
+            self._logits = self._feed(history[self.rows, self._fed : step])
+        served = self.rows[wanted[self.rows]]
+        self.evaluated[served] = step + 1
+        return self._logits
+
+    def _select(self, places: torch.Tensor) -> None:
+        self._cache.batch_select_indices(places)
+        self._mask, self._lengths = self._mask[places], self._lengths[places]
+
+    def _read_contexts(self) -> None:
+        ids, mask = (each.to(self._pair.device) for each in pad_left(self._contexts, self._pair.pad_id))
+        self._width = ids.shape[1]
+        self._no_padding = bool(mask.all())
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)
+        self._cache = new_cache(self._forward.model)
+        logits = self._forward(ids, None if self._no_padding else mask, positions, self._cache)[:, -1]
+        if torch.isnan(logits).any():
+            name = type(self._forward.model).__name__
+            raise InputError(f"{name} gives NaN logits on a prompt; check its weights or use a wider dtype")
+        room = torch.ones((len(mask), self._n_steps), dtype=mask.dtype, device=mask.device)
+        self._mask, self._lengths = torch.cat([mask, room], -1), mask.sum(-1)
+        owner = self._owner[self.rows]
+        self._select(owner)
+        self._logits = logits[owner]
+
+    def _feed(self, tokens: torch.Tensor) -> torch.Tensor:
+        end = self._fed + tokens.shape[1]
+        steps = torch.arange(self._fed, end, device=tokens.device)
+        mask = None if self._no_padding else self._mask[:, : self._width + end]
+        logits = self._forward(tokens, mask, self._lengths[:, None] + steps, self._cache)
+        self._fed = end
+        return logits[:, -1]
