@@ -1,0 +1,46 @@
+# Two commands on a fresh machine that has Python 3.11 or newer, and make: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo test lab lint clean
+
+demo: $(VENV)/.models
+	$(BIN)/recover-nb demo --out runs
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -n auto
+
+lab: $(VENV)/.lab
+	$(BIN)/jupyter lab notebooks
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+
+clean:
+	rm -rf $(VENV) runs
+
+# One stamp for each set of extras: nothing is installed twice until pyproject.toml changes.
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "recover_nb needs Python 3.11 or newer; say which with: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.models: $(VENV)/.made pyproject.toml
+	@echo "installing recover_nb with its models (a few minutes the first time) ..."
+	$(PIP) install --editable '.[models]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.models
+	$(PIP) install --editable '.[models,test]'
+	@touch $@
+
+$(VENV)/.lab: $(VENV)/.models
+	$(PIP) install --editable '.[models,lab]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.models
+	$(PIP) install --editable '.[models,test,dev]'
+	@touch $@

@@ -1,0 +1,62 @@
+"""Why did this reasoning model fail, and what would rescue it?
+
+Every public name is imported when it is first used: `import recover_nb` loads neither torch nor xarray.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+#: Public name -> module that defines it.
+_EXPORTS = {
+    "InputError": "errors",
+    "SCHEMA_VERSION": "schema",
+    "SchemaError": "schema",
+    "validate": "schema",
+    "cell_names": "schema",
+    "StudyConfig": "study.config",
+    "run_study": "study.runner",
+    "generate": "study.generate",
+    "load_study": "study.store",
+    "open_study": "study.store",
+    "save_zip": "study.store",
+    "load_lineage": "study.lineage",
+    "load_pair": "decoding",
+    "Settings": "decoding",
+    "decode": "decoding",
+    "steps": "decoding",
+    "compute_signals": "features",
+    "compute_features": "features",
+    "signals_from_logits": "signals",
+    "signals_from_topk": "signals",
+    "rescue_rate": "recoverability",
+    "rescue_at_k": "recoverability",
+    "classify_regimes": "recoverability",
+    "RoutingPolicy": "routing",
+    "route": "routing",
+    "evaluate_routing": "evaluation",
+    "from_profiles": "io.profiles",
+}
+
+_SUBMODULES = (
+    "charts", "decoding", "errors", "evaluation", "features", "io", "lab", "labels", "recoverability", "report",
+    "routing", "schema", "signals", "simulate", "study", "tables", "tasks",
+)  # fmt: skip
+
+__all__ = ["__version__", *_EXPORTS]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _EXPORTS:
+        value = getattr(import_module(f"recover_nb.{_EXPORTS[name]}"), name)
+        # Once resolved, a plain attribute: no second look-up, and the same object whichever way it was imported.
+        globals()[name] = value
+        return value
+    if name in _SUBMODULES:
+        return import_module(f"recover_nb.{name}")
+    raise AttributeError(f"module 'recover_nb' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_EXPORTS, *_SUBMODULES})
