@@ -1,15 +1,19 @@
 """Decoding with two models: pairs, interventions, the one loop. Needs the extra `models` (torch, transformers)."""
 
 from recover_nb.decoding.batch import Batch, Proposal, Step
-from recover_nb.decoding.interventions import Observed, Retry
+from recover_nb.decoding.calculator import Calculator, evaluate
+from recover_nb.decoding.firing import Calibration, calibrate, firing_score
+from recover_nb.decoding.interventions import FiresOnce
 from recover_nb.decoding.loop import Decoded, decode, steps
 from recover_nb.decoding.operators import REGISTRY, Operator, find_operator, register
 from recover_nb.decoding.pair import Pair, load_pair
 from recover_nb.decoding.sampling import Stream, inverse_cdf, problem_key, temper, to_grid, uniforms
 from recover_nb.decoding.settings import Settings
+from recover_nb.decoding.traces import score_traces
 
 __all__ = [
-    "REGISTRY", "Batch", "Decoded", "Observed", "Operator", "Pair", "Proposal", "Retry", "Settings", "Step", "Stream",
-    "decode", "find_operator", "inverse_cdf", "load_pair", "problem_key", "register", "steps", "temper", "to_grid",
-    "uniforms",
+    "REGISTRY", "Batch", "Calculator", "Calibration", "Decoded", "FiresOnce", "Operator", "Pair",
+    "Proposal", "Settings", "Step", "Stream", "calibrate", "decode", "evaluate", "find_operator",
+    "firing_score", "inverse_cdf", "load_pair", "problem_key", "register", "score_traces", "steps",
+    "temper", "to_grid", "uniforms",
 ]  # fmt: skip

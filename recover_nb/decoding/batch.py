@@ -96,7 +96,8 @@ class Proposal:
         token = self.sample(self.settings.temperature)
         fired = self.fired_at >= 0
         if self.batch.follow is not None:
-            token = torch.where(fired, token, self.batch.follow[self.rows, self.position])
+            twin = self.batch.follow[self.rows, self.position]
+            token = torch.where(fired | (twin < 0), token, twin)
         if self.settings.continuation == "greedy":
             token = torch.where(fired, self.grid_logits.argmax(-1), token)
         return token
@@ -110,6 +111,11 @@ class Proposal:
     def ancestor_logits(self) -> torch.Tensor:
         """The ancestor's raw logits, (n, V) float32. Its model runs only when this is read."""
         return self._read_ancestor(self.rows)
+
+    @property
+    def grid_ancestor_logits(self) -> torch.Tensor:
+        """`ancestor_logits` rounded to the grid, (n, V) float32."""
+        return to_grid(self.ancestor_logits, self.settings.logit_grid)
 
     @cached_property
     def signals(self) -> dict[str, torch.Tensor]:
@@ -134,7 +140,9 @@ class Proposal:
 
     def take(self, mask: torch.Tensor) -> "Proposal":
         """Return the same step for the rows where `mask` (n,) bool holds."""
-        chosen = {name: getattr(self, name)[mask] for name in ("rows", "position", "logits", "fired_at")}
+        chosen = {
+            name: getattr(self, name)[mask] for name in ("rows", "position", "logits", "fired_at")
+        }
         part = replace(self, **chosen)
         for name in ("candidate", "ancestor_logits", "u"):
             if name in self.__dict__:

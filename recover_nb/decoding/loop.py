@@ -89,7 +89,9 @@ def steps(
         trace longer than the models can read, an operator that fires without a calibration, greedy with an operator.
     """
     operator = find_operator(intervention)
-    plan = plan_batches(pair, prompts, keys, rollouts, operator, settings, calibration, record, twins)
+    plan = plan_batches(
+        pair, prompts, keys, rollouts, operator, settings, calibration, record, twins
+    )
     for batch, contexts, owner in plan:
         yield from _run(batch, contexts, owner, operator(batch), record)
 
@@ -113,11 +115,16 @@ def _run(
         if not bool(alive[rows].all()):
             here = alive[rows]
             logits, rows = logits[here], rows[here]
+
         # A closure over this step's masks: the ancestor runs only if an operator reads its logits.
         def read_ancestor(wanted_rows, step=step):
-            return _aligned(ancestor, ancestor.logits(history, step, alive & asks), wanted_rows, len(batch))
+            return _aligned(
+                ancestor, ancestor.logits(history, step, alive & asks), wanted_rows, len(batch)
+            )
 
-        proposal = Proposal(batch, rows, batch.start[rows] + step, logits, fired_at[rows], read_ancestor)
+        proposal = Proposal(
+            batch, rows, batch.start[rows] + step, logits, fired_at[rows], read_ancestor
+        )
         if not record:
             asks[rows] = operator.may_ask_ancestor(proposal)
         ancestor.keep(alive & asks)
@@ -125,7 +132,9 @@ def _run(
         emitted = _emit(proposal, token, acted, ends, specialist, ancestor, record)
         history[rows, step] = token
         batch.token_id[rows, proposal.position] = token
-        fired_at[rows] = torch.where((proposal.fired_at < 0) & acted, proposal.position, proposal.fired_at)
+        fired_at[rows] = torch.where(
+            (proposal.fired_at < 0) & acted, proposal.position, proposal.fired_at
+        )
         alive[rows] = ~emitted.last
         yield emitted
         if not bool(alive.any()):
@@ -133,7 +142,9 @@ def _run(
         specialist.keep(alive)
 
 
-def _aligned(runner: Runner, logits: torch.Tensor, wanted_rows: torch.Tensor, n_rows: int) -> torch.Tensor:
+def _aligned(
+    runner: Runner, logits: torch.Tensor, wanted_rows: torch.Tensor, n_rows: int
+) -> torch.Tensor:
     """Return a runner's logits in the order of `wanted_rows`, all of which it must still hold."""
     if len(wanted_rows) == len(runner.rows) and bool((wanted_rows == runner.rows).all()):
         return logits
@@ -141,7 +152,9 @@ def _aligned(runner: Runner, logits: torch.Tensor, wanted_rows: torch.Tensor, n_
     place[runner.rows] = torch.arange(len(runner.rows), device=logits.device)
     places = place[wanted_rows]
     if bool((places < 0).any()):
-        raise RuntimeError("an operator read ancestor logits of a row it had said it would not ask for")
+        raise RuntimeError(
+            "an operator read ancestor logits of a row it had said it would not ask for"
+        )
     return logits[places]
 
 
@@ -197,11 +210,21 @@ def decode(
     forward_specialist, forward_ancestor = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
     stopped, signals, n_done = np.zeros(shape, bool), {} if record else None, 0
     stream = steps(
-        pair, prompts, keys, rollouts, intervention, settings, calibration=calibration, record=record, twins=twins
+        pair,
+        prompts,
+        keys,
+        rollouts,
+        intervention,
+        settings,
+        calibration=calibration,
+        record=record,
+        twins=twins,
     )
     for step in stream:
         at = step.problem.numpy(force=True), step.rollout.numpy(force=True)
-        position, acted, last = (each.numpy(force=True) for each in (step.position, step.acted, step.last))
+        position, acted, last = (
+            each.numpy(force=True) for each in (step.position, step.acted, step.last)
+        )
         token_id[(*at, position)] = step.token_id.numpy(force=True)
         fired_at[at] = np.where((fired_at[at] < 0) & acted, position, fired_at[at])
         n_tokens[at] = position + 1
@@ -215,4 +238,6 @@ def decode(
         if progress and last.any():
             n_done += int(last.sum())
             progress(n_done)
-    return Decoded(token_id, n_tokens, fired_at, stopped, forward_specialist, forward_ancestor, signals)
+    return Decoded(
+        token_id, n_tokens, fired_at, stopped, forward_specialist, forward_ancestor, signals
+    )

@@ -43,7 +43,9 @@ class Operator:
         self.batch = batch
 
     @classmethod
-    def first_position(cls, junction: torch.Tensor, batch_calibration: dict, own_u: torch.Tensor) -> torch.Tensor:
+    def first_position(
+        cls, junction: torch.Tensor, calibration: dict[str, torch.Tensor], own_u: torch.Tensor
+    ) -> torch.Tensor:
         """Under replay, where decoding takes over from the failed trace: its junction, (B,) int64."""
         return junction
 
@@ -68,8 +70,13 @@ def register(name: str):
     def add(operator: type[Operator]) -> type[Operator]:
         known = REGISTRY.get(name)
         # Running a notebook cell again defines the same class anew: that is a redefinition, not a clash.
-        if known and (known.__module__, known.__qualname__) != (operator.__module__, operator.__qualname__):
-            raise InputError(f"intervention {name!r} is already registered by {known.__qualname__}; take another name")
+        if known and (known.__module__, known.__qualname__) != (
+            operator.__module__,
+            operator.__qualname__,
+        ):
+            raise InputError(
+                f"intervention {name!r} is already registered by {known.__qualname__}; take another name"
+            )
         operator.name = name
         REGISTRY[name] = operator
         return operator
@@ -80,5 +87,5 @@ def register(name: str):
 def find_operator(name: str) -> type[Operator]:
     """Return the registered class, or raise an `InputError` that lists the names."""
     if name not in REGISTRY:
-        raise InputError(f"unknown intervention {name!r}; allowed: {', '.join(REGISTRY)}")
+        raise InputError(f"unknown intervention {name!r}; allowed: {', '.join(sorted(REGISTRY))}")
     return REGISTRY[name]

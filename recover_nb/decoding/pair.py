@@ -93,7 +93,8 @@ def load_pair(
         raise InputError(f"dtype {dtype!r} cannot be used; allowed: {', '.join(DTYPES)}")
     sources = {"specialist": specialist, "ancestor": ancestor}
     models = {
-        role: _load_model(role, source, device, dtype, trust_remote_code) for role, source in sources.items()
+        role: _load_model(role, source, device, dtype, trust_remote_code)
+        for role, source in sources.items()
     }
     if tokenizer is None:
         tokenizer = _shared_tokenizer(sources, trust_remote_code)
@@ -101,7 +102,9 @@ def load_pair(
     eos_ids = _eos_ids(tokenizer, models["specialist"], vocab_size)
     devices = [next(model.parameters()).device for model in models.values()]
     if devices[0] != devices[1]:
-        raise InputError(f"specialist is on {devices[0]} and ancestor on {devices[1]}; give load_pair a device")
+        raise InputError(
+            f"specialist is on {devices[0]} and ancestor on {devices[1]}; give load_pair a device"
+        )
     return Pair(
         **models,
         tokenizer=tokenizer,
@@ -135,10 +138,15 @@ def _load_model(role: str, source: Any, device: Any, dtype: str, trust_remote_co
     _check_source(role, source)
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            str(source), dtype=getattr(torch, dtype), use_safetensors=True, trust_remote_code=trust_remote_code
+            str(source),
+            dtype=getattr(torch, dtype),
+            use_safetensors=True,
+            trust_remote_code=trust_remote_code,
         )
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{role} {str(source)!r} cannot be loaded: {_first_line(error)}") from error
+        raise InputError(
+            f"{role} {str(source)!r} cannot be loaded: {_first_line(error)}"
+        ) from error
     if device is None:
         device = torch.accelerator.current_accelerator() if torch.cuda.is_available() else "cpu"
     return model.to(device).eval()
@@ -148,9 +156,13 @@ def _check_source(role: str, source: Any) -> None:
     """Say that a folder is missing before transformers goes looking for it on the network."""
     if Path(source).is_dir():
         if not (Path(source) / "config.json").is_file():
-            raise InputError(f"{role} folder {str(source)!r} has no config.json; allowed: a Hugging Face checkpoint")
+            raise InputError(
+                f"{role} folder {str(source)!r} has no config.json; allowed: a Hugging Face checkpoint"
+            )
     elif not isinstance(source, str) or not HUB_ID.fullmatch(source):
-        raise InputError(f"{role} folder {str(source)!r} does not exist; give a checkpoint folder or a hub id")
+        raise InputError(
+            f"{role} folder {str(source)!r} does not exist; give a checkpoint folder or a hub id"
+        )
 
 
 def _first_line(error: Exception) -> str:
@@ -167,9 +179,13 @@ def _shared_tokenizer(sources: dict[str, Any], trust_remote_code: bool) -> Any:
             loaded[role] = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
         except (OSError, ValueError, KeyError) as error:
             if _is_path(source):
-                raise InputError(f"tokenizer of {role} {name!r} cannot be loaded: {_first_line(error)}") from error
+                raise InputError(
+                    f"tokenizer of {role} {name!r} cannot be loaded: {_first_line(error)}"
+                ) from error
     if not loaded:
-        raise InputError("models in memory do not say where their tokenizer is; pass load_pair(..., tokenizer=...)")
+        raise InputError(
+            "models in memory do not say where their tokenizer is; pass load_pair(..., tokenizer=...)"
+        )
     if len(loaded) == 2:
         _check_same(loaded["specialist"], loaded["ancestor"])
     return next(iter(loaded.values()))
@@ -206,7 +222,12 @@ def _eos_ids(tokenizer: Any, model: Any, vocab_size: int) -> tuple[int, ...]:
     given = [getattr(generation, "eos_token_id", None), getattr(tokenizer, "eos_token_id", None)]
     if given == [None, None]:
         given = [getattr(model.config, "eos_token_id", None)]
-    flat = {one for item in given if item is not None for one in (item if isinstance(item, list) else [item])}
+    flat = {
+        one
+        for item in given
+        if item is not None
+        for one in (item if isinstance(item, list) else [item])
+    }
     eos_ids = tuple(sorted(one for one in flat if 0 <= one < vocab_size))
     if not eos_ids:
         raise InputError(
@@ -220,4 +241,6 @@ def _pad_id(tokenizer: Any) -> int:
     for name in ("pad_token_id", "eos_token_id"):
         if getattr(tokenizer, name, None) is not None:
             return getattr(tokenizer, name)
-    raise InputError("the tokenizer has no padding token and no end-of-sequence token to stand in; set pad_token")
+    raise InputError(
+        "the tokenizer has no padding token and no end-of-sequence token to stand in; set pad_token"
+    )

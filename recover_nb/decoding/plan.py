@@ -30,17 +30,23 @@ def plan_batches(
     order = np.argsort([len(each) for each in tokens], kind="stable")
     problem = np.repeat(order, len(rollouts))
     rollout = np.tile(np.arange(len(rollouts)), len(order))
-    return _batches(pair, tokens, keys, rollouts, operator, settings, calibration, twins, problem, rollout)
+    return _batches(
+        pair, tokens, keys, rollouts, operator, settings, calibration, twins, problem, rollout
+    )
 
 
 def encode_prompts(pair: Pair, prompts: Sequence[str], max_new_tokens: int) -> list[list[int]]:
     """Tokenize prompts as the tokenizer does by default, and check that prompt plus trace fits the models."""
-    tokens = [list(each) for each in pair.tokenizer(list(prompts))["input_ids"]] if len(prompts) else []
+    tokens = (
+        [list(each) for each in pair.tokenizer(list(prompts))["input_ids"]] if len(prompts) else []
+    )
     for prompt, each in zip(prompts, tokens, strict=True):
         if not each:
             raise InputError(f"prompt {prompt!r} has no token; a prompt needs at least one")
         if max(each) >= pair.vocab_size:
-            raise InputError(f"prompt {prompt!r} has token {max(each)}, outside the vocabulary of {pair.vocab_size}")
+            raise InputError(
+                f"prompt {prompt!r} has token {max(each)}, outside the vocabulary of {pair.vocab_size}"
+            )
     longest = max(map(len, tokens), default=0)
     if pair.max_positions and longest + max_new_tokens > pair.max_positions:
         raise InputError(
@@ -55,20 +61,45 @@ def _check(
     calibration, record: bool, twins,
 ) -> None:  # fmt: skip
     if keys.shape != (len(prompts),):
-        raise InputError(f"keys have shape {keys.shape} for {len(prompts)} prompts; allowed: one key a prompt")
+        raise InputError(
+            f"keys have shape {keys.shape} for {len(prompts)} prompts; allowed: one key a prompt"
+        )
     if rollouts.ndim != 1 or (rollouts.size and rollouts.min() < 0):
-        raise InputError(f"rollouts {rollouts.tolist()} cannot be used; allowed: a list of numbers from 0")
+        raise InputError(
+            f"rollouts {rollouts.tolist()} cannot be used; allowed: a list of numbers from 0"
+        )
     if settings.temperature == 0 and (record or operator.name not in ("none", "retry")):
-        raise InputError(f"temperature=0 (greedy) has no signals and no {operator.name!r}; allowed: none, retry")
+        raise InputError(
+            f"temperature=0 (greedy) has no signals and no {operator.name!r}; allowed: none, retry"
+        )
     replays = settings.anchoring == "replay" and operator.name != "none"
     if calibration is None and (operator.needs_calibration or replays):
         reason = "anchoring='replay'" if replays else f"intervention {operator.name!r}"
-        raise InputError(f"{reason} needs a calibration; make one from recorded `none` rollouts with calibrate()")
+        raise InputError(
+            f"{reason} needs a calibration; make one from recorded `none` rollouts with calibrate()"
+        )
     if calibration is not None and len(calibration.threshold) != len(prompts):
-        raise InputError(f"the calibration is of {len(calibration.threshold)} problems, but {len(prompts)} are given")
-    if twins is not None and twins.token_id.shape != (len(prompts), len(rollouts), settings.max_new_tokens):
+        raise InputError(
+            f"the calibration is of {len(calibration.threshold)} problems, but {len(prompts)} are given"
+        )
+    if replays and not calibration.n_failed.all():
+        place = int(np.flatnonzero(calibration.n_failed == 0)[0])
+        raise InputError(
+            f"problem {place} has no failed rollout to replay; leave it out (Calibration.take)"
+        )
+    if twins is not None and operator.stream != Stream.ATTEMPTS:
+        raise InputError(
+            f"{operator.name!r} has random numbers of its own; only attempts can have twins"
+        )
+    if twins is not None and twins.token_id.shape != (
+        len(prompts),
+        len(rollouts),
+        settings.max_new_tokens,
+    ):
         wanted = (len(prompts), len(rollouts), settings.max_new_tokens)
-        raise InputError(f"twins have shape {twins.token_id.shape}; allowed: retry of the same rows, {wanted}")
+        raise InputError(
+            f"twins have shape {twins.token_id.shape}; allowed: retry of the same rows, {wanted}"
+        )
 
 
 def _batches(
@@ -80,14 +111,18 @@ def _batches(
         p, r = (each[first : first + settings.batch_size] for each in (problem, rollout))
         fields = {} if calibration is None else calibration.rows(p, rollouts[r], pair.device)
         u, own_u = (
-            torch.from_numpy(_row_uniforms(settings.seed, stream, keys[p], rollouts[r], n)).to(pair.device)
+            torch.from_numpy(_row_uniforms(settings.seed, stream, keys[p], rollouts[r], n)).to(
+                pair.device
+            )
             for stream, n in ((operator.stream, settings.max_new_tokens), (Stream.OPERATOR, 2))
         )
         prefix = torch.full((len(p), settings.max_new_tokens), -1, device=pair.device)
         start = torch.zeros(len(p), dtype=torch.int64, device=pair.device)
         if replays:
             start, prefix = _replayed(operator, fields, own_u, prefix)
-        follow = None if twins is None else torch.from_numpy(twins.token_id[p, r]).long().to(pair.device)
+        follow = (
+            None if twins is None else torch.from_numpy(twins.token_id[p, r]).long().to(pair.device)
+        )
         batch = Batch(
             pair, settings, *(torch.from_numpy(each).to(pair.device) for each in (p, r, rollouts[r])),
             u=u, own_u=own_u, start=start, token_id=prefix, calibration=fields, follow=follow,
@@ -95,14 +130,22 @@ def _batches(
         yield batch, *_contexts(batch, tokens)
 
 
-def _row_uniforms(seed: int, stream: int, keys: np.ndarray, rollouts: np.ndarray, n_steps: int) -> np.ndarray:
+def _row_uniforms(
+    seed: int, stream: int, keys: np.ndarray, rollouts: np.ndarray, n_steps: int
+) -> np.ndarray:
     """One row of `uniforms` for each (key, rollout) of a batch, (B, n_steps)."""
-    draws = [uniforms(seed, stream, keys[i : i + 1], rollouts[i : i + 1], n_steps)[0] for i in range(len(keys))]
+    draws = [
+        uniforms(seed, stream, keys[i : i + 1], rollouts[i : i + 1], n_steps)[0]
+        for i in range(len(keys))
+    ]
     return np.concatenate(draws)
 
 
 def _replayed(
-    operator: type[Operator], fields: dict[str, torch.Tensor], own_u: torch.Tensor, prefix: torch.Tensor
+    operator: type[Operator],
+    fields: dict[str, torch.Tensor],
+    own_u: torch.Tensor,
+    prefix: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return where decoding takes over, and the failed tokens before it (-1 from there on)."""
     start = operator.first_position(fields["junction"], fields, own_u)

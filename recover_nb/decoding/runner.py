@@ -31,8 +31,12 @@ class GrowingLayer(DynamicLayer):
         used = self.get_seq_length()
         end = used + key_states.shape[-2]
         if self._room is None or self._room[0].shape[-2] < end:
-            self._room = tuple(self._grown(old, new, used, end) for old, new in zip(
-                (self.keys, self.values), (key_states, value_states), strict=True))
+            self._room = tuple(
+                self._grown(old, new, used, end)
+                for old, new in zip(
+                    (self.keys, self.values), (key_states, value_states), strict=True
+                )
+            )
         for room, new in zip(self._room, (key_states, value_states), strict=True):
             room[..., used:end, :] = new
         self.keys, self.values = (room[..., :end, :] for room in self._room)
@@ -53,7 +57,9 @@ class GrowingLayer(DynamicLayer):
 def new_cache(model: Any) -> DynamicCache:
     """Return an empty cache for `model`; sliding-window and other special layers stay as transformers makes them."""
     cache = DynamicCache(config=model.config)
-    cache.layers = [GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    cache.layers = [
+        GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers
+    ]
     return cache
 
 
@@ -78,14 +84,23 @@ class Forward:
         self._takes_keep = "logits_to_keep" in known
 
     def __call__(
-        self, ids: torch.Tensor, mask: torch.Tensor | None, positions: torch.Tensor, cache: Any = None, keep: int = 1
+        self,
+        ids: torch.Tensor,
+        mask: torch.Tensor | None,
+        positions: torch.Tensor,
+        cache: Any = None,
+        keep: int = 1,
     ) -> torch.Tensor:
         """Return the last `keep` positions' logits (B, keep, vocabulary), float32."""
         extra: dict[str, Any] = {"position_ids": positions} if self._takes_positions else {}
         if self._takes_keep:
             extra["logits_to_keep"] = keep
         output = self.model(
-            input_ids=ids, attention_mask=mask, past_key_values=cache, use_cache=cache is not None, **extra
+            input_ids=ids,
+            attention_mask=mask,
+            past_key_values=cache,
+            use_cache=cache is not None,
+            **extra,
         )
         return output.logits[:, -keep:, : self.pair.vocab_size].float()
 
@@ -106,7 +121,12 @@ class Runner:
     """
 
     def __init__(
-        self, model: Any, pair: Pair, contexts: Sequence[Sequence[int]], owner: torch.Tensor, n_steps: int
+        self,
+        model: Any,
+        pair: Pair,
+        contexts: Sequence[Sequence[int]],
+        owner: torch.Tensor,
+        n_steps: int,
     ) -> None:
         self._forward = Forward(model, pair)
         self._pair, self._contexts, self._owner, self._n_steps = pair, contexts, owner, n_steps
@@ -151,15 +171,21 @@ class Runner:
         self._mask, self._lengths = self._mask[places], self._lengths[places]
 
     def _read_contexts(self) -> None:
-        ids, mask = (each.to(self._pair.device) for each in pad_left(self._contexts, self._pair.pad_id))
+        ids, mask = (
+            each.to(self._pair.device) for each in pad_left(self._contexts, self._pair.pad_id)
+        )
         self._width = ids.shape[1]
         self._no_padding = bool(mask.all())
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
         self._cache = new_cache(self._forward.model)
-        logits = self._forward(ids, None if self._no_padding else mask, positions, self._cache)[:, -1]
+        logits = self._forward(ids, None if self._no_padding else mask, positions, self._cache)[
+            :, -1
+        ]
         if torch.isnan(logits).any():
             name = type(self._forward.model).__name__
-            raise InputError(f"{name} gives NaN logits on a prompt; check its weights or use a wider dtype")
+            raise InputError(
+                f"{name} gives NaN logits on a prompt; check its weights or use a wider dtype"
+            )
         room = torch.ones((len(mask), self._n_steps), dtype=mask.dtype, device=mask.device)
         self._mask, self._lengths = torch.cat([mask, room], -1), mask.sum(-1)
         owner = self._owner[self.rows]

@@ -34,7 +34,9 @@ def problem_key(family: str, method: str, task: str, problem_id: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
-def uniforms(seed: int, stream: int, keys: np.ndarray, rollouts: np.ndarray, n_steps: int) -> np.ndarray:
+def uniforms(
+    seed: int, stream: int, keys: np.ndarray, rollouts: np.ndarray, n_steps: int
+) -> np.ndarray:
     """Draw the uniforms of every (problem, rollout, step).
 
     Parameters

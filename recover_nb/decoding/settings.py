@@ -90,12 +90,20 @@ class Settings:
             self._need(name, value is None or _is_whole(value, least), allowed)
         self._need("lag", self.lag in (0, 1), "0 or 1")
         self._need("threshold", self.threshold in THRESHOLDS, " or ".join(THRESHOLDS))
-        self._need("quantile", self.quantile is None or 0 <= self.quantile <= 1, "None or a number in [0, 1]")
-        self._need("logit_grid", self.logit_grid >= 0, "0 (no rounding) or a positive step such as 2**-10")
+        self._need(
+            "quantile",
+            self.quantile is None or 0 <= self.quantile <= 1,
+            "None or a number in [0, 1]",
+        )
+        self._need(
+            "logit_grid", self.logit_grid >= 0, "0 (no rounding) or a positive step such as 2**-10"
+        )
 
     def _need(self, name: str, holds: bool, allowed: str) -> None:
         if not holds:
-            raise InputError(f"setting {name}={getattr(self, name)!r} cannot be used; allowed: {allowed}")
+            raise InputError(
+                f"setting {name}={getattr(self, name)!r} cannot be used; allowed: {allowed}"
+            )
 
 
 def _is_whole(value: object, least: int) -> bool:

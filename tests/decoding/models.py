@@ -13,7 +13,12 @@ from transformers import (
 )
 
 CHARACTERS = "0123456789+-*=;?abcxyz ()\n"
-SIZES = {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 32, "max_position_embeddings": 128}
+SIZES = {
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "hidden_size": 32,
+    "max_position_embeddings": 128,
+}
 
 
 def char_tokenizer(extra: str = "", **special) -> PreTrainedTokenizerFast:
@@ -35,7 +40,14 @@ def char_tokenizer(extra: str = "", **special) -> PreTrainedTokenizerFast:
 
 def tiny_config(architecture: str, vocab_size: int, **changes):
     """A configuration of two layers whose logits are a few units wide."""
-    shared = {"vocab_size": vocab_size, "bos_token_id": None, "eos_token_id": 1, "pad_token_id": 0, **SIZES, **changes}
+    shared = {
+        "vocab_size": vocab_size,
+        "bos_token_id": None,
+        "eos_token_id": 1,
+        "pad_token_id": 0,
+        **SIZES,
+        **changes,
+    }
     if architecture == "gpt2":
         return GPT2Config(initializer_range=0.3, n_positions=shared["max_position_embeddings"], **{
             "vocab_size": vocab_size, "n_layer": 2, "n_head": 2, "n_embd": 32,
@@ -49,7 +61,9 @@ def tiny_config(architecture: str, vocab_size: int, **changes):
     return LlamaConfig(num_key_value_heads=2, **shared)
 
 
-def tiny_model(architecture: str = "llama", seed: int = 0, vocab_size: int = 28, dtype=torch.float32, **changes):
+def tiny_model(
+    architecture: str = "llama", seed: int = 0, vocab_size: int = 28, dtype=torch.float32, **changes
+):
     """A randomly initialised causal language model in evaluation mode."""
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(tiny_config(architecture, vocab_size, **changes))
