@@ -21,6 +21,12 @@ LOG_FLOOR = -1000.0
 MASS_EPSILON = 1e-8
 #: Least standard deviation of the path score.
 SD_FLOOR = 1e-8
+#: Temperature of the published rollouts.
+DEFAULT_TEMPERATURE = 0.6
+#: K of method.md section 2.
+DEFAULT_TOP_K = 100
+#: Below this a float32 could overflow; greedy decoding has no signals at a temperature.
+LEAST_TEMPERATURE = 1e-6
 
 Array = Any
 
@@ -41,6 +47,30 @@ class LogProbabilities(NamedTuple):
     token_a: Array
     live: Array | None = None
     cover_live: Array | None = None
+
+
+def default_k_cov(vocab_size: int) -> int:
+    """Return how many of the ancestor's tokens make the coverage set.
+
+    The rule is ``min(20, max(1, vocab_size // 10))``: 20 from 200 tokens upwards, a tenth (rounded
+    down) below, 1 below 20. It never falls as the vocabulary grows, and is never over half of it
+    (but for a vocabulary of one).
+
+    Parameters
+    ----------
+    vocab_size : int
+        Number of tokens, at least 1.
+
+    Raises
+    ------
+    InputError
+        If `vocab_size` is not a whole number of at least 1.
+
+    Notes
+    -----
+    Source: method.md section 2.
+    """
+    return min(20, max(1, check_count("vocab_size", vocab_size) // 10))
 
 
 def reduce_log_probabilities(
@@ -115,18 +145,20 @@ def _select(xp: ModuleType, values: Array, k: int) -> tuple[Array, Array, Array]
     """Return places (N, k) of the k largest, the least of them, and the largest left out (N, 1)."""
     edge = values.shape[-1] - k - 1
     index = xp.argpartition(values, edge, axis=-1)[:, edge:]
+    index = xp.asarray(index, copy=True)  # a view would keep all V places alive
     top = xp.take_along_axis(values, index, axis=-1)
     return index[:, 1:], xp.min(top[:, 1:], axis=-1, keepdims=True), top[:, :1]
 
 
 def _select_torch(xp: ModuleType, values: Array, k: int) -> tuple[Array, Array, Array]:
-    """Do as `_select` for torch, which has no partition; a sorted top-k would cost twice as much."""
+    """Do as `_select` for torch: it has no partition, and sorting would double the cost."""
     top, index = xp.topk(values, k + 1, dim=-1, sorted=False)
     out = xp.argmin(top, axis=-1, keepdims=True)
     beyond = xp.take_along_axis(top, out, axis=-1)
-    # The one left out changes places with the last, which is then cut off.
-    top.scatter_(-1, out, top[:, k:])
-    index.scatter_(-1, out, index[:, k:])
+    # The last takes the place of the one left out and is then cut off. (The clone: torch refuses
+    # to write a tensor from a view of itself.)
+    top.scatter_(-1, out, top[:, k:].clone())
+    index.scatter_(-1, out, index[:, k:].clone())
     return index[:, :k], xp.min(top[:, :k], axis=-1, keepdims=True), beyond
 
 
@@ -159,24 +191,27 @@ def one_width(xp: ModuleType, *arrays: Array) -> tuple[Array, ...]:
     return tuple(xp.astype(array, dtype, copy=False) for array in arrays)
 
 
-def check_ids(xp: ModuleType, token_id: Array, vocab_size: int | None) -> None:
-    """Raise an `InputError` unless ids are whole numbers from 0, below `vocab_size` if given."""
-    if not xp.isdtype(token_id.dtype, "integral"):
-        raise InputError(f"token_id of dtype {token_id.dtype}; allowed: a whole-number dtype")
-    if not math.prod(token_id.shape):
+def check_ids(xp: ModuleType, ids: Array, vocab_size: int, name: str = "token_id") -> None:
+    """Raise an `InputError` unless `ids` are whole numbers from 0 and below `vocab_size`."""
+    if not xp.isdtype(ids.dtype, "integral"):
+        raise InputError(f"{name} of dtype {ids.dtype}; allowed: a whole-number dtype")
+    if not math.prod(ids.shape):
         return
-    low, high = int(xp.min(token_id)), int(xp.max(token_id))
-    if low < 0 or (vocab_size is not None and high >= vocab_size):
-        allowed = "0 upwards" if vocab_size is None else f"0 to {vocab_size - 1}"
+    low, high = int(xp.min(ids)), int(xp.max(ids))
+    if low < 0 or high >= vocab_size:
         raise InputError(
-            f"token_id from {low} to {high}; allowed: {allowed}; leave positions past the end out"
+            f"{name} from {low} to {high}; allowed: 0 to {vocab_size - 1}; leave positions past "
+            "the end of a trace out"
         )
 
 
 def check_temperature(temperature: float) -> float:
     """Return `temperature` as a float; an `InputError` unless it is finite and positive."""
-    if not isinstance(temperature, Real) or not 0 < temperature < math.inf:
-        raise InputError(f"temperature {temperature!r}; allowed: a finite number above 0")
+    if not isinstance(temperature, Real) or not LEAST_TEMPERATURE <= temperature < math.inf:
+        raise InputError(
+            f"temperature {temperature!r}; allowed: a finite number above 0, from "
+            f"{LEAST_TEMPERATURE:g} upwards"
+        )
     return float(temperature)
 
 

@@ -12,6 +12,8 @@ from array_api_compat import device as device_of
 
 from recover_nb.errors import InputError
 from recover_nb.signal_math import (
+    DEFAULT_TEMPERATURE,
+    DEFAULT_TOP_K,
     LOG_FLOOR,
     PATH_SCORE,
     Array,
@@ -19,45 +21,27 @@ from recover_nb.signal_math import (
     check_count,
     check_ids,
     check_temperature,
+    default_k_cov,
     most_likely,
     namespace_of,
     one_width,
     reduce_log_probabilities,
 )
+from recover_nb.signals_topk import signals_from_topk
 
-__all__ = ["PATH_SCORE", "default_k_cov", "signals_from_logits", "signals_in_chunks"]
+__all__ = [
+    "PATH_SCORE",
+    "default_k_cov",
+    "signals_from_logits",
+    "signals_from_topk",
+    "signals_in_chunks",
+]
 
-DEFAULT_TEMPERATURE = 0.6
-DEFAULT_TOP_K = 100
 DEFAULT_MAX_BYTES = 2**28
 
-# Arrays of the size of one model's logits that are alive together at the worst moment: two centred
-# copies, one exponential, and the 8-byte places of a selection with its copy.
-_TEMPORARIES = 6
-
-
-def default_k_cov(vocab_size: int) -> int:
-    """Return how many of the ancestor's tokens make the coverage set.
-
-    The rule is ``min(20, max(1, vocab_size // 10))``: 20 from 200 tokens upwards, a tenth (rounded
-    down) below, 1 below 20. It never falls as the vocabulary grows, and is never over half of it
-    (but for a vocabulary of one).
-
-    Parameters
-    ----------
-    vocab_size : int
-        Number of tokens, at least 1.
-
-    Raises
-    ------
-    InputError
-        If `vocab_size` is not a whole number of at least 1.
-
-    Notes
-    -----
-    Source: method.md section 2.
-    """
-    return min(20, max(1, check_count("vocab_size", vocab_size) // 10))
+# Numbers alive together at the worst moment, a position: of the vocabulary (two centred copies, an
+# exponential, the 8-byte places of a selection) and of the specialist's top-K.
+_WIDE, _KEPT = 6, 12
 
 
 def signals_from_logits(
@@ -75,8 +59,7 @@ def signals_from_logits(
     ----------
     logits_s, logits_a : array of float, shape (..., V)
         Raw logits of specialist and ancestor, numpy or torch, over one and the same vocabulary.
-        -inf marks an impossible token: log-probability -1000 before tempering, which is also the
-        least that any token has. Never changed in place.
+        -inf marks an impossible token. No log p^T is taken below -1000 / T. Never changed in place.
     token_id : array of int, shape (...)
         The generated token of each position.
     temperature : float
@@ -172,7 +155,8 @@ def signals_in_chunks(
     count = math.prod(lead)
     check_ids(xp, token_id, vocab_size)
     itemsize = 8 if xp.float64 in (logits_s.dtype, logits_a.dtype) else 4
-    step = max(1, max_bytes // (_TEMPORARIES * vocab_size * itemsize))
+    numbers = _WIDE * vocab_size + _KEPT * min(check_count("top_k", top_k), vocab_size)
+    step = max(1, max_bytes // (numbers * itemsize))
     flat_s = xp.reshape(logits_s, (count, vocab_size))
     flat_a = xp.reshape(logits_a, (count, vocab_size))
     flat_token = xp.reshape(token_id, (count,))
