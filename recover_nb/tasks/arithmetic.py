@@ -1,0 +1,77 @@
+"""Multi-step arithmetic modulo 100, written so that Python evaluates the prompt to the answer.
+
+A program is `(start, ((op, operand), ...))`: start with a number, apply each operation in turn. Products take a
+one-digit operand, except at level 5, where one step multiplies by a two-digit number.
+"""
+
+import numpy as np
+
+from recover_nb.tasks.base import TaskSpec
+
+MODULUS = 100
+_STEPS = {1: (1, 1), 2: (2, 2), 3: (3, 3), 4: (4, 5), 5: (2, 3)}
+
+
+def apply(value: int, op: str, operand: int) -> int:
+    """Return `value op operand` modulo 100."""
+    results = {"+": value + operand, "-": value - operand, "*": value * operand}
+    return results[op] % MODULUS
+
+
+def _operand(rng: np.random.Generator, op: str, *, hard: bool = False) -> int:
+    if op != "*":
+        return int(rng.integers(1, MODULUS))
+    return int(rng.integers(12, MODULUS)) if hard else int(rng.integers(2, 10))
+
+
+def draw(rng: np.random.Generator, level: int) -> tuple:
+    """Draw a program of a level: 1, 2, 3 or 4-5 steps; level 5 has 2-3 steps, one a two-digit product."""
+    low, high = _STEPS[level]
+    ops = [str(op) for op in rng.choice(["+", "-", "*"], size=rng.integers(low, high + 1))]
+    hard = int(rng.integers(len(ops))) if level == 5 else -1
+    if hard >= 0:
+        ops[hard] = "*"
+    operands = [_operand(rng, op, hard=i == hard) for i, op in enumerate(ops)]
+    return int(rng.integers(1, MODULUS)), tuple(zip(ops, operands, strict=True))
+
+
+def render(program: tuple) -> tuple[str, str]:
+    """Return prompt and answer; `eval` of the prompt gives the answer."""
+    value, moves = program
+    text = str(value)
+    for i, (op, operand) in enumerate(moves):
+        text = f"({text}){op}{operand}" if i else f"{text}{op}{operand}"
+        value = apply(value, op, operand)
+    return f"({text})%{MODULUS}\n", str(value)
+
+
+def steps(program: tuple) -> list[str]:
+    """Return one equation a step."""
+    return _equations(program, wrong_at=-1, shift=0)[0]
+
+
+def corrupt(rng: np.random.Generator, program: tuple) -> tuple[list[str], str]:
+    """Return the steps and answer with one result off, carried through."""
+    at = int(rng.integers(len(program[1])))
+    return _equations(program, wrong_at=at, shift=int(rng.choice([-10, -1, 1, 10])))
+
+
+def _equations(program: tuple, wrong_at: int, shift: int) -> tuple[list[str], str]:
+    value, moves = program
+    lines = []
+    for i, (op, operand) in enumerate(moves):
+        result = apply(value, op, operand)
+        if i == wrong_at:
+            result = (result + shift) % MODULUS
+        lines.append(f"{value}{op}{operand}={result}")
+        value = result
+    return lines, str(value)
+
+
+def remap(rng: np.random.Generator, program: tuple) -> tuple:
+    """Redraw every number, keep the operations and which product is the hard one."""
+    moves = tuple((op, _operand(rng, op, hard=operand > 9)) for op, operand in program[1])
+    return int(rng.integers(1, MODULUS)), moves
+
+
+SPEC = TaskSpec(draw, render, steps, corrupt, remap)

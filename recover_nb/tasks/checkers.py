@@ -1,0 +1,88 @@
+"""Checkers: does a generated text give the answer? For the shipped tasks and for a user's own."""
+
+import re
+from collections.abc import Callable
+from fractions import Fraction
+
+from recover_nb.errors import InputError
+
+Checker = Callable[[str, str], bool]
+
+_NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?(?:/\d+)?")
+_BOXED = re.compile(r"\\boxed\{([^{}]*)\}")
+_CHOICE = re.compile(r"(?<![A-Za-z])\(?([A-J])\)?(?![A-Za-z])")
+
+
+def parse_answer(text: str) -> str | None:
+    """Return what follows the last `#` of a trace, or None when there is no well-formed answer.
+
+    Well-formed is a whole number or one capital letter, and nothing after it.
+    """
+    head, mark, tail = text.rpartition("#")
+    return tail if mark and re.fullmatch(r"\d{1,3}|[A-D]", tail) else None
+
+
+def exact(text: str, answer: str) -> bool:
+    """Whether the texts are equal up to surrounding white space."""
+    return text.strip() == answer.strip()
+
+
+def _number(text: str) -> Fraction | None:
+    boxed = _BOXED.findall(text)
+    found = _NUMBER.findall(boxed[-1] if boxed else text)
+    if not found:
+        return None
+    try:
+        return Fraction(found[-1].replace(",", ""))
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
+def numeric(text: str, answer: str) -> bool:
+    r"""Whether the last number (or the last `\boxed{}`) equals the answer as a number."""
+    given, wanted = _number(text), _number(answer)
+    return given is not None and given == wanted
+
+
+def choice(text: str, answer: str) -> bool:
+    """Whether the last free-standing letter A to J is the answer's."""
+    found = _CHOICE.findall(text)
+    return bool(found) and found[-1] == answer.strip().strip("()").upper()
+
+
+CHECKERS: dict[str, Checker] = {"exact": exact, "numeric": numeric, "choice": choice}
+
+
+def make_checker(rule: str | Checker) -> Checker:
+    """Return a checker `(text, answer) -> bool`.
+
+    Parameters
+    ----------
+    rule : str or callable
+        `"exact"`, `"numeric"` (last number or boxed), `"choice"` (last letter), `"regex:PATTERN"` (the last match's
+        first group, or the whole match, equals the answer), or any callable `(text, answer) -> bool`.
+
+    Raises
+    ------
+    InputError
+        For an unknown rule or a pattern that does not compile.
+    """
+    if callable(rule):
+        return rule
+    if rule in CHECKERS:
+        return CHECKERS[rule]
+    if not rule.startswith("regex:"):
+        allowed = ", ".join([*CHECKERS, "regex:PATTERN"])
+        raise InputError(f"unknown checker {rule!r}; allowed: {allowed}, or a callable")
+    try:
+        pattern = re.compile(rule.removeprefix("regex:"))
+    except re.error as error:
+        raise InputError(f"the checker's pattern does not compile: {error}") from None
+
+    def matches(text: str, answer: str) -> bool:
+        last = None
+        for last in pattern.finditer(text):
+            pass
+        return last is not None and (last[1] if pattern.groups else last[0]) == answer
+
+    return matches

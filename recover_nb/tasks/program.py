@@ -1,0 +1,175 @@
+"""Predict what a small Python program prints, in the spirit of CRUXEval.
+
+A program is a tuple of statements: `("set", var, number)`, `("op", var, op, operand)` where the operand is a number
+or a variable, `("mod", var, other)` for `var=var*other%100`, and `("for", count, body)` with a tuple of statements as
+body. It is valid Python, so running it checks the answer. Values stay between 0 and 99.
+"""
+
+import numpy as np
+
+from recover_nb.tasks.base import TaskSpec
+
+_LIMIT = 100
+_VARIABLES = ("a", "b")
+
+
+class _OutOfRangeError(Exception):
+    """A value left 0..99: the draw is thrown away."""
+
+
+def _value(env: dict, operand) -> int:
+    return env[operand] if isinstance(operand, str) else operand
+
+
+def _assign(statement: tuple, env: dict, record) -> None:
+    kind, var, *rest = statement
+    if kind == "set":
+        result = rest[0]
+    elif kind == "mod":
+        result = env[var] * env[rest[0]] % _LIMIT
+    else:
+        op, operand = rest
+        other = _value(env, operand)
+        result = {"+": env[var] + other, "-": env[var] - other, "*": env[var] * other}[op]
+    env[var] = record(var, result)
+
+
+def _execute(program: tuple, record) -> dict:
+    """Run the statements; `record(var, value)` sees every assignment and returns the value to keep."""
+    env: dict = {}
+    for statement in program:
+        if statement[0] == "for":
+            for _ in range(statement[1]):
+                for inner in statement[2]:
+                    _assign(inner, env, record)
+        else:
+            _assign(statement, env, record)
+    return env
+
+
+def _strict(_var: str, value: int) -> int:
+    if not 0 <= value < _LIMIT:
+        raise _OutOfRangeError
+    return value
+
+
+def _move(rng: np.random.Generator, names: tuple, *, in_loop: bool = False) -> tuple:
+    var = str(rng.choice(names))
+    op = str(rng.choice(["+", "-"] if in_loop else ["+", "-", "*"]))
+    if op == "*":
+        return "op", var, op, int(rng.integers(2, 6))
+    if rng.random() < 0.5:
+        return "op", var, op, int(rng.integers(1, 10))
+    return "op", var, op, str(rng.choice([name for name in names if name != var]))
+
+
+def _loop(rng: np.random.Generator, names: tuple, low: int, high: int) -> tuple:
+    return "for", int(rng.integers(low, high + 1)), (_move(rng, names, in_loop=True),)
+
+
+def _body(rng: np.random.Generator, names: tuple, level: int) -> list[tuple]:
+    if level == 1:
+        return [_move(rng, names)]
+    if level == 2:
+        return [_move(rng, names), _move(rng, names)]
+    if level == 3:
+        return [_move(rng, names), _loop(rng, names, 2, 3)]
+    if level == 4:
+        return [_move(rng, names), _loop(rng, names, 2, 4), _move(rng, names)]
+    loop = ("for", int(rng.integers(2, 4)), (("op", names[0], "-", int(rng.integers(1, 10))),))
+    return [_move(rng, names), ("mod", names[0], names[1]), loop]
+
+
+def draw(rng: np.random.Generator, level: int) -> tuple:
+    """Draw a program of a level: straight lines (1, 2), with a loop (3, 4), with a product modulo 100 (5)."""
+    names = _VARIABLES
+    high = 100 if level == 5 else 30
+    while True:
+        start = [("set", name, int(rng.integers(1, high))) for name in names]
+        body = _body(rng, names, level)
+        program = (*start, *body, ("print", str(rng.choice(_assigned(body)))))
+        try:
+            _execute(program[:-1], _strict)
+        except _OutOfRangeError:
+            continue
+        return program
+
+
+def _assigned(body: list[tuple]) -> list[str]:
+    """Return the variables that the last statement assigns, so that no printed value is idle."""
+    last = body[-1]
+    inner = last[2] if last[0] == "for" else (last,)
+    return [statement[1] for statement in inner]
+
+
+def _line(statement: tuple) -> str:
+    kind = statement[0]
+    if kind == "for":
+        return f"for i in range({statement[1]}):" + ";".join(_line(s) for s in statement[2])
+    if kind == "set":
+        return f"{statement[1]}={statement[2]}"
+    if kind == "mod":
+        return f"{statement[1]}={statement[1]}*{statement[2]}%{_LIMIT}"
+    if kind == "print":
+        return f"print({statement[1]})"
+    return f"{statement[1]}{statement[2]}={statement[3]}"
+
+
+def render(program: tuple) -> tuple[str, str]:
+    """Return the source, ending in a newline, and what it prints."""
+    env = _execute(program[:-1], _strict)
+    return "\n".join(_line(s) for s in program) + "\n", str(env[program[-1][1]])
+
+
+def steps(program: tuple) -> list[str]:
+    """Return one `variable=value` an executed assignment, loops unrolled."""
+    lines: list[str] = []
+
+    def record(var: str, value: int) -> int:
+        lines.append(f"{var}={value}")
+        return value
+
+    _execute(program[:-1], record)
+    return lines
+
+
+def corrupt(rng: np.random.Generator, program: tuple) -> tuple[list[str], str]:
+    """Return the steps and answer with one value off by one or ten, carried through."""
+    at = int(rng.integers(2, len(steps(program))))
+    shift = int(rng.choice([-10, -1, 1, 10]))
+    lines: list[str] = []
+
+    def record(var: str, value: int) -> int:
+        value = (value + shift if len(lines) == at else value) % _LIMIT
+        lines.append(f"{var}={value}")
+        return value
+
+    env = _execute(program[:-1], record)
+    return lines, str(env[program[-1][1]])
+
+
+def _renumber(rng: np.random.Generator, statement: tuple, high: int) -> tuple:
+    kind = statement[0]
+    if kind == "for":
+        return kind, statement[1], tuple(_renumber(rng, s, high) for s in statement[2])
+    if kind == "set":
+        return kind, statement[1], int(rng.integers(1, high))
+    if kind == "op" and not isinstance(statement[3], str):
+        low, top = (2, 6) if statement[2] == "*" else (1, 10)
+        return kind, statement[1], statement[2], int(rng.integers(low, top))
+    return statement
+
+
+def remap(rng: np.random.Generator, program: tuple) -> tuple:
+    """Redraw the constants, keep every statement, variable and loop count."""
+    high = 100 if any(statement[0] == "mod" for statement in program) else 30
+    while True:
+        other = tuple(_renumber(rng, statement, high) for statement in program)
+        try:
+            _execute(other[:-1], _strict)
+        except _OutOfRangeError:
+            continue
+        return other
+
+
+SPEC = TaskSpec(draw, render, steps, corrupt, remap)
