@@ -203,7 +203,8 @@ def compute_features(
     window : int
         Tokens to either side of the junction.
     has_signals : array of bool, shape (problem, rollout), optional
-        Which rollouts have signals. Unless given, those without NaN among their tokens.
+        Which rollouts have signals; unless given, the study's variable of that name, if any. One
+        with NaN among its tokens never counts.
 
     Returns
     -------
@@ -221,6 +222,8 @@ def compute_features(
     Source: method.md section 3.
     """
     pressure, variance, n_tokens, correct = _variables(ds)
+    if has_signals is None:
+        has_signals = ds.get("has_signals")
     usable = True if has_signals is None else _mask(has_signals, n_tokens)
     n_problems = n_tokens.shape[0]
     step = max(1, _BLOCK_BYTES // max(1, 8 * int(np.prod(pressure.shape[1:]))))

@@ -126,6 +126,9 @@ def test_compute_features_of_stored_signals_only():
     np.testing.assert_allclose(got.values[0], [1 / 4, np.log10(4), 0], atol=1e-7)
     labelled = xr.DataArray(mask.T, dims=("rollout", "problem"))
     xr.testing.assert_identical(compute_features(study(), has_signals=labelled), got)
+    # A study says so itself, in a variable of that name.
+    stored = study().assign(has_signals=labelled.astype("int8"))
+    xr.testing.assert_identical(compute_features(stored), got)
     # Without the mask, unstored signals written as 0 would count; with it they do not.
     zeros = study().fillna(0.0)
     assert compute_features(zeros).values[2].tolist() == [0, -8, 0]
