@@ -51,6 +51,7 @@ class Batch:
     follow: torch.Tensor | None = None
 
     def __len__(self) -> int:
+        """Return B."""
         return len(self.problem)
 
 
@@ -79,10 +80,12 @@ class Proposal:
     _read_ancestor: Callable[[torch.Tensor], torch.Tensor] = field(repr=False)
 
     def __len__(self) -> int:
+        """Return n."""
         return len(self.rows)
 
     @property
     def settings(self) -> Settings:
+        """Settings of the batch."""
         return self.batch.settings
 
     @cached_property

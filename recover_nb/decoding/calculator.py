@@ -67,6 +67,7 @@ class Calculator(Operator):
         self._digits = cache(self._encode)
 
     def act(self, step: Proposal) -> tuple[torch.Tensor, torch.Tensor]:
+        """Emit what is queued, else the candidate."""
         rows = step.rows
         self._fill(step)
         forced = self._queue[rows, self._cursor[rows]]

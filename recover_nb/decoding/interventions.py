@@ -31,6 +31,7 @@ class Temperature(Operator):
     """S at `hot_temperature` everywhere: reweights the modes, never inverts a ranking (a control)."""
 
     def act(self, step: Proposal) -> Fired:
+        """Draw every token at the other temperature."""
         return step.sample(step.settings.hot_temperature), _all(step)
 
 
@@ -90,11 +91,13 @@ class FiresOnce(Operator):
         return hit, is_coverage
 
     def may_ask_ancestor(self, step: Proposal) -> torch.Tensor:
+        """Rows that have yet to fire, or are still being steered."""
         if self._replays and not self.treats_with_ancestor:
             return ~_all(step)
         return (step.fired_at < 0) | (step.position < step.fired_at + self.width)
 
     def act(self, step: Proposal) -> Fired:
+        """Replace the candidates of rows that fire here, and of the rest of their `width`."""
         waiting = step.fired_at < 0
         fire, is_coverage = self.fires(step)
         fire = fire & waiting
@@ -113,6 +116,7 @@ class LocalTemperature(FiresOnce):
     treats_with_ancestor: ClassVar[bool] = False
 
     def treat(self, step: Proposal, is_coverage: torch.Tensor) -> torch.Tensor:
+        """Draw from S at the local temperature."""
         return step.sample(step.settings.local_temperature)
 
 
@@ -122,9 +126,11 @@ class SparseSteer(FiresOnce):
 
     @property
     def width(self) -> int:
+        """As set."""
         return self.batch.settings.width
 
     def treat(self, step: Proposal, is_coverage: torch.Tensor) -> torch.Tensor:
+        """Take the argmax of the mixture that fired."""
         return _mixed(step, is_coverage).argmax(-1)
 
 
@@ -133,6 +139,7 @@ class SparseSteerWrong(SparseSteer):
     """As `sparse_steer`, with the opposite mixture (a control for the type)."""
 
     def treat(self, step: Proposal, is_coverage: torch.Tensor) -> torch.Tensor:
+        """Take the argmax of the other mixture."""
         return super().treat(step, ~is_coverage)
 
 
@@ -145,6 +152,7 @@ class SparseSteerRandom(SparseSteer):
     """
 
     def fires(self, step: Proposal) -> Fired:
+        """Fire at the row's own random position, of its own random type."""
         own_u = self.batch.own_u[step.rows]
         fields = {name: step.calibrated(name) for name in ("warmup", "median_length")}
         return step.position == _random_position(fields, own_u), own_u[:, 1] >= 0.5
@@ -153,6 +161,7 @@ class SparseSteerRandom(SparseSteer):
     def first_position(
         cls, junction: torch.Tensor, calibration: dict[str, torch.Tensor], own_u: torch.Tensor
     ) -> torch.Tensor:
+        """Return the junction, or the random position where that comes first."""
         # Never beyond the junction, where its twin under `retry` takes over from the failed trace.
         return torch.minimum(junction, _random_position(calibration, own_u))
 
@@ -162,6 +171,7 @@ class DenseSteer(Operator):
     """The argmax of the mixture at every position: even rollouts path, odd rollouts coverage."""
 
     def may_ask_ancestor(self, step: Proposal) -> torch.Tensor:
+        """Every row, always."""
         return _all(step)
 
     def mixed(self, step: Proposal) -> torch.Tensor:
@@ -169,6 +179,7 @@ class DenseSteer(Operator):
         return _mixed(step, self.batch.rollout_number[step.rows] % 2 == 1)
 
     def act(self, step: Proposal) -> Fired:
+        """Take the argmax of the mixture."""
         return self.mixed(step).argmax(-1), _all(step)
 
 
@@ -177,6 +188,7 @@ class DenseSample(DenseSteer):
     """Sample the mixture at T at every position: even rollouts path, odd rollouts coverage."""
 
     def act(self, step: Proposal) -> Fired:
+        """Draw from the mixture with this step's uniforms."""
         return inverse_cdf(self.mixed(step).exp(), step.u), _all(step)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -115,16 +116,9 @@ def _run(
         if not bool(alive[rows].all()):
             here = alive[rows]
             logits, rows = logits[here], rows[here]
-
-        # A closure over this step's masks: the ancestor runs only if an operator reads its logits.
-        def read_ancestor(wanted_rows, step=step):
-            return _aligned(
-                ancestor, ancestor.logits(history, step, alive & asks), wanted_rows, len(batch)
-            )
-
-        proposal = Proposal(
-            batch, rows, batch.start[rows] + step, logits, fired_at[rows], read_ancestor
-        )
+        # Bound, not called: the ancestor runs only if an operator reads its logits.
+        read = partial(_read_ancestor, ancestor, history, step, alive, asks)
+        proposal = Proposal(batch, rows, batch.start[rows] + step, logits, fired_at[rows], read)
         if not record:
             asks[rows] = operator.may_ask_ancestor(proposal)
         ancestor.keep(alive & asks)
@@ -132,9 +126,8 @@ def _run(
         emitted = _emit(proposal, token, acted, ends, specialist, ancestor, record)
         history[rows, step] = token
         batch.token_id[rows, proposal.position] = token
-        fired_at[rows] = torch.where(
-            (proposal.fired_at < 0) & acted, proposal.position, proposal.fired_at
-        )
+        first = (proposal.fired_at < 0) & acted
+        fired_at[rows] = torch.where(first, proposal.position, proposal.fired_at)
         alive[rows] = ~emitted.last
         yield emitted
         if not bool(alive.any()):
@@ -142,15 +135,17 @@ def _run(
         specialist.keep(alive)
 
 
-def _aligned(
-    runner: Runner, logits: torch.Tensor, wanted_rows: torch.Tensor, n_rows: int
-) -> torch.Tensor:
-    """Return a runner's logits in the order of `wanted_rows`, all of which it must still hold."""
-    if len(wanted_rows) == len(runner.rows) and bool((wanted_rows == runner.rows).all()):
+def _read_ancestor(
+    ancestor: Runner, history: torch.Tensor, step: int, alive: torch.Tensor, asks: torch.Tensor,
+    rows: torch.Tensor,
+) -> torch.Tensor:  # fmt: skip
+    """Return the ancestor's logits in the order of `rows`, all of which it must still hold."""
+    logits = ancestor.logits(history, step, alive & asks)
+    if torch.equal(rows, ancestor.rows):
         return logits
-    place = torch.full((n_rows,), -1, device=logits.device)
-    place[runner.rows] = torch.arange(len(runner.rows), device=logits.device)
-    places = place[wanted_rows]
+    place = torch.full((len(alive),), -1, device=logits.device)
+    place[ancestor.rows] = torch.arange(len(ancestor.rows), device=logits.device)
+    places = place[rows]
     if bool((places < 0).any()):
         raise RuntimeError(
             "an operator read ancestor logits of a row it had said it would not ask for"

@@ -46,7 +46,7 @@ class Operator:
     def first_position(
         cls, junction: torch.Tensor, calibration: dict[str, torch.Tensor], own_u: torch.Tensor
     ) -> torch.Tensor:
-        """Under replay, where decoding takes over from the failed trace: its junction, (B,) int64."""
+        """Return where, under replay, decoding takes over from the failed trace, (B,) int64."""
         return junction
 
     def may_ask_ancestor(self, step: Proposal) -> torch.Tensor:

@@ -26,6 +26,7 @@ class GrowingLayer(DynamicLayer):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Append new states (B, heads, n, size) and return all of them."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         used = self.get_seq_length()
@@ -50,6 +51,7 @@ class GrowingLayer(DynamicLayer):
         return room
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:
+        """Keep (or repeat) rows of the batch."""
         super().batch_select_indices(indices)
         self._room = None
 

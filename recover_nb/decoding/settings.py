@@ -74,6 +74,7 @@ class Settings:
     modulus: int | None = 100
 
     def __post_init__(self) -> None:
+        """Check every value."""
         object.__setattr__(self, "continuation", parse(Continuation, self.continuation))
         object.__setattr__(self, "anchoring", parse(Anchoring, self.anchoring))
         self._need("temperature", self.temperature >= 0, "0 (greedy) or a positive number")
