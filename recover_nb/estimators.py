@@ -1,0 +1,307 @@
+"""The published, split and all estimators of method.md section 8 on arrays (`nulls` holds the null).
+
+Each turns a `Table` into `Contributions`: what every problem adds to the numerator and denominator of every
+comparator. Bootstrap, permutation and reporting are done once, on those (`resampling`, `evaluation`).
+Leading axes (a split, a simulated null) are carried through and averaged, in blocks that bound memory.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from recover_nb.recoverability import is_steerable_hard
+from recover_nb.resampling import BLOCK, ratio
+from recover_nb.routing import PUBLISHED, RoutingPolicy, route_codes
+
+#: Comparators beside the fixed interventions, in the order of tables.
+ROUTED, BEST_FIXED, BEST_IN_SAMPLE = "routed", "best_fixed", "best_fixed_in_sample"
+RANDOM, PERMUTED, ORACLE = "random", "permuted", "oracle"
+#: An intervention with fewer attempts is never halved: it is scored on all of them and selects nothing.
+MIN_HALVED = 4
+
+
+@dataclass(frozen=True)
+class Table:
+    """Failed problem units as arrays.
+
+    Attributes
+    ----------
+    arms : tuple of str
+        ``retry``, then the `n_regime` interventions regimes and routes are over, then further ones.
+    rate : float64 array, shape (problem, arm)
+        Rescue rates; NaN only for further interventions that were not run.
+    attempts : int array, shape (problem, arm)
+    features : float64 array, shape (problem, feature)
+        In the order of the policy's features, without NaN.
+    cells, clusters, strata : arrays, shape (problem,)
+        Cell of a unit (z-scores, permutations and best fixed stay within it); underlying question and its
+        task (bootstrap).
+    edges : dict
+        Keywords of `recoverability.is_steerable_hard`.
+    correct : int8 array, shape (problem, rollout, arm), or None
+        Outcome of each attempt, -1 = not run.
+    """
+
+    arms: tuple[str, ...]
+    n_regime: int
+    rate: np.ndarray
+    attempts: np.ndarray
+    features: np.ndarray
+    cells: np.ndarray
+    clusters: np.ndarray
+    strata: np.ndarray
+    policy: RoutingPolicy = PUBLISHED
+    edges: dict = field(default_factory=dict)
+    correct: np.ndarray | None = None
+
+    @property
+    def regime_arms(self) -> slice:
+        """Columns of the interventions regimes and routes are over."""
+        return slice(1, 1 + self.n_regime)
+
+    @property
+    def comparators(self) -> tuple[str, ...]:
+        """Names of the columns of `Contributions`."""
+        return (ROUTED, *self.arms, BEST_FIXED, BEST_IN_SAMPLE, RANDOM, PERMUTED, ORACLE)
+
+    def hard(self, rate: np.ndarray) -> np.ndarray:
+        """Where `rate` (..., problem, arm) makes a problem steerable_hard; NaN selects nothing."""
+        best = np.where(np.isnan(rate), -1.0, rate)[..., self.regime_arms].max(axis=-1)
+        return is_steerable_hard(rate[..., 0], best, **self.edges)
+
+    def decide(self, population: np.ndarray) -> np.ndarray:
+        """Arm (column) each problem is routed to, standardised by `population` (..., problem)."""
+        names = [*self.policy.operators.values(), self.policy.fallback]
+        columns = np.array([self.arms.index(name) for name in names])
+        return columns[route_codes(self.features, self.cells, population=population)]
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """What each problem adds to each comparator, averaged over draws (splits, simulated nulls).
+
+    Attributes
+    ----------
+    names : tuple of str
+        Comparators, one a column.
+    value, routed, weight : float64 arrays, shape (problem, column)
+        Weighted rescue rate of the comparator, that of routing on the same weight, and the weight (the share
+        of draws in which the problem was selected and the comparator was run).
+    totals : float64 array, shape (3, draw, column)
+        Sums of the same three over problems, draw by draw.
+    kernels : dict of int to (rows, float64 array of shape (n, n))
+        Per cell, what problem i scores under the decision made for problem j.
+    """
+
+    names: tuple[str, ...]
+    value: np.ndarray
+    routed: np.ndarray
+    weight: np.ndarray
+    totals: np.ndarray
+    kernels: dict[int, tuple[np.ndarray, np.ndarray]]
+
+    def lifts(self) -> np.ndarray:
+        """Lift of routing over each comparator in each draw, shape (draw, column)."""
+        value, routed, weight = self.totals
+        return ratio(routed - value, weight)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A block of draws: who is selected, where they are routed, and on what they are scored.
+
+    Attributes
+    ----------
+    hard : bool array, shape (draw, problem)
+    decision : int array, shape (draw, problem)
+    select, choose, score : float arrays, shape (draw or 1, problem, arm)
+        Rates that select problems and the oracle's pick, that choose the best fixed intervention, and that
+        everything is scored on.
+    """
+
+    hard: np.ndarray
+    decision: np.ndarray
+    select: np.ndarray
+    choose: np.ndarray
+    score: np.ndarray
+
+
+def published(table: Table, rng: np.random.Generator, *, n_splits: int) -> Contributions:
+    """Select steerable_hard and score on the same attempts: the published estimator, prone to the winner's curse.
+
+    `n_splits` halvings of the problems serve only to choose the best fixed intervention on the other half.
+    """
+    return _in_sample(table, table.hard(table.rate), rng, n_splits)
+
+
+def everyone(table: Table, rng: np.random.Generator, *, n_splits: int) -> Contributions:
+    """Score every failed problem, with no selection."""
+    return _in_sample(table, np.ones(len(table.rate), dtype=bool), rng, n_splits)
+
+
+def _in_sample(
+    table: Table, selected: np.ndarray, rng: np.random.Generator, n_splits: int
+) -> Contributions:
+    """One draw, scored once, except that the best fixed intervention is averaged over halvings."""
+    hard = selected[None]
+    rate = table.rate[None]
+    draw = Draw(hard, table.decide(hard), rate, rate, rate)
+    best = np.zeros(len(selected))
+    for size in blocks(n_splits, table.rate.size):
+        halves = rng.random((size, len(selected))) < 0.5
+        best += score_best_fixed(table, draw, halves).sum(axis=0)
+    return gather(table, [(draw, best[None] / n_splits)], kernels=True)
+
+
+def split(table: Table, rng: np.random.Generator, *, n_splits: int) -> Contributions:
+    """Select steerable_hard on one half of the attempts and score on the other, over `n_splits` random halvings.
+
+    Halves are of rollouts, drawn for each problem and shared by its interventions, because rollout r of each
+    is a twin; each half selects once and scores once. An intervention with fewer than `MIN_HALVED` attempts
+    (`dense_steer` is deterministic: two attempts say all) is scored on all of them and never selects, so that
+    no outcome that scores has selected. The problems that only such an intervention fixes are then not in the
+    selected population. Needs `Table.correct`; a problem with fewer than `MIN_HALVED` retries is left out.
+    """
+
+    def draws() -> Iterator[tuple[Draw, np.ndarray]]:
+        for size in blocks(n_splits, 2 * table.rate.size):
+            select, choose, score = halve(table, size, rng)
+            hard = table.hard(select)
+            draw = Draw(hard, table.decide(hard), select, choose, score)
+            yield draw, score_best_fixed(table, draw, rng.random(hard.shape) < 0.5)
+
+    return gather(table, draws(), kernels=True)
+
+
+def halve(
+    table: Table, n_splits: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rates of both halves of the attempts.
+
+    Parameters
+    ----------
+    table : Table
+        With `correct`.
+    n_splits : int
+        Halvings.
+    rng : numpy Generator
+        Source of randomness.
+
+    Returns
+    -------
+    select, choose, score : float64 arrays, shape (2 * n_splits, problem, arm)
+        Rates of the selecting half (NaN for an intervention that is never halved), the same with its whole
+        rate filled in, and those of the other half.
+    """
+    correct = table.correct
+    n_problems, n_rollouts, _ = correct.shape
+    # Rollouts 2j and 2j + 1 land in different halves, so that any number of attempts is halved evenly.
+    coin = rng.random((n_problems, n_splits, (n_rollouts + 1) // 2)) < 0.5
+    first = np.stack([coin, ~coin], axis=-1).reshape(n_problems, n_splits, -1)[..., :n_rollouts]
+    first = first.astype(np.float32)
+    wins, trials = (correct == 1).astype(np.float32), (correct >= 0).astype(np.float32)
+    won, tried = (np.moveaxis(first @ x, 1, 0).astype(float) for x in (wins, trials))
+    won = np.concatenate([won, wins.sum(axis=1) - won])
+    tried = np.concatenate([tried, trials.sum(axis=1) - tried])
+    rate = ratio(won, tried)
+    whole = trials.sum(axis=1) < MIN_HALVED
+    select = np.where(whole, np.nan, rate)
+    choose = np.where(whole, table.rate, rate)
+    other = np.roll(rate, n_splits, axis=0)
+    # Attempts with gaps can leave a half empty: there the problem is not selected, whatever the other arms say.
+    empty = (np.isnan(other) & ~whole)[..., : 1 + table.n_regime].any(axis=-1)
+    select[..., 0] = np.where(empty, np.nan, select[..., 0])
+    return select, choose, np.where(whole, table.rate, other)
+
+
+def blocks(n: int, size: int) -> list[int]:
+    """Sizes of the blocks `n` draws of `size` numbers are computed in."""
+    step = max(1, min(n, BLOCK // max(4 * size, 1)))
+    return [min(step, n - start) for start in range(0, n, step)]
+
+
+def score_best_fixed(table: Table, draw: Draw, halves: np.ndarray | None) -> np.ndarray:
+    """Score of the fixed intervention that did best on the other half of the cell's selected problems.
+
+    `halves` (draw, problem) assigns problems; rates and `hard` broadcast against it. None chooses on the very
+    problems and attempts that score. Shape (draw, problem).
+    """
+    out = np.zeros(draw.hard.shape if halves is None else halves.shape)
+    basis = draw.score if halves is None else draw.choose
+    for cell in np.unique(table.cells):
+        rows = np.flatnonzero(table.cells == cell)
+        part = np.ones_like(draw.hard[:, rows]) if halves is None else halves[:, rows]
+        score = draw.score[:, rows, table.regime_arms]
+        score = np.broadcast_to(score, (*part.shape, table.n_regime))
+        picks = []
+        for side in (part, part if halves is None else ~part):
+            weight = (side & draw.hard[:, rows]).astype(float)[:, None, :]
+            means = weight @ np.nan_to_num(basis[:, rows, table.regime_arms])
+            picks.append(np.argmax(means[:, 0], axis=-1))
+        pick = np.where(part, picks[1][:, None], picks[0][:, None])
+        out[:, rows] = np.take_along_axis(score, pick[..., None], axis=-1)[..., 0]
+    return out
+
+
+def _values(table: Table, draw: Draw, best_fixed: np.ndarray) -> np.ndarray:
+    """Rate of every comparator, shape (draw, problem, column)."""
+    shape = draw.hard.shape
+    score = np.broadcast_to(draw.score, (*shape, len(table.arms)))
+    regime = score[..., table.regime_arms]
+    routed = np.take_along_axis(score, draw.decision[..., None].astype(np.intp), axis=-1)[..., 0]
+    permuted = np.zeros(shape)
+    for cell in np.unique(table.cells):
+        rows = np.flatnonzero(table.cells == cell)
+        weight, decision = draw.hard[:, rows], draw.decision[:, rows]
+        chosen = np.arange(len(table.arms))
+        count = (weight[..., None] & (decision[..., None] == chosen)).sum(axis=1)
+        share = np.nan_to_num(ratio(count, count.sum(axis=1, keepdims=True)))
+        # A further intervention may be NaN; no decision names it, and 0 * NaN must not spread.
+        permuted[:, rows] = (np.nan_to_num(score[:, rows]) * share[:, None, :]).sum(axis=-1)
+    select = np.nan_to_num(draw.select[..., table.regime_arms], nan=-1.0)
+    tied = select >= select.max(axis=-1, keepdims=True) - 1e-9
+    oracle = (tied * regime).sum(axis=-1) / tied.sum(axis=-1)
+    parts = [routed[..., None], score]
+    in_sample = score_best_fixed(table, draw, None)
+    columns = (best_fixed, in_sample, regime.mean(axis=-1), permuted, oracle)
+    parts += [x[..., None] for x in columns]
+    return np.concatenate([np.broadcast_to(x, (*shape, x.shape[-1])) for x in parts], axis=-1)
+
+
+def gather(
+    table: Table, draws: Iterable[tuple[Draw, np.ndarray]], *, kernels: bool = False
+) -> Contributions:
+    """Average the contributions of all draws."""
+    n_problems, n_columns = len(table.rate), len(table.comparators)
+    sums = np.zeros((3, n_problems, n_columns))
+    totals, cells, count = [], {}, 0
+    for draw, best_fixed in draws:
+        value = _values(table, draw, best_fixed)
+        weight = (draw.hard[..., None] & ~np.isnan(value)).astype(float)
+        value = np.nan_to_num(value)
+        parts = (value * weight, value[..., :1] * weight, weight)
+        totals.append(np.stack([x.sum(axis=1) for x in parts]))
+        sums += np.stack([x.sum(axis=0) for x in parts])
+        count += len(draw.hard)
+        if kernels:
+            _add_kernels(table, draw, cells)
+    sums /= count
+    chosen = {
+        cell: (rows[keep], kernel[np.ix_(keep, keep)] / count)
+        for cell, (rows, kernel) in cells.items()
+        for keep in [sums[2, rows, 0] > 0]
+    }
+    return Contributions(table.comparators, *sums, np.concatenate(totals, axis=1), chosen)
+
+
+def _add_kernels(table: Table, draw: Draw, cells: dict) -> None:
+    """Add to each cell's kernel what problem i, where selected, scores under the decision made for problem j."""
+    score = np.broadcast_to(draw.score, (*draw.hard.shape, len(table.arms)))
+    for cell in np.unique(table.cells):
+        rows = np.flatnonzero(table.cells == cell)
+        gain = np.nan_to_num(score[:, rows] * draw.hard[:, rows, None])
+        made = (draw.decision[:, rows, None] == np.arange(len(table.arms))).astype(float)
+        kernel = np.einsum("sia,sja->ij", gain, made, optimize=True)
+        _, before = cells.get(int(cell), (rows, 0.0))
+        cells[int(cell)] = (rows, before + kernel)
