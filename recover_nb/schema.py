@@ -111,6 +111,12 @@ def empty(name: str, sizes: dict[str, int]) -> np.ndarray:
     return np.full([sizes[dim] for dim in variable.dims], variable.fill, dtype=dtype)
 
 
+def text(array: xr.DataArray) -> np.ndarray:
+    """Return text of any dtype as a numpy array of fixed-width str."""
+    # Through object: numpy cannot cast its variable-width strings (what zarr reads) to a width it is not told.
+    return array.values.astype(object).astype(str)
+
+
 def cell_names(ds: xr.Dataset) -> np.ndarray:
     """Return the cell of each problem, (problem,) str: its `cell` coordinate, else ``family|method|task``.
 
@@ -120,12 +126,12 @@ def cell_names(ds: xr.Dataset) -> np.ndarray:
         If the Dataset has neither.
     """
     if "cell" in ds.coords:
-        return ds["cell"].values.astype(str)
+        return text(ds["cell"])
     parts = []
     for name in UNIT_COORDS[:3]:
         if name not in ds.coords:
             raise SchemaError(f"the study has no coordinate {name!r}; a cell is family|method|task")
-        parts.append(ds[name].values.astype(str).tolist())
+        parts.append(text(ds[name]).tolist())
     return np.array(["|".join(each) for each in zip(*parts, strict=True)], dtype=str)
 
 
@@ -187,13 +193,13 @@ def _check_dimensions(ds: xr.Dataset) -> None:
         _check_dtype(name, ds[name], TEXT)
     _check_names(ds, INTERVENTION)
     _check_names(ds, FEATURE)
-    interventions = list(ds[INTERVENTION].values)
+    interventions = text(ds[INTERVENTION]).tolist()
     begins = [Intervention.NONE.value, Intervention.RETRY.value]
     if ROLLOUT in ds.dims and interventions[:2] != begins:
-        raise SchemaError(f"intervention begins {', '.join(map(str, interventions[:2]))}; it must begin none, retry")
+        raise SchemaError(f"intervention begins {', '.join(interventions[:2])}; it must begin none, retry")
     if Intervention.RETRY not in interventions:
         raise SchemaError("intervention has no 'retry'; every comparison is with it")
-    missing = [name.value for name in Feature if name not in list(ds[FEATURE].values)]
+    missing = [name.value for name in Feature if name not in text(ds[FEATURE])]
     if missing:
         raise SchemaError(f"feature has no {', '.join(missing)}; it must hold {', '.join(Feature)}")
 
@@ -201,7 +207,7 @@ def _check_dimensions(ds: xr.Dataset) -> None:
 def _check_names(ds: xr.Dataset, dim: str) -> None:
     if dim not in ds.coords:
         raise SchemaError(f"dimension {dim!r} has no coordinate; its {dim} names must be stored")
-    names = [str(name) for name in ds[dim].values]
+    names = text(ds[dim]).tolist()
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise SchemaError(f"{dim} {twice[0]!r} occurs twice; each may occur once")
@@ -233,7 +239,7 @@ def _check_dtype(name: str, array: xr.DataArray, wanted: str) -> None:
 
 
 def _check_units(ds: xr.Dataset) -> None:
-    units = list(zip(*(ds[name].values.astype(str).tolist() for name in UNIT_COORDS), strict=True))
+    units = list(zip(*(text(ds[name]).tolist() for name in UNIT_COORDS), strict=True))
     if len(set(units)) < len(units):
         seen: set = set()
         twice = next(unit for unit in units if unit in seen or seen.add(unit))
@@ -259,7 +265,7 @@ def _check_values(ds: xr.Dataset) -> None:
     if "regime" in ds:
         _check_text(ds, "regime", ["", *(each.value for each in Regime)])
     if "route" in ds:
-        _check_text(ds, "route", ["", *ds[INTERVENTION].values.astype(str)])
+        _check_text(ds, "route", ["", *text(ds[INTERVENTION])])
 
 
 def _check_lengths(ds: xr.Dataset) -> None:
@@ -273,7 +279,7 @@ def _check_lengths(ds: xr.Dataset) -> None:
 
 
 def _check_text(ds: xr.Dataset, name: str, allowed: list[str]) -> None:
-    found = ds[name].values.astype(str)
+    found = text(ds[name])
     _need(ds, name, np.isin(found, allowed), ", ".join(filter(None, allowed)) + ", or empty")
 
 

@@ -1,0 +1,76 @@
+"""The shipped miniature lineage: an ancestor and its specialists, as Hugging Face checkpoints."""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recover_nb.errors import InputError
+from recover_nb.labels import SPECIALISTS, Family, Method, parse
+from recover_nb.study.extras import need
+from recover_nb.study.paths import data_folder
+
+if TYPE_CHECKING:
+    from recover_nb.decoding import Pair
+
+WEIGHTS = "model.safetensors"
+
+
+def checkpoint_folder(family: str, method: str, *, root: str | Path | None = None) -> Path:
+    """Return the folder of a checkpoint of the lineage.
+
+    Parameters
+    ----------
+    family, method : str
+        Names of `labels.Family` and `labels.Method` (``"ancestor"`` included).
+    root : path, optional
+        Folder with FAMILY/METHOD inside; the shipped ``data/lab`` by default.
+
+    Raises
+    ------
+    InputError
+        Unknown name, or no checkpoint there.
+    """
+    family, method = parse(Family, family), parse(Method, method)
+    folder = (data_folder() / "lab" if root is None else Path(root)) / family / method
+    if not (folder / WEIGHTS).is_file():
+        raise InputError(
+            f"no checkpoint in {folder} ({WEIGHTS} is missing); train it with: "
+            f"recover-nb train --family {family} --method {method}"
+        )
+    return folder
+
+
+def load_lineage(
+    family: str, method: str, *, root: str | Path | None = None, device: str | None = None
+) -> "Pair":
+    """Load a specialist of the lineage with its ancestor.
+
+    Parameters
+    ----------
+    family : str
+        ``"qwen3"`` or ``"neox"``.
+    method : str
+        ``"sft"``, ``"grpo"`` or ``"self_distill"``.
+    root, device : optional
+        See `checkpoint_folder` and `recover_nb.load_pair`.
+
+    Returns
+    -------
+    Pair
+
+    Raises
+    ------
+    InputError
+        Unknown family or method, no checkpoint, or torch is not installed.
+    """
+    if parse(Method, method) not in SPECIALISTS:
+        raise InputError(f"method {method!r} is not a specialist; allowed: {', '.join(SPECIALISTS)}")
+    specialist, ancestor = (checkpoint_folder(family, each, root=root) for each in (method, Method.ANCESTOR))
+    decoding = need("recover_nb.decoding", "models", "decoding")
+    return decoding.load_pair(specialist, ancestor, device=device)
+
+
+def checkpoint_hash(folder: str | Path) -> str:
+    """Return the SHA-256 of a checkpoint's weights, as hexadecimal digits."""
+    with (Path(folder) / WEIGHTS).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

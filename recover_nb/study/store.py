@@ -1,0 +1,321 @@
+"""Write and read studies: a Zarr folder, one zipped Zarr, or netCDF. Needs no torch.
+
+Every writer fills a temporary sibling and moves it into place, so that a path holds a whole study or nothing.
+"""
+
+import os
+import shutil
+import uuid
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+import zarr
+from numcodecs import Blosc
+
+from recover_nb.errors import InputError
+from recover_nb.schema import PROBLEM, TEXT, TOKEN, VARIABLES, SchemaError, validate
+from recover_nb.study.paths import data_folder
+
+SUFFIXES = (".zarr", ".zarr.zip", ".nc")
+BUNDLED = "study.zarr.zip"
+
+#: Problems in one chunk of a variable with tokens: about 3 MB raw, a few hundredths of a second to read.
+CHUNK_PROBLEMS = 25
+
+#: Number of files of a Zarr folder, kept beside its arrays: a missing chunk would otherwise read as zeros.
+COUNT_FILE = ".files"
+
+# Format 2: format 3 has no standard for text and warns on it (zarr 3.1, xarray 2026.9; 2026-11-20).
+_FORMAT = {"zarr_format": 2, "consolidated": True}
+
+_READ_ERRORS = (OSError, KeyError, ValueError, RuntimeError, TypeError, zipfile.BadZipFile, zlib.error)
+
+
+def suffix_of(path: str | Path) -> str:
+    """Return which of `SUFFIXES` a path ends in.
+
+    Raises
+    ------
+    InputError
+        For any other ending.
+    """
+    name = Path(path).name
+    found = [suffix for suffix in SUFFIXES if name.endswith(suffix) and name != suffix]
+    if not found:
+        raise InputError(f"{path}: a study ends in {', '.join(SUFFIXES)}")
+    return found[-1]
+
+
+def partial_folder(path: str | Path) -> Path:
+    """Return where an unfinished run keeps its blocks: beside the study it will become."""
+    path = Path(path)
+    return path.with_name(path.name + ".partial")
+
+
+@contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Turn every way in which a store can be unreadable into one sentence."""
+    try:
+        yield
+    except SchemaError as error:
+        raise SchemaError(f"{path}: {error}") from error
+    except InputError:
+        raise
+    except _READ_ERRORS as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"{path}: the study cannot be read, it is truncated or corrupt ({reason}); copy it again, "
+            "or generate it again with recover-nb run"
+        ) from error
+
+
+def open_study(path: str | Path, *, load: bool = False) -> xr.Dataset:
+    """Open a study.
+
+    Parameters
+    ----------
+    path : path
+        A ``.zarr`` folder, a ``.zarr.zip`` or a ``.nc`` file.
+    load : bool
+        Read everything into memory, check every token, and close the file. Otherwise variables are read when used.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    InputError
+        Another suffix, nothing there, a run that is not finished, a truncated or corrupt store.
+    SchemaError
+        What is stored is not a study of this schema version.
+    """
+    path = Path(path)
+    opener = _OPENERS[suffix_of(path)]
+    if not path.exists():
+        raise InputError(_absent(path))
+    with reading(path):
+        ds = opener(path)
+        try:
+            ds = _plain_text(ds)
+            if load:
+                ds.load()
+            validate(ds, deep=load)
+        except BaseException:
+            ds.close()
+            raise
+    if load:
+        ds.close()
+    return ds
+
+
+def load_study() -> xr.Dataset:
+    """Open the bundled study of the miniature lineage. Variables are read when used.
+
+    Raises
+    ------
+    InputError
+        If the installation is incomplete.
+    """
+    return open_study(data_folder() / BUNDLED)
+
+
+def _plain_text(ds: xr.Dataset) -> xr.Dataset:
+    """Read text into object arrays: numpy's variable-width strings, as zarr gives them, lack most conversions."""
+    found = [name for name, variable in ds.variables.items() if variable.dtype.kind == "T"]
+    close = ds._close
+    plain = {name: (ds[name].dims, ds[name].values.astype(object), ds[name].attrs) for name in found}
+    coords = {name: plain.pop(name) for name in found if name in ds.coords}
+    ds = ds.assign(plain).assign_coords(coords)
+    ds.set_close(close)
+    return ds
+
+
+def _absent(path: Path) -> str:
+    partial = partial_folder(path)
+    if partial.is_dir():
+        done = len(list(partial.glob("block_*.npz")))
+        return f"{path}: the run is not finished ({done} blocks are done); go on with recover-nb run --resume --out {path}"
+    return f"{path}: no such file; give a study that ends in {', '.join(SUFFIXES)}"
+
+
+def _open_folder(path: Path) -> xr.Dataset:
+    if not path.is_dir():
+        raise InputError(f"{path}: not a folder; a .zarr study is one (a zipped one ends in .zarr.zip)")
+    _check_count(path)
+    return xr.open_zarr(path, chunks=None, **_FORMAT)
+
+
+def _check_count(path: Path) -> None:
+    """Refuse a folder that has lost files. One written by other means has no count, and passes."""
+    stored = path / COUNT_FILE
+    if stored.is_file():
+        expected, found = int(stored.read_text()), _count_files(path)
+        if found < expected:
+            raise OSError(f"{found} of {expected} files are there")
+
+
+def _count_files(path: Path) -> int:
+    return sum(each.is_file() for each in path.rglob("*")) - (path / COUNT_FILE).is_file()
+
+
+def _open_zip(path: Path) -> xr.Dataset:
+    store = zarr.storage.ZipStore(path, mode="r")
+    try:
+        ds = xr.open_zarr(store, chunks=None, **_FORMAT)
+    except BaseException:
+        store.close()
+        raise
+    ds.set_close(store.close)
+    return ds
+
+
+def _open_netcdf(path: Path) -> xr.Dataset:
+    return xr.open_dataset(path, engine="h5netcdf")
+
+
+_OPENERS: dict[str, Callable[[Path], xr.Dataset]] = {
+    ".zarr": _open_folder,
+    ".zarr.zip": _open_zip,
+    ".nc": _open_netcdf,
+}
+
+
+@contextmanager
+def placed(path: Path, *, replace: bool = True) -> Iterator[Path]:
+    """Give a temporary sibling of `path` to fill; move it into place only if nothing went wrong.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written, or `path` exists and `replace` is False.
+    """
+    if not replace and path.exists():
+        raise InputError(f"{path} exists; choose another path, or remove it first")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        if path.is_dir():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    except PermissionError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}; choose another folder") from error
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        temporary.unlink(missing_ok=True)
+
+
+def save_study(ds: xr.Dataset, path: str | Path, *, replace: bool = True) -> Path:
+    """Write a study, in the form that the suffix of `path` says, after checking all of it.
+
+    Parameters
+    ----------
+    ds : Dataset
+    path : path
+        Ends in ``.zarr``, ``.zarr.zip`` or ``.nc``.
+    replace : bool
+        Whether an existing study may be replaced.
+
+    Raises
+    ------
+    InputError
+        Another suffix, an existing path with ``replace=False``, or a folder that cannot be written.
+    SchemaError
+        If `ds` is not a study.
+    """
+    path = Path(path)
+    writer = _WRITERS[suffix_of(path)]
+    validate(ds)
+    with placed(path, replace=replace) as temporary:
+        writer(ds, temporary)
+    return path
+
+
+def save_zip(ds: xr.Dataset, path: str | Path) -> Path:
+    """Write a study as one zipped Zarr; see `save_study`."""
+    if suffix_of(path) != ".zarr.zip":
+        raise InputError(f"{path}: a zipped study ends in .zarr.zip")
+    return save_study(ds, path)
+
+
+def write_folder(ds: xr.Dataset, path: Path) -> None:
+    """Write `ds` as a compressed Zarr folder, without moving it into place."""
+    ds = ds.drop_encoding()
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        ds.to_zarr(path, mode="w", encoding=encodings(ds), **_FORMAT)
+
+
+def seal(path: Path) -> None:
+    """Count the files of a finished Zarr folder, so that a lost one is noticed."""
+    (path / COUNT_FILE).write_text(str(_count_files(path)))
+
+
+def zip_folder(folder: Path, path: Path) -> None:
+    """Pack a Zarr folder into one file; its chunks are compressed already."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for each in sorted(folder.rglob("*")):
+            if each.is_file() and each.name != COUNT_FILE:
+                archive.write(each, each.relative_to(folder).as_posix())
+
+
+def _write_folder(ds: xr.Dataset, path: Path) -> None:
+    write_folder(ds, path)
+    seal(path)
+
+
+def _write_zip(ds: xr.Dataset, path: Path) -> None:
+    folder = path.with_name(path.name + ".d")
+    try:
+        write_folder(ds, folder)
+        zip_folder(folder, path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_netcdf(ds: xr.Dataset, path: Path) -> None:
+    ds = ds.drop_encoding()
+    numbers = [name for name in ds.variables if ds[name].dtype.kind in "iuf" and ds[name].ndim]
+    ds.to_netcdf(path, engine="h5netcdf", encoding={name: {"zlib": True, "complevel": 4} for name in numbers})
+
+
+_WRITERS: dict[str, Callable[[xr.Dataset, Path], None]] = {
+    ".zarr": _write_folder,
+    ".zarr.zip": _write_zip,
+    ".nc": _write_netcdf,
+}
+
+
+def encodings(ds: xr.Dataset) -> dict[str, dict]:
+    """Return chunks and compression of every variable.
+
+    Variables with tokens are cut every `CHUNK_PROBLEMS` problems; the others are one chunk each. Shuffling bytes
+    helps small whole numbers, shuffling bits helps rounded floats.
+    """
+    encoding = {}
+    for name, variable in ds.variables.items():
+        known = VARIABLES.get(str(name))
+        is_text = variable.dtype.kind in "OUT" or (known is not None and known.dtype == TEXT)
+        shuffle = Blosc.BITSHUFFLE if variable.dtype.kind == "f" else Blosc.SHUFFLE
+        codec = Blosc(cname="zstd", clevel=5, shuffle=Blosc.NOSHUFFLE if is_text else shuffle)
+        encoding[name] = {"compressors": (codec,)}
+        if variable.ndim and variable.size:
+            chunks = list(variable.shape)
+            if TOKEN in variable.dims and PROBLEM in variable.dims:
+                chunks[variable.dims.index(PROBLEM)] = min(CHUNK_PROBLEMS, chunks[variable.dims.index(PROBLEM)])
+            encoding[name]["chunks"] = tuple(chunks)
+    return encoding
+
+
+def write_tokens(path: Path, start: int, arrays: dict[str, np.ndarray]) -> None:
+    """Fill problems `start` onwards of variables in an existing Zarr folder."""
+    group = zarr.open_group(path, mode="r+", zarr_format=2)
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        for name, values in arrays.items():
+            group[name][start : start + len(values)] = values
