@@ -159,6 +159,9 @@ class Step:
 
     Attributes
     ----------
+    batch : Batch
+    rows : (n,) int64
+        Places in the batch.
     problem, rollout : (n,) int64
         Places in the lists given to `steps`.
     position : (n,) int64
@@ -176,6 +179,8 @@ class Step:
         Signals of the emitted token, when recorded.
     """
 
+    batch: Batch = field(repr=False)
+    rows: torch.Tensor
     problem: torch.Tensor
     rollout: torch.Tensor
     position: torch.Tensor
@@ -187,3 +192,8 @@ class Step:
     forward_ancestor: torch.Tensor
     logits: Any = field(repr=False)
     signals: dict[str, torch.Tensor] | None = field(repr=False)
+
+    @property
+    def trace(self) -> torch.Tensor:
+        """Tokens of the rows so far, a replayed prefix included, (n, max_new_tokens) int64; then -1."""
+        return self.batch.token_id[self.rows]

@@ -29,7 +29,7 @@ class Decoded:
     stopped : (P, R) bool
         Ended by itself, not by `max_new_tokens`.
     forward_specialist, forward_ancestor : (P, R) int32
-        Positions each model evaluated for the row; a prompt (and a replayed prefix) counts once.
+        Positions each model had to evaluate for the row; a prompt (and a replayed prefix) counts once.
     signals : dict of str to (P, R, token) float32, or None
         NaN-free: 0 past the end.
     """
@@ -112,12 +112,13 @@ def _run(
     ends = torch.tensor(pair.eos_ids, device=pair.device)
 
     for step in range(n_steps):
-        logits, rows = specialist.logits(history, step, alive), specialist.rows
+        logits, rows = specialist.logits(history, step), specialist.rows
         if not bool(alive[rows].all()):
             here = alive[rows]
             logits, rows = logits[here], rows[here]
+        specialist.evaluated[rows] = step + 1
         # Bound, not called: the ancestor runs only if an operator reads its logits.
-        read = partial(_read_ancestor, ancestor, history, step, alive, asks)
+        read = partial(_read_ancestor, ancestor, history, step)
         proposal = Proposal(batch, rows, batch.start[rows] + step, logits, fired_at[rows], read)
         if not record:
             asks[rows] = operator.may_ask_ancestor(proposal)
@@ -136,14 +137,14 @@ def _run(
 
 
 def _read_ancestor(
-    ancestor: Runner, history: torch.Tensor, step: int, alive: torch.Tensor, asks: torch.Tensor,
-    rows: torch.Tensor,
-) -> torch.Tensor:  # fmt: skip
+    ancestor: Runner, history: torch.Tensor, step: int, rows: torch.Tensor
+) -> torch.Tensor:
     """Return the ancestor's logits in the order of `rows`, all of which it must still hold."""
-    logits = ancestor.logits(history, step, alive & asks)
+    logits = ancestor.logits(history, step)
+    ancestor.evaluated[rows] = step + 1
     if torch.equal(rows, ancestor.rows):
         return logits
-    place = torch.full((len(alive),), -1, device=logits.device)
+    place = torch.full((len(history),), -1, device=logits.device)
     place[ancestor.rows] = torch.arange(len(ancestor.rows), device=logits.device)
     places = place[rows]
     if bool((places < 0).any()):
@@ -163,6 +164,8 @@ def _emit(
         signals = proposal.signals_of(token) if bool(acted.any()) else proposal.signals
     stopped = torch.isin(token, ends)
     return Step(
+        batch=batch,
+        rows=rows,
         problem=batch.problem[rows],
         rollout=batch.rollout[rows],
         position=proposal.position,
@@ -220,7 +223,6 @@ def decode(
         position, acted, last = (
             each.numpy(force=True) for each in (step.position, step.acted, step.last)
         )
-        token_id[(*at, position)] = step.token_id.numpy(force=True)
         fired_at[at] = np.where((fired_at[at] < 0) & acted, position, fired_at[at])
         n_tokens[at] = position + 1
         stopped[at] = step.stopped.numpy(force=True)
@@ -230,9 +232,11 @@ def decode(
             if name not in signals:
                 signals[name] = np.zeros(token_id.shape, np.float32)
             signals[name][(*at, position)] = values.numpy(force=True)
-        if progress and last.any():
+        if last.any():
+            token_id[at[0][last], at[1][last]] = step.trace.numpy(force=True)[last]
             n_done += int(last.sum())
-            progress(n_done)
+            if progress:
+                progress(n_done)
     return Decoded(
         token_id, n_tokens, fired_at, stopped, forward_specialist, forward_ancestor, signals
     )

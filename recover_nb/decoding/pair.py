@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from recover_nb.errors import InputError
 
 PROBE = "Solve: 47 + 85 = 132; (a) x > y, then B?\n"
-HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 DTYPES = ("float32", "float64", "float16", "bfloat16")
 
 

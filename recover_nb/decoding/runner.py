@@ -136,6 +136,7 @@ class Runner:
         self._fed = 0
         self._logits: torch.Tensor | None = None
         self.rows = torch.arange(len(owner), device=pair.device)
+        #: Positions evaluated on behalf of each row, kept by the loop: rows that only went along do not count.
         self.evaluated = torch.zeros(len(owner), dtype=torch.int32, device=pair.device)
 
     def keep(self, wanted: torch.Tensor) -> None:
@@ -150,22 +151,18 @@ class Runner:
             self._select(places)
             self._logits = None if self._logits is None else self._logits[places]
 
-    def logits(self, history: torch.Tensor, step: int, wanted: torch.Tensor) -> torch.Tensor:
+    def logits(self, history: torch.Tensor, step: int) -> torch.Tensor:
         """Return next-token logits (n, V) of the held rows after `step` emitted tokens.
 
         Parameters
         ----------
         history : (B, steps) int64
             Tokens emitted so far, in columns 0 to `step` - 1.
-        wanted : (B,) bool
-            Rows still in play, for the count of evaluations.
         """
         if self._cache is None:
             self._read_contexts()
         if step > self._fed:
             self._logits = self._feed(history[self.rows, self._fed : step])
-        served = self.rows[wanted[self.rows]]
-        self.evaluated[served] = step + 1
         return self._logits
 
     def _select(self, places: torch.Tensor) -> None:
