@@ -161,8 +161,9 @@ def _bca(
     known = np.maximum((~np.isnan(draws)).sum(axis=0), 1)
     # Half a draw from either end keeps the correction finite when every resample lies on one side.
     bias = ndtri(np.clip(below / known, 0.5 / known, 1 - 0.5 / known))
-    deviation = np.nanmean(jackknife, axis=0) - jackknife if len(jackknife) else jackknife
-    deviation = np.where(np.isnan(deviation), 0.0, deviation)
+    defined = ~np.isnan(jackknife)
+    center = ratio(np.where(defined, jackknife, 0.0).sum(axis=0), defined.sum(axis=0))
+    deviation = np.where(defined, center - jackknife, 0.0)
     acceleration = ratio((deviation**3).sum(axis=0), 6 * (deviation**2).sum(axis=0) ** 1.5)
     acceleration = np.where(np.isnan(acceleration), 0.0, acceleration)
     z = bias + ndtri(tails)[:, None]

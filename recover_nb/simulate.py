@@ -76,7 +76,7 @@ def make_study(
     Returns
     -------
     Dataset
-        The contract's ``correct``, ``n_tokens``, ``features``, ``rescue_rate``, ``attempts``, ``regime`` and
+        The contract's ``correct``, ``features``, ``rescue_rate``, ``attempts``, ``regime`` and
         ``route``, costs ``forward_specialist`` and ``forward_ancestor`` (problem, rollout, intervention), and
         the truth: ``true_rate`` (problem, intervention) float64. A problem whose observed rollouts are all
         correct was not failed: nothing is run on it, its features are NaN.
@@ -97,14 +97,13 @@ def make_study(
     correct[~failed, :, 1:] = -1
     features[~failed] = np.nan
     axes = ("problem", "rollout", "intervention")
-    n_tokens = np.where(correct >= 0, rng.integers(20, 60, size=correct.shape), 0).astype(np.int32)
+    length = np.where(correct >= 0, rng.integers(20, 60, size=correct.shape), 0).astype(np.int32)
     steered = np.isin(INTERVENTIONS, STEERED)
     ds = xr.Dataset(
         {
             "correct": (axes, correct),
-            "n_tokens": (axes, n_tokens),
-            "forward_specialist": (axes, n_tokens),
-            "forward_ancestor": (axes, np.where(steered, n_tokens, 0).astype(np.int32)),
+            "forward_specialist": (axes, length),
+            "forward_ancestor": (axes, np.where(steered, length, 0).astype(np.int32)),
             "features": (("problem", "feature"), features),
             "true_rate": (("problem", "intervention"), rate),
         },
