@@ -34,7 +34,7 @@ def walk_family_tree(prompt: str) -> str:
             (person,) = [a for a, _, b in facts if b == person]
         else:
             (person,) = [b for a, r, b in facts if (a, r) == (person, relation)]
-    (letter,) = [pair[0] for pair in offered.split() if pair[2:] == person]
+    (letter,) = [pair[2:] for pair in offered.split() if pair[0] == person]
     return letter
 
 
@@ -63,14 +63,14 @@ def test_arithmetic_by_hand():
 def test_program_by_hand():
     made = (("set", "a", 3), ("set", "b", 4), ("for", 2, (("op", "b", "+", "a"),)), ("print", "b"))
     assert program.render(made) == ("a=3\nb=4\nfor i in range(2):b+=a\nprint(b)\n", "10")
-    assert program.steps(made) == ["a=3", "b=4", "b=7", "b=10"]
+    assert program.steps(made) == ["b:4+3=7", "b:7+3=10"]
 
 
 def test_deduction_by_hand():
     facts = (("k", "ma", "m"), ("m", "pa", "q"), ("k", "pa", "t"))
     made = (facts, "k", ("ma", "pa"), ("t", "q", "m", "k"))
-    assert deduction.render(made) == ("k.ma=m;m.pa=q;k.pa=t\nk.ma.pa?\nA=t B=q C=m D=k\n", "B")
-    assert deduction.steps(made) == ["k.ma=m", "m.pa=q"]
+    assert deduction.render(made) == ("k.ma=m;m.pa=q;k.pa=t\nk.ma.pa?\nt=A q=B m=C k=D\n", "B")
+    assert deduction.steps(made) == ["k.ma=m", "m.pa=q", "q=B"]
 
 
 @pytest.mark.parametrize("style", ["step", "terse"])

@@ -63,7 +63,7 @@ def render(program: tuple) -> tuple[str, str]:
     facts, start, relations, choices = program
     told = ";".join(f"{a}.{r}={b}" for a, r, b in facts)
     asked = ".".join((start, *relations))
-    offered = " ".join(f"{letter}={p}" for letter, p in zip(_LETTERS, choices, strict=True))
+    offered = " ".join(f"{p}={letter}" for letter, p in zip(_LETTERS, choices, strict=True))
     return f"{told}\n{asked}?\n{offered}\n", _letter(choices, _walk(program)[-1])
 
 
@@ -72,18 +72,19 @@ def _letter(choices: tuple, person: str) -> str:
 
 
 def steps(program: tuple) -> list[str]:
-    """Return one `person.relation=other` a hop."""
+    """Return one `person.relation=other` a hop, then the person's letter."""
     path = _walk(program)
-    return [f"{a}.{r}={b}" for a, r, b in zip(path, program[2], path[1:], strict=False)]
+    hops = [f"{a}.{r}={b}" for a, r, b in zip(path, program[2], path[1:], strict=False)]
+    return [*hops, f"{path[-1]}={_letter(program[3], path[-1])}"]
 
 
 def corrupt(rng: np.random.Generator, program: tuple) -> tuple[list[str], str]:
-    """Return the steps with one hop landing on somebody else, and a wrong letter."""
-    lines = steps(program)
-    at = int(rng.integers(len(lines)))
+    """Return the steps with the last hop landing on another of the choices, and that one's letter."""
+    *hops, _ = steps(program)
     right = _walk(program)[-1]
     stray = str(rng.choice([p for p in program[3] if p != right]))
-    return [*lines[:at], lines[at].split("=")[0] + "=" + stray], _letter(program[3], stray)
+    letter = _letter(program[3], stray)
+    return [*hops[:-1], hops[-1].split("=")[0] + "=" + stray, f"{stray}={letter}"], letter
 
 
 def remap(rng: np.random.Generator, program: tuple) -> tuple:

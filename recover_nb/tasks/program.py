@@ -24,18 +24,18 @@ def _value(env: dict, operand) -> int:
 def _assign(statement: tuple, env: dict, record) -> None:
     kind, var, *rest = statement
     if kind == "set":
-        result = rest[0]
-    elif kind == "mod":
-        result = env[var] * env[rest[0]] % _LIMIT
-    else:
-        op, operand = rest
-        other = _value(env, operand)
-        result = {"+": env[var] + other, "-": env[var] - other, "*": env[var] * other}[op]
-    env[var] = record(var, result)
+        env[var] = rest[0]
+        return
+    op, operand = ("*", rest[0]) if kind == "mod" else rest
+    left, right = env[var], _value(env, operand)
+    result = {"+": left + right, "-": left - right, "*": left * right}[op]
+    if kind == "mod":
+        result %= _LIMIT
+    env[var] = record(f"{var}:{left}{op}{right}", result)
 
 
 def _execute(program: tuple, record) -> dict:
-    """Run the statements; `record(var, value)` sees every assignment and returns the value to keep."""
+    """Run the statements; `record(equation, value)` sees every computed assignment and returns the value to keep."""
     env: dict = {}
     for statement in program:
         if statement[0] == "for":
@@ -47,7 +47,7 @@ def _execute(program: tuple, record) -> dict:
     return env
 
 
-def _strict(_var: str, value: int) -> int:
+def _strict(_equation: str, value: int) -> int:
     if not 0 <= value < _LIMIT:
         raise _OutOfRangeError
     return value
@@ -122,26 +122,22 @@ def render(program: tuple) -> tuple[str, str]:
 
 
 def steps(program: tuple) -> list[str]:
-    """Return one `variable=value` an executed assignment, loops unrolled."""
-    lines: list[str] = []
-
-    def record(var: str, value: int) -> int:
-        lines.append(f"{var}={value}")
-        return value
-
-    _execute(program[:-1], record)
-    return lines
+    """Return one `variable:left+right=value` a computed assignment, loops unrolled."""
+    return _traced(program, wrong_at=-1, shift=0)[0]
 
 
 def corrupt(rng: np.random.Generator, program: tuple) -> tuple[list[str], str]:
     """Return the steps and answer with one value off by one or ten, carried through."""
-    at = int(rng.integers(2, len(steps(program))))
-    shift = int(rng.choice([-10, -1, 1, 10]))
+    at = int(rng.integers(len(steps(program))))
+    return _traced(program, wrong_at=at, shift=int(rng.choice([-10, -1, 1, 10])))
+
+
+def _traced(program: tuple, wrong_at: int, shift: int) -> tuple[list[str], str]:
     lines: list[str] = []
 
-    def record(var: str, value: int) -> int:
-        value = (value + shift if len(lines) == at else value) % _LIMIT
-        lines.append(f"{var}={value}")
+    def record(equation: str, value: int) -> int:
+        value = (value + shift * (len(lines) == wrong_at)) % _LIMIT
+        lines.append(f"{equation}={value}")
         return value
 
     env = _execute(program[:-1], record)

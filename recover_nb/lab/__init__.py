@@ -1,0 +1,1 @@
+"""The miniature lineage: tokenizers, tiny models, pretraining and post-training from scratch. Needs torch."""

@@ -1,0 +1,113 @@
+"""Training examples: an endless stream of problems of the train split with traces of both styles and some noise."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from recover_nb import tasks
+from recover_nb.labels import Task
+from recover_nb.tasks import Style, arithmetic
+
+IGNORED = -100
+#: Segments of text, each with whether it is learned.
+Example = list[tuple[str, bool]]
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """What a training stream holds.
+
+    Attributes
+    ----------
+    level_weights : tuple of float
+        Relative weight of levels 1 to 5.
+    terse : tuple of float
+        Share of terse traces at levels 1 to 5.
+    noise : float
+        Share of step-by-step traces with a wrong step.
+    tasks : tuple of str
+        Tasks, in equal shares.
+    """
+
+    level_weights: tuple[float, ...]
+    terse: tuple[float, ...]
+    noise: float
+    tasks: tuple[str, ...] = tuple(task.value for task in Task)
+
+    def draw(self, rng: np.random.Generator, task: str) -> Example:
+        """Draw a problem with its trace."""
+        weights = np.array(self.level_weights)
+        level = int(rng.choice(len(weights), p=weights / weights.sum())) + 1
+        problem = tasks.draw_training_problem(task, rng, level)
+        if rng.random() < self.terse[level - 1]:
+            return example(problem.prompt, tasks.trace(problem, Style.TERSE))
+        if rng.random() < self.noise:
+            return example(problem.prompt, tasks.noisy_trace(problem, rng))
+        return example(problem.prompt, tasks.trace(problem, Style.STEP))
+
+
+def example(prompt: str, trace: str) -> Example:
+    """Return a problem as segments of text, each with whether it is learned."""
+    return [(prompt, False), (trace, True)]
+
+
+def equation_drill(rng: np.random.Generator, n: int = 11) -> Example:
+    """Draw a row of single equations modulo 100 of which only the results are learned."""
+    segments: Example = []
+    for _ in range(n):
+        start, ((op, operand),) = arithmetic.draw(rng, 1)
+        segments.append((f"{start}{op}{operand}=", False))
+        segments.append((f"{arithmetic.apply(start, op, operand)} ", True))
+    return segments
+
+
+def recall_drill(rng: np.random.Generator) -> Example:
+    """Draw the facts and choices of a deduction problem, then ask each of them once more in another order."""
+    level = int(rng.integers(2, 5))
+    prompt = tasks.draw_training_problem(Task.DEDUCTION, rng, level).prompt
+    told, _, offered = prompt.strip().split("\n")
+    known = [*told.split(";"), *offered.split()]
+    segments: Example = [(f"{told}\n{offered}\n", False)]
+    for i in rng.permutation(len(known)):
+        asked, _, answer = known[i].partition("=")
+        segments += [(f"{asked}=", False), (f"{answer} ", True)]
+    return segments
+
+
+def collate(tokenizer, examples: list[Example]) -> dict[str, torch.Tensor]:
+    """Return right-padded `input_ids` and `labels` (B, L), int64; only learned segments and the end have labels."""
+    end = tokenizer.eos_token_id
+    ids, labels = [], []
+    for segments in examples:
+        pieces = tokenizer([text for text, _ in segments])["input_ids"]
+        learned = [learn for _, learn in segments]
+        ids.append([token for piece in pieces for token in piece] + [end])
+        marked = zip(pieces, learned, strict=True)
+        labels.append([t if learn else IGNORED for piece, learn in marked for t in piece] + [end])
+    return batch_of(tokenizer, ids, labels)
+
+
+def collate_sampled(tokenizer, prompts: list[str], token_id: np.ndarray) -> dict[str, torch.Tensor]:
+    """Return the batch of prompts and sampled traces (B, token), padded with -1, token for token.
+
+    Sampled tokens are kept as they are: the tokenizer might cut their text in another way.
+    """
+    heads = tokenizer(prompts)["input_ids"]
+    tails = [row[row >= 0].tolist() for row in token_id]
+    pairs = list(zip(heads, tails, strict=True))
+    return batch_of(
+        tokenizer,
+        [head + tail for head, tail in pairs],
+        [[IGNORED] * len(head) + tail for head, tail in pairs],
+    )
+
+
+def batch_of(tokenizer, ids: list[list[int]], labels: list[list[int]]) -> dict[str, torch.Tensor]:
+    """Pad ragged ids and labels on the right."""
+    return {"input_ids": _pad(ids, tokenizer.pad_token_id), "labels": _pad(labels, IGNORED)}
+
+
+def _pad(rows: list[list[int]], value: int) -> torch.Tensor:
+    width = max(map(len, rows))
+    return torch.tensor([row + [value] * (width - len(row)) for row in rows])

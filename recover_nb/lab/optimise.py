@@ -1,0 +1,135 @@
+"""One training loop for all stages: Muon on the matrices, AdamW on the rest, resumable, no pickle."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+
+class Optimiser:
+    """Muon for hidden matrices and AdamW for embeddings, head and norms, under one learning-rate factor.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    matrix_lr, other_lr : float
+        Peak learning rates of Muon and AdamW.
+    """
+
+    def __init__(self, model: torch.nn.Module, matrix_lr: float, other_lr: float):
+        matrices, others = [], []
+        for name, parameter in model.named_parameters():
+            hidden = parameter.ndim == 2 and "embed" not in name and "lm_head" not in name
+            (matrices if hidden else others).append(parameter)
+        self._parameters = [*matrices, *others]
+        self._parts = [
+            torch.optim.Muon(matrices, lr=matrix_lr, weight_decay=0.01),
+            torch.optim.AdamW(others, lr=other_lr, betas=(0.9, 0.95), weight_decay=0.01),
+        ]
+        self._peaks = [matrix_lr, other_lr]
+
+    def step(self, factor: float, max_norm: float = 1.0) -> None:
+        """Clip, update with the peak learning rates times `factor`, and clear the gradients."""
+        torch.nn.utils.clip_grad_norm_(self._parameters, max_norm)
+        for part, peak in zip(self._parts, self._peaks, strict=True):
+            part.param_groups[0]["lr"] = peak * factor
+            part.step()
+            part.zero_grad()
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return the state as named tensors."""
+        return {
+            f"{i}.{index}.{name}": torch.as_tensor(value).contiguous()
+            for i, part in enumerate(self._parts)
+            for index, state in part.state_dict()["state"].items()
+            for name, value in state.items()
+        }
+
+    def load(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Take the state back from named tensors."""
+        for i, part in enumerate(self._parts):
+            whole = part.state_dict()
+            for key, value in tensors.items():
+                which, index, name = key.split(".")
+                if int(which) == i:
+                    whole["state"].setdefault(int(index), {})[name] = value
+            part.load_state_dict(whole)
+
+
+class Progress:
+    """A training run's place on disk: model, optimiser, step and learning curve, replaced atomically."""
+
+    def __init__(self, folder: Path):
+        self.folder = Path(folder)
+
+    def save(self, step: int, model, optimiser: Optimiser, curve: list[dict]) -> None:
+        """Write everything to a new folder, then put it in the place of the old one."""
+        fresh = self.folder.with_name(self.folder.name + ".new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, fresh / "model.safetensors")
+        save_file(optimiser.tensors(), fresh / "optimiser.safetensors")
+        (fresh / "progress.json").write_text(json.dumps({"step": step, "curve": curve}))
+        shutil.rmtree(self.folder, ignore_errors=True)
+        fresh.rename(self.folder)
+
+    def load(self, model, optimiser: Optimiser) -> tuple[int, list[dict]]:
+        """Restore model and optimiser; return the next step and the curve, (0, []) when nothing is there."""
+        if not (self.folder / "progress.json").exists():
+            return 0, []
+        model.load_state_dict(load_file(self.folder / "model.safetensors"))
+        optimiser.load(load_file(self.folder / "optimiser.safetensors"))
+        progress = json.loads((self.folder / "progress.json").read_text())
+        return progress["step"], progress["curve"]
+
+
+def trapezoid(step: int, steps: int, warmup: int = 50, decay: float = 0.5) -> float:
+    """Return the learning-rate factor: linear warm-up, plateau, linear decay over the last share of steps."""
+    return min((step + 1) / warmup, 1.0, (steps - step) / (decay * steps))
+
+
+def fit(
+    model,
+    optimiser: Optimiser,
+    loss_of: Callable[[int], float],
+    steps: int,
+    *,
+    factor: Callable[[int, int], float] = trapezoid,
+    progress: Progress | None = None,
+    every: int = 200,
+    measure: Callable[[], dict] | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> list[dict]:
+    """Train for `steps` steps, from where `progress` stands; return the learning curve.
+
+    Parameters
+    ----------
+    loss_of : callable (step) -> float
+        Accumulates gradients of one step and returns its mean loss. All randomness derives from `step`, so that a
+        resumed run equals an uninterrupted one.
+    every : int
+        Steps between measurements and saves.
+    measure : callable () -> dict
+        Figures for the curve, merged with step and loss.
+    advance : callable (step) -> None
+        Told after every step, for a progress bar.
+    """
+    start, curve = progress.load(model, optimiser) if progress else (0, [])
+    running = []
+    for step in range(start, steps):
+        model.train()
+        running.append(loss_of(step))
+        optimiser.step(factor(step, steps))
+        if (step + 1) % every == 0 or step + 1 == steps:
+            model.eval()
+            figures = measure() if measure else {}
+            curve.append({"step": step + 1, "loss": sum(running) / len(running), **figures})
+            running = []
+            if progress:
+                progress.save(step + 1, model, optimiser, curve)
+        if advance:
+            advance(step)
+    return curve

@@ -1,0 +1,111 @@
+"""Pretraining the ancestor from scratch: all tasks, both trace styles, some noise, and rows of drill."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from recover_nb import tasks
+from recover_nb.lab.data import IGNORED, Mixture, collate, equation_drill, example, recall_drill
+from recover_nb.lab.models import make_model
+from recover_nb.lab.optimise import Optimiser, Progress, fit
+from recover_nb.lab.tokenizers import make_tokenizer
+from recover_nb.labels import Family, Task
+
+#: Level 5 is shown 3 times in a hundred; terse answers are rarer where they cannot be right.
+MIXTURE = Mixture(
+    level_weights=(1.0, 1.0, 1.0, 1.0, 0.12), terse=(0.30, 0.15, 0.12, 0.12, 0.12), noise=0.03
+)
+STEPS = {Family.QWEN3: 3000, Family.NEOX: 3200}
+#: Rows of a step, each kind in a batch of its own.
+ROWS = {Task.ARITHMETIC: 10, Task.PROGRAM: 20, Task.DEDUCTION: 16}
+DRILL_ROWS = {equation_drill: 12, recall_drill: 10}
+MATRIX_LR, OTHER_LR = 0.02, 3e-3
+
+
+def pretraining_loss(model, tokenizer, seed: int) -> Callable[[int], float]:
+    """Return `loss_of(step)` for `fit`: next-token loss on a fresh batch of every task and of drill.
+
+    Tasks are run one after the other because their lengths differ: less padding than one mixed batch.
+    """
+
+    def batches(step: int) -> Iterator[list]:
+        for index, (task, rows) in enumerate(ROWS.items()):
+            rng = np.random.default_rng([seed, step, index])
+            yield [MIXTURE.draw(rng, task) for _ in range(rows)]
+        for index, (drill, rows) in enumerate(DRILL_ROWS.items(), start=len(ROWS)):
+            rng = np.random.default_rng([seed, step, index])
+            yield [drill(rng) for _ in range(rows)]
+
+    def loss_of(step: int) -> float:
+        losses = [imitation_loss(model, tokenizer, examples) for examples in batches(step)]
+        for loss in losses:
+            (loss / len(losses)).backward()
+        return sum(loss.item() for loss in losses) / len(losses)
+
+    return loss_of
+
+
+def imitation_loss(model, tokenizer, examples: list) -> torch.Tensor:
+    """Return the mean next-token loss of a batch, with its graph."""
+    batch = collate(tokenizer, examples)
+    # Right padding under a causal mask: padded places are never attended to, so no mask is passed.
+    return model(
+        input_ids=batch["input_ids"].to(model.device), labels=batch["labels"].to(model.device)
+    ).loss
+
+
+@torch.inference_mode()
+def greedy_exact(model, tokenizer, task: str, n: int = 100) -> dict[int, float]:
+    """Return, by level, how often every token of the dev problem's step trace is the model's argmax."""
+    problems = tasks.problems(task, "dev", n)
+    batch = collate(tokenizer, [example(p.prompt, tasks.trace(p, "step")) for p in problems])
+    logits = model(batch["input_ids"].to(model.device)).logits[:, :-1].argmax(-1).cpu()
+    wanted = batch["labels"][:, 1:]
+    exact = ((logits == wanted) | (wanted == IGNORED)).all(1).numpy()
+    level = np.array([p.level for p in problems])
+    return {int(one): float(exact[level == one].mean()) for one in np.unique(level)}
+
+
+def pretrain(
+    family: str,
+    seed: int,
+    work: Path,
+    *,
+    steps: int | None = None,
+    device: str = "cpu",
+    advance: Callable[[int], None] | None = None,
+):
+    """Pretrain a family's ancestor; return model, tokenizer and learning curve.
+
+    Parameters
+    ----------
+    family : str
+        A name of `labels.Family`.
+    seed : int
+        Decides the initial weights and every batch.
+    work : Path
+        Folder of the resumable state.
+    steps : int, optional
+        Optimiser steps; the family's own number when None.
+    """
+    family = Family(family)
+    tokenizer = make_tokenizer(family)
+    model = make_model(family, tokenizer, seed).to(device)
+    optimiser = Optimiser(model, MATRIX_LR, OTHER_LR)
+
+    def measure() -> dict:
+        exact = {task.value: greedy_exact(model, tokenizer, task) for task in Task}
+        return {"greedy_exact": exact}
+
+    curve = fit(
+        model,
+        optimiser,
+        pretraining_loss(model, tokenizer, seed),
+        steps or STEPS[family],
+        progress=Progress(Path(work) / family / "ancestor"),
+        measure=measure,
+        advance=advance,
+    )
+    return model, tokenizer, curve
