@@ -1,0 +1,228 @@
+"""What each command of `recover-nb` does, given its parsed options."""
+
+import json
+import shutil
+import subprocess
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+from tqdm import tqdm
+
+from recover_nb.errors import InputError
+from recover_nb.labels import Family, Method, parse
+from recover_nb.schema import UNIT_COORDS, cell_names, text
+from recover_nb.study import store
+from recover_nb.study.config import StudyConfig
+from recover_nb.study.extras import need
+from recover_nb.study.paths import checkout_folder, data_folder
+
+#: Format -> module, reader, writer. A converter is imported when it is used.
+FORMATS = {"profiles": ("recover_nb.io.profiles", "from_profiles", "to_profiles")}
+
+TABLE_SUFFIX = ".csv"
+
+
+def run(options: Namespace) -> None:
+    """Generate a study."""
+    if options.scheduler:
+        raise InputError(
+            f"--scheduler {options.scheduler} cannot be used: this version runs on one machine; leave the option out"
+        )
+    store.suffix_of(options.out)
+    config = _config(options)
+    runner = need("recover_nb.study.runner", "models", "running a study")
+    path = runner.run_study(config, options.out, resume=options.resume, lab=options.lab, device=options.device)
+    print(path)
+
+
+def _config(options: Namespace) -> StudyConfig:
+    """Return the configuration that the options of `run` describe."""
+    given = {
+        "families": options.family, "methods": options.method, "tasks": options.task,
+        "interventions": options.intervention, "n_problems": options.problems, "n_rollouts": options.rollouts,
+        "n_attempts": options.attempts, "seed": options.seed,
+    }  # fmt: skip
+    changes = {name: value for name, value in given.items() if value is not None}
+    if options.max_new_tokens is not None:
+        changes["settings"] = {"max_new_tokens": options.max_new_tokens}
+    return StudyConfig.quick(**changes) if options.quick else StudyConfig(**changes)
+
+
+def open_source(path: str | Path) -> xr.Dataset:
+    """Open a study, or read a profile table into the same form."""
+    if str(path).endswith(TABLE_SUFFIX):
+        return need("recover_nb.io.profiles", "io", "reading a profile table").from_profiles(path)
+    if not any(str(path).endswith(suffix) for suffix in store.SUFFIXES):
+        allowed = ", ".join(store.SUFFIXES)
+        raise InputError(f"{path}: allowed: a study ({allowed}) or a profile table ({TABLE_SUFFIX})")
+    return store.open_study(path)
+
+
+def evaluate(options: Namespace) -> None:
+    """Print the evaluation of a study or a profile table."""
+    with store.reading(options.source), open_source(options.source) as ds:
+        evaluation = _evaluation(ds, options.seed)
+        if options.json:
+            _print_json(evaluation.to_dict())
+            return
+        tables = need("recover_nb.tables", "models", "printing tables")
+        print(tables.summary_text(ds, evaluation))
+
+
+def _evaluation(ds: xr.Dataset, seed: int = 0) -> Any:
+    evaluation = need("recover_nb.evaluation", "models", "evaluation")
+    with _stages("evaluating routing") as tell:
+        return evaluation.evaluate_routing(ds, seed=seed, progress=tell)
+
+
+@contextmanager
+def _stages(title: str):
+    """Show the name of each stage as it begins, on standard error."""
+    with tqdm(desc=title, unit="stage", file=sys.stderr, dynamic_ncols=True, leave=False) as bar:
+
+        def tell(stage: str) -> None:
+            bar.set_postfix_str(stage)
+            bar.update()
+
+        yield tell
+
+
+def info(options: Namespace) -> None:
+    """Print sizes, models, seeds and provenance."""
+    with store.reading(options.source), open_source(options.source) as ds:
+        found = describe(ds)
+    if options.json:
+        _print_json(found)
+        return
+    for name, value in found.items():
+        print(f"{name}: {_shown(value)}")
+
+
+def describe(ds: xr.Dataset) -> dict[str, Any]:
+    """Return what a study is, as plain data."""
+    attrs = {name: value.item() if hasattr(value, "item") else value for name, value in ds.attrs.items()}
+    for name in ("config_json", "provenance_json"):
+        if name in attrs:
+            attrs[name.removesuffix("_json")] = json.loads(attrs.pop(name))
+    cells, counts = [], cell_names(ds).tolist()
+    for name in dict.fromkeys(counts):
+        cells.append({"cell": name, "problems": counts.count(name)})
+    return {
+        "sizes": {str(dim): int(size) for dim, size in ds.sizes.items()},
+        "interventions": text(ds["intervention"]).tolist(),
+        **{name: sorted(set(text(ds[name]).tolist())) for name in UNIT_COORDS[:3]},
+        "cells": cells,
+        "failed_problems": int((ds["n_failed_rollouts"].values > 0).sum()) if "n_failed_rollouts" in ds else None,
+        "megabytes": round(ds.nbytes / 1e6, 1),
+        **attrs,
+    }
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return "".join(f"\n  {name}: {_shown(each) if not isinstance(each, dict) else json.dumps(each)}"
+                       for name, each in value.items())  # fmt: skip
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "".join(f"\n  {', '.join(f'{k} {v}' for k, v in each.items())}" for each in value)
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def train(options: Namespace) -> None:
+    """Retrain the lineage."""
+    families = [parse(Family, name) for name in options.family or Family]
+    methods = [parse(Method, name) for name in options.method or Method]
+    out = options.out or data_folder() / "lab"
+    training = need("recover_nb.lab.train", "models", "training")
+    for folder in training.train(families, methods, out=out, seed=options.seed, progress=True):
+        print(folder)
+
+
+def _converter(name: str, direction: int) -> Callable:
+    if name not in FORMATS:
+        raise InputError(f"unknown format {name!r}; allowed: {', '.join(FORMATS)}")
+    module, *functions = FORMATS[name]
+    return getattr(need(module, "io", f"format {name}"), functions[direction])
+
+
+def import_(options: Namespace) -> None:
+    """Read another format and write it as a study."""
+    reader = _converter(options.format, 0)
+    store.suffix_of(options.out)
+    ds = reader(options.path)
+    provenance = need("recover_nb.study.provenance", "models", "provenance")
+    defaults = provenance.study_attrs(0, {"imported": options.format, "path": Path(options.path).name}, {})
+    print(store.save_study(ds.assign_attrs({**defaults, **ds.attrs}), options.out, replace=False))
+
+
+def export(options: Namespace) -> None:
+    """Write a study in another format."""
+    writer = _converter(options.format, 1)
+    path = Path(options.path)
+    with store.reading(options.study), store.open_study(options.study) as ds, store.placed(path) as temporary:
+        writer(ds, temporary)
+    print(path)
+
+
+def bench(options: Namespace) -> None:
+    """Run the benchmarks of the checkout."""
+    root = checkout_folder()
+    script = root / "benchmarks" / "run.py" if root else None
+    if script is None or not script.is_file():
+        raise InputError("there are no benchmarks here; run recover-nb bench in a checkout that has benchmarks/run.py")
+    subprocess.run([sys.executable, str(script), *(["--json"] if options.json else [])], check=True)
+
+
+def demo(options: Namespace) -> None:
+    """Run the quick study and write study, evaluation and report; an interrupted demo goes on where it stopped."""
+    runner = need("recover_nb.study.runner", "models", "the demo")
+    folder = Path(options.out)
+    study, figures, page = (folder / f"demo{suffix}" for suffix in (".zarr", ".json", ".html"))
+    config = StudyConfig.quick()
+    for old in (study, figures, page):
+        _remove(old)
+    print("1/3  generating: rollouts, signals, features, regimes, routes", file=sys.stderr)
+    try:
+        runner.run_study(config, study, resume=True, lab=options.lab)
+    except InputError:
+        # What lies there is of another version or configuration; a demo is not worth keeping.
+        if not store.partial_folder(study).exists():
+            raise
+        _remove(store.partial_folder(study))
+        runner.run_study(config, study, lab=options.lab)
+    with store.open_study(study, load=True) as ds:
+        print("2/3  evaluating: every estimator, every comparator", file=sys.stderr)
+        evaluation = _evaluation(ds)
+        with store.placed(figures) as temporary:
+            temporary.write_text(json.dumps(evaluation.to_dict(), indent=1, allow_nan=False) + "\n")
+        print("3/3  writing the report", file=sys.stderr)
+        need("recover_nb.report", "models", "the report").write_html(ds, evaluation, page)
+        print(need("recover_nb.tables", "models", "printing tables").summary_text(ds, evaluation))
+    print(f"study   {study}\nfigures {figures}\nreport  {page}  (open it in a browser; it needs no network)")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, allow_nan=False))
+
+
+COMMANDS: dict[str, Callable[[Namespace], None]] = {
+    "run": run,
+    "evaluate": evaluate,
+    "info": info,
+    "train": train,
+    "import": import_,
+    "export": export,
+    "bench": bench,
+    "demo": demo,
+}

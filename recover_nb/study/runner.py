@@ -1,0 +1,243 @@
+"""Run a study block by block, so that it can be killed at any moment and gone on with. Needs torch."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from tqdm import tqdm
+
+from recover_nb import tasks
+from recover_nb.decoding import Pair
+from recover_nb.errors import InputError
+from recover_nb.labels import Method
+from recover_nb.schema import TOKEN, VARIABLES, validate
+from recover_nb.study import store
+from recover_nb.study.config import StudyConfig
+from recover_nb.study.derive import assemble, derive
+from recover_nb.study.generate import Plan, run_block
+from recover_nb.study.lineage import checkpoint_folder, checkpoint_hash, load_lineage
+from recover_nb.study.provenance import study_attrs
+from recover_nb.study.staging import Staging
+
+
+@dataclass(frozen=True)
+class Block:
+    """Problems `start` to `stop` of one cell; `first` is where they begin in the study."""
+
+    index: int
+    family: str
+    method: str
+    task: str
+    start: int
+    stop: int
+    first: int
+
+
+def plan_blocks(config: StudyConfig) -> list[Block]:
+    """Cut a study into blocks. They depend on the configuration alone, not on where a run was killed."""
+    blocks: list[Block] = []
+    for cell, (family, method, task) in enumerate(config.cells):
+        for start in range(0, config.n_problems, config.block_size):
+            stop = min(start + config.block_size, config.n_problems)
+            first = cell * config.n_problems + start
+            blocks.append(Block(len(blocks), family, method, task, start, stop, first))
+    return blocks
+
+
+def run_study(
+    config: StudyConfig,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    progress: bool = True,
+    lab: str | Path | None = None,
+    device: str | None = None,
+) -> Path:
+    """Generate a study of the lineage and write it to `out`.
+
+    Blocks are kept beside `out` (``STUDY.zarr.partial``) until all are there; then `out` appears, whole.
+
+    Parameters
+    ----------
+    config : StudyConfig
+    out : path
+        Ends in ``.zarr`` or ``.zarr.zip``; must not exist.
+    resume : bool
+        Go on with an unfinished run of the same configuration. The result equals that of an uninterrupted run.
+        With nothing to go on with, start; with a finished study, do nothing.
+    progress : bool
+        Show a bar on standard error, with rate and time left.
+    lab : path, optional
+        Folder with FAMILY/METHOD checkpoints; the shipped lineage by default.
+    device : str, optional
+        Where the models run.
+
+    Returns
+    -------
+    Path
+        `out`.
+
+    Raises
+    ------
+    InputError
+        `out` exists, an unfinished run is there and ``resume`` is False, the run there has another configuration or
+        other checkpoints, a checkpoint is missing, another process is at it.
+    """
+    out = Path(out)
+    if store.suffix_of(out) not in (".zarr", ".zarr.zip"):
+        raise InputError(f"{out}: a run writes .zarr or .zarr.zip")
+    models = describe_models(config, lab)
+    staging = Staging(out)
+    if out.exists():
+        return _finished(out, config, resume, staging)
+    if staging.exists() and not resume:
+        raise InputError(f"{staging.folder} holds an unfinished run; go on with --resume, or remove it")
+    with staging.locked():
+        if staging.exists():
+            _check_same(staging.read_run(), config, models)
+        else:
+            staging.begin({"attrs": study_attrs(config.seed, config.to_dict(), models)})
+        _run_blocks(config, staging, progress, lab, device)
+        _consolidate(config, staging, out)
+        staging.remove()
+    return out
+
+
+def describe_models(config: StudyConfig, lab: str | Path | None) -> dict[str, dict[str, str]]:
+    """Return names and hashes of every specialist with its ancestor, by ``family|method``."""
+    hashed = lru_cache(checkpoint_hash)
+    models = {}
+    for family in config.families:
+        ancestor = checkpoint_folder(family, Method.ANCESTOR, root=lab)
+        for method in config.methods:
+            specialist = checkpoint_folder(family, method, root=lab)
+            models[f"{family}|{method}"] = {
+                "specialist": f"{family}/{method}",
+                "specialist_sha256": hashed(specialist),
+                "ancestor": f"{family}/{Method.ANCESTOR.value}",
+                "ancestor_sha256": hashed(ancestor),
+            }
+    return models
+
+
+def _finished(out: Path, config: StudyConfig, resume: bool, staging: Staging) -> Path:
+    """Refuse an existing `out`, unless it is the very study that was to be resumed."""
+    if not resume:
+        raise InputError(f"{out} exists; choose another --out, or remove it first")
+    with store.open_study(out) as ds:
+        _check_config(json.loads(ds.attrs["config_json"]), config)
+    staging.remove()
+    return out
+
+
+def _check_same(run: dict[str, Any], config: StudyConfig, models: dict[str, dict[str, str]]) -> None:
+    _check_config(json.loads(run["attrs"]["config_json"]), config)
+    before = json.loads(run["attrs"]["provenance_json"])["models"]
+    changed = [name for name in models if models[name] != before.get(name)]
+    if changed:
+        raise InputError(
+            f"the checkpoints of {changed[0]} have changed since the run was begun; put the old ones back, "
+            "or start a new run with another --out"
+        )
+
+
+def _check_config(before: dict[str, Any], config: StudyConfig) -> None:
+    now = config.to_dict()
+    flat_before, flat_now = ({**each, **each.get("settings", {})} for each in (before, now))
+    for name in [*flat_now, *flat_before]:
+        if name != "settings" and flat_before.get(name) != flat_now.get(name):
+            raise InputError(
+                f"the run to resume has {name}={flat_before.get(name)!r} and {flat_now.get(name)!r} was asked for; "
+                "resume it with the same options, or choose another --out"
+            )
+
+
+def _run_blocks(
+    config: StudyConfig, staging: Staging, progress: bool, lab: str | Path | None, device: str | None
+) -> None:
+    plan = Plan(
+        config.interventions, config.n_rollouts, config.n_attempts, config.settings, config.signal_rollouts
+    )
+    blocks = plan_blocks(config)
+    total = len(config.cells) * config.n_problems * plan.rows
+    bar = tqdm(
+        total=total, unit="rollout", unit_scale=True, smoothing=0.05, mininterval=0.5, file=sys.stderr,
+        disable=not progress, dynamic_ncols=True,
+    )  # fmt: skip
+    loaded = lru_cache(maxsize=1)(lambda family, method: load_lineage(family, method, root=lab, device=device))
+    with bar:
+        for block in blocks:
+            n_rows = (block.stop - block.start) * plan.rows
+            if staging.has(block.index):
+                # Rows of an earlier run say nothing about today's rate.
+                bar.initial += n_rows
+                bar.update(n_rows)
+                continue
+            bar.set_description(f"{block.family} {block.method} {block.task}")
+            pair = loaded(block.family, block.method)
+            staging.write(block.index, _run_one(config, block, pair, plan, bar.update))
+
+
+def _run_one(
+    config: StudyConfig, block: Block, pair: Pair, plan: Plan, progress: Callable[[int], object]
+) -> dict[str, np.ndarray]:
+    problems = tasks.problems(block.task, config.split, block.stop, config.problem_seed)[block.start :]
+    return run_block(pair, problems, (block.family, block.method), plan, progress=progress)
+
+
+def _consolidate(config: StudyConfig, staging: Staging, out: Path) -> None:
+    """Put all blocks together, derive what needs the whole study, check it and move it into place."""
+    with store.placed(out, replace=False) as temporary:
+        zipped = store.suffix_of(out) == ".zarr.zip"
+        folder = temporary.with_name(temporary.name + ".d") if zipped else temporary
+        try:
+            _write_blocks(config, staging, folder)
+            if zipped:
+                store.zip_folder(folder, temporary)
+            else:
+                store.seal(folder)
+        finally:
+            if zipped:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_blocks(config: StudyConfig, staging: Staging, folder: Path) -> None:
+    """Write small variables at once, and those with tokens block by block: the study need not fit in memory."""
+    blocks = plan_blocks(config)
+    small: dict[str, list[np.ndarray]] = {}
+    for block in blocks:
+        for name, values in staging.read(block.index).items():
+            if not _has_tokens(name):
+                small.setdefault(name, []).append(values)
+    arrays = {name: np.concatenate(parts) for name, parts in small.items()}
+    ds = derive(assemble(arrays, config.interventions, staging.read_run()["attrs"]))
+    store.write_folder(ds.assign(_token_template(config, ds)), folder)
+    for block in blocks:
+        arrays = staging.read(block.index)
+        part = assemble(arrays, config.interventions, ds.attrs)
+        rows = slice(block.first, block.first + block.stop - block.start)
+        validate(part.assign({name: ds[name].isel(problem=rows) for name in ds.data_vars if name not in part}))
+        store.write_tokens(folder, block.first, {name: each for name, each in arrays.items() if _has_tokens(name)})
+
+
+def _has_tokens(name: str) -> bool:
+    return name in VARIABLES and TOKEN in VARIABLES[name].dims
+
+
+def _token_template(config: StudyConfig, ds: xr.Dataset) -> dict[str, tuple]:
+    """Return the variables with tokens at their fill codes, taking no memory: one element, broadcast."""
+    sizes = {**ds.sizes, TOKEN: config.settings.max_new_tokens}
+    template = {}
+    for name, variable in VARIABLES.items():
+        if _has_tokens(name):
+            shape = tuple(sizes[dim] for dim in variable.dims)
+            fill = np.broadcast_to(np.array(variable.fill, dtype=variable.dtype), shape)
+            template[name] = (variable.dims, fill, {"long_name": variable.meaning})
+    return template
