@@ -1,4 +1,4 @@
-"""Why did this reasoning model fail, and what would rescue it?
+"""Explore why a reasoning model failed, and what would rescue it.
 
 Every public name is imported when it is first used: `import recover_nb` loads neither torch nor xarray.
 """
@@ -47,14 +47,24 @@ _SUBMODULES = (
 __all__ = ["__version__", *_EXPORTS]
 
 
+def _load(module: str) -> Any:
+    try:
+        return import_module(f"recover_nb.{module}")
+    except ModuleNotFoundError as error:
+        if error.name in ("torch", "transformers"):
+            hint = f"recover_nb.{module} needs {error.name}; run: pip install 'recover-nb[models]'"
+            raise ModuleNotFoundError(hint, name=error.name) from error
+        raise
+
+
 def __getattr__(name: str) -> Any:
     if name in _EXPORTS:
-        value = getattr(import_module(f"recover_nb.{_EXPORTS[name]}"), name)
+        value = getattr(_load(_EXPORTS[name]), name)
         # Once resolved, a plain attribute: no second look-up, and the same object whichever way it was imported.
         globals()[name] = value
         return value
     if name in _SUBMODULES:
-        return import_module(f"recover_nb.{name}")
+        return _load(name)
     raise AttributeError(f"module 'recover_nb' has no attribute {name!r}")
 
 

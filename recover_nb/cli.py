@@ -4,7 +4,6 @@ Progress and errors go to standard error. An error is one line, exit status 2, a
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -26,8 +25,6 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     options = build_parser().parse_args(arguments)
-    # transformers draws a bar for every checkpoint it loads; ours says more. It reads this when first imported.
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     # Heavy imports wait until an option has been read: --help and a misspelt command answer at once.
     from recover_nb import commands
 

@@ -186,14 +186,10 @@ def demo(options: Namespace) -> None:
     for old in (study, figures, page):
         _remove(old)
     print("1/3  generating: rollouts, signals, features, regimes, routes", file=sys.stderr)
-    try:
-        runner.run_study(config, study, resume=True, lab=options.lab)
-    except InputError:
-        # What lies there is of another version or configuration; a demo is not worth keeping.
-        if not store.partial_folder(study).exists():
-            raise
+    if not runner.can_resume(config, study, lab=options.lab):
+        # An unfinished demo of another configuration or other checkpoints is not worth keeping.
         _remove(store.partial_folder(study))
-        runner.run_study(config, study, lab=options.lab)
+    runner.run_study(config, study, resume=True, lab=options.lab)
     with store.open_study(study, load=True) as ds:
         print("2/3  evaluating: every estimator, every comparator", file=sys.stderr)
         evaluation = _evaluation(ds)

@@ -1,6 +1,8 @@
 """The shipped miniature lineage: an ancestor and its specialists, as Hugging Face checkpoints."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +69,22 @@ def load_lineage(
         raise InputError(f"method {method!r} is not a specialist; allowed: {', '.join(SPECIALISTS)}")
     specialist, ancestor = (checkpoint_folder(family, each, root=root) for each in (method, Method.ANCESTOR))
     decoding = need("recover_nb.decoding", "models", "decoding")
-    return decoding.load_pair(specialist, ancestor, device=device)
+    with _no_bars():
+        return decoding.load_pair(specialist, ancestor, device=device)
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Keep transformers from drawing a bar for a checkpoint that loads in a blink."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def checkpoint_hash(folder: str | Path) -> str:

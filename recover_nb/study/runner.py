@@ -110,6 +110,18 @@ def run_study(
     return out
 
 
+def can_resume(config: StudyConfig, out: str | Path, *, lab: str | Path | None = None) -> bool:
+    """Return whether an unfinished run of this configuration and these checkpoints waits at `out`."""
+    staging = Staging(Path(out))
+    if not staging.exists():
+        return False
+    try:
+        _check_same(staging.read_run(), config, describe_models(config, lab))
+    except InputError:
+        return False
+    return True
+
+
 def describe_models(config: StudyConfig, lab: str | Path | None) -> dict[str, dict[str, str]]:
     """Return names and hashes of every specialist with its ancestor, by ``family|method``."""
     hashed = lru_cache(checkpoint_hash)

@@ -48,7 +48,8 @@ class Staging:
         try:
             return json.loads((self.folder / RUN_FILE).read_text())
         except ValueError as error:
-            raise InputError(f"{self.folder / RUN_FILE} is corrupt ({error}); remove {self.folder} and start anew") from error
+            reason = f"{self.folder / RUN_FILE} is corrupt ({error})"
+            raise InputError(f"{reason}; remove {self.folder} and start anew") from error
 
     def has(self, block: int) -> bool:
         """Whether a block is done."""
@@ -96,7 +97,8 @@ class Staging:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise InputError(f"{self.folder} is in use by another run; wait for it, or choose another --out") from None
+                reason = f"{self.folder} is in use by another run"
+                raise InputError(f"{reason}; wait for it, or choose another --out") from None
             yield
 
     def _block(self, block: int) -> Path:

@@ -140,7 +140,7 @@ def _absent(path: Path) -> str:
     partial = partial_folder(path)
     if partial.is_dir():
         done = len(list(partial.glob("block_*.npz")))
-        return f"{path}: the run is not finished ({done} blocks are done); go on with recover-nb run --resume --out {path}"
+        return f"{path}: the run is not finished ({done} blocks are done); go on with recover-nb run --resume"
     return f"{path}: no such file; give a study that ends in {', '.join(SUFFIXES)}"
 
 

@@ -1,0 +1,36 @@
+"""Fixtures that several test modules share."""
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory):
+    """Return a folder of tiny random checkpoints: ``qwen3`` with an ancestor and the specialists sft and grpo."""
+    import torch
+    from transformers import AutoModelForCausalLM, Qwen3Config
+
+    from recover_nb.lab.tokenizers import make_tokenizer
+
+    root = tmp_path_factory.mktemp("lab")
+    tokenizer = make_tokenizer("qwen3")
+    config = Qwen3Config(
+        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2,
+        head_dim=8, intermediate_size=16, max_position_embeddings=160, tie_word_embeddings=False,
+        pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id, bos_token_id=None,
+    )  # fmt: skip
+    for seed, method in enumerate(("ancestor", "sft", "grpo")):
+        torch.manual_seed(seed)
+        folder = root / "qwen3" / method
+        model = AutoModelForCausalLM.from_config(config)
+        # Random weights give flat logits; sharper ones make operators fire and traces differ.
+        model.get_output_embeddings().weight.data *= 20
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    return root
+
+
+@pytest.fixture(scope="session")
+def pair(lab):
+    from recover_nb.study.lineage import load_lineage
+
+    return load_lineage("qwen3", "sft", root=lab, device="cpu")
