@@ -1,0 +1,211 @@
+"""How the report is written: every text escaped, charts as JSON beside one copy of Vega."""
+
+import html
+import json
+import math
+from importlib import resources
+from typing import Any
+
+import pandas as pd
+
+from recover_nb.report.page import Block, Page, Section
+
+#: Nothing may be loaded: what is not in the file is not there.
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
+    "img-src data: blob:; base-uri 'none'; form-action 'none'"
+)
+#: Characters that would otherwise be invisible in a token.
+VISIBLE = str.maketrans({"\n": "\u23ce", "\t": "\u21e5", " ": "\u00b7"})
+
+
+def page_html(page: Page, bundle: str) -> str:
+    """Write a page.
+
+    Parameters
+    ----------
+    page : Page
+    bundle : str
+        Vega's scripts.
+
+    Returns
+    -------
+    str
+        A whole HTML document.
+    """
+    specs: list[dict] = []
+    body = "\n".join(_section(section, specs) for section in page.sections)
+    links = " ".join(f'<a href="#{_text(each.name)}">{_text(each.title)}</a>' for each in page.sections)
+    scripts = f"<script>{_script(bundle)}</script>\n<script>{_script(_asset('report.js'))}</script>" if specs else ""
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{_text(POLICY)}">
+<meta name="color-scheme" content="light dark">
+<title>{_text(page.title)}</title>
+<style>{_asset("report.css")}</style>
+</head>
+<body>
+<header><h1>{_text(page.title)}</h1><p>{_text(page.subtitle)}</p><nav>{links}</nav></header>
+<main>
+{body}
+</main>
+<script type="application/json" id="specs">{json_script(specs)}</script>
+{scripts}
+</body>
+</html>
+"""
+
+
+def json_script(value: Any) -> str:
+    """Return JSON that can stand inside a script element: no character in it can end the element."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _script(code: str) -> str:
+    """Return code that cannot end its script element; inside a JavaScript string the added backslash is nothing."""
+    return code.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def _asset(name: str) -> str:
+    return resources.files("recover_nb.report").joinpath(name).read_text("utf-8")
+
+
+def _text(value: object) -> str:
+    return html.escape(str(value), quote=True)
+
+
+def _section(section: Section, specs: list[dict]) -> str:
+    blocks = "\n".join(_block(block, specs) for block in section.blocks)
+    lead = f"<p>{_text(section.lead)}</p>" if section.lead else ""
+    return f'<section id="{_text(section.name)}"><h2>{_text(section.title)}</h2>{lead}\n{blocks}</section>'
+
+
+def _block(block: Block, specs: list[dict]) -> str:
+    if block.kind == "chart":
+        return _chart(block.content, specs)
+    return {
+        "table": lambda: table_html(block.content, block.formats, block.caption),
+        "findings": lambda: _findings(block.content),
+        "text": lambda: f"<p>{_text(block.content)}</p>",
+        "example": lambda: _example(block.content),
+        "pairs": lambda: _pairs(block.content),
+        "code": lambda: f"<h3>{_text(block.caption)}</h3><pre>{_text(block.content)}</pre>",
+    }[block.kind]()
+
+
+def _chart(chart: Any, specs: list[dict]) -> str:
+    # Checking each against Vega-Lite's schema takes seconds, and tests do it.
+    spec = chart.to_dict(validate=False)
+    # Only an address to read, but a report that names no host is easier to trust.
+    spec.pop("$schema", None)
+    specs.append(spec)
+    number = len(specs) - 1
+    return (
+        f'<figure class="scroll"><div class="chart" data-spec="{number}"></div>'
+        "<noscript>This chart needs JavaScript; the tables hold its figures.</noscript></figure>"
+    )
+
+
+def table_html(frame: pd.DataFrame, formats: dict[str, str], caption: str) -> str:
+    """Write a data frame as a table.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    formats : dict of str to str
+        How each number column is written, as for `str.format`; as it is, unless given.
+    caption : str
+
+    Returns
+    -------
+    str
+        HTML, all text escaped; a dash for NaN.
+    """
+    numbers = [pd.api.types.is_numeric_dtype(frame[name]) for name in frame.columns]
+    kinds = [' class="n"' if number else "" for number in numbers]
+    head = "".join(
+        f'<th scope="col"{kind}>{_text(str(name).replace("_", " "))}</th>'
+        for name, kind in zip(frame.columns, kinds, strict=True)
+    )
+    rows = []
+    for row in frame.itertuples(index=False):
+        cells = [_cell(value, formats.get(name, "{:,}")) for name, value in zip(frame.columns, row, strict=True)]
+        first = f'<th scope="row"{kinds[0]}>{cells[0]}</th>'
+        rest = "".join(f"<td{kind}>{cell}</td>" for kind, cell in zip(kinds[1:], cells[1:], strict=True))
+        rows.append(f"<tr>{first}{rest}</tr>")
+    return (
+        f'<div class="scroll"><table><caption>{_text(caption)}</caption><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _cell(value: Any, how: str) -> str:
+    if isinstance(value, float) and math.isnan(value):
+        return "\u2013"
+    return _text(value if isinstance(value, str) else how.format(value))
+
+
+def _findings(findings: list[dict]) -> str:
+    items = []
+    for each in findings:
+        kind = _text(each["verdict"].replace(" ", "-"))
+        items.append(
+            f'<li><span class="verdict {kind}">{_text(each["verdict"])}</span> '
+            f"<strong>{_text(each['claim'][:1].upper() + each['claim'][1:])}.</strong> {_text(each['sentence'])}</li>"
+        )
+    return f'<ul class="findings">{"".join(items)}</ul>'
+
+
+def _pairs(pairs: list[tuple[str, str]]) -> str:
+    rows = "".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in pairs)
+    return f"<dl>{rows}</dl>"
+
+
+def _example(example: dict) -> str:
+    facts = [("unit", example["unit"]), ("regime", example["regime"]), ("correct answer", example["answer"])]
+    return (
+        f"{_pairs(facts)}<h3>Prompt</h3><pre>{_text(example['prompt'])}</pre>"
+        f"<h3>Observed rollout {example['rollout']}: wrong</h3>{_tokens(example['tokens'])}"
+        f"<h3>Attempt {example['twin']} under each intervention</h3>{_twins(example['twins'])}"
+    )
+
+
+def _tokens(frame: pd.DataFrame) -> str:
+    """Each token shaded by its demotion pressure, the junction marked; figures on hover."""
+    peak = max(float(frame["value"].max()), 1e-8) if len(frame) else 1.0
+    spans = []
+    for row in frame.to_dict("records"):
+        shade = f"--j:{max(row['value'], 0.0) / peak:.3f}"
+        note = f"position {row['position']}, demotion pressure {row['value']:.3f} nat"
+        kind = "t junction" if row["is_junction"] else "t"
+        note += ", junction" if row["is_junction"] else ""
+        spans.append(f'<span class="{kind}" style="{shade}" title="{_text(note)}">{_shown(row["token"])}</span>')
+        spans.append("\n" * ("\n" in row["token"]))
+    return f'<pre class="trace">{"".join(spans)}</pre>'
+
+
+def _shown(token: str) -> str:
+    """Return a token with its spaces and newlines visible; dots for spaces only where nothing else is there."""
+    return _text(token.translate(VISIBLE) if not token.strip() else token.replace("\n", "\u23ce"))
+
+
+def _twins(frame: pd.DataFrame) -> str:
+    rows = []
+    for row in frame.to_dict("records"):
+        verdict = "right" if row["correct"] else "wrong"
+        acted = row["fired_at"] if row["fired_at"] >= 0 else "\u2013"
+        before, after = (_text(row[part].strip("\n") if part == "after" else row[part]) for part in ("before", "after"))
+        trace = f'<span class="shared">{before}</span><span class="own">{after}</span>'
+        rows.append(
+            f'<tr><th scope="row">{_text(row["intervention"])}</th><td class="{verdict}">{verdict}</td>'
+            f'<td class="n">{acted}</td><td class="n">{row["n_tokens"]}</td><td><pre>{trace}</pre></td></tr>'
+        )
+    head = "<th>intervention</th><th>answer</th><th>acts at</th><th>tokens</th><th>trace (grey: same as retry)</th>"
+    table = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
+    return f'<div class="scroll"><table class="twins">{table}</table></div>'

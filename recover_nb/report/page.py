@@ -1,0 +1,248 @@
+"""What the report says, as data: sections of findings, charts, tables and one trace. `markup` writes them."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+
+from recover_nb import charts, tables
+from recover_nb.errors import InputError
+from recover_nb.tables.evaluation import plain
+from recover_nb.tables.study import ALL
+
+#: Points of the feature chart; more make the file large and the chart unreadable.
+MAX_POINTS = 3000
+#: Most cells that get a panel each.
+MAX_PANELS = 24
+#: Budgets of retry in the table; the chart has every one.
+BUDGETS = (1, 2, 3, 5, 10, 20, 50)
+#: Signals of the example.
+SHOWN_SIGNALS = ("demotion_pressure", "logit_variance", "entropy")
+
+PERCENT, SIGNED, WHOLE, ONE, P = "{:.1%}", "{:+.1f}", "{:,.0f}", "{:,.1f}", "{:.3f}"
+
+
+@dataclass(frozen=True)
+class Block:
+    """One piece of a section.
+
+    Attributes
+    ----------
+    kind : str
+        ``chart``, ``table``, ``findings``, ``text``, ``example``, ``pairs`` or ``code``.
+    content : object
+        An Altair chart, a DataFrame, a list of dicts, text, a dict, pairs of text, text.
+    caption : str
+    formats : dict of str to str
+        Format of each number column of a table.
+    """
+
+    kind: str
+    content: Any
+    caption: str = ""
+    formats: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, a sentence on how to read what follows, and its blocks."""
+
+    name: str
+    title: str
+    lead: str
+    blocks: list[Block]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A whole report."""
+
+    title: str
+    subtitle: str
+    sections: list[Section]
+
+
+def build_page(ds: xr.Dataset, evaluation: Any, *, title: str) -> Page:
+    """Compute everything the report says; see `write_html`."""
+    rescue, fired = tables.rescue_by_intervention(ds, total=True), tables.firing(ds, total=True)
+    problems = tables.problems_by_cell(ds, total=True)
+    total = problems.iloc[-1]
+    subtitle = f"{total['problems']} problem units in {len(problems) - 1} cells; "
+    subtitle += f"{total['failed']} failed at least once."
+    sections = [
+        _findings(tables.find(evaluation, rescue, fired)),
+        _failures(ds, problems),
+        _rescue(rescue, fired),
+        _routing(evaluation, list(problems["cell"])),
+        _budgets(ds, evaluation),
+        _features(ds),
+        _example(ds),
+        _provenance(ds, evaluation),
+    ]
+    return Page(title, subtitle, [section for section in sections if section.blocks])
+
+
+def _findings(findings: list[dict]) -> Section:
+    rows = [
+        {"claim": each["claim"], "verdict": each["verdict"], "sentence": tables.say(each)} for each in findings
+    ]
+    lead = (
+        "Each claim a reader might take away, what the figures say about it, and the figures. Intervals are 95 %; "
+        "differences are in percentage points. A claim that is not shown is not refuted: the data do not decide it."
+    )
+    return Section("findings", "What the data support, and what they do not", lead, [Block("findings", rows)])
+
+
+def _failures(ds: xr.Dataset, problems: pd.DataFrame) -> Section:
+    regimes = tables.regimes_by_cell(ds)
+    wide = tables.regimes_by_cell(ds, total=True).pivot(index="cell", columns="regime", values="count")
+    wide = wide.loc[problems["cell"], list(dict.fromkeys(regimes["regime"]))]
+    counted = problems.merge(wide.reset_index(), on="cell").dropna(axis="columns", how="all")
+    formats = {"pass_at_1": PERCENT, "parseable": PERCENT, "rollouts": WHOLE}
+    lead = (
+        "steerable_hard: retry fails at least half the time and some intervention gains at least 5 points; "
+        "beyond_reach: no intervention ever succeeds; resample: the rest. These labels come from the same attempts "
+        "that score them, so some problems are steerable_hard by luck (see Routing)."
+    )
+    blocks = [Block("table", counted, "Problems, pass@1 of the observed rollouts, and regimes (counts)", formats)]
+    return Section("failures", "Failures and what they need", lead, [*_chart(charts.plot_regimes, regimes), *blocks])
+
+
+def _rescue(rescue: pd.DataFrame, fired: pd.DataFrame) -> Section:
+    overall = rescue[rescue["cell"] == ALL]
+    cells = rescue[rescue["cell"] != ALL]
+    formats = {name: PERCENT for name in ("rate", "low", "high")}
+    formats |= {name: SIGNED for name in rescue.columns if name.endswith("_points")}
+    shown = overall.drop(columns=["cell", "retry_rate"])
+    caption = "All cells; lift is over retry, and the last two columns hold for all interventions together"
+    blocks = [*_chart(charts.plot_rescue, overall), Block("table", shown, caption, formats)]
+    names = list(dict.fromkeys(cells["intervention"]))
+    if 1 < cells["cell"].nunique() <= MAX_PANELS:
+        blocks += _chart(lambda frame: charts.plot_rescue(frame, width=150, columns=4), cells)
+    blocks.append(_by_cell(rescue, "rate", names, "Rescue rate by cell"))
+    if len(fired):
+        names = list(dict.fromkeys(fired["intervention"]))
+        blocks.append(_by_cell(fired, "fired", names, "Share of attempts in which each operator acted"))
+    lead = "Every failed problem, nothing selected. An operator that never fires is retry under another name."
+    return Section("rescue", "What rescues", lead, blocks)
+
+
+def _by_cell(frame: pd.DataFrame, value: str, names: list[str], caption: str) -> Block:
+    wide = frame.pivot(index="cell", columns="intervention", values=value)
+    wide = wide.loc[list(dict.fromkeys(frame["cell"])), names].reset_index()
+    return Block("table", wide, caption, dict.fromkeys(names, PERCENT))
+
+
+def _routing(evaluation: Any, order: list[str]) -> Section:
+    full = tables.routing_by_estimator(evaluation)
+    excess = tables.null_excess(evaluation)
+    cells, routes = (_in_order(f(evaluation), order) for f in (tables.routing_by_cell, tables.routes_by_cell))
+    formats = dict.fromkeys(("routed", "rate", "retry"), PERCENT) | {"n": WHOLE, "p": P, "p_holm": P}
+    formats |= dict.fromkeys(("relative", "relative_low", "relative_high"), "{:+.1%}")
+    formats |= {name: SIGNED for frame in (full, excess) for name in frame if name.endswith("_points")}
+    lead = (
+        "published selects steerable_hard problems with the attempts that then score them, which inflates any lift; "
+        "the grey bands are what the same estimator reports when no intervention differs from retry (null: independent "
+        "attempts; null_twins: attempts that share random numbers as here). split selects on one half of the attempts "
+        "and scores on the other; all selects nothing. Points right of 0 favour routing."
+    )
+    blocks = [
+        *_chart(charts.plot_estimators, tables.lift_over_retry(evaluation)),
+        Block("table", excess, "Published lift over each comparator, less its null; p is one-sided", formats),
+        Block("table", full, "Routed less every comparator, by every estimator", formats),
+        Block("table", cells, "Routed less retry by cell; p permutes routes, p_holm corrects over cells", formats),
+        *_chart(charts.plot_routes, routes),
+    ]
+    return Section("routing", "Routing, by four estimators", lead, blocks)
+
+
+def _in_order(frame: pd.DataFrame, order: list[str]) -> pd.DataFrame:
+    """Put the cells of an evaluation, sorted by name, in the order of the study."""
+    place = {cell: i for i, cell in enumerate(order)}
+    return frame.sort_values("cell", key=lambda column: column.map(place), kind="stable", ignore_index=True)
+
+
+def _budgets(ds: xr.Dataset, evaluation: Any) -> Section:
+    lines, wide = tables.budget_lines(evaluation), tables.budgets(evaluation)
+    wide = wide[wide["k_retry"].isin(BUDGETS)]
+    formats = {"budget": WHOLE, "k_retry": WHOLE, "k_routed": ONE, "routed": PERCENT, "retry": PERCENT}
+    formats |= {name: SIGNED for name in wide if name.endswith("_points")}
+    blocks = _chart(charts.plot_budget, lines)
+    if len(wide):
+        blocks.append(Block("table", wide, "Rescue at equal budgets", formats))
+    spent = tables.costs(ds, total=True)
+    spent = spent[spent["cell"] == ALL].drop(columns="cell").dropna(axis="columns", how="all")
+    if len(spent):
+        caption = "Cost of an attempt, all cells: generated tokens, and positions each model evaluated"
+        blocks.append(Block("table", spent, caption, {name: ONE for name in spent.columns[2:]}))
+    lead = (
+        "Steering runs two models, so an attempt is not the unit of cost. dense_steer is deterministic: its few "
+        "attempts are all there can be."
+    )
+    return Section("budgets", "What it costs", lead, blocks)
+
+
+def _features(ds: xr.Dataset) -> Section:
+    frame = tables.feature_points(ds)
+    step = -(-len(frame) // MAX_POINTS) if len(frame) else 1
+    lead = "One mark for each failed problem; hover for its name, regime, route and rates."
+    if step > 1:
+        lead += f" Every {step}th of {len(frame)} problems is drawn."
+    return Section("features", "Features", lead, _chart(charts.plot_features, frame.iloc[::step]))
+
+
+def _example(ds: xr.Dataset) -> Section:
+    chosen = tables.choose_example(ds)
+    title = "One failed trace and its twins"
+    if chosen is None:
+        return Section("example", title, "", [])
+    problem, one = chosen["problem"], ds.isel(problem=chosen["problem"])
+    family = str(one["family"].values)
+    pieces = tables.token_pieces(family)
+    signals = tables.trace_signals(ds, problem, chosen["rollout"], pieces=pieces)
+    content = {
+        "unit": " | ".join(str(one[name].values) for name in ("family", "method", "task", "problem_id")),
+        "regime": str(one["regime"].values) if "regime" in ds else "",
+        "prompt": str(one["prompt"].values) if "prompt" in ds else "",
+        "answer": str(one["answer"].values) if "answer" in ds else "",
+        "tokens": signals[signals["signal"] == "demotion_pressure"],
+        "twins": tables.twins(ds, problem, chosen["twin"], pieces=pieces),
+        "rollout": chosen["rollout"],
+        "twin": chosen["twin"],
+    }
+    lead = (
+        "Chosen because it shows a rescue where there is one, not because it is typical. Shading is demotion pressure; "
+        "the junction is where it is largest. Twins share their random numbers with retry until the operator acts."
+    )
+    names = [name for name in SHOWN_SIGNALS if name in set(signals["signal"])]
+    drawn = _chart(lambda frame: charts.plot_signals(frame, signals=names), signals)
+    return Section("example", title, lead, [Block("example", content), *drawn])
+
+
+def _provenance(ds: xr.Dataset, evaluation: Any) -> Section:
+    known = {name: str(ds.attrs[name]) for name in ds.attrs if not name.endswith("_json")}
+    blocks = [Block("pairs", list(known.items()))]
+    for name, caption in (("config_json", "Configuration"), ("provenance_json", "Models, packages and commit")):
+        if name in ds.attrs:
+            blocks.append(Block("code", _indented(str(ds.attrs[name])), caption))
+    settings = json.dumps(plain(evaluation)["settings"], indent=2, ensure_ascii=False)
+    blocks.append(Block("code", settings, "Settings of the evaluation"))
+    return Section("provenance", "Where the numbers come from", "", blocks)
+
+
+def _indented(text: str) -> str:
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except ValueError:
+        return text
+
+
+def _chart(plot: Callable[[pd.DataFrame], Any], frame: pd.DataFrame) -> list[Block]:
+    """Return the chart of a frame; a frame the study cannot fill gives a sentence instead of a chart."""
+    try:
+        return [Block("chart", plot(frame))]
+    except InputError as error:
+        return [Block("text", f"No chart here: {error}.")] if len(frame) else []

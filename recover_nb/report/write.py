@@ -1,0 +1,61 @@
+"""Write the report: one file, whole or not at all, that asks nothing of any network."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import xarray as xr
+
+from recover_nb.errors import InputError
+from recover_nb.report.markup import page_html
+from recover_nb.report.page import build_page
+
+
+def write_html(ds: xr.Dataset, evaluation: Any, path: str | Path, *, title: str = "Recoverability report") -> Path:
+    """Write a study and its evaluation as one HTML file that opens offline.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A study, or a profile table (what it does not store is left out and said to be).
+    evaluation : Evaluation or dict
+        What `evaluate_routing` returned for it, or its ``to_dict()``.
+    path : str or Path
+        The file; replaced if it exists, in one step.
+    title : str
+
+    Returns
+    -------
+    Path
+        The file written: about 1 MB for Vega's scripts, the rest figures.
+
+    Raises
+    ------
+    InputError
+        If the folder does not exist or cannot be written, or the study lacks cells, rates or retry.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise InputError(f"the folder {path.parent} does not exist; make it first, or write elsewhere")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the name of a file, such as {path / 'report.html'}")
+    text = page_html(build_page(ds, evaluation, title=title), vega_bundle())
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        draft.write_text(text, "utf-8")
+        os.replace(draft, path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from None
+    finally:
+        draft.unlink(missing_ok=True)
+    return path
+
+
+def vega_bundle() -> str:
+    """Return Vega, Vega-Lite and vega-embed as one script that needs no network."""
+    # Imported here: it is heavy, and only a report needs it.
+    import vl_convert
+
+    version = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
+    return vl_convert.javascript_bundle(vl_version=version)

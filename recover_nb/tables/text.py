@@ -1,0 +1,301 @@
+"""The tables of a study as plain text for a terminal, at most `WIDTH` columns."""
+
+import math
+import textwrap
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+
+from recover_nb.tables.evaluation import (
+    budgets,
+    null_excess,
+    routes_by_cell,
+    routing_by_cell,
+    routing_by_estimator,
+)
+from recover_nb.tables.findings import find, say
+from recover_nb.tables.study import (
+    ALL,
+    costs,
+    firing,
+    problems_by_cell,
+    regimes_by_cell,
+    rescue_by_intervention,
+)
+
+WIDTH = 100
+#: Words of a heading longer than this are broken over lines.
+WORD = 7
+#: Budgets of retry shown in the terminal; the data frame has every one.
+SHOWN_BUDGETS = (1, 2, 3, 5, 10, 20, 50)
+
+
+def summary_text(ds: xr.Dataset, evaluation: Any) -> str:
+    """Write the result tables of a study, and what they support, as plain text.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A study, or a profile table.
+    evaluation : Evaluation or dict
+        What `evaluate_routing` returned for it, or its ``to_dict()``.
+
+    Returns
+    -------
+    str
+        At most 100 columns wide. Rates are in percent, differences in percentage points; a dash is what is not stored.
+
+    Raises
+    ------
+    InputError
+        If the study has no cells, rates or retry.
+    """
+    parts = [f"## {title}\n\n{table}" for title, table in _sections(ds, evaluation) if table]
+    return "\n\n".join(parts) + "\n"
+
+
+def _sections(ds: xr.Dataset, evaluation: Any) -> list[tuple[str, str]]:
+    """Title and text of each part, in reading order; an empty text is left out."""
+    rescue, fired = rescue_by_intervention(ds, total=True), firing(ds, total=True)
+    spent, order = costs(ds, total=True), list(dict.fromkeys(rescue["cell"]))
+    return [
+        ("Problems and pass@1 (%)", _problems(ds)),
+        ("Regimes of the failed problems: count (share in %)", _regimes(ds)),
+        ("Rescue rate by intervention, every failed problem (%)", _wide(rescue, "rate", 100)),
+        ("Difference from retry, every failed problem, all cells (points)", _differences(rescue)),
+        ("How often each operator fired (% of attempts)", _wide(fired, "fired", 100)),
+        ("Routing against every comparator (points)", _routing(evaluation)),
+        ("Published lift less its null (points)", _nulls(evaluation)),
+        ("Routing against retry by cell (points)", _cells(evaluation, order)),
+        ("Where the rule sends steerable_hard problems (count)", _routes(evaluation, order)),
+        ("Rescue at equal budgets, every failed problem (%)", _budgets(evaluation)),
+        ("Cost of an attempt, all cells (positions evaluated)", _costs(spent)),
+        ("What the data support, and what they do not", _findings(find(evaluation, rescue, fired))),
+    ]
+
+
+def render_text(frame: pd.DataFrame, decimals: dict[str, int] | None = None, width: int = WIDTH) -> str:
+    """Lay a data frame out in columns.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Text columns are set left, numbers right; the first column is shortened when the table is too wide.
+    decimals : dict of str to int, optional
+        Digits behind the point by column; 1 unless given. Whole-number columns have none.
+    width : int
+        Most characters in a line.
+
+    Returns
+    -------
+    str
+        A dash stands for NaN; "(none)" for a frame without rows. Heading words are broken to keep columns narrow.
+    """
+    if not len(frame):
+        return "(none)"
+    decimals = decimals or {}
+    columns, left = [], []
+    for name in frame.columns:
+        series = frame[name]
+        number = pd.api.types.is_numeric_dtype(series)
+        digits = decimals.get(name, 0 if pd.api.types.is_integer_dtype(series) else 1)
+        cells = [_number(value, digits) if number else printable(value) for value in series]
+        head = _heading(str(name)) if number else printable(name).replace("_", " ").split("\n")
+        columns.append((head, cells))
+        left.append(not number)
+    return "\n".join(_lines(columns, left, width))
+
+
+def _lines(columns: list[tuple[list[str], list[str]]], left: list[bool], width: int) -> list[str]:
+    tall = max(len(head) for head, _ in columns)
+    columns = [([""] * (tall - len(head)) + head, cells) for head, cells in columns]
+    sizes = [max(map(len, [*head, *cells])) for head, cells in columns]
+    gap = "  " if sum(sizes) + 2 * (len(sizes) - 1) <= width else " "
+    over = sum(sizes) + len(gap) * (len(sizes) - 1) - width
+    if over > 0:
+        sizes[0] = max(sizes[0] - over, 8)
+    body = [[head[i] for head, _ in columns] for i in range(tall)]
+    body.append(["-" * size for size in sizes])
+    body += [list(row) for row in zip(*(cells for _, cells in columns), strict=True)]
+    lines = []
+    for row in body:
+        fitted = [_fit(text, size) for text, size in zip(row, sizes, strict=True)]
+        sides = zip(fitted, sizes, left, strict=True)
+        padded = [text.ljust(size) if on_left else text.rjust(size) for text, size, on_left in sides]
+        lines.append(gap.join(padded).rstrip())
+    return lines
+
+
+def _fit(text: str, size: int) -> str:
+    """Shorten in the middle: both ends of a cell's name tell it from others."""
+    if len(text) <= size:
+        return text
+    keep = size - 2
+    return f"{text[: keep - keep // 2]}..{text[len(text) - keep // 2 :]}"
+
+
+def _heading(name: str) -> list[str]:
+    """Break a column's name at underscores and spaces, and its long words in two."""
+    lines = []
+    for word in name.replace("_", " ").split():
+        while len(word) > WORD + 1:
+            lines.append(word[: WORD - 1] + "-")
+            word = word[WORD - 1 :]
+        lines.append(word)
+    return lines or [""]
+
+
+def _number(value: float, digits: int) -> str:
+    return "-" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def printable(text: object) -> str:
+    """Return text without control characters: a name from a file must not move a terminal's cursor."""
+    return "".join(c if c.isprintable() else "?" for c in str(text))
+
+
+def _percent(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
+    return frame.assign(**{name: frame[name].astype(float) * 100 for name in names})
+
+
+def _problems(ds: xr.Dataset) -> str:
+    frame = _percent(problems_by_cell(ds, total=True), "pass_at_1", "parseable")
+    return render_text(_drop_empty(frame).rename(columns={"pass_at_1": "pass@1"}), {"rollouts": 0})
+
+
+def _regimes(ds: xr.Dataset) -> str:
+    frame = regimes_by_cell(ds, total=True)
+    shown = [_share(count, share) for count, share in zip(frame["count"], frame["share"], strict=True)]
+    wide = frame.assign(shown=shown).pivot(index="cell", columns="regime", values="shown")
+    wide = wide.loc[list(dict.fromkeys(frame["cell"])), list(dict.fromkeys(frame["regime"]))].reset_index()
+    failed = frame.drop_duplicates("cell").set_index("cell")["failed"]
+    return render_text(wide.assign(failed=failed.loc[wide["cell"]].to_numpy()))
+
+
+def _share(count: int, share: float) -> str:
+    return f"{count} (-)" if math.isnan(share) else f"{count} ({100 * share:.0f})"
+
+
+def _wide(frame: pd.DataFrame, value: str, factor: float) -> str:
+    """One row a cell, one column an intervention."""
+    if not len(frame):
+        return ""
+    wide = frame.pivot(index="cell", columns="intervention", values=value) * factor
+    wide = wide.loc[list(dict.fromkeys(frame["cell"])), list(dict.fromkeys(frame["intervention"]))]
+    return render_text(wide.reset_index())
+
+
+def _differences(rescue: pd.DataFrame) -> str:
+    frame = rescue[rescue["cell"] == ALL]
+    frame = _percent(frame, "rate", "low", "high")
+    rate = [_span(*row, "") for row in zip(frame["rate"], frame["low"], frame["high"], strict=True)]
+    parts = ("lift_points", "lift_low_points", "lift_high_points")
+    lift = [_span(*row) for row in zip(*(frame[name] for name in parts), strict=True)]
+    parts = ("lift_low_all_points", "lift_high_all_points")
+    together = [_ends(*row) for row in zip(*(frame[name] for name in parts), strict=True)]
+    return render_text(
+        pd.DataFrame(
+            {
+                "intervention": frame["intervention"],
+                "attempts": frame["attempts"],
+                "rescue rate, 95 %": rate,
+                "less retry, 95 %": lift,
+                "all together, 95 %": together,
+            }
+        )
+    )
+
+
+def _ends(low: float, high: float, sign: str = "+") -> str:
+    return "-" if math.isnan(low) else f"[{low:{sign}.1f},{high:{sign}.1f}]"
+
+
+def _span(value: float, low: float, high: float, sign: str = "+") -> str:
+    return "-" if math.isnan(value) else f"{value:{sign}.1f} {_ends(low, high, sign)}"
+
+
+def _routing(evaluation: Any) -> str:
+    """One row a comparator, one column an estimator."""
+    frame = routing_by_estimator(evaluation)
+    spans = [_span(*row) for row in zip(frame["lift_points"], frame["low_points"], frame["high_points"], strict=True)]
+    names = [name for name in dict.fromkeys(frame["estimator"]) if name != "null_twins"]
+    wide = frame.assign(span=spans).pivot(index="comparator", columns="estimator", values="span")
+    wide = wide.loc[list(dict.fromkeys(frame["comparator"])), names].fillna("-").reset_index()
+    wide = wide.rename(columns={"comparator": "routed less"})
+    sizes = frame.drop_duplicates("estimator").set_index("estimator")["n"]
+    n = ", ".join(f"{name} {sizes[name]:.0f}" for name in sizes.index)
+    note = f"Problems scored: {n}. Brackets: 95 % interval (null: mean +- 1.96 sd)."
+    return f"{render_text(wide)}\n{textwrap.fill(note, WIDTH)}"
+
+
+def _nulls(evaluation: Any) -> str:
+    frame = null_excess(evaluation)
+    frame = frame[frame["comparator"].isin(["retry", "best_fixed", "permuted"])]
+    spans = [_span(*row) for row in zip(frame["excess_points"], frame["low_points"], frame["high_points"], strict=True)]
+    frame = frame.assign(excess=spans)
+    table = pd.DataFrame(
+        {
+            "null": frame["null"],
+            "routed less": frame["comparator"],
+            "published": frame["published_points"],
+            "null mean": frame["mean_points"],
+            "null sd": frame["sd_points"],
+            "excess, 95 %": frame["excess"],
+            "p": frame["p"],
+        }
+    )
+    return render_text(table, {"p": 3}) if len(table) else ""
+
+
+def _cells(evaluation: Any, order: list[str]) -> str:
+    """One row a cell: the lift by each estimator, and the permutation test of the least biased."""
+    frame = routing_by_cell(evaluation)
+    spans = [_span(*row) for row in zip(frame["lift_points"], frame["low_points"], frame["high_points"], strict=True)]
+    frame = frame.assign(span=spans)
+    names = list(dict.fromkeys(frame["estimator"]))
+    wide = frame.pivot(index="cell", columns="estimator", values="span")
+    wide = wide.loc[_ordered(frame, order), names].reset_index()
+    tested = "split" if "split" in names else "all"
+    p = frame[frame["estimator"] == tested].set_index("cell")["p_holm"]
+    return render_text(wide.assign(p_Holm=p.loc[wide["cell"]].to_numpy()), {"p_Holm": 3})
+
+
+def _routes(evaluation: Any, order: list[str]) -> str:
+    frame = routes_by_cell(evaluation, total=True)
+    wide = frame.pivot(index="cell", columns="intervention", values="count")
+    wide = wide.loc[_ordered(frame, order), list(dict.fromkeys(frame["intervention"]))]
+    return render_text(wide.reset_index())
+
+
+def _ordered(frame: pd.DataFrame, order: list[str]) -> list[str]:
+    """Cells of `frame` in the order of the study; an evaluation has them in the order of their names."""
+    found = list(dict.fromkeys(frame["cell"]))
+    return sorted(found, key=lambda cell: order.index(cell) if cell in order else len(order))
+
+
+def _budgets(evaluation: Any) -> str:
+    frame = budgets(evaluation)
+    frame = _percent(frame[frame["k_retry"].isin(SHOWN_BUDGETS)], "routed", "retry")
+    spans = [_span(*row) for row in zip(frame["lift_points"], frame["low_points"], frame["high_points"], strict=True)]
+    table = frame[["basis", "budget", "k_retry", "k_routed", "routed", "retry"]]
+    table = table.assign(**{"routed less retry, 95 %": spans}).rename(columns={"basis": "equal"})
+    return render_text(table, {"budget": 0, "k_retry": 0}) if len(table) else ""
+
+
+def _costs(spent: pd.DataFrame) -> str:
+    frame = spent[spent["cell"] == ALL].drop(columns="cell")
+    return render_text(_drop_empty(frame)) if len(frame) else ""
+
+
+def _drop_empty(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.dropna(axis="columns", how="all")
+
+
+def _findings(findings: list[dict]) -> str:
+    """One paragraph a finding, its verdict in front."""
+    blocks = []
+    for finding in findings:
+        text = f"{finding['verdict'].upper()}: {finding['claim']}. {printable(say(finding))}"
+        blocks.append(textwrap.fill(text, WIDTH, initial_indent="- ", subsequent_indent="  ", break_long_words=True))
+    return "\n".join(blocks)

@@ -1,0 +1,179 @@
+"""One failed trace to look at: its tokens, signals and junction, and what each intervention made of a twin."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from recover_nb.errors import InputError
+from recover_nb.labels import Intervention, Method, Regime, Signal
+from recover_nb.study.paths import data_folder
+
+NONE, RETRY = Intervention.NONE.value, Intervention.RETRY.value
+#: What an example needs stored.
+NEEDED = ("token_id", "n_tokens", "correct", "fired_at", "junction", "has_signals", Signal.DEMOTION_PRESSURE.value)
+
+
+def token_pieces(family: str, *, root: str | Path | None = None) -> dict[int, str]:
+    """Read what each token id of a shipped family stands for, without torch or a tokenizer library.
+
+    Parameters
+    ----------
+    family : str
+    root : path, optional
+        Folder with FAMILY/ancestor/tokenizer.json; the shipped ``data/lab`` by default.
+
+    Returns
+    -------
+    dict of int to str
+        Empty for a family that is not shipped, or whose tokens are not plain pieces of text (byte-level BPE): ids are
+        then shown instead.
+    """
+    try:
+        folder = data_folder() / "lab" if root is None else Path(root)
+        # A family's name comes from a file: only a plain name may become part of a path.
+        if Path(family).name != family:
+            return {}
+        text = (folder / family / Method.ANCESTOR.value / "tokenizer.json").read_text("utf-8")
+        tokenizer = json.loads(text)
+    except (InputError, OSError, ValueError):
+        return {}
+    model = tokenizer.get("model", {})
+    if model.get("type") != "WordLevel":
+        return {}
+    pieces = {index: piece for piece, index in model["vocab"].items()}
+    return pieces | {each["id"]: each["content"] for each in tokenizer.get("added_tokens", [])}
+
+
+def pieces_of(ids: np.ndarray, pieces: dict[int, str]) -> list[str]:
+    """Text of each token; ``#ID`` for one that is not known."""
+    return [pieces.get(int(token), f"#{int(token)}") for token in ids]
+
+
+def trace_signals(
+    ds: xr.Dataset, problem: int, rollout: int, *, pieces: dict[int, str] | None = None
+) -> pd.DataFrame:
+    """Return the per-token signals of one observed rollout.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A study with signals.
+    problem, rollout : int
+        Places along the dimensions.
+    pieces : dict of int to str, optional
+        From `token_pieces`; token ids are shown without it.
+
+    Returns
+    -------
+    DataFrame
+        One row a signal and token: ``signal``, ``position`` (from 0), ``token_id``, ``token`` (text), ``value``,
+        ``is_junction``, and ``junction``: the position at the junction's own row, else NaN.
+
+    Raises
+    ------
+    InputError
+        If the study stores no signals for this rollout.
+    """
+    names = [name.value for name in Signal if name.value in ds]
+    if not names or "token_id" not in ds:
+        raise InputError("the study stores no signals and tokens; compute them with compute_signals")
+    one = ds.isel(problem=problem, rollout=rollout)
+    if "has_signals" in ds and not int(one["has_signals"]):
+        kept = np.flatnonzero(ds["has_signals"].isel(problem=problem).to_numpy()).tolist()
+        raise InputError(
+            f"no signals are stored for rollout {rollout} of problem {problem}; stored: {kept or 'none'}"
+        )
+    n = int(one["n_tokens"].sel(intervention=NONE))
+    ids = one["token_id"].sel(intervention=NONE).to_numpy()[:n]
+    pressure = one[Signal.DEMOTION_PRESSURE.value].to_numpy()[:n]
+    place = int(one["junction"]) if "junction" in ds else int(np.argmax(pressure)) if n else -1
+    position = np.arange(n)
+    base = {"position": position, "token_id": ids, "token": pieces_of(ids, pieces or {})}
+    base |= {"is_junction": position == place, "junction": np.where(position == place, position, np.nan)}
+    frames = [pd.DataFrame({"signal": name, **base, "value": one[name].to_numpy()[:n].astype(float)}) for name in names]
+    columns = ["signal", "position", "token_id", "token", "value", "is_junction", "junction"]
+    return pd.concat(frames, ignore_index=True)[columns]
+
+
+def twins(ds: xr.Dataset, problem: int, rollout: int, *, pieces: dict[int, str] | None = None) -> pd.DataFrame:
+    """Return what each intervention made of one attempt: twins share their random numbers until one acts.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A study with tokens.
+    problem, rollout : int
+        Places along the dimensions.
+    pieces : dict of int to str, optional
+        From `token_pieces`.
+
+    Returns
+    -------
+    DataFrame
+        One row an intervention that was run (``none`` left out): ``intervention``, ``correct`` (bool), ``fired_at``
+        (first changed position, -1 = never), ``n_tokens``, ``shared`` (tokens equal to retry's from the start),
+        ``before`` and ``after``: the text up to there and from there on.
+    """
+    one = ds[["token_id", "n_tokens", "correct", "fired_at"]].isel(problem=problem, rollout=rollout)
+    length = {str(name): int(n) for name, n in zip(one["intervention"].values, one["n_tokens"].values, strict=True)}
+    retry = one["token_id"].sel(intervention=RETRY).to_numpy()[: length[RETRY]]
+    rows = []
+    for name, n in length.items():
+        if name == NONE or not n:
+            continue
+        each = one.sel(intervention=name)
+        ids = each["token_id"].to_numpy()[:n]
+        both = min(n, len(retry))
+        apart = np.flatnonzero(ids[:both] != retry[:both])
+        shared = int(apart[0]) if len(apart) else both
+        text = pieces_of(ids, pieces or {})
+        row = {"intervention": name, "correct": int(each["correct"]) == 1, "fired_at": int(each["fired_at"])}
+        row |= {"n_tokens": n, "shared": shared}
+        rows.append(row | {"before": _join(text[:shared], pieces), "after": _join(text[shared:], pieces)})
+    columns = ["intervention", "correct", "fired_at", "n_tokens", "shared", "before", "after"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _join(text: list[str], pieces: dict[int, str] | None) -> str:
+    return ("" if pieces else " ").join(text)
+
+
+def choose_example(ds: xr.Dataset) -> dict[str, int] | None:
+    """Choose a failed trace that shows a rescue: instructive, and by no means typical.
+
+    Prefers a steerable_hard problem with an attempt that fails under retry and succeeds under ``sparse_steer`` once
+    that fired; of equals, the shortest retry.
+
+    Returns
+    -------
+    dict or None
+        ``problem``; ``rollout``, an observed failed one with stored signals; ``twin``, the attempt to compare. None
+        where the study stores no signals.
+    """
+    if any(name not in ds for name in NEEDED) or NONE not in ds["intervention"].values:
+        return None
+    seen = (ds["has_signals"] == 1) & (ds["junction"] >= 0) & (ds["correct"].sel(intervention=NONE) == 0)
+    seen = seen.transpose("problem", "rollout").to_numpy()
+    retry, length = (
+        ds[name].sel(intervention=RETRY).transpose("problem", "rollout").to_numpy() for name in ("correct", "n_tokens")
+    )
+    score = np.where(length > 0, 1.0, 0.0) + (retry == 0)
+    steer = Intervention.SPARSE_STEER.value
+    if steer in ds["intervention"].values:
+        right, fired = (
+            ds[name].sel(intervention=steer).transpose("problem", "rollout").to_numpy()
+            for name in ("correct", "fired_at")
+        )
+        score += 4.0 * ((retry == 0) & (right == 1) & (fired > 0))
+    regime = ds["regime"].values.astype(str) if "regime" in ds else np.full(len(seen), "")
+    score += 2.0 * (regime == Regime.STEERABLE_HARD)[:, None]
+    # Shorter is easier to read, and never outweighs what the example shows.
+    score -= length / (length.max(initial=0) + 1.0)
+    score[(length == 0) | ~seen.any(axis=1)[:, None]] = -np.inf
+    if not np.isfinite(score).any():
+        return None
+    problem, twin = np.unravel_index(int(np.argmax(score)), score.shape)
+    return {"problem": int(problem), "rollout": int(np.argmax(seen[problem])), "twin": int(twin)}
