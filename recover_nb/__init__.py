@@ -26,7 +26,7 @@ _EXPORTS = {
     "Settings": "decoding",
     "decode": "decoding",
     "steps": "decoding",
-    "compute_signals": "features",
+    "compute_signals": "study.recompute",
     "compute_features": "features",
     "signals_from_logits": "signals",
     "signals_from_topk": "signals",

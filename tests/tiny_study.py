@@ -32,6 +32,8 @@ def tiny_study(n=6, rollouts=5, seed=0, solved=(0,)):
     correct[list(solved), :, 0] = True
     arrays["correct"] = np.where(run, correct, -1).astype(np.int8)
     length = np.where(run, rng.integers(2, N_TOKENS + 1, run.shape), 0).astype(np.int32)
+    arrays["forward_specialist"] = np.where(run, length + 3, 0).astype(np.int32)
+    arrays["forward_ancestor"][:, :, 3:] = arrays["forward_specialist"][:, :, 3:]
     inside = np.arange(N_TOKENS) < length[..., None]
     arrays["n_tokens"] = length
     arrays["token_id"] = np.where(inside, rng.integers(3, 20, inside.shape), -1).astype(np.int32)

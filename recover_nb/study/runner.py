@@ -179,22 +179,19 @@ def _run_blocks(
     )
     blocks = plan_blocks(config)
     total = len(config.cells) * config.n_problems * plan.rows
+    done = [block for block in blocks if staging.has(block.index)]
+    # Rows of an earlier run say nothing about today's rate: the bar starts where they end.
     bar = tqdm(
-        total=total, unit="rollout", unit_scale=True, smoothing=0.05, mininterval=0.5, file=sys.stderr,
-        disable=not progress, dynamic_ncols=True,
+        total=total, initial=sum(block.stop - block.start for block in done) * plan.rows, unit="rollout",
+        unit_scale=True, smoothing=0.05, mininterval=0.5, file=sys.stderr, disable=not progress, dynamic_ncols=True,
     )  # fmt: skip
     loaded = lru_cache(maxsize=1)(lambda family, method: load_lineage(family, method, root=lab, device=device))
     with bar:
         for block in blocks:
-            n_rows = (block.stop - block.start) * plan.rows
-            if staging.has(block.index):
-                # Rows of an earlier run say nothing about today's rate.
-                bar.initial += n_rows
-                bar.update(n_rows)
-                continue
-            bar.set_description(f"{block.family} {block.method} {block.task}")
-            pair = loaded(block.family, block.method)
-            staging.write(block.index, _run_one(config, block, pair, plan, bar.update))
+            if block not in done:
+                bar.set_description(f"{block.family} {block.method} {block.task}")
+                pair = loaded(block.family, block.method)
+                staging.write(block.index, _run_one(config, block, pair, plan, bar.update))
 
 
 def _run_one(

@@ -63,6 +63,8 @@ def reading(path: str | Path) -> Iterator[None]:
     try:
         yield
     except SchemaError as error:
+        if str(error).startswith(str(path)):
+            raise
         raise SchemaError(f"{path}: {error}") from error
     except InputError:
         raise
@@ -165,6 +167,9 @@ def _count_files(path: Path) -> int:
 
 
 def _open_zip(path: Path) -> xr.Dataset:
+    # Asked first, because a store that fails to open complains once more when it is collected.
+    if not zipfile.is_zipfile(path):
+        raise zipfile.BadZipFile("File is not a zip file")
     store = zarr.storage.ZipStore(path, mode="r")
     try:
         ds = xr.open_zarr(store, chunks=None, **_FORMAT)

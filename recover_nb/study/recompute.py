@@ -1,0 +1,76 @@
+"""Signals that a study does not store, computed again from its tokens and the checkpoints. Needs torch."""
+
+import json
+
+import numpy as np
+import xarray as xr
+
+from recover_nb.decoding import Pair, Settings, score_traces
+from recover_nb.errors import InputError
+from recover_nb.labels import Intervention, Signal
+from recover_nb.schema import VARIABLES, text
+
+
+def compute_signals(
+    ds: xr.Dataset,
+    pair: Pair,
+    *,
+    intervention: str = Intervention.NONE,
+    settings: Settings | None = None,
+) -> xr.Dataset:
+    """Compute the signals of every trace of an intervention by a pass of both models over its tokens.
+
+    Parameters
+    ----------
+    ds : Dataset
+        Problems of one family and method, with `prompt`, `token_id` and `n_tokens`. Choose others away first:
+        ``ds.isel(problem=...)``.
+    pair : Pair
+        The models that made them, as `load_lineage` returns them.
+    intervention : str
+        Whose traces; the observed rollouts by default.
+    settings : Settings, optional
+        Those stored with the study unless given.
+
+    Returns
+    -------
+    Dataset
+        The six signals (problem, rollout, token) float32, 0 past the end, and `has_signals` (problem, rollout)
+        int8. Equal to what the study stores up to its rounding.
+
+    Raises
+    ------
+    InputError
+        A variable or the intervention is missing, problems of several specialists, tokens the models do not have.
+    """
+    missing = [name for name in ("prompt", "token_id", "n_tokens") if name not in ds]
+    if missing:
+        raise InputError(f"the study has no variable {', '.join(missing)}; signals are computed from traces")
+    names = text(ds["intervention"]).tolist()
+    if intervention not in names:
+        raise InputError(f"the study has no intervention {str(intervention)!r}; it holds {', '.join(names)}")
+    made_by = sorted({*zip(text(ds["family"]).tolist(), text(ds["method"]).tolist(), strict=True)})
+    if len(made_by) > 1:
+        shown = ", ".join("|".join(each) for each in made_by)
+        raise InputError(f"the problems are of several specialists ({shown}); choose those of one")
+    chosen = ds[["prompt", "token_id", "n_tokens"]].isel(intervention=names.index(intervention))
+    tokens = chosen["token_id"].transpose("problem", "rollout", "token").values
+    length = chosen["n_tokens"].transpose("problem", "rollout").values
+    prompts = text(chosen["prompt"]).tolist()
+    signals = score_traces(pair, prompts, tokens, length, settings or _stored_settings(ds))
+    dims = ("problem", "rollout", "token")
+    blank = np.zeros(tokens.shape, np.float32)
+    variables = {
+        name.value: (dims, signals.get(name.value, blank), {"long_name": VARIABLES[name.value].meaning})
+        for name in Signal
+    }
+    variables["has_signals"] = (dims[:2], (length > 0).astype(np.int8))
+    coords = {name: each for name, each in ds.coords.items() if each.dims == ("problem",)}
+    return xr.Dataset(variables, coords, {"intervention": str(intervention)})
+
+
+def _stored_settings(ds: xr.Dataset) -> Settings:
+    stored = json.loads(ds.attrs.get("config_json", "{}")).get("settings")
+    if not stored:
+        raise InputError("the study does not say with which settings it was made; pass settings=Settings(...)")
+    return Settings(**stored)

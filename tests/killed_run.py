@@ -1,0 +1,85 @@
+"""Run a small study whose process is killed (SIGKILL) again and again, and gone on with, until it is done.
+
+``python killed_run.py LAB OUT SEED`` prints how many times it was killed. Each attempt is a fork that kills itself at
+a random one of the moments that matter: in the middle of decoding, before and after each rename, between two regions
+of the store.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from recover_nb.study import runner, staging, store
+from recover_nb.study.config import StudyConfig
+
+#: Most moments an attempt may live through; large enough for every attempt to make some progress.
+LIFE = 9
+
+
+def config():
+    return StudyConfig(
+        families=["qwen3"], methods=["sft", "grpo"], tasks=["arithmetic"], n_problems=3, n_rollouts=3, n_attempts=2,
+        interventions=["sparse_steer", "dense_steer"], settings={"max_new_tokens": 10}, block_size=2,
+    )  # fmt: skip
+
+
+class Fate:
+    """Kills the process at the `left`-th moment."""
+
+    def __init__(self, left):
+        self.left = left
+
+    def moment(self):
+        self.left -= 1
+        if self.left <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def around(self, function):
+        def watched(*arguments, **keywords):
+            self.moment()
+            result = function(*arguments, **keywords)
+            self.moment()
+            return result
+
+        return watched
+
+
+def attempt(lab, out, fate):
+    os.replace = fate.around(os.replace)
+    staging.Staging.write = fate.around(staging.Staging.write)
+    store.write_tokens = fate.around(store.write_tokens)
+    store.write_folder = fate.around(store.write_folder)
+    run_block = runner.run_block
+
+    def watched(*arguments, progress, **keywords):
+        return run_block(*arguments, progress=lambda n: (fate.moment(), progress(n)), **keywords)
+
+    runner.run_block = watched
+    runner.run_study(config(), out, resume=True, progress=False, lab=lab, device="cpu")
+
+
+def main(lab, out, seed):
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(int(seed))
+    kills = 0
+    while not Path(out).exists() or store.partial_folder(out).exists():
+        left = int(rng.integers(1, LIFE)) + 2 * kills
+        child = os.fork()
+        if child == 0:
+            attempt(lab, out, Fate(left))
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if os.WIFSIGNALED(status):
+            assert os.WTERMSIG(status) == signal.SIGKILL, status
+            kills += 1
+        else:
+            assert status == 0, status
+    print(kills)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,72 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+import recover_nb as rnb
+
+HEAVY = ("torch", "transformers", "xarray", "pandas", "sklearn", "altair", "zarr", "numpy")
+
+
+def loaded_after(code):
+    """Return which heavy packages a fresh interpreter has loaded after `code`."""
+    report = f"import json, sys; print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
+    done = subprocess.run([sys.executable, "-c", f"{code}\n{report}"], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_import_is_light():
+    assert loaded_after("import recover_nb") == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import recover_nb as rnb; rnb.open_study, rnb.load_study, rnb.load_lineage, rnb.StudyConfig",
+        "import recover_nb as rnb; rnb.compute_features, rnb.classify_regimes, rnb.route, rnb.evaluate_routing",
+        "import recover_nb as rnb; rnb.signals_from_logits, rnb.from_profiles, rnb.validate",
+        "import recover_nb.cli, recover_nb.commands, recover_nb.tables, recover_nb.report, recover_nb.simulate",
+    ],
+)
+def test_analysis_needs_no_torch(code):
+    assert not {"torch", "transformers"} & set(loaded_after(code))
+
+
+def test_opening_a_study_needs_no_torch(tmp_path):
+    from tiny_study import tiny_study
+
+    path = rnb.save_zip(tiny_study(), tmp_path / "s.zarr.zip")
+    code = f"import recover_nb as rnb; ds = rnb.open_study({str(path)!r}, load=True); rnb.cell_names(ds)"
+    assert not {"torch", "transformers"} & set(loaded_after(code))
+
+
+def test_every_public_name_is_there():
+    for name in rnb.__all__:
+        assert getattr(rnb, name) is not None
+        assert name in dir(rnb)
+
+
+def test_unknown_name():
+    with pytest.raises(AttributeError, match="no attribute 'miracle'"):
+        rnb.miracle  # noqa: B018
+
+
+def test_without_torch_the_extra_is_named():
+    code = """
+import sys
+sys.modules["torch"] = None
+import recover_nb as rnb
+try:
+    rnb.load_pair
+except ModuleNotFoundError as error:
+    assert "pip install 'recover-nb[models]'" in str(error), error
+else:
+    raise SystemExit("torch was found")
+from recover_nb.cli import main
+raise SystemExit(main(["run", "--out", "x.zarr", "--quick"]) != 2)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "recover-nb[models]" in done.stderr
+    assert done.stderr.count("\n") == 1
