@@ -181,7 +181,7 @@ def _fires(firing: pd.DataFrame) -> dict:
         "cells_below": [name for name in below["cell"] if name != ALL],
     }
     verdict = NOT_TESTABLE if not len(rows) else NOT_SHOWN if figure["cells_below"] else SUPPORTED
-    return _finding("firing", "sparse_steer acts often enough to differ from retry", figure, verdict)
+    return _finding("firing", "sparse steering acts often enough to differ from retry", figure, verdict)
 
 
 def _finding(name: str, claim: str, figure: dict, verdict: str) -> dict:
