@@ -8,6 +8,7 @@ of the store.
 import os
 import signal
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,9 @@ class Fate:
 
 
 def attempt(lab, out, fate):
-    os.replace = fate.around(os.replace)
+    # Not os.replace itself: zarr renames every chunk, which would make hundreds of moments.
+    ours = types.SimpleNamespace(replace=fate.around(os.replace), fsync=os.fsync)
+    staging.os = store.os = runner.os = ours
     staging.Staging.write = fate.around(staging.Staging.write)
     store.write_tokens = fate.around(store.write_tokens)
     store.write_folder = fate.around(store.write_folder)
@@ -67,7 +70,7 @@ def main(lab, out, seed):
     rng = np.random.default_rng(int(seed))
     kills = 0
     while not Path(out).exists() or store.partial_folder(out).exists():
-        left = int(rng.integers(1, LIFE)) + 2 * kills
+        left = int(rng.integers(1, LIFE)) + 4 * kills
         child = os.fork()
         if child == 0:
             attempt(lab, out, Fate(left))

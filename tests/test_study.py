@@ -287,8 +287,7 @@ def test_killed_and_resumed_run_equals_an_uninterrupted_one(lab, tmp_path, unint
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 3
     assert_equal(store.open_study(out, load=True), store.open_study(uninterrupted, load=True))
-    left = [each.name for each in tmp_path.iterdir() if each.name != "killed.zarr"]
-    assert not [name for name in left if not name.endswith(".tmp")]
+    assert [each.name for each in tmp_path.iterdir()] == ["killed.zarr"]
 
 
 def test_existing_study_is_refused_and_resume_of_it_changes_nothing(uninterrupted, lab):

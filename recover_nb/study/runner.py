@@ -1,6 +1,7 @@
 """Run a study block by block, so that it can be killed at any moment and gone on with. Needs torch."""
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -202,19 +203,19 @@ def _run_one(
 
 
 def _consolidate(config: StudyConfig, staging: Staging, out: Path) -> None:
-    """Put all blocks together, derive what needs the whole study, check it and move it into place."""
-    with store.placed(out, replace=False) as temporary:
-        zipped = store.suffix_of(out) == ".zarr.zip"
-        folder = temporary.with_name(temporary.name + ".d") if zipped else temporary
-        try:
-            _write_blocks(config, staging, folder)
-            if zipped:
-                store.zip_folder(folder, temporary)
-            else:
-                store.seal(folder)
-        finally:
-            if zipped:
-                shutil.rmtree(folder, ignore_errors=True)
+    """Put all blocks together, derive what needs the whole study, check it and move it into place.
+
+    It is built inside the staging folder: a kill leaves no other trace than that folder.
+    """
+    folder, archive = staging.folder / "whole", staging.folder / "whole.zip"
+    shutil.rmtree(folder, ignore_errors=True)
+    _write_blocks(config, staging, folder)
+    if store.suffix_of(out) == ".zarr.zip":
+        store.zip_folder(folder, archive)
+        os.replace(archive, out)
+    else:
+        store.seal(folder)
+        os.replace(folder, out)
 
 
 def _write_blocks(config: StudyConfig, staging: Staging, folder: Path) -> None:
