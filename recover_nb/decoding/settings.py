@@ -67,7 +67,7 @@ class Settings:
     threshold: str = "quantile"
     quantile: float | None = None
     warmup: int | None = None
-    max_new_tokens: int = 96
+    max_new_tokens: int = 80
     batch_size: int = 256
     seed: int = 0
     logit_grid: float = 2**-10

@@ -66,12 +66,12 @@ RECIPES = {
     ),
     Method.GRPO: Recipe(
         levels={
-            Task.ARITHMETIC: (1.0, 1.0, 0.3, 0.0, 0.0),
-            Task.PROGRAM: (1.0, 1.0, 0.3, 0.0, 0.0),
+            Task.ARITHMETIC: (1.0, 0.0, 0.0, 0.0, 0.0),
+            Task.PROGRAM: (1.0, 0.0, 0.0, 0.0, 0.0),
             Task.DEDUCTION: (0.0, 0.0, 0.5, 1.0, 1.0),
         },
-        terse={Task.ARITHMETIC: 0.5, Task.PROGRAM: 0.5, Task.DEDUCTION: 0.0},
-        steps=240, every=20, matrix_lr=0.002, other_lr=3e-4, n_problems=12, n_samples=8,
+        terse={Task.ARITHMETIC: 1.0, Task.PROGRAM: 1.0, Task.DEDUCTION: 0.0},
+        steps=100, every=10, matrix_lr=0.002, other_lr=3e-4, n_problems=12, n_samples=8,
     ),
 }  # fmt: skip
 

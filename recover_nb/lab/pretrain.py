@@ -15,7 +15,7 @@ from recover_nb.labels import Family, Task
 
 #: Level 5 is shown 3 times in a hundred; terse answers are rarer where they cannot be right.
 MIXTURE = Mixture(
-    level_weights=(1.0, 1.0, 1.0, 1.0, 0.12), terse=(0.30, 0.15, 0.12, 0.12, 0.12), noise=0.03
+    level_weights=(1.0, 1.0, 1.0, 1.0, 0.12), terse=(0.20, 0.10, 0.10, 0.10, 0.10), noise=0.03
 )
 STEPS = {Family.QWEN3: 3000, Family.NEOX: 3200}
 #: Rows of a step, each kind in a batch of its own.

@@ -10,14 +10,14 @@ from recover_nb.labels import Family
 PAD, EOS, UNKNOWN = "<pad>", "<eos>", "<unk>"
 _SYMBOLS = "\n +-*=%()#.;:?/,"
 _CHARACTERS = [*_SYMBOLS, *string.digits, *string.ascii_lowercase, *"ABCD"]
-_WORDS = ["for", " i ", "in", "range", "print", "ma", "pa", "kid"]
+_WORDS = ["for", " i ", "in", "range", "print", "ma", "pa", "kid", "is"]
 _NUMBERS = [str(n) for n in range(10, 100)]
 
 #: How a family cuts text into tokens, and the tokens it knows.
 _PIECES = {
     Family.QWEN3: (r"[\s\S]", _CHARACTERS),
     Family.NEOX: (
-        r"[1-9][0-9]|for| i |in|range|print|ma|pa|kid|[\s\S]",
+        r"[1-9][0-9]|for| i |in|range|print|ma|pa|kid|is|[\s\S]",
         [*_CHARACTERS, *_WORDS, *_NUMBERS],
     ),
 }

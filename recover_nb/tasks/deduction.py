@@ -63,7 +63,7 @@ def render(program: tuple) -> tuple[str, str]:
     facts, start, relations, choices = program
     told = ";".join(f"{a}.{r}={b}" for a, r, b in facts)
     asked = ".".join((start, *relations))
-    offered = " ".join(f"{p}={letter}" for letter, p in zip(_LETTERS, choices, strict=True))
+    offered = " ".join(f"{p}.is={letter}" for letter, p in zip(_LETTERS, choices, strict=True))
     return f"{told}\n{asked}?\n{offered}\n", _letter(choices, _walk(program)[-1])
 
 
@@ -75,7 +75,7 @@ def steps(program: tuple) -> list[str]:
     """Return one `person.relation=other` a hop, then the person's letter."""
     path = _walk(program)
     hops = [f"{a}.{r}={b}" for a, r, b in zip(path, program[2], path[1:], strict=False)]
-    return [*hops, f"{path[-1]}={_letter(program[3], path[-1])}"]
+    return [*hops, f"{path[-1]}.is={_letter(program[3], path[-1])}"]
 
 
 def corrupt(rng: np.random.Generator, program: tuple) -> tuple[list[str], str]:
@@ -84,7 +84,7 @@ def corrupt(rng: np.random.Generator, program: tuple) -> tuple[list[str], str]:
     right = _walk(program)[-1]
     stray = str(rng.choice([p for p in program[3] if p != right]))
     letter = _letter(program[3], stray)
-    return [*hops[:-1], hops[-1].split("=")[0] + "=" + stray, f"{stray}={letter}"], letter
+    return [*hops[:-1], hops[-1].split("=")[0] + "=" + stray, f"{stray}.is={letter}"], letter
 
 
 def remap(rng: np.random.Generator, program: tuple) -> tuple:
