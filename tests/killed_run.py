@@ -16,6 +16,7 @@ import torch
 
 from recover_nb.study import runner, staging, store
 from recover_nb.study.config import StudyConfig
+from recover_nb.study.lineage import load_lineage
 
 #: Most moments an attempt may live through; large enough for every attempt to make some progress.
 LIFE = 9
@@ -67,6 +68,8 @@ def attempt(lab, out, fate):
 
 def main(lab, out, seed):
     torch.set_num_threads(1)
+    # What a first load imports takes longer than all the rest; the forks inherit it.
+    load_lineage("qwen3", "sft", root=lab, device="cpu")
     rng = np.random.default_rng(int(seed))
     kills = 0
     while not Path(out).exists() or store.partial_folder(out).exists():
