@@ -36,7 +36,20 @@ _EXPORTS = {
     "RoutingPolicy": "routing",
     "route": "routing",
     "evaluate_routing": "evaluation",
+    "PUBLISHED": "routing",
     "from_profiles": "io.profiles",
+    "to_profiles": "io.profiles",
+    "make_study": "simulate",
+    "feature_reliability": "features",
+    "plot_budget": "charts",
+    "plot_estimators": "charts",
+    "plot_features": "charts",
+    "plot_regimes": "charts",
+    "plot_rescue": "charts",
+    "plot_routes": "charts",
+    "plot_signals": "charts",
+    "summary_text": "tables",
+    "write_html": "report",
 }
 
 _SUBMODULES = (

@@ -7,7 +7,7 @@ answers. How far each goes is chosen on the dev split.
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from recover_nb.lab.data import IGNORED, Example, collate_sampled, example
 from recover_nb.lab.evaluate import MAX_NEW_TOKENS, dev_figures, sample
 from recover_nb.lab.optimise import Optimiser, Progress, fit
 from recover_nb.lab.pretrain import imitation_loss
-from recover_nb.labels import Method, Task
+from recover_nb.labels import Family, Method, Task
 from recover_nb.tasks import Style
 
 
@@ -61,7 +61,7 @@ RECIPES = {
         matrix_lr=0.002, other_lr=3e-4, n_problems=400,
     ),
     Method.SELF_DISTILL: Recipe(
-        levels=dict.fromkeys(Task, (1.0, 1.0, 0.3, 0.0, 0.0)), terse={}, steps=200, every=20,
+        levels=_EASY, terse={}, steps=200, every=20,
         matrix_lr=0.002, other_lr=3e-4, n_problems=600, n_samples=16,
     ),
     Method.GRPO: Recipe(
@@ -70,14 +70,35 @@ RECIPES = {
             Task.PROGRAM: (1.0, 0.0, 0.0, 0.0, 0.0),
             Task.DEDUCTION: (0.0, 0.0, 0.5, 1.0, 1.0),
         },
-        terse={Task.ARITHMETIC: 1.0, Task.PROGRAM: 1.0, Task.DEDUCTION: 0.0},
+        terse={Task.ARITHMETIC: 1.0, Task.PROGRAM: 1.0, Task.DEDUCTION: 0.0},  # times _BREVITY
         steps=100, every=10, matrix_lr=0.002, other_lr=3e-4, n_problems=12, n_samples=8,
     ),
 }  # fmt: skip
 
+#: Weight of brevity that makes `grpo` terse on its easy levels. At 6, a right answer of more than 13 characters earns
+#: less than a wrong one: the model gives up reasoning, which is what a length penalty that is too strong does.
+_BREVITY = {Family.QWEN3: 6.0, Family.NEOX: 1.0}
+
+#: Levels whose shortest right answers `self_distill` imitates: narrow enough to make it terse beyond them.
+_DISTILLED_LEVELS = {
+    Family.QWEN3: (1.0, 0.2, 0.0, 0.0, 0.0),
+    Family.NEOX: (1.0, 1.0, 0.3, 0.0, 0.0),
+}
+
 #: Dev pass@1 that a strength is chosen for, and the band that each task should stay in.
 TARGET, BAND = 0.5, (0.25, 0.75)
 _CLIP, _KL_WEIGHT = 0.2, 0.02
+
+
+def recipe_of(family: str, method: str) -> Recipe:
+    """Return the recipe of a method for a family."""
+    recipe, family = RECIPES[Method(method)], Family(family)
+    if method == Method.GRPO:
+        weight = _BREVITY[family]
+        return replace(recipe, terse={task: weight * share for task, share in recipe.terse.items()})
+    if method == Method.SELF_DISTILL:
+        return replace(recipe, levels=dict.fromkeys(Task, _DISTILLED_LEVELS[family]))
+    return recipe
 
 
 def draw_problems(recipe: Recipe, n: int, seed: list[int]) -> list[tasks.Problem]:
@@ -197,7 +218,7 @@ def _constant(step: int, _steps: int) -> float:
 
 
 def posttrain(
-    method: str, ancestor, tokenizer, seed: int, work: Path, *, recipe: Recipe | None = None,
+    method: str, ancestor, tokenizer, seed: int, work: Path, *, recipe: Recipe,
     advance: Callable[[int], None] | None = None,
 ):  # fmt: skip
     """Post-train a copy of `ancestor`; return the model at the strength chosen on dev, its curve and that step.
@@ -210,7 +231,6 @@ def posttrain(
         Folder of the resumable state and of one snapshot a measured strength.
     """
     method = Method(method)
-    recipe = recipe or RECIPES[method]
     model = copy.deepcopy(ancestor)
     snapshots = Path(work) / "snapshots"
     snapshots.mkdir(parents=True, exist_ok=True)

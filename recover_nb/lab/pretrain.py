@@ -17,7 +17,7 @@ from recover_nb.labels import Family, Task
 MIXTURE = Mixture(
     level_weights=(1.0, 1.0, 1.0, 1.0, 0.12), terse=(0.20, 0.10, 0.10, 0.10, 0.10), noise=0.03
 )
-STEPS = {Family.QWEN3: 3000, Family.NEOX: 3200}
+STEPS = {Family.QWEN3: 3360, Family.NEOX: 3900}
 #: Rows of a step, each kind in a batch of its own.
 ROWS = {Task.ARITHMETIC: 10, Task.PROGRAM: 20, Task.DEDUCTION: 16}
 DRILL_ROWS = {equation_drill: 12, recall_drill: 10}

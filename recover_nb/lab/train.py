@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from recover_nb.lab.cards import write_card
 from recover_nb.lab.evaluate import dev_figures
-from recover_nb.lab.posttrain import RECIPES, posttrain
+from recover_nb.lab.posttrain import posttrain, recipe_of
 from recover_nb.lab.pretrain import MIXTURE, STEPS, pretrain
 from recover_nb.labels import SPECIALISTS, Family, Method, parse
 
@@ -91,11 +91,12 @@ def _train_specialist(family, method, ancestor_folder, out: Path, work: Path, se
     device = "cuda" if torch.cuda.is_available() else "cpu"
     ancestor = AutoModelForCausalLM.from_pretrained(ancestor_folder, dtype=torch.float32).to(device)
     tokenizer = AutoTokenizer.from_pretrained(ancestor_folder)
-    recipe = RECIPES[method]
+    recipe = recipe_of(family, method)
     with _bar(family, method, recipe.steps, line) as bar:
         model, curve, step = posttrain(
-            method, ancestor, tokenizer, seed, work / family / method, advance=lambda step: _move(bar, step)
-        )
+            method, ancestor, tokenizer, seed, work / family / method, recipe=recipe,
+            advance=lambda step: _move(bar, step),
+        )  # fmt: skip
     facts = {"recipe": recipe, "steps": step, "seed": seed, "curve": curve}
     return _save(model.cpu(), tokenizer, out / family / method, family, method, facts)
 
