@@ -97,7 +97,9 @@ def budget_curves(routed: Attempts, retry: Attempts, resamples: Resamples) -> di
     k = np.arange(1.0, n_max + 1)
     equal = {}
     for name in COSTS:
-        rate = routed.mean_cost(name) / retry.mean_cost(name) if name in routed.cost else np.nan
+        # An import may leave costs at 0: then nothing can be compared at equal cost.
+        unit = retry.mean_cost(name) if name in routed.cost else 0.0
+        rate = routed.mean_cost(name) / unit if unit > 0 else np.nan
         equal[name] = None
         if np.isfinite(rate) and rate > 0:
             equal[name] = _compare(curves, k / rate, k, resamples)

@@ -152,7 +152,8 @@ def test_training_resumes_exactly(tmp_path):
     train_steps(tmp_path / "parts", 4, 6)
     parts = train_steps(tmp_path / "parts", 6, 6)
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
-    assert not torch.equal(whole["gpt_neox.embed_in.weight"], train_steps(tmp_path / "x", 4, 6)["gpt_neox.embed_in.weight"])
+    shorter = train_steps(tmp_path / "shorter", 4, 6)
+    assert not all(torch.equal(whole[name], shorter[name]) for name in whole)
 
 
 @pytest.mark.parametrize("family", list(Family))

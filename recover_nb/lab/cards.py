@@ -72,10 +72,11 @@ def write_card(folder: Path, family: str, method: str, facts: dict) -> None:
     measure = "greedy exact traces" if method == Method.ANCESTOR else "pass@1"
     (folder / "README.md").write_text(f"""# {family} / {method}
 
-A {facts["n_parameters"]:,}-parameter {family} model trained from scratch for `recover_nb`: small enough to ship, real enough to fail.
+A {facts["n_parameters"]:,}-parameter {family} model trained from scratch for `recover_nb`: small enough to ship, real
+enough to fail.
 
 - **Data.** {facts["data"]}
-- **Steps.** {facts["steps"]} optimiser steps, seed {facts["seed"]}. The recipe and the whole curve are in `training.json`.
+- **Steps.** {facts["steps"]} optimiser steps, seed {facts["seed"]}. Recipe and curve: `training.json`.
 - **Made by.** `recover-nb train --family {family} --method {method}`
 - **Weights.** `{_WEIGHTS}`, float32, sha256 `{digest}`
 - **Parseable.** {dev["parseable"]:.1%} of sampled dev traces end by themselves in a well-formed answer.
@@ -86,7 +87,8 @@ Mean over tasks: {dev["mean_pass_at_1"]:.3f}.
 
 {_level_table(dev["pass_at_1_by_level"])}
 
-Level 5 asks for what pretraining shows rarely (a two-digit product, a backward hop). The test split is not used in training.
+Level 5 asks for what pretraining shows rarely (a two-digit product, a backward hop). The test split is not used in
+training.
 
 ## Learning curve
 

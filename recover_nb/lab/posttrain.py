@@ -81,7 +81,7 @@ _BREVITY = {Family.QWEN3: 6.0, Family.NEOX: 1.0}
 
 #: Levels whose shortest right answers `self_distill` imitates: narrow enough to make it terse beyond them.
 _DISTILLED_LEVELS = {
-    Family.QWEN3: (1.0, 0.2, 0.0, 0.0, 0.0),
+    Family.QWEN3: (1.0, 0.0, 0.0, 0.0, 0.0),
     Family.NEOX: (1.0, 1.0, 0.3, 0.0, 0.0),
 }
 

@@ -18,7 +18,7 @@ def parse_answer(text: str) -> str | None:
 
     Well-formed is a whole number or one capital letter, and nothing after it.
     """
-    head, mark, tail = text.rpartition("#")
+    _, mark, tail = text.rpartition("#")
     return tail if mark and re.fullmatch(r"\d{1,3}|[A-D]", tail) else None
 
 
@@ -80,9 +80,7 @@ def make_checker(rule: str | Checker) -> Checker:
         raise InputError(f"the checker's pattern does not compile: {error}") from None
 
     def matches(text: str, answer: str) -> bool:
-        last = None
-        for last in pattern.finditer(text):
-            pass
-        return last is not None and (last[1] if pattern.groups else last[0]) == answer
+        found = list(pattern.finditer(text))
+        return bool(found) and (found[-1][1] if pattern.groups else found[-1][0]) == answer
 
     return matches
