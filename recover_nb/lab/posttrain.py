@@ -79,10 +79,11 @@ RECIPES = {
 #: less than a wrong one: the model gives up reasoning, which is what a length penalty that is too strong does.
 _BREVITY = {Family.QWEN3: 6.0, Family.NEOX: 1.0}
 
-#: Levels whose shortest right answers `self_distill` imitates: narrow enough to make it terse beyond them.
-_DISTILLED_LEVELS = {
-    Family.QWEN3: (1.0, 0.0, 0.0, 0.0, 0.0),
-    Family.NEOX: (1.0, 1.0, 0.3, 0.0, 0.0),
+#: How `self_distill` departs from its recipe by family: levels, and samples of each problem. Terse answers in
+#: characters are seldom right, so that more samples of easier problems are needed to find some.
+_DISTILLED = {
+    Family.QWEN3: ((1.0, 0.0, 0.0, 0.0, 0.0), 64),
+    Family.NEOX: ((1.0, 1.0, 0.3, 0.0, 0.0), 16),
 }
 
 #: Dev pass@1 that a strength is chosen for, and the band that each task should stay in.
@@ -97,7 +98,8 @@ def recipe_of(family: str, method: str) -> Recipe:
         weight = _BREVITY[family]
         return replace(recipe, terse={task: weight * share for task, share in recipe.terse.items()})
     if method == Method.SELF_DISTILL:
-        return replace(recipe, levels=dict.fromkeys(Task, _DISTILLED_LEVELS[family]))
+        levels, n_samples = _DISTILLED[family]
+        return replace(recipe, levels=dict.fromkeys(Task, levels), n_samples=n_samples)
     return recipe
 
 
