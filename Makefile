@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+# One thread a process: two test workers with two threads each on two cores would wait for one another.
+test: export OMP_NUM_THREADS ?= 1
+
 .PHONY: demo test lab lint clean
 
 demo: $(VENV)/.models

@@ -1,9 +1,11 @@
 """Make real failures and try every intervention on them: problems in, one Dataset out. Needs torch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
+import torch
 import xarray as xr
 
 from recover_nb import tasks
@@ -20,6 +22,11 @@ from recover_nb.tasks.checkers import Checker
 
 #: Every intervention a study may hold, `none` and `retry` first.
 ALL_INTERVENTIONS = tuple(name.value for name in Intervention)
+
+
+#: Models below this many parameters run on one thread. Their matrices are too small to share out, and where another
+#: program holds a core, threads that wait for each other make them tens of times slower.
+ONE_THREAD_BELOW = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -143,20 +150,45 @@ def run_block(
         _keep_checks(arrays, pair, [problems[i] for i in chosen], decoded, chosen, name, plan)
         return decoded
 
+    with _threads_for(pair):
+        _run_all(arrays, run, problems, plan, progress)
+    return arrays
+
+
+def _run_all(
+    arrays: dict,
+    run: Callable[..., Decoded],
+    problems: Sequence[Problem],
+    plan: Plan,
+    progress: Callable[[int], object],
+) -> None:
+    """Observe, learn features and calibration from the failures, then try every intervention on them."""
     observed = run(Intervention.NONE.value, np.arange(len(problems)))
     failed = arrays["correct"][:, : plan.n_rollouts, 0] == 0
     _keep_features(arrays, observed, failed, plan)
     units = np.flatnonzero(failed.any(1))
     progress((len(problems) - len(units)) * (plan.rows - plan.n_rollouts))
     if not len(units):
-        return arrays
+        return
     calibration = calibrate(_select(observed, units), failed[units], plan.settings)
     _keep_calibration(arrays, calibration, units)
     retry = run(Intervention.RETRY.value, units, calibration)
     for name in plan.interventions[2:]:
         count = attempts_of(name, plan.n_rollouts, plan.n_attempts)
         run(name, units, calibration, _twins(retry, count, plan.settings))
-    return arrays
+
+
+@contextmanager
+def _threads_for(pair: Pair) -> Iterator[None]:
+    """Hold torch to one thread while a tiny pair decodes on the CPU."""
+    before = torch.get_num_threads()
+    tiny = sum(p.numel() for p in pair.specialist.parameters()) < ONE_THREAD_BELOW
+    if tiny and pair.device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _blank(problems: Sequence[Problem], unit: tuple[str, str], plan: Plan) -> dict[str, np.ndarray]:
