@@ -476,14 +476,3 @@ def test_lineage_names():
         rnb.load_lineage("llama", "sft")
     with pytest.raises(InputError, match="'ancestor' is not a specialist"):
         rnb.load_lineage("qwen3", "ancestor")
-
-
-def test_bundled_study():
-    from recover_nb.study.paths import data_folder
-
-    path = data_folder() / store.BUNDLED
-    if not path.is_file():
-        pytest.skip(f"{path} is not there yet")
-    assert path.stat().st_size <= 30e6
-    with rnb.load_study() as ds:
-        assert set(VARIABLES) <= set(ds.data_vars)

@@ -129,6 +129,8 @@ def rescue_by_intervention(
         ``lift_low_all_points``, ``lift_high_all_points`` widened (Bonferroni) so that all interventions of a cell
         hold together at 95 %. NaN for what was not run, and for the difference of retry from itself.
     """
+    if not (total or by_cell):
+        raise InputError("total=False and by_cell=False leave no row; allowed: either of them, or both")
     rates, attempts = _rates(ds)
     names = [str(name) for name in ds["intervention"].values]
     arms = [name for name in names if name != NONE]
