@@ -7,8 +7,9 @@ import pytest
 
 import recover_nb as rnb
 from recover_nb import tasks
+from recover_nb.checkpoints import checkpoint_hash
 from recover_nb.labels import Intervention, Regime
-from recover_nb.study.lineage import checkpoint_folder, checkpoint_hash
+from recover_nb.study.lineage import checkpoint_folder
 from recover_nb.study.paths import data_folder
 
 ACT_FROM_THE_START = (Intervention.TEMPERATURE, Intervention.DENSE_STEER, Intervention.DENSE_SAMPLE)

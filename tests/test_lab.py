@@ -8,8 +8,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from recover_nb import tasks
+from recover_nb.checkpoints import checkpoint_hash
 from recover_nb.lab import data, posttrain
-from recover_nb.lab.cards import sha256
 from recover_nb.lab.models import make_model
 from recover_nb.lab.optimise import Optimiser, Progress, fit, trapezoid
 from recover_nb.lab.pretrain import imitation_loss
@@ -25,7 +25,7 @@ def test_shipped_checkpoints_are_small_standard_and_the_ones_on_their_card(famil
     folder = data_folder() / "lab" / family / method
     record = json.loads((folder / "training.json").read_text())
     assert (folder / "model.safetensors").stat().st_size <= 4_000_000
-    assert record["sha256"] == sha256(folder)
+    assert record["sha256"] == checkpoint_hash(folder)
     assert record["sha256"] in (folder / "README.md").read_text()
     model = AutoModelForCausalLM.from_pretrained(folder)
     assert sum(p.numel() for p in model.parameters()) == record["n_parameters"]

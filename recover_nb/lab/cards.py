@@ -1,21 +1,14 @@
 """Model cards: what a checkpoint was trained on, how it went, and what it can do on dev."""
 
 import dataclasses
-import hashlib
 import json
 from pathlib import Path
 
 import altair as alt
 import pandas as pd
 
+from recover_nb.checkpoints import WEIGHTS, checkpoint_hash
 from recover_nb.labels import Method, Task
-
-_WEIGHTS = "model.safetensors"
-
-
-def sha256(folder: Path) -> str:
-    """Return the hash of a checkpoint's weights."""
-    return hashlib.sha256((Path(folder) / _WEIGHTS).read_bytes()).hexdigest()
 
 
 def curve_frame(curve: list[dict]) -> pd.DataFrame:
@@ -64,7 +57,7 @@ def write_card(folder: Path, family: str, method: str, facts: dict) -> None:
     recipe = facts["recipe"]
     if dataclasses.is_dataclass(recipe):
         recipe = dataclasses.asdict(recipe)
-    digest = sha256(folder)
+    digest = checkpoint_hash(folder)
     curve_chart(curve_frame(facts["curve"])).save(str(folder / "curve.svg"))
     record = {**facts, "recipe": recipe, "family": family, "method": method, "sha256": digest}
     (folder / "training.json").write_text(json.dumps(record, indent=1) + "\n")
@@ -78,7 +71,7 @@ enough to fail.
 - **Data.** {facts["data"]}
 - **Steps.** {facts["steps"]} optimiser steps, seed {facts["seed"]}. Recipe and curve: `training.json`.
 - **Made by.** `recover-nb train --family {family} --method {method}`
-- **Weights.** `{_WEIGHTS}`, float32, sha256 `{digest}`
+- **Weights.** `{WEIGHTS}`, float32, sha256 `{digest}`
 - **Parseable.** {dev["parseable"]:.1%} of sampled dev traces end by themselves in a well-formed answer.
 
 ## pass@1 on dev, temperature 0.6

@@ -14,6 +14,12 @@ IGNORED = -100
 Example = list[tuple[str, bool]]
 
 
+def draw_level(rng: np.random.Generator, weights: tuple[float, ...]) -> int:
+    """Draw a level, from 1, by relative weights."""
+    shares = np.array(weights)
+    return int(rng.choice(len(shares), p=shares / shares.sum())) + 1
+
+
 @dataclass(frozen=True)
 class Mixture:
     """What a training stream holds.
@@ -37,8 +43,7 @@ class Mixture:
 
     def draw(self, rng: np.random.Generator, task: str) -> Example:
         """Draw a problem with its trace."""
-        weights = np.array(self.level_weights)
-        level = int(rng.choice(len(weights), p=weights / weights.sum())) + 1
+        level = draw_level(rng, self.level_weights)
         problem = tasks.draw_training_problem(task, rng, level)
         if rng.random() < self.terse[level - 1]:
             return example(problem.prompt, tasks.trace(problem, Style.TERSE))

@@ -100,7 +100,7 @@ def fit(
     factor: Callable[[int, int], float] = trapezoid,
     progress: Progress | None = None,
     every: int = 200,
-    measure: Callable[[], dict] | None = None,
+    measure: Callable[[int], dict] | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> list[dict]:
     """Train for `steps` steps, from where `progress` stands; return the learning curve.
@@ -112,8 +112,8 @@ def fit(
         resumed run equals an uninterrupted one.
     every : int
         Steps between measurements and saves.
-    measure : callable () -> dict
-        Figures for the curve, merged with step and loss.
+    measure : callable (step) -> dict
+        Figures for the curve after `step` steps, merged with step and loss.
     advance : callable (step) -> None
         Told after every step, for a progress bar.
     """
@@ -125,7 +125,7 @@ def fit(
         optimiser.step(factor(step, steps))
         if (step + 1) % every == 0 or step + 1 == steps:
             model.eval()
-            figures = measure() if measure else {}
+            figures = measure(step + 1) if measure else {}
             curve.append({"step": step + 1, "loss": sum(running) / len(running), **figures})
             running = []
             if progress:

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from recover_nb import tasks
-from recover_nb.lab.data import IGNORED, Example, collate_sampled, example
+from recover_nb.lab.data import IGNORED, Example, collate_sampled, draw_level, example
 from recover_nb.lab.evaluate import MAX_NEW_TOKENS, dev_figures, sample
 from recover_nb.lab.optimise import Optimiser, Progress, fit
 from recover_nb.lab.pretrain import imitation_loss
@@ -110,9 +110,7 @@ def draw_problems(recipe: Recipe, n: int, seed: list[int]) -> list[tasks.Problem
     drawn = []
     for i in range(n):
         task = names[i % len(names)]
-        weights = np.array(recipe.levels[task])
-        level = int(rng.choice(len(weights), p=weights / weights.sum())) + 1
-        drawn.append(tasks.draw_training_problem(task, rng, level))
+        drawn.append(tasks.draw_training_problem(task, rng, draw_level(rng, recipe.levels[task])))
     return drawn
 
 
@@ -245,21 +243,16 @@ def posttrain(
             else distilled_examples(ancestor, tokenizer, recipe, seed)
         )
         loss_of = imitation(model, tokenizer, examples, recipe.rows, seed)
-    place = {"step": 0}
 
-    def measure() -> dict:
+    def measure(step: int) -> dict:
         save_file(
             {k: v.contiguous() for k, v in model.state_dict().items()},
-            snapshots / f"{place['step']}.safetensors",
+            snapshots / f"{step}.safetensors",
         )
         return dev_figures(model, tokenizer)
 
-    def counted(step: int) -> float:
-        place["step"] = step + 1
-        return loss_of(step)
-
     curve = fit(
-        model, Optimiser(model, recipe.matrix_lr, recipe.other_lr), counted, recipe.steps, factor=_constant,
+        model, Optimiser(model, recipe.matrix_lr, recipe.other_lr), loss_of, recipe.steps, factor=_constant,
         progress=Progress(Path(work) / "progress"), every=recipe.every, measure=measure, advance=advance,
     )  # fmt: skip
     best = max(curve, key=strength_score)

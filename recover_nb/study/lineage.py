@@ -1,11 +1,11 @@
 """The shipped miniature lineage: an ancestor and its specialists, as Hugging Face checkpoints."""
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recover_nb.checkpoints import WEIGHTS
 from recover_nb.errors import InputError
 from recover_nb.labels import SPECIALISTS, Family, Method, parse
 from recover_nb.study.extras import need
@@ -13,8 +13,6 @@ from recover_nb.study.paths import data_folder
 
 if TYPE_CHECKING:
     from recover_nb.decoding import Pair
-
-WEIGHTS = "model.safetensors"
 
 
 def checkpoint_folder(family: str, method: str, *, root: str | Path | None = None) -> Path:
@@ -85,9 +83,3 @@ def _no_bars() -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()
-
-
-def checkpoint_hash(folder: str | Path) -> str:
-    """Return the SHA-256 of a checkpoint's weights, as hexadecimal digits."""
-    with (Path(folder) / WEIGHTS).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -15,6 +15,7 @@ import xarray as xr
 from tqdm import tqdm
 
 from recover_nb import tasks
+from recover_nb.checkpoints import checkpoint_hash
 from recover_nb.decoding import Pair
 from recover_nb.errors import InputError
 from recover_nb.labels import Method
@@ -23,7 +24,7 @@ from recover_nb.study import store
 from recover_nb.study.config import StudyConfig
 from recover_nb.study.derive import assemble, derive
 from recover_nb.study.generate import Plan, run_block
-from recover_nb.study.lineage import checkpoint_folder, checkpoint_hash, load_lineage
+from recover_nb.study.lineage import checkpoint_folder, load_lineage
 from recover_nb.study.provenance import study_attrs
 from recover_nb.study.staging import Staging
 
