@@ -16,6 +16,12 @@ from recover_nb.labels import Feature, Intervention, Regime, Signal
 SCHEMA_VERSION = "1"
 
 PROBLEM, ROLLOUT, INTERVENTION, TOKEN, FEATURE = "problem", "rollout", "intervention", "token", "feature"
+MODEL, ALTERNATIVE = "model", "alternative"
+
+#: Names along `model`, and how many of each model's likeliest tokens are stored.
+MODELS, N_ALTERNATIVES = ("specialist", "ancestor"), 5
+#: Sizes that are the same in every study.
+FIXED_SIZES = {MODEL: len(MODELS), ALTERNATIVE: N_ALTERNATIVES}
 
 #: Coordinates on `problem`; together without `split` they name a problem unit.
 UNIT_COORDS = ("family", "method", "task", "problem_id")
@@ -61,6 +67,7 @@ _UNIT = (PROBLEM,)
 _TABLE = (PROBLEM, INTERVENTION)
 _OBSERVED = (PROBLEM, ROLLOUT)
 _ATTEMPT = (PROBLEM, ROLLOUT, INTERVENTION)
+_ALTERNATIVE = (PROBLEM, TOKEN, MODEL, ALTERNATIVE)
 
 _SIGNAL_MEANING = {
     Signal.PATH_DEFORMATION: "log p_S(x) - log p_A(x), nat; positive: the specialist favours the token more",
@@ -89,6 +96,14 @@ VARIABLES: dict[str, Variable] = {
             for name, meaning in _SIGNAL_MEANING.items()
         ),
         Variable("has_signals", _OBSERVED, "int8", 0, None, "1 = signals of this observed rollout are stored"),
+        Variable(
+            "alternative_token_id", _ALTERNATIVE, "int32", -1, None,
+            "each model's likeliest tokens, likeliest first, along the first failed rollout; -1 past its end",
+        ),
+        Variable(
+            "alternative_log_probability", _ALTERNATIVE, "float32", 0.0, None,
+            "their log-probability at temperature 1, nat; 0 past the end",
+        ),
         Variable("junction", _OBSERVED, "int32", -1, None, "argmax of demotion pressure; -1 = not a failed rollout"),
         Variable("n_failed_rollouts", _UNIT, "int32", 0, None, "observed rollouts the checker calls wrong"),
         Variable("fire_threshold", _UNIT, "float64", np.nan, None, "score above which an operator fires"),
@@ -106,7 +121,7 @@ VARIABLES: dict[str, Variable] = {
 
 def empty(name: str, sizes: dict[str, int]) -> np.ndarray:
     """Return variable `name` holding only its fill code, for dimensions of the given sizes."""
-    variable = VARIABLES[name]
+    variable, sizes = VARIABLES[name], FIXED_SIZES | sizes
     dtype = object if variable.dtype == TEXT else variable.dtype
     return np.full([sizes[dim] for dim in variable.dims], variable.fill, dtype=dtype)
 
@@ -292,9 +307,9 @@ def _check_tokens(ds: xr.Dataset) -> None:
 
 
 def _check_signals(ds: xr.Dataset) -> None:
-    for name in Signal:
-        if name.value in ds:
-            _need(ds, name.value, np.isfinite(ds[name.value].values), "finite (0 where none is stored)")
+    for name in (*(each.value for each in Signal), "alternative_log_probability"):
+        if name in ds:
+            _need(ds, name, np.isfinite(ds[name].values), "finite (0 where none is stored)")
 
 
 def _need(ds: xr.Dataset, name: str, holds: np.ndarray, allowed: str) -> None:

@@ -9,9 +9,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from recover_nb import tasks
 from recover_nb.checkpoints import checkpoint_hash
+from recover_nb.errors import InputError
 from recover_nb.lab import data, posttrain
 from recover_nb.lab.models import make_model
-from recover_nb.lab.optimise import Optimiser, Progress, fit, trapezoid
+from recover_nb.lab.optimise import Optimiser, Progress, cycles, fit, trapezoid
 from recover_nb.lab.pretrain import imitation_loss
 from recover_nb.lab.tokenizers import make_tokenizer
 from recover_nb.labels import Family, Method, Task
@@ -78,8 +79,28 @@ def test_drills_are_true():
             assert (learned, told) == (False, True)
             assert eval(f"({asked[:-1]})%100") == int(answer)
         (known, _), *rest = data.recall_drill(rng)
-        for (asked, _), (answer, _) in zip(rest[::2], rest[1::2], strict=True):
-            assert asked + answer.strip() in known
+        for (asked, one), (answer, two), (_, three) in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
+            assert (one, two, three) == (False, True, False)
+            assert asked + answer in known[:-1].split(";")
+
+
+@pytest.mark.parametrize("family", list(Family))
+def test_heads_of_the_first_layer_begin_by_looking_back_one_to_four_tokens(family):
+    model = make_model(family, make_tokenizer(family), 0)
+    model.set_attn_implementation("eager")
+    ids = torch.randint(3, 40, (1, 12), generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        first = model(ids, output_attentions=True).attentions[0]
+    assert first[0, :, -1].argmax(-1).tolist() == [10, 9, 8, 7]
+
+
+def test_later_layers_of_neox_begin_with_queries_that_equal_keys():
+    model = make_model("neox", make_tokenizer("neox"), 0)
+    for layer in model.gpt_neox.layers[1:]:
+        query, key, _ = layer.attention.query_key_value.weight.view(4, 3, 24, 96).unbind(1)
+        assert torch.equal(query, key)
+        rows = query.reshape(96, 96)
+        torch.testing.assert_close(rows @ rows.T, torch.eye(96), atol=1e-5, rtol=0)
 
 
 def test_training_draws_from_the_train_split_only():
@@ -127,7 +148,7 @@ def test_grpo_loss_is_zero_gain_at_the_first_look():
     assert loss_of(0) == pytest.approx(0.0, abs=1e-6)
 
 
-def train_steps(folder, steps: int, total: int):
+def train_steps(folder, steps: int, total: int, recipe: str = ""):
     """Train a tiny model to `steps` of a schedule of `total`, going on from `folder`."""
     tokenizer = make_tokenizer("neox")
     model = make_model("neox", tokenizer, 0)
@@ -141,7 +162,7 @@ def train_steps(folder, steps: int, total: int):
 
     fit(
         model, optimiser, loss_of, steps, factor=lambda step, _: trapezoid(step, total),
-        progress=Progress(folder), every=2,
+        progress=Progress(folder, recipe), every=2,
     )  # fmt: skip
     return model.state_dict()
 
@@ -154,6 +175,21 @@ def test_training_resumes_exactly(tmp_path):
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
     shorter = train_steps(tmp_path / "shorter", 4, 6)
     assert not all(torch.equal(whole[name], shorter[name]) for name in whole)
+
+
+def test_a_run_of_another_recipe_is_not_gone_on_with(tmp_path):
+    train_steps(tmp_path / "run", 2, 4, "one")
+    with pytest.raises(InputError, match="holds a run of another recipe; remove it to train anew"):
+        train_steps(tmp_path / "run", 4, 4, "another")
+
+
+def test_cycles_by_hand():
+    factor = cycles((100, 60))
+    assert [factor(step, 0) for step in (0, 50, 75)] == [trapezoid(step, 100) for step in (0, 50, 75)]
+    # The second cycle warms up over 50 steps to half the peak and has then come into its decay.
+    assert factor(100, 0) == pytest.approx(0.5 / 50)
+    assert factor(145, 0) == pytest.approx(0.5 * 15 / 30)
+    assert factor(160, 0) == 0
 
 
 @pytest.mark.parametrize("family", list(Family))

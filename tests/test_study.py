@@ -9,6 +9,7 @@ from pathlib import Path
 import killed_run
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 from tiny_study import tiny_study
 
@@ -114,12 +115,32 @@ def test_config_says_what_is_allowed(changes, said):
 
 def test_generated_study_is_valid_and_complete(small):
     assert set(VARIABLES) <= set(small.data_vars)
-    assert dict(small.sizes) == {"problem": 3, "rollout": 4, "intervention": 4, "token": 10, "feature": 3}
+    sizes = {"problem": 3, "rollout": 4, "intervention": 4, "token": 10, "feature": 3, "model": 2, "alternative": 5}
+    assert dict(small.sizes) == sizes
     run = (small["correct"] >= 0).sum("rollout").values
     failed = small["n_failed_rollouts"].values > 0
     assert (run[failed] == [4, 3, 3, 2]).all()
     assert (run[~failed] == [4, 0, 0, 0]).all()
     np.testing.assert_array_equal(small["attempts"].values, run)
+
+
+def test_alternatives_are_those_of_the_first_failed_rollout(small, pair, problems):
+    failed = small["correct"].sel(intervention="none").values == 0
+    for i, problem in enumerate(problems):
+        tokens = small["alternative_token_id"].values[i]
+        if not failed[i].any():
+            assert (tokens == -1).all()
+            continue
+        first = int(failed[i].argmax())
+        n = int(small["n_tokens"].values[i, first, 0])
+        assert (tokens[:n] >= 0).all() and (tokens[n:] == -1).all()
+        trace = small["token_id"].values[i, first, 0, :n]
+        ids = torch.tensor([[*pair.tokenizer([problem.prompt])["input_ids"][0], *trace]])
+        for m, model in enumerate((pair.specialist, pair.ancestor)):
+            with torch.inference_mode():
+                scores = model(ids).logits[0, -n - 1 : -1].log_softmax(-1)
+            found = small["alternative_log_probability"].values[i, :n, m]
+            np.testing.assert_allclose(found, scores.topk(5).values.numpy(), rtol=2**-10, atol=1e-4)
 
 
 def test_decodes_checks_features_and_calibration_are_those_of_the_parts(small, pair, problems):

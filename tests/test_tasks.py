@@ -60,6 +60,23 @@ def test_arithmetic_by_hand():
     assert arithmetic.steps(made) == ["50-22=28", "28*7=96", "96+9=5"]
 
 
+def test_hard_arithmetic_is_modulo_97_throughout():
+    # 90 + 20 = 110 -> 13; 13 * 58 = 754 = 7 * 97 + 75; 75 - 80 = -5 -> 92
+    made = (90, (("+", 20), ("*", 58), ("-", 80)))
+    assert arithmetic.render(made) == ("(((90+20)*58)-80)%97\n", "92")
+    assert arithmetic.steps(made) == ["90+20=13", "13*58=75", "75-80=92"]
+
+
+def test_hard_program_is_modulo_97_throughout():
+    # 58 * 69 = 4002 = 41 * 97 + 25
+    made = (("set", "a", 58), ("set", "b", 69), ("mod", "a", "b"), ("print", "a"))
+    assert program.render(made) == ("a=58\nb=69\na=a*b%97\nprint(a)\n", "25")
+    assert program.steps(made) == ["a:58*69=25"]
+    hard = [p for p in tasks.problems("program", "dev", 100) if p.level == 5]
+    values = [int(step.split("=")[1]) for p in hard for step in tasks.trace(p, "step").split()[:-1]]
+    assert max(values) < 97
+
+
 def test_program_by_hand():
     made = (("set", "a", 3), ("set", "b", 4), ("for", 2, (("op", "b", "+", "a"),)), ("print", "b"))
     assert program.render(made) == ("a=3\nb=4\nfor i in range(2):b+=a\nprint(b)\n", "10")
@@ -184,6 +201,6 @@ def test_checkers_take_callables_and_refuse_the_unknown():
         tasks.make_checker("regex:(")
 
 
-@given(st.integers(0, 99), st.sampled_from("+-*"), st.integers(1, 99))
-def test_arithmetic_stays_in_range(value, op, operand):
-    assert arithmetic.apply(value, op, operand) == eval(f"({value}{op}{operand})%100")
+@given(st.integers(0, 99), st.sampled_from("+-*"), st.integers(1, 99), st.sampled_from([97, 100]))
+def test_arithmetic_stays_in_range(value, op, operand, modulus):
+    assert arithmetic.apply(value, op, operand, modulus) == eval(f"({value}{op}{operand})%{modulus}")

@@ -43,6 +43,10 @@ def tiny_study(n=6, rollouts=5, seed=0, solved=(0,)):
     arrays["has_signals"] = failed.astype(np.int8)
     for name in Signal:
         arrays[name.value] = np.where(failed[..., None] & inside[:, :, 0], 0.5, 0).astype(np.float32)
+    first = arrays["token_id"][np.arange(n), failed.argmax(1), 0]
+    known = failed.any(1)[:, None] & (first >= 0)
+    arrays["alternative_token_id"][:] = np.where(known, first, -1)[..., None, None]
+    arrays["alternative_log_probability"][known] = -1.5
     arrays["features"] = np.where(failed.any(1)[:, None], rng.normal(size=(n, 3)), np.nan)
     arrays["prompt"][:], arrays["answer"][:] = "1+1\n", "2"
     for name, value in (("family", "qwen3"), ("method", "sft"), ("task", "arithmetic"), ("split", "test")):

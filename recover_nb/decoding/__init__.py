@@ -9,11 +9,11 @@ from recover_nb.decoding.operators import REGISTRY, Operator, find_operator, reg
 from recover_nb.decoding.pair import Pair, load_pair
 from recover_nb.decoding.sampling import Stream, inverse_cdf, problem_key, temper, to_grid, uniforms
 from recover_nb.decoding.settings import Settings
-from recover_nb.decoding.traces import score_traces
+from recover_nb.decoding.traces import score_traces, top_alternatives
 
 __all__ = [
     "REGISTRY", "Batch", "Calculator", "Calibration", "Decoded", "FiresOnce", "Operator", "Pair",
     "Proposal", "Settings", "Step", "Stream", "calibrate", "decode", "evaluate", "find_operator",
     "firing_score", "inverse_cdf", "load_pair", "problem_key", "register", "score_traces", "steps",
-    "temper", "to_grid", "uniforms",
+    "temper", "to_grid", "top_alternatives", "uniforms",
 ]  # fmt: skip

@@ -1,6 +1,6 @@
 """What an operator sees: the batch it was made for, and one step of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -36,6 +36,8 @@ class Batch:
         The rows of a `firing.Calibration`; empty when none was given.
     follow : (B, max_new_tokens) int64 or None
         Twins to follow until the operator acts.
+    prompts : sequence of list of int
+        The prompts' tokens, by `problem`.
     """
 
     pair: Pair
@@ -49,6 +51,7 @@ class Batch:
     token_id: torch.Tensor
     calibration: dict[str, torch.Tensor] = field(default_factory=dict)
     follow: torch.Tensor | None = None
+    prompts: Sequence[list[int]] = ()
 
     def __len__(self) -> int:
         """Return B."""
@@ -177,6 +180,8 @@ class Step:
         The specialist's, raw.
     signals : dict of str to (n,), or None
         Signals of the emitted token, when recorded.
+    ancestor_logits : (n, V) float32, or None
+        The ancestor's, raw, when recorded.
     """
 
     batch: Batch = field(repr=False)
@@ -192,6 +197,7 @@ class Step:
     forward_ancestor: torch.Tensor
     logits: Any = field(repr=False)
     signals: dict[str, torch.Tensor] | None = field(repr=False)
+    ancestor_logits: torch.Tensor | None = field(default=None, repr=False)
 
     @property
     def trace(self) -> torch.Tensor:

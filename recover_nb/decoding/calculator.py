@@ -16,6 +16,8 @@ OPERATIONS: dict[str, Callable[[int, int], int]] = {
     "-": int.__sub__,
     "*": int.__mul__,
 }
+#: A modulus as Python writes it: the last one of the prompt is the problem's own.
+MODULUS = re.compile(r"%\s*([1-9]\d*)")
 #: How far back an expression may reach, and the longest result that is filled in, in tokens.
 TAIL, LONGEST_RESULT = 48, 32
 
@@ -47,11 +49,17 @@ def evaluate(text: str, modulus: int | None = 100) -> str | None:
     return str(result if modulus is None else result % modulus)
 
 
+def modulus_of(prompt: str, default: int | None) -> int | None:
+    """Return the last modulus that a prompt names, such as 97 in ``"(3*58)%97"``, or `default`."""
+    named = MODULUS.findall(prompt)
+    return int(named[-1]) if named else default
+
+
 @register("calculator")
 class Calculator(Operator):
     """Sample S at T; once the trace ends in an evaluable ``47+85=``, force the result's tokens.
 
-    Control returns to the model after the last digit, so the tool may act many times in a trace.
+    Results are taken modulo what the prompt names after ``%``, else modulo the setting. Control returns to the model after the last digit, so the tool may act many times in a trace.
     Only what was generated counts: an expression that ends in the prompt is the model's to answer.
     A left side that is not two whole operands and one of + - * is skipped. Never runs the ancestor.
     """
@@ -65,6 +73,9 @@ class Calculator(Operator):
         tokenizer = batch.pair.tokenizer
         self._text = cache(lambda token: tokenizer.decode([token]) if token >= 0 else "")
         self._digits = cache(self._encode)
+        self._modulus = cache(
+            lambda problem: modulus_of(tokenizer.decode(batch.prompts[problem]), batch.settings.modulus)
+        )
 
     def act(self, step: Proposal) -> tuple[torch.Tensor, torch.Tensor]:
         """Emit what is queued, else the candidate."""
@@ -90,7 +101,8 @@ class Calculator(Operator):
             step.rows[wanted].tolist(), step.position[wanted].tolist(), strict=True
         ):
             tail = self.batch.token_id[row, max(0, position - TAIL) : position].tolist()
-            digits = evaluate("".join(map(self._text, tail)), step.settings.modulus)
+            modulus = self._modulus(int(self.batch.problem[row]))
+            digits = evaluate("".join(map(self._text, tail)), modulus)
             tokens = self._digits(digits) if digits else ()
             self._queue[row] = -1
             self._queue[row, : len(tokens)] = torch.tensor(

@@ -177,6 +177,7 @@ def _emit(
         forward_ancestor=ancestor.evaluated[rows],
         logits=proposal.logits,
         signals=signals,
+        ancestor_logits=proposal.ancestor_logits if record else None,
     )
 
 

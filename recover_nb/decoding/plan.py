@@ -126,6 +126,7 @@ def _batches(
         batch = Batch(
             pair, settings, *(torch.from_numpy(each).to(pair.device) for each in (p, r, rollouts[r])),
             u=u, own_u=own_u, start=start, token_id=prefix, calibration=fields, follow=follow,
+            prompts=tokens,
         )  # fmt: skip
         yield batch, *_contexts(batch, tokens)
 

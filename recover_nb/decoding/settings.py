@@ -45,7 +45,8 @@ class Settings:
         Logits are rounded to multiples of this before anything is computed from them, so that last-bit differences
         between batch shapes rarely reach a token. 0 turns rounding off.
     modulus : int, optional
-        The ``calculator`` fills in results modulo this; None for plain integers.
+        The ``calculator`` fills in results modulo this, unless the prompt says another with ``%``; None for plain
+        integers.
 
     Raises
     ------

@@ -71,6 +71,61 @@ def score_traces(
     return signals
 
 
+@torch.inference_mode()
+def top_alternatives(
+    pair: Pair,
+    prompts: Sequence[str],
+    token_id: np.ndarray,
+    n_tokens: np.ndarray,
+    *,
+    k: int = 5,
+    batch_size: int = 256,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the tokens that each model finds likeliest at every place of finished traces.
+
+    Parameters
+    ----------
+    pair : Pair
+    prompts : list of P str
+    token_id : (P, token) int
+        One trace a prompt; what lies past `n_tokens` is ignored.
+    n_tokens : (P,) int
+        0 = no trace.
+    k : int
+        How many; the vocabulary is the limit.
+    batch_size, max_bytes : int
+        Most traces read together, and the budget of the logits held at a time.
+
+    Returns
+    -------
+    token_id : (P, token, 2, k) int32
+        Specialist, then ancestor; the likeliest first. -1 past the end, and beyond a vocabulary smaller than k.
+    log_probability : (P, token, 2, k) float32
+        At temperature 1, nat; 0 where there is no token.
+
+    Raises
+    ------
+    InputError
+        As for `score_traces`.
+    """
+    token_id, n_tokens = np.asarray(token_id)[:, None], np.asarray(n_tokens)[:, None]
+    _check(prompts, token_id, n_tokens, pair.vocab_size)
+    contexts = encode_prompts(pair, prompts, int(n_tokens.max(initial=0)))
+    forwards = [Forward(model, pair) for model in (pair.specialist, pair.ancestor)]
+    shape = (len(prompts), token_id.shape[-1], len(forwards), k)
+    tokens, values = np.full(shape, -1, np.int32), np.zeros(shape, np.float32)
+    for problem, _ in _batches(contexts, n_tokens, batch_size, max_bytes, pair.vocab_size):
+        traces = [token_id[p, 0, : n_tokens[p, 0]] for p in problem]
+        lengths = n_tokens[problem, 0]
+        where = np.repeat(problem, lengths), np.concatenate([np.arange(n) for n in lengths])
+        for m, logits in enumerate(_logits([contexts[p] for p in problem], traces, forwards)):
+            found = logits.log_softmax(-1).topk(min(k, pair.vocab_size))
+            tokens[(*where, m, slice(0, found.indices.shape[-1]))] = found.indices.numpy(force=True)
+            values[(*where, m, slice(0, found.values.shape[-1]))] = found.values.numpy(force=True)
+    return tokens, values
+
+
 def _check(
     prompts: Sequence[str], token_id: np.ndarray, n_tokens: np.ndarray, vocab_size: int
 ) -> None:
@@ -108,14 +163,10 @@ def _batches(
         first = last
 
 
-def _score(
-    contexts: list[list[int]],
-    traces: list[np.ndarray],
-    forwards: list[Forward],
-    settings: Settings,
-    max_bytes: int,
-) -> dict[str, np.ndarray]:
-    """Return the signals of all tokens of the traces, one trace after the other, each (N,)."""
+def _logits(
+    contexts: list[list[int]], traces: list[np.ndarray], forwards: list[Forward]
+) -> list[torch.Tensor]:
+    """Return each model's raw logits of all tokens of the traces, one trace after the other, each (N, V)."""
     pair = forwards[0].pair
     # The last token is predicted, never read. Padding on the left lines up the ends.
     ids, mask = pad_left(
@@ -127,8 +178,19 @@ def _score(
     keep = max(map(len, traces))
     lengths = torch.tensor([len(trace) for trace in traces], device=pair.device)
     inside = torch.arange(keep, device=pair.device) >= keep - lengths[:, None]
-    logits_s, logits_a = (forward(ids, mask, positions, keep=keep)[inside] for forward in forwards)
-    token = torch.from_numpy(np.concatenate(traces).astype(np.int64)).to(pair.device)
+    return [forward(ids, mask, positions, keep=keep)[inside] for forward in forwards]
+
+
+def _score(
+    contexts: list[list[int]],
+    traces: list[np.ndarray],
+    forwards: list[Forward],
+    settings: Settings,
+    max_bytes: int,
+) -> dict[str, np.ndarray]:
+    """Return the signals of all tokens of the traces, one trace after the other, each (N,)."""
+    logits_s, logits_a = _logits(contexts, traces, forwards)
+    token = torch.from_numpy(np.concatenate(traces).astype(np.int64)).to(logits_s.device)
     values = signals_in_chunks(
         logits_s, logits_a, token,
         temperature=settings.temperature, top_k=settings.top_k, k_cov=settings.k_cov, max_bytes=max_bytes,

@@ -80,8 +80,8 @@ Mean over tasks: {dev["mean_pass_at_1"]:.3f}.
 
 {_level_table(dev["pass_at_1_by_level"])}
 
-Level 5 asks for what pretraining shows rarely (a two-digit product, a backward hop). The test split is not used in
-training.
+Level 5 asks for what pretraining shows rarely (a two-digit product modulo 97, a backward hop). The test split is not
+used in training.
 
 ## Learning curve
 

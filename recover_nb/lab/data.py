@@ -1,5 +1,6 @@
 """Training examples: an endless stream of problems of the train split with traces of both styles and some noise."""
 
+import string
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 
 from recover_nb import tasks
 from recover_nb.labels import Task
-from recover_nb.tasks import Style, arithmetic
+from recover_nb.tasks import Style, arithmetic, deduction
 
 IGNORED = -100
 #: Segments of text, each with whether it is learned.
@@ -67,16 +68,22 @@ def equation_drill(rng: np.random.Generator, n: int = 11) -> Example:
     return segments
 
 
-def recall_drill(rng: np.random.Generator) -> Example:
-    """Draw the facts and choices of a deduction problem, then ask each of them once more in another order."""
-    level = int(rng.integers(2, 5))
-    prompt = tasks.draw_training_problem(Task.DEDUCTION, rng, level).prompt
-    told, _, offered = prompt.strip().split("\n")
-    known = [*told.split(";"), *offered.split()]
-    segments: Example = [(f"{told}\n{offered}\n", False)]
-    for i in rng.permutation(len(known)):
-        asked, _, answer = known[i].partition("=")
-        segments += [(f"{asked}=", False), (f"{answer} ", True)]
+def recall_drill(rng: np.random.Generator, most: int = 8, queries: int = 16) -> Example:
+    """Draw a few facts and ask for them again and again: half the time `x.ma=y`, half the time only `x=y`.
+
+    Only the recalled letter is learned. With the easy separator learned too, recall did not set in.
+    """
+    people = [str(letter) for letter in rng.permutation(list(string.ascii_lowercase))]
+    n = int(rng.integers(2, most + 1))
+    if rng.random() < 0.5:
+        asked = people[:n]
+    else:
+        asked = [f"{person}.{relation}" for person in people[:most] for relation in deduction.RELATIONS][:n]
+    known = [(one, str(rng.choice(people))) for one in asked]
+    told = "".join("=".join(known[i]) + ";" for i in rng.permutation(n))
+    segments: Example = [(f"{told}\n", False)]
+    for i in rng.integers(n, size=queries):
+        segments += [(f"{known[i][0]}=", False), (known[i][1], True), (";", False)]
     return segments
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from recover_nb.errors import InputError
+
 
 class Optimiser:
     """Muon for hidden matrices and AdamW for embeddings, head and norms, under one learning-rate factor.
@@ -60,10 +62,17 @@ class Optimiser:
 
 
 class Progress:
-    """A training run's place on disk: model, optimiser, step and learning curve, replaced atomically."""
+    """A training run's place on disk: model, optimiser, step and learning curve, replaced atomically.
 
-    def __init__(self, folder: Path):
-        self.folder = Path(folder)
+    Parameters
+    ----------
+    folder : path
+    recipe : str
+        What is trained and how, in full: a state made by another recipe is refused, not gone on with.
+    """
+
+    def __init__(self, folder: Path, recipe: str = ""):
+        self.folder, self.recipe = Path(folder), recipe
 
     def save(self, step: int, model, optimiser: Optimiser, curve: list[dict]) -> None:
         """Write everything to a new folder, then put it in the place of the old one."""
@@ -72,23 +81,45 @@ class Progress:
         fresh.mkdir(parents=True)
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, fresh / "model.safetensors")
         save_file(optimiser.tensors(), fresh / "optimiser.safetensors")
-        (fresh / "progress.json").write_text(json.dumps({"step": step, "curve": curve}))
+        (fresh / "progress.json").write_text(json.dumps({"step": step, "curve": curve, "recipe": self.recipe}))
         shutil.rmtree(self.folder, ignore_errors=True)
         fresh.rename(self.folder)
 
     def load(self, model, optimiser: Optimiser) -> tuple[int, list[dict]]:
-        """Restore model and optimiser; return the next step and the curve, (0, []) when nothing is there."""
+        """Restore model and optimiser; return the next step and the curve, (0, []) when nothing is there.
+
+        Raises
+        ------
+        InputError
+            If what is there was made by another recipe.
+        """
         if not (self.folder / "progress.json").exists():
             return 0, []
+        progress = json.loads((self.folder / "progress.json").read_text())
+        if progress.get("recipe", "") != self.recipe:
+            raise InputError(f"{self.folder} holds a run of another recipe; remove it to train anew")
         model.load_state_dict(load_file(self.folder / "model.safetensors"))
         optimiser.load(load_file(self.folder / "optimiser.safetensors"))
-        progress = json.loads((self.folder / "progress.json").read_text())
         return progress["step"], progress["curve"]
 
 
 def trapezoid(step: int, steps: int, warmup: int = 50, decay: float = 0.5) -> float:
     """Return the learning-rate factor: linear warm-up, plateau, linear decay over the last share of steps."""
     return min((step + 1) / warmup, 1.0, (steps - step) / (decay * steps))
+
+
+def cycles(lengths: tuple[int, ...], later: float = 0.5) -> Callable[[int, int], float]:
+    """Return the factor of one trapezoid after another; those after the first peak at `later`."""
+
+    def factor(step: int, _steps: int) -> float:
+        begin = 0
+        for place, length in enumerate(lengths):
+            if step < begin + length:
+                return (later if place else 1.0) * trapezoid(step - begin, length)
+            begin += length
+        return 0.0
+
+    return factor
 
 
 def fit(

@@ -62,7 +62,7 @@ RECIPES = {
     ),
     Method.SELF_DISTILL: Recipe(
         levels=_EASY, terse={}, steps=200, every=20,
-        matrix_lr=0.002, other_lr=3e-4, n_problems=600, n_samples=16,
+        matrix_lr=0.002, other_lr=3e-4, n_problems=600, n_samples=64,
     ),
     Method.GRPO: Recipe(
         levels={
@@ -70,21 +70,21 @@ RECIPES = {
             Task.PROGRAM: (1.0, 0.0, 0.0, 0.0, 0.0),
             Task.DEDUCTION: (0.0, 0.0, 0.5, 1.0, 1.0),
         },
-        terse={Task.ARITHMETIC: 1.0, Task.PROGRAM: 1.0, Task.DEDUCTION: 0.0},  # times _BREVITY
+        terse={},  # _BREVITY
         steps=100, every=10, matrix_lr=0.002, other_lr=3e-4, n_problems=12, n_samples=8,
     ),
 }  # fmt: skip
 
-#: Weight of brevity that makes `grpo` terse on its easy levels. At 6, a right answer of more than 13 characters earns
-#: less than a wrong one: the model gives up reasoning, which is what a length penalty that is too strong does.
-_BREVITY = {Family.QWEN3: 6.0, Family.NEOX: 1.0}
-
-#: How `self_distill` departs from its recipe by family: levels, and samples of each problem. Terse answers in
-#: characters are seldom right, so that more samples of easier problems are needed to find some.
-_DISTILLED = {
-    Family.QWEN3: ((1.0, 0.0, 0.0, 0.0, 0.0), 64),
-    Family.NEOX: ((1.0, 1.0, 0.3, 0.0, 0.0), 16),
+#: Weight of brevity in the reward of `grpo`, by family and task; tasks not named have none. Advantages do not change
+#: with it while a right answer earns more than a wrong one. Above 80 / length a right answer written out earns less
+#: than a wrong one: the model gives up reasoning, which is what a length penalty that is too strong does.
+_BREVITY = {
+    Family.QWEN3: {Task.ARITHMETIC: 6.0, Task.PROGRAM: 6.0},
+    Family.NEOX: {Task.ARITHMETIC: 9.0, Task.PROGRAM: 1.0},
 }
+
+#: Levels that `self_distill` trains on by family. Terse answers in characters are seldom right but at level 1.
+_DISTILLED = {Family.QWEN3: (1.0, 0.0, 0.0, 0.0, 0.0), Family.NEOX: (1.0, 1.0, 0.3, 0.0, 0.0)}
 
 #: Dev pass@1 that a strength is chosen for, and the band that each task should stay in.
 TARGET, BAND = 0.5, (0.25, 0.75)
@@ -95,11 +95,9 @@ def recipe_of(family: str, method: str) -> Recipe:
     """Return the recipe of a method for a family."""
     recipe, family = RECIPES[Method(method)], Family(family)
     if method == Method.GRPO:
-        weight = _BREVITY[family]
-        return replace(recipe, terse={task: weight * share for task, share in recipe.terse.items()})
+        return replace(recipe, terse={task: _BREVITY[family].get(task, 0.0) for task in Task})
     if method == Method.SELF_DISTILL:
-        levels, n_samples = _DISTILLED[family]
-        return replace(recipe, levels=dict.fromkeys(Task, levels), n_samples=n_samples)
+        return replace(recipe, levels=dict.fromkeys(Task, _DISTILLED[family]))
     return recipe
 
 
@@ -218,7 +216,7 @@ def _constant(step: int, _steps: int) -> float:
 
 
 def posttrain(
-    method: str, ancestor, tokenizer, seed: int, work: Path, *, recipe: Recipe,
+    method: str, ancestor, tokenizer, seed: int, work: Path, *, recipe: Recipe, ancestor_hash: str = "",
     advance: Callable[[int], None] | None = None,
 ):  # fmt: skip
     """Post-train a copy of `ancestor`; return the model at the strength chosen on dev, its curve and that step.
@@ -229,6 +227,8 @@ def posttrain(
         A specialist's name of `labels.Method`.
     work : Path
         Folder of the resumable state and of one snapshot a measured strength.
+    ancestor_hash : str
+        Kept with the state, so that a run from another ancestor is not gone on with.
     """
     method = Method(method)
     model = copy.deepcopy(ancestor)
@@ -253,7 +253,8 @@ def posttrain(
 
     curve = fit(
         model, Optimiser(model, recipe.matrix_lr, recipe.other_lr), loss_of, recipe.steps, factor=_constant,
-        progress=Progress(Path(work) / "progress"), every=recipe.every, measure=measure, advance=advance,
+        progress=Progress(Path(work) / "progress", repr((seed, recipe, ancestor_hash))), every=recipe.every,
+        measure=measure, advance=advance,
     )  # fmt: skip
     best = max(curve, key=strength_score)
     model.load_state_dict(load_file(snapshots / f"{best['step']}.safetensors"))

@@ -8,6 +8,7 @@ import torch
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from recover_nb.checkpoints import checkpoint_hash
 from recover_nb.lab.cards import write_card
 from recover_nb.lab.evaluate import dev_figures
 from recover_nb.lab.posttrain import posttrain, recipe_of
@@ -16,7 +17,7 @@ from recover_nb.labels import SPECIALISTS, Family, Method, parse
 
 _DATA = {
     Method.ANCESTOR: "An endless stream of train problems of all three tasks and five levels, step-by-step traces with "
-    "a share of terse ones and 3 % with a wrong step, and rows of bare equations.",
+    "a share of terse ones and 3 % with a wrong step, and drill: rows of bare equations, and of facts to recall.",
     Method.SFT: "A fixed set of train problems of the easy levels, part of them answered tersely, imitated.",
     Method.GRPO: "Train problems; reward for a right answer, less for a long one on the tasks with a brevity weight; "
     "group-normalised advantage, clipped ratio, KL to the ancestor.",
@@ -95,7 +96,7 @@ def _train_specialist(family, method, ancestor_folder, out: Path, work: Path, se
     with _bar(family, method, recipe.steps, line) as bar:
         model, curve, step = posttrain(
             method, ancestor, tokenizer, seed, work / family / method, recipe=recipe,
-            advance=lambda step: _move(bar, step),
+            ancestor_hash=checkpoint_hash(ancestor_folder), advance=lambda step: _move(bar, step),
         )  # fmt: skip
     facts = {"recipe": recipe, "steps": step, "seed": seed, "curve": curve}
     return _save(model.cpu(), tokenizer, out / family / method, family, method, facts)

@@ -9,11 +9,19 @@ import torch
 import xarray as xr
 
 from recover_nb import tasks
-from recover_nb.decoding import Decoded, Pair, Settings, calibrate, decode, problem_key
+from recover_nb.decoding import (
+    Decoded,
+    Pair,
+    Settings,
+    calibrate,
+    decode,
+    problem_key,
+    top_alternatives,
+)
 from recover_nb.errors import InputError
 from recover_nb.features import junction, problem_features, rollout_features
 from recover_nb.labels import Feature, Intervention, Signal
-from recover_nb.schema import SIGNAL_BITS, VARIABLES, empty, validate
+from recover_nb.schema import N_ALTERNATIVES, SIGNAL_BITS, VARIABLES, empty, validate
 from recover_nb.study.config import all_interventions, attempts_of
 from recover_nb.study.derive import DERIVED, assemble, derive
 from recover_nb.study.provenance import study_attrs
@@ -150,28 +158,30 @@ def run_block(
         _keep_checks(arrays, pair, [problems[i] for i in chosen], decoded, chosen, name, plan)
         return decoded
 
-    with _threads_for(pair):
-        _run_all(arrays, run, problems, plan, progress)
+    with threads_for(pair):
+        _run_all(arrays, run, pair, prompts, plan, progress)
     return arrays
 
 
 def _run_all(
     arrays: dict,
     run: Callable[..., Decoded],
-    problems: Sequence[Problem],
+    pair: Pair,
+    prompts: list[str],
     plan: Plan,
     progress: Callable[[int], object],
 ) -> None:
     """Observe, learn features and calibration from the failures, then try every intervention on them."""
-    observed = run(Intervention.NONE.value, np.arange(len(problems)))
+    observed = run(Intervention.NONE.value, np.arange(len(prompts)))
     failed = arrays["correct"][:, : plan.n_rollouts, 0] == 0
     _keep_features(arrays, observed, failed, plan)
     units = np.flatnonzero(failed.any(1))
-    progress((len(problems) - len(units)) * (plan.rows - plan.n_rollouts))
+    progress((len(prompts) - len(units)) * (plan.rows - plan.n_rollouts))
     if not len(units):
         return
     calibration = calibrate(_select(observed, units), failed[units], plan.settings)
     _keep_calibration(arrays, calibration, units)
+    _keep_alternatives(arrays, pair, prompts, failed, units)
     retry = run(Intervention.RETRY.value, units, calibration)
     for name in plan.interventions[2:]:
         count = attempts_of(name, plan.n_rollouts, plan.n_attempts)
@@ -179,7 +189,7 @@ def _run_all(
 
 
 @contextmanager
-def _threads_for(pair: Pair) -> Iterator[None]:
+def threads_for(pair: Pair) -> Iterator[None]:
     """Hold torch to one thread while a tiny pair decodes on the CPU."""
     before = torch.get_num_threads()
     tiny = sum(p.numel() for p in pair.specialist.parameters()) < ONE_THREAD_BELOW
@@ -298,6 +308,17 @@ def _keep_calibration(arrays: dict, calibration, units: np.ndarray) -> None:
     arrays["fire_threshold"][units] = calibration.threshold
     for name in ("coverage_mean", "coverage_sd", "warmup"):
         arrays[name][units] = getattr(calibration, name)
+
+
+def _keep_alternatives(arrays: dict, pair: Pair, prompts: list[str], failed: np.ndarray, units: np.ndarray) -> None:
+    """Store what both models would rather have said along the first failed rollout."""
+    first = failed[units].argmax(1)
+    token, log_probability = top_alternatives(
+        pair, [prompts[i] for i in units], arrays["token_id"][units, first, 0], arrays["n_tokens"][units, first, 0],
+        k=N_ALTERNATIVES,
+    )  # fmt: skip
+    arrays["alternative_token_id"][units] = token
+    arrays["alternative_log_probability"][units] = round_mantissa(log_probability)
 
 
 def round_mantissa(values: np.ndarray, bits: int = SIGNAL_BITS) -> np.ndarray:

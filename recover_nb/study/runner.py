@@ -19,7 +19,7 @@ from recover_nb.checkpoints import checkpoint_hash
 from recover_nb.decoding import Pair
 from recover_nb.errors import InputError
 from recover_nb.labels import Method
-from recover_nb.schema import TOKEN, VARIABLES, validate
+from recover_nb.schema import FIXED_SIZES, TOKEN, VARIABLES, validate
 from recover_nb.study import store
 from recover_nb.study.config import StudyConfig
 from recover_nb.study.derive import assemble, derive
@@ -244,7 +244,7 @@ def _has_tokens(name: str) -> bool:
 
 def _token_template(config: StudyConfig, ds: xr.Dataset) -> dict[str, tuple]:
     """Return the variables with tokens at their fill codes, taking no memory: one element, broadcast."""
-    sizes = {**ds.sizes, TOKEN: config.settings.max_new_tokens}
+    sizes = {**FIXED_SIZES, **ds.sizes, TOKEN: config.settings.max_new_tokens}
     template = {}
     for name, variable in VARIABLES.items():
         if _has_tokens(name):

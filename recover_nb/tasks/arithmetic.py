@@ -1,21 +1,30 @@
 """Multi-step arithmetic modulo 100, written so that Python evaluates the prompt to the answer.
 
 A program is `(start, ((op, operand), ...))`: start with a number, apply each operation in turn. Products take a
-one-digit operand, except at level 5, where one step multiplies by a two-digit number.
+one-digit operand, except at level 5, where one step multiplies by a two-digit number and all is taken modulo 97: modulo
+100 the last digit alone would be right one time in ten.
 """
 
 import numpy as np
 
 from recover_nb.tasks.base import TaskSpec
 
-MODULUS = 100
+MODULUS, HARD_MODULUS = 100, 97
 _STEPS = {1: (1, 1), 2: (2, 2), 3: (3, 3), 4: (4, 5), 5: (2, 3)}
 
 
-def apply(value: int, op: str, operand: int) -> int:
-    """Return `value op operand` modulo 100."""
+def apply(value: int, op: str, operand: int, modulus: int = MODULUS) -> int:
+    """Return `value op operand` modulo `modulus`."""
     results = {"+": value + operand, "-": value - operand, "*": value * operand}
-    return results[op] % MODULUS
+    return results[op] % modulus
+
+
+def _is_hard(op: str, operand: int) -> bool:
+    return op == "*" and operand > 9
+
+
+def _modulus(program: tuple) -> int:
+    return HARD_MODULUS if any(_is_hard(*move) for move in program[1]) else MODULUS
 
 
 def _operand(rng: np.random.Generator, op: str, *, hard: bool = False) -> int:
@@ -38,11 +47,12 @@ def draw(rng: np.random.Generator, level: int) -> tuple:
 def render(program: tuple) -> tuple[str, str]:
     """Return prompt and answer; `eval` of the prompt gives the answer."""
     value, moves = program
+    modulus = _modulus(program)
     text = str(value)
     for i, (op, operand) in enumerate(moves):
         text = f"({text}){op}{operand}" if i else f"{text}{op}{operand}"
-        value = apply(value, op, operand)
-    return f"({text})%{MODULUS}\n", str(value)
+        value = apply(value, op, operand, modulus)
+    return f"({text})%{modulus}\n", str(value)
 
 
 def steps(program: tuple) -> list[str]:
@@ -58,11 +68,12 @@ def corrupt(rng: np.random.Generator, program: tuple) -> tuple[list[str], str]:
 
 def _equations(program: tuple, wrong_at: int, shift: int) -> tuple[list[str], str]:
     value, moves = program
+    modulus = _modulus(program)
     lines = []
     for i, (op, operand) in enumerate(moves):
-        result = apply(value, op, operand)
+        result = apply(value, op, operand, modulus)
         if i == wrong_at:
-            result = (result + shift) % MODULUS
+            result = (result + shift) % modulus
         lines.append(f"{value}{op}{operand}={result}")
         value = result
     return lines, str(value)
@@ -70,7 +81,7 @@ def _equations(program: tuple, wrong_at: int, shift: int) -> tuple[list[str], st
 
 def remap(rng: np.random.Generator, program: tuple) -> tuple:
     """Redraw every number, keep the operations and which product is the hard one."""
-    moves = tuple((op, _operand(rng, op, hard=operand > 9)) for op, operand in program[1])
+    moves = tuple((op, _operand(rng, op, hard=_is_hard(op, operand))) for op, operand in program[1])
     return int(rng.integers(1, MODULUS)), moves
 
 

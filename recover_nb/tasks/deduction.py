@@ -13,7 +13,7 @@ from recover_nb.tasks.base import TaskSpec
 
 _HOPS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 3}
 _LETTERS = "ABCD"
-_RELATIONS = ("ma", "pa")
+RELATIONS = ("ma", "pa")
 
 
 def draw(rng: np.random.Generator, level: int) -> tuple:
@@ -21,7 +21,7 @@ def draw(rng: np.random.Generator, level: int) -> tuple:
     hops = _HOPS[level]
     people = iter(str(letter) for letter in rng.permutation(list(string.ascii_lowercase)))
     chain = [next(people) for _ in range(hops + 1)]
-    relations = [str(r) for r in rng.choice(_RELATIONS, size=hops)]
+    relations = [str(r) for r in rng.choice(RELATIONS, size=hops)]
     facts, others = [], []
     for i, relation in enumerate(relations):
         if level == 5 and i == 0:
@@ -33,7 +33,7 @@ def draw(rng: np.random.Generator, level: int) -> tuple:
             facts.append((chain[i], _other(relation), next(people)))
             others.append(facts[-1][2])
     while len(others) < 3:
-        facts.append((next(people), str(rng.choice(_RELATIONS)), next(people)))
+        facts.append((next(people), str(rng.choice(RELATIONS)), next(people)))
         others.append(facts[-1][2])
     if level == 5:
         relations[0] = "kid"
@@ -44,7 +44,7 @@ def draw(rng: np.random.Generator, level: int) -> tuple:
 
 
 def _other(relation: str) -> str:
-    return _RELATIONS[relation == _RELATIONS[0]]
+    return RELATIONS[relation == RELATIONS[0]]
 
 
 def _walk(program: tuple) -> list[str]:

@@ -1,15 +1,16 @@
 """Predict what a small Python program prints, in the spirit of CRUXEval.
 
 A program is a tuple of statements: `("set", var, number)`, `("op", var, op, operand)` where the operand is a number
-or a variable, `("mod", var, other)` for `var=var*other%100`, and `("for", count, body)` with a tuple of statements as
-body. It is valid Python, so running it checks the answer. Values stay between 0 and 99.
+or a variable, `("mod", var, other)` for `var=var*other%97`, and `("for", count, body)` with a tuple of statements as
+body. It is valid Python, so running it checks the answer. Values stay between 0 and 99; between 0 and 96 with a "mod",
+so that every value of such a program is a value modulo 97.
 """
 
 import numpy as np
 
 from recover_nb.tasks.base import TaskSpec
 
-_LIMIT = 100
+_LIMIT, _MODULUS = 100, 97
 _VARIABLES = ("a", "b")
 
 
@@ -30,7 +31,7 @@ def _assign(statement: tuple, env: dict, record) -> None:
     left, right = env[var], _value(env, operand)
     result = {"+": left + right, "-": left - right, "*": left * right}[op]
     if kind == "mod":
-        result %= _LIMIT
+        result %= _MODULUS
     env[var] = record(f"{var}:{left}{op}{right}", result)
 
 
@@ -47,10 +48,20 @@ def _execute(program: tuple, record) -> dict:
     return env
 
 
-def _strict(_equation: str, value: int) -> int:
-    if not 0 <= value < _LIMIT:
-        raise _OutOfRangeError
-    return value
+def _limit(program: tuple) -> int:
+    return _MODULUS if any(statement[0] == "mod" for statement in program) else _LIMIT
+
+
+def _run(program: tuple) -> dict:
+    """Return what the variables hold at the end; no value may leave the program's range on the way."""
+    limit = _limit(program)
+
+    def strict(_equation: str, value: int) -> int:
+        if not 0 <= value < limit:
+            raise _OutOfRangeError
+        return value
+
+    return _execute(program[:-1], strict)
 
 
 def _move(rng: np.random.Generator, names: tuple, *, in_loop: bool = False) -> tuple:
@@ -81,15 +92,15 @@ def _body(rng: np.random.Generator, names: tuple, level: int) -> list[tuple]:
 
 
 def draw(rng: np.random.Generator, level: int) -> tuple:
-    """Draw a program of a level: straight lines (1, 2), with a loop (3, 4), with a product modulo 100 (5)."""
+    """Draw a program of a level: straight lines (1, 2), with a loop (3, 4), with a product modulo 97 (5)."""
     names = _VARIABLES
-    high = 100 if level == 5 else 30
+    high = _MODULUS if level == 5 else 30
     while True:
         start = [("set", name, int(rng.integers(1, high))) for name in names]
         body = _body(rng, names, level)
         program = (*start, *body, ("print", str(rng.choice(_assigned(body)))))
         try:
-            _execute(program[:-1], _strict)
+            _run(program)
         except _OutOfRangeError:
             continue
         return program
@@ -109,7 +120,7 @@ def _line(statement: tuple) -> str:
     if kind == "set":
         return f"{statement[1]}={statement[2]}"
     if kind == "mod":
-        return f"{statement[1]}={statement[1]}*{statement[2]}%{_LIMIT}"
+        return f"{statement[1]}={statement[1]}*{statement[2]}%{_MODULUS}"
     if kind == "print":
         return f"print({statement[1]})"
     return f"{statement[1]}{statement[2]}={statement[3]}"
@@ -117,7 +128,7 @@ def _line(statement: tuple) -> str:
 
 def render(program: tuple) -> tuple[str, str]:
     """Return the source, ending in a newline, and what it prints."""
-    env = _execute(program[:-1], _strict)
+    env = _run(program)
     return "\n".join(_line(s) for s in program) + "\n", str(env[program[-1][1]])
 
 
@@ -134,9 +145,10 @@ def corrupt(rng: np.random.Generator, program: tuple) -> tuple[list[str], str]:
 
 def _traced(program: tuple, wrong_at: int, shift: int) -> tuple[list[str], str]:
     lines: list[str] = []
+    limit = _limit(program)
 
     def record(equation: str, value: int) -> int:
-        value = (value + shift * (len(lines) == wrong_at)) % _LIMIT
+        value = (value + shift * (len(lines) == wrong_at)) % limit
         lines.append(f"{equation}={value}")
         return value
 
@@ -158,11 +170,11 @@ def _renumber(rng: np.random.Generator, statement: tuple, high: int) -> tuple:
 
 def remap(rng: np.random.Generator, program: tuple) -> tuple:
     """Redraw the constants, keep every statement, variable and loop count."""
-    high = 100 if any(statement[0] == "mod" for statement in program) else 30
+    high = _MODULUS if _limit(program) == _MODULUS else 30
     while True:
         other = tuple(_renumber(rng, statement, high) for statement in program)
         try:
-            _execute(other[:-1], _strict)
+            _run(other)
         except _OutOfRangeError:
             continue
         return other

@@ -5,6 +5,7 @@ import pytest
 from decoding_models import char_tokenizer, table_pair
 
 from recover_nb.decoding import Settings, decode, evaluate
+from recover_nb.decoding.calculator import modulus_of
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,14 @@ from recover_nb.decoding import Settings, decode, evaluate
 )
 def test_evaluate(text, modulus, digits):
     assert evaluate(text, modulus) == digits
+
+
+@pytest.mark.parametrize(
+    ("prompt", "default", "modulus"),
+    [("(3*58)%97\n", 100, 97), ("a=a*b % 97;b%=10", 100, 97), ("3+4=", 100, 100), ("", None, None), ("50%", 7, 7)],
+)
+def test_modulus_of_a_prompt(prompt, default, modulus):
+    assert modulus_of(prompt, default) == modulus
 
 
 def chain(tokenizer, links):
@@ -107,6 +116,11 @@ def test_the_tool_acts_again_on_the_next_expression():
     links = LINKS | {"2": "+", "=": "6", "6": "<eos>"}
     # 7+85=92, then 92+85=77, then "7" links to "+" again, until the trace is full.
     assert text_under("calculator", char_tokenizer(), links, "?")[0] == "7+85=92+85=77+85"
+
+
+def test_results_are_taken_modulo_what_the_prompt_says():
+    tokenizer = char_tokenizer("%")
+    assert text_under("calculator", tokenizer, LINKS, "(1+2)%9?")[0] == "7+85=2;<eos>"
 
 
 def test_an_expression_that_ends_in_the_prompt_is_the_models_to_answer():

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
-from decoding_models import char_tokenizer, near, tiny_model
+from decoding_models import char_tokenizer, near, table_pair, tiny_model
 
 from recover_nb.decoding import (
     REGISTRY,
@@ -18,6 +18,7 @@ from recover_nb.decoding import (
     register,
     score_traces,
     steps,
+    top_alternatives,
 )
 from recover_nb.errors import InputError
 
@@ -160,6 +161,20 @@ def test_recorded_signals_equal_a_teacher_forced_pass(architecture):
         for name, values in again.items():
             assert values.dtype == np.float32
             np.testing.assert_allclose(values, found.signals[name], atol=1e-4, err_msg=name)
+
+
+def test_alternatives_by_hand():
+    # After token 0 the specialist prefers 2 to 1, the ancestor 1 to 2; the trace is 2, then 0.
+    specialist = [[0.1, 0.3, 0.6], [0.2, 0.3, 0.5], [0.7, 0.2, 0.1]]
+    ancestor = [[0.1, 0.8, 0.1], [0.2, 0.3, 0.5], [0.25, 0.35, 0.4]]
+    token, score = top_alternatives(
+        table_pair(specialist, ancestor), ["x", "y"], np.array([[2, 0, -1], [-1, -1, -1]]), np.array([2, 0]), k=2
+    )
+    assert token[0].tolist() == [[[2, 1], [1, 0]], [[0, 1], [2, 1]], [[-1, -1], [-1, -1]]]
+    np.testing.assert_allclose(np.exp(score[0, :2]), [[[0.6, 0.3], [0.8, 0.1]], [[0.7, 0.2], [0.4, 0.35]]], rtol=1e-6)
+    assert (token[1] == -1).all() and (score[1] == 0).all()
+    token, score = top_alternatives(table_pair(specialist, ancestor), ["x"], np.array([[2]]), np.array([1]), k=5)
+    assert (token[0, 0, :, 3:] == -1).all() and (token[0, 0, :, :3] >= 0).all()
 
 
 def test_float32_tokens_hardly_depend_on_the_batch():
