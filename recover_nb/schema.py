@@ -16,12 +16,12 @@ from recover_nb.labels import Feature, Intervention, Regime, Signal
 SCHEMA_VERSION = "1"
 
 PROBLEM, ROLLOUT, INTERVENTION, TOKEN, FEATURE = "problem", "rollout", "intervention", "token", "feature"
-MODEL, ALTERNATIVE = "model", "alternative"
+ROLE, ALTERNATIVE = "role", "alternative"
 
-#: Names along `model`, and how many of each model's likeliest tokens are stored.
+#: Names along `role`, and how many of each model's likeliest tokens are stored.
 MODELS, N_ALTERNATIVES = ("specialist", "ancestor"), 5
 #: Sizes that are the same in every study.
-FIXED_SIZES = {MODEL: len(MODELS), ALTERNATIVE: N_ALTERNATIVES}
+FIXED_SIZES = {ROLE: len(MODELS), ALTERNATIVE: N_ALTERNATIVES}
 
 #: Coordinates on `problem`; together without `split` they name a problem unit.
 UNIT_COORDS = ("family", "method", "task", "problem_id")
@@ -67,7 +67,7 @@ _UNIT = (PROBLEM,)
 _TABLE = (PROBLEM, INTERVENTION)
 _OBSERVED = (PROBLEM, ROLLOUT)
 _ATTEMPT = (PROBLEM, ROLLOUT, INTERVENTION)
-_ALTERNATIVE = (PROBLEM, TOKEN, MODEL, ALTERNATIVE)
+_ALTERNATIVE = (PROBLEM, TOKEN, ROLE, ALTERNATIVE)
 
 _SIGNAL_MEANING = {
     Signal.PATH_DEFORMATION: "log p_S(x) - log p_A(x), nat; positive: the specialist favours the token more",

@@ -115,7 +115,7 @@ def test_config_says_what_is_allowed(changes, said):
 
 def test_generated_study_is_valid_and_complete(small):
     assert set(VARIABLES) <= set(small.data_vars)
-    sizes = {"problem": 3, "rollout": 4, "intervention": 4, "token": 10, "feature": 3, "model": 2, "alternative": 5}
+    sizes = {"problem": 3, "rollout": 4, "intervention": 4, "token": 10, "feature": 3, "role": 2, "alternative": 5}
     assert dict(small.sizes) == sizes
     run = (small["correct"] >= 0).sum("rollout").values
     failed = small["n_failed_rollouts"].values > 0

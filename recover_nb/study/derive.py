@@ -6,7 +6,7 @@ import xarray as xr
 from recover_nb.labels import ROUTED_INTERVENTIONS, Feature, Intervention
 from recover_nb.recoverability import classify_regimes, rescue_rate
 from recover_nb.routing import PUBLISHED, RoutingPolicy, route
-from recover_nb.schema import COORDS, MODEL, MODELS, VARIABLES, cell_names
+from recover_nb.schema import COORDS, MODELS, ROLE, VARIABLES, cell_names
 
 #: Variables that need every problem of a cell, or every attempt; `derive` computes them.
 DERIVED = ("rescue_rate", "attempts", "regime", "route")
@@ -19,8 +19,8 @@ def assemble(arrays: dict[str, np.ndarray], interventions: tuple[str, ...], attr
         "intervention": np.array(interventions, dtype=object),
         "feature": np.array([name.value for name in Feature], dtype=object),
     }
-    if any(MODEL in VARIABLES[name].dims for name in arrays if name in VARIABLES):
-        coords[MODEL] = np.array(MODELS, dtype=object)
+    if any(ROLE in VARIABLES[name].dims for name in arrays if name in VARIABLES):
+        coords[ROLE] = np.array(MODELS, dtype=object)
     variables = {
         name: (VARIABLES[name].dims, values, {"long_name": VARIABLES[name].meaning})
         for name, values in arrays.items()

@@ -19,7 +19,7 @@ from recover_nb.checkpoints import checkpoint_hash
 from recover_nb.decoding import Pair
 from recover_nb.errors import InputError
 from recover_nb.labels import Method
-from recover_nb.schema import FIXED_SIZES, TOKEN, VARIABLES, validate
+from recover_nb.schema import FIXED_SIZES, MODELS, ROLE, TOKEN, VARIABLES, validate
 from recover_nb.study import store
 from recover_nb.study.config import StudyConfig
 from recover_nb.study.derive import assemble, derive
@@ -229,7 +229,8 @@ def _write_blocks(config: StudyConfig, staging: Staging, folder: Path) -> None:
                 small.setdefault(name, []).append(values)
     arrays = {name: np.concatenate(parts) for name, parts in small.items()}
     ds = derive(assemble(arrays, config.interventions, staging.read_run()["attrs"]))
-    store.write_folder(ds.assign(_token_template(config, ds)), folder)
+    roles = {ROLE: np.array(MODELS, dtype=object)}
+    store.write_folder(ds.assign(_token_template(config, ds)).assign_coords(roles), folder)
     for block in blocks:
         arrays = staging.read(block.index)
         part = assemble(arrays, config.interventions, ds.attrs)
