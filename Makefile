@@ -5,18 +5,26 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 # One thread a process: two test workers with two threads each on two cores would wait for one another.
-test: export OMP_NUM_THREADS ?= 1
+test html: export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lab lint clean
+.PHONY: demo test lab html binder lint clean
 
 demo: $(VENV)/.models
 	$(BIN)/recover-nb demo --out runs
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 lab: $(VENV)/.lab
 	$(BIN)/jupyter lab notebooks
+
+# Every notebook as a page that opens without a network: runs/html/index.html.
+html: $(VENV)/.lab
+	$(BIN)/python docs/pages.py runs/html
+
+# What mybinder.org installs, from pyproject.toml.
+binder: $(VENV)/.lab
+	$(BIN)/python binder/pin.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

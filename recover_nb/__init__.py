@@ -3,7 +3,9 @@
 Every public name is imported when it is first used: `import recover_nb` loads neither torch nor xarray.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 __version__ = "0.1.0"
@@ -36,12 +38,20 @@ _EXPORTS = {
     "RoutingPolicy": "routing",
     "route": "routing",
     "evaluate_routing": "evaluation",
+    "cluster_stability": "clustering",
     "PUBLISHED": "routing",
     "from_profiles": "io.profiles",
     "to_profiles": "io.profiles",
     "make_study": "simulate",
     "feature_reliability": "features",
+    "topography": "topography",
+    "transfer": "transfer",
+    "reading": "reading",
+    "branch": "study.surgery",
+    "plot_branches": "charts_traces",
+    "plot_rollout_grid": "charts_traces",
     "plot_budget": "charts",
+    "plot_comparators": "charts",
     "plot_estimators": "charts",
     "plot_features": "charts",
     "plot_regimes": "charts",
@@ -54,7 +64,7 @@ _EXPORTS = {
 
 _SUBMODULES = (
     "charts", "decoding", "errors", "evaluation", "features", "io", "lab", "labels", "recoverability", "report",
-    "routing", "schema", "signals", "simulate", "study", "tables", "tasks",
+    "routing", "schema", "signals", "simulate", "study", "tables", "tasks", "widgets",
 )  # fmt: skip
 
 __all__ = ["__version__", *_EXPORTS]
@@ -83,3 +93,16 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_EXPORTS, *_SUBMODULES})
+
+
+class _Package(ModuleType):
+    """The package, whose public functions are not replaced by the modules that are called like them."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        # Importing recover_nb.transfer, by whatever way, sets the module as an attribute of the package: after
+        # ``from recover_nb.transfer import Transfer``, ``rnb.transfer(ds)`` would call a module.
+        if not (name in _EXPORTS and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

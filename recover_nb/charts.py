@@ -187,6 +187,52 @@ def plot_estimators(frame: pd.DataFrame, *, width: int = 520) -> alt.Chart:
     return _finish(alt.layer(band, zero, spans, points), title, width, 30 * len(frame))
 
 
+def plot_comparators(frame: pd.DataFrame, *, width: int = 520) -> alt.Chart:
+    """Draw routing minus every comparator by one estimator, over what it would report without any effect.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `tables.comparators`.
+    width : int
+        Pixels.
+
+    Returns
+    -------
+    Chart
+        Points with 95 % intervals; right of the dashed zero routing rescues more. The grey bars are the null's.
+
+    Raises
+    ------
+    InputError
+        If a column is missing or there are too many rows.
+    """
+    needed = ("estimator", "comparator", "kind", "n", "routed", "rate", "lift_points", "low_points", "high_points")
+    frame = _checked(frame, (*needed, "band_low_points", "band_high_points"))
+    axis = "routed minus comparator (percentage points)"
+    y = alt.Y("comparator:N", title=None, sort=_order(frame["comparator"]))
+    tooltip = [_tip("estimator"), _tip("comparator"), *_signed("lift_points", "low_points", "high_points")]
+    tooltip += [*_percents("routed", "rate"), alt.Tooltip("n:Q", format=",.0f")]
+    ends = [_tip("comparator"), *_signed("band_low_points", "band_high_points")]
+    # The excess is a kind of other charts.
+    colours, shapes = ({name: each[name] for name in ("measured", "null")} for each in (KIND_COLOURS, KIND_SHAPES))
+    bands = alt.Chart().mark_bar(color=GREY, opacity=0.35, height=14)
+    bands = bands.encode(x=alt.X("band_low_points:Q", title=axis), x2="band_high_points:Q", y=y, tooltip=ends)
+    base = alt.Chart().encode(y=y, tooltip=tooltip, color=_colour("kind", colours))
+    spans = base.mark_rule(strokeWidth=2).encode(x=alt.X("low_points:Q", title=axis), x2="high_points:Q")
+    points = base.mark_point(filled=True, size=80, opacity=1).encode(x="lift_points:Q", shape=_shape("kind", shapes))
+    zero = alt.Chart().mark_rule(color="currentColor", strokeDash=[4, 3]).encode(x=alt.XDatum(0))
+    layers = [zero, spans, points]
+    if frame["band_low_points"].notna().any():
+        layers.insert(0, bands)
+    title = alt.Title(
+        f"Routing minus each comparator, estimator {', '.join(_order(frame['estimator']))}",
+        subtitle="95 % intervals; grey: what the published estimator reports when no operator differs from retry",
+    )
+    # One frame under all layers: it is written once.
+    return _finish(alt.layer(*layers, data=_rows(frame)), title, width, 22 * len(frame))
+
+
 def plot_budget(frame: pd.DataFrame, *, width: int = 280) -> alt.HConcatChart:
     """Draw rescue against what it costs: attempts, generated tokens, forward passes.
 

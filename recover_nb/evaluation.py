@@ -1,7 +1,7 @@
 """Evaluate routing without fooling oneself (method.md section 8): every estimator, every comparator, side by side."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import xarray as xr
@@ -24,6 +24,10 @@ from recover_nb.routing import PUBLISHED, RoutingPolicy
 from recover_nb.schema import cell_names
 from recover_nb.summaries import plain, rescue_by_cell, summarise, summarise_null
 
+#: What an evaluation is made of (in this order: it numbers generators), and what needs the outcome of each attempt.
+PARTS = ("published", "null", "all", "split", "null_twins", "budgets")
+NEED_ATTEMPTS = ("split", "null_twins")
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -37,7 +41,7 @@ class Evaluation:
         ``n``, ``steerable_hard_fraction`` and the headline lift over retry of each estimator.
     estimators : dict
         ``published``, ``null``, ``null_twins``, ``split``, ``all``: every comparator, every cell. An entry is
-        None where attempts are not stored.
+        None where attempts are not stored, or it was not asked for.
     budgets : dict
         rescue@k and equal-compute curves for ``all`` failed problems and for the ``steerable_hard`` ones
         (the latter selected on the attempts that score them, hence inflated).
@@ -53,15 +57,7 @@ class Evaluation:
 
     def to_dict(self) -> dict:
         """Return the object ``recover-nb evaluate --json`` prints; NaN and infinities become None."""
-        return plain(
-            {
-                "cells": self.cells,
-                "overall": self.overall,
-                "estimators": self.estimators,
-                "budgets": self.budgets,
-                "settings": self.settings,
-            }
-        )
+        return plain({each.name: getattr(self, each.name) for each in fields(self)})
 
 
 def evaluate_routing(
@@ -77,6 +73,7 @@ def evaluate_routing(
     min_gain: float = MIN_GAIN,
     min_failure: float = MIN_FAILURE,
     tolerance: float | None = None,
+    only: Collection[str] = PARTS,
     progress: Callable[[str], None] | None = None,
 ) -> Evaluation:
     """Evaluate a routing policy by the published, null, split and all estimators.
@@ -100,6 +97,9 @@ def evaluate_routing(
         Edges of steerable_hard (method.md section 6).
     tolerance : float, optional
         Slack of those edges; by default the study's attribute ``regime_tolerance``, else 1e-9.
+    only : collection of str
+        The parts to compute, of `PARTS`; the others are None. A part's figures do not depend on which others are
+        computed; a null brings ``published`` along, which it is compared with.
     progress : callable, optional
         Called with the name of each stage as it begins.
 
@@ -110,7 +110,7 @@ def evaluate_routing(
     Raises
     ------
     InputError
-        If a variable, feature or intervention is missing, a count is below 1, or no failed unit is left.
+        If a variable, feature or intervention is missing, a count or part is not allowed, or no failed unit is left.
 
     Notes
     -----
@@ -123,12 +123,13 @@ def evaluate_routing(
     for name, count in counts.items():
         if count < 1:
             raise InputError(f"{name} is {count}; it must be at least 1")
+    parts = _parts(only)
     if tolerance is None:
         tolerance = float(ds.attrs.get("regime_tolerance", TOLERANCE))
     edges = {"min_gain": min_gain, "min_failure": min_failure, "tolerance": tolerance}
     table, costs, labels = tabulate(ds, policy=policy, interventions=interventions, edges=edges)
     tell = progress or (lambda stage: None)
-    found = _estimate(table, seed, counts, tell)
+    found = _estimate(table, seed, counts, parts, tell)
     tell("bootstrap")
     resamples = bootstrap_weights(table.clusters, table.strata, n_bootstrap, _rng(seed, 5))
     summaries = {}
@@ -138,8 +139,9 @@ def evaluate_routing(
         summaries[name] = item and summarise(item, table, labels, resamples, n_permutations, rng)
     for name in ("null", "null_twins"):
         summaries[name] = found[name] and summarise_null(found["published"], found[name], resamples)
-    tell("budgets")
-    budgets = _budgets(table, costs, resamples)
+    if "budgets" in parts:
+        tell("budgets")
+    budgets = _budgets(table, costs, resamples) if "budgets" in parts else None
     return Evaluation(
         cells=_cells(table, labels, edges),
         overall=_overall(table, ds, summaries),
@@ -154,24 +156,25 @@ def _rng(seed: int, stage: int) -> np.random.Generator:
     return np.random.default_rng([seed, stage])
 
 
+def _parts(only: Collection[str]) -> set[str]:
+    """Check the names of parts, and add what they need."""
+    unknown = sorted(set(only) - set(PARTS))
+    if unknown:
+        raise InputError(f"unknown part {unknown[0]!r}; allowed: {', '.join(PARTS)}")
+    return {*only, "published"} if {"null", "null_twins"} & set(only) else set(only)
+
+
 def _estimate(
-    table: Table, seed: int, counts: dict, tell: Callable[[str], None]
+    table: Table, seed: int, counts: dict, parts: set[str], tell: Callable[[str], None]
 ) -> dict[str, Contributions | None]:
-    """Run the estimators; those that need the outcome of each attempt are None where it is not stored."""
-    n_splits, n_null = counts["n_splits"], counts["n_null"]
-    found = {}
-    tell("published")
-    found["published"] = estimators.published(table, _rng(seed, 0), n_splits=n_splits)
-    tell("null")
-    found["null"] = nulls.null(table, _rng(seed, 1), n_null=n_null)
-    tell("all")
-    found["all"] = estimators.everyone(table, _rng(seed, 2), n_splits=n_splits)
-    found["split"] = found["null_twins"] = None
-    if table.correct is not None:
-        tell("split")
-        found["split"] = estimators.split(table, _rng(seed, 3), n_splits=n_splits)
-        tell("null_twins")
-        found["null_twins"] = nulls.null_twins(table, _rng(seed, 4), n_null=n_null)
+    """Run the estimators asked for; those that need the outcome of each attempt are None where it is not stored."""
+    runs = (estimators.published, nulls.null, estimators.everyone, estimators.split, nulls.null_twins)
+    found: dict[str, Contributions | None] = dict.fromkeys(PARTS[: len(runs)])
+    for stage, (name, run) in enumerate(zip(found, runs, strict=True)):
+        if name in parts and (table.correct is not None or name not in NEED_ATTEMPTS):
+            tell(name)
+            count = "n_null" if name.startswith("null") else "n_splits"
+            found[name] = run(table, _rng(seed, stage), **{count: counts[count]})
     return found
 
 

@@ -101,6 +101,47 @@ class Continuation(StrEnum):
     GREEDY = "greedy"
 
 
+class Algorithm(StrEnum):
+    """A way to cluster problems (method.md section 9)."""
+
+    KMEANS = "kmeans"
+    GAUSSIAN_MIXTURE = "gaussian_mixture"
+    WARD = "ward"
+    HDBSCAN = "hdbscan"
+
+
+class Null(StrEnum):
+    """Data without clusters: one Gaussian with the data's covariance, or a uniform box over their ranges."""
+
+    GAUSSIAN = "gaussian"
+    BOX = "box"
+
+
+class Structure(StrEnum):
+    """What the stability of a clustering says about clusters (method.md section 9)."""
+
+    CLUSTERS = "clusters"
+    UNSTABLE = "unstable"
+    NOT_ABOVE_NULL = "not_above_null"
+    NOT_FOUND = "not_found"
+
+
+class Outcome(StrEnum):
+    """What the checker says of a rollout."""
+
+    CORRECT = "correct"
+    WRONG = "wrong"
+    NOT_RUN = "not run"
+
+
+class Source(StrEnum):
+    """Where a stepper's rollouts come from: a study, or the models, on problems of a study or on new ones."""
+
+    RECORDED = "recorded"
+    LIVE = "live"
+    LIVE_DEV = "live_dev"
+
+
 #: Specialist post-training methods, in the order of tables and charts.
 SPECIALISTS = (Method.SFT, Method.GRPO, Method.SELF_DISTILL)
 

@@ -143,6 +143,37 @@ def rescue_at_k(n_correct: ArrayLike, n_attempts: ArrayLike, k: ArrayLike) -> np
     return np.where(n > 0, -np.expm1(log_miss), np.nan)
 
 
+def proportion_interval(n_correct: int, n_attempts: int, *, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval for a rescue rate.
+
+    Parameters
+    ----------
+    n_correct, n_attempts : int
+        Of independent attempts.
+    level : float
+        Confidence, in (0, 1).
+
+    Returns
+    -------
+    low, high : float
+        In [0, 1]; NaN for no attempt.
+
+    Raises
+    ------
+    InputError
+        If n_correct is not between 0 and n_attempts, or a count is not whole.
+    """
+    from scipy.stats import binomtest
+
+    c, n = (int(_whole(each)) for each in (n_correct, n_attempts))
+    if not 0 <= c <= n:
+        raise InputError(f"{c} of {n} attempts cannot be correct; the number must lie between 0 and the attempts")
+    if n == 0:
+        return float("nan"), float("nan")
+    found = binomtest(c, n).proportion_ci(confidence_level=level, method="wilson")
+    return float(found.low), float(found.high)
+
+
 def _whole(values: ArrayLike) -> np.ndarray:
     """Return `values` as int64, refusing what is not a whole number."""
     array = np.asarray(values)

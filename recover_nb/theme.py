@@ -4,9 +4,12 @@ Colours are Okabe and Ito's, told apart with any colour vision. Text takes the c
 a transparent background, so that one chart serves light and dark.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
-from recover_nb.labels import Feature, Intervention, Regime
+import numpy as np
+
+from recover_nb.labels import Feature, Intervention, Outcome, Regime
 
 #: Okabe and Ito's palette without black, which a dark page would swallow.
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -20,6 +23,9 @@ ROUTE_COLOURS = {
     Intervention.LOCAL_TEMPERATURE: ORANGE,
     Intervention.DENSE_STEER: GREEN,
 }
+OUTCOME_COLOURS = {Outcome.CORRECT: GREEN, Outcome.WRONG: ORANGE, Outcome.NOT_RUN: GREY}
+#: What colour says of a rollout, said again: check mark, cross, dash.
+OUTCOME_SIGNS = {Outcome.CORRECT: "\u2713", Outcome.WRONG: "\u2717", Outcome.NOT_RUN: "\u2013"}
 KIND_COLOURS = {"measured": SKY, "null": GREY, "excess": ORANGE}
 KIND_SHAPES = {"measured": "circle", "null": "square", "excess": "diamond"}
 STRATEGY_COLOURS = {"routed": ORANGE, "retry": SKY}
@@ -43,6 +49,44 @@ FEATURE_TITLES = {
 }
 #: Colour of text on a coloured bar: every colour used for bars is light enough for it.
 ON_BAR = "#000000"
+
+
+#: Stops of the two scales of token backgrounds: cividis from light to dark, and blue over white to orange.
+_SEQUENTIAL = ("#fee838", "#c8b866", "#9b9470", "#6e7071", "#414d6b", "#00224e")
+_DIVERGING = ("#0072b2", "#7fb8d8", "#f7f7f7", "#f2cf80", "#e69f00")
+
+
+def shade(values: Sequence[float], *, diverging: bool = False) -> list[str]:
+    """Return a background colour for each value, ``#rrggbb``.
+
+    Parameters
+    ----------
+    values : sequence of n float
+        NaN is drawn without colour.
+    diverging : bool
+        Blue below zero, white at zero, orange above, symmetric about zero. Otherwise from the least to the largest
+        value, light to dark.
+
+    Returns
+    -------
+    list of n str
+        Empty text for NaN.
+    """
+    values = np.asarray(values, float)
+    known = values[~np.isnan(values)]
+    stops = _DIVERGING if diverging else _SEQUENTIAL
+    if not len(known):
+        return [""] * len(values)
+    low, high = (-np.abs(known).max(), np.abs(known).max()) if diverging else (known.min(), known.max())
+    middle = 0.5 if diverging else 0.0
+    share = (values - low) / (high - low) if high > low else np.full(len(values), middle)
+    levels = np.array([[int(stop[i : i + 2], 16) for i in (1, 3, 5)] for stop in stops], float)
+    place = np.linspace(0, 1, len(stops))
+    rgb = np.stack([np.interp(np.nan_to_num(share), place, levels[:, c]) for c in range(3)], axis=-1)
+    return [
+        "" if np.isnan(value) else "#{:02x}{:02x}{:02x}".format(*map(round, colour))
+        for value, colour in zip(values, rgb, strict=True)
+    ]
 
 
 def theme() -> dict[str, Any]:

@@ -25,6 +25,7 @@ def frames():
         "rescue": (charts.plot_rescue, rescue[rescue["cell"] == "all"]),
         "rescue by cell": (charts.plot_rescue, rescue[rescue["cell"] != "all"]),
         "estimators": (charts.plot_estimators, tables.lift_over_retry(evaluation)),
+        "comparators": (charts.plot_comparators, tables.comparators(evaluation)),
         "budget": (charts.plot_budget, tables.budget_lines(evaluation)),
         "features": (charts.plot_features, tables.feature_points(ds)),
         "signals": (charts.plot_signals, tables.trace_signals(ds, chosen["problem"], chosen["rollout"])),
@@ -32,7 +33,8 @@ def frames():
     }
 
 
-NAMES = ("regimes", "rescue", "rescue by cell", "estimators", "budget", "features", "signals", "routes")
+NAMES = ("regimes", "rescue", "rescue by cell", "estimators", "budget", "features", "signals", "routes",
+         "comparators")  # fmt: skip
 
 
 def parts(value, key=None):
@@ -78,7 +80,7 @@ def plain(frame):
 
 
 def test_every_row_is_drawn(frames):
-    for name in ("regimes", "estimators", "features", "signals", "routes"):
+    for name in ("regimes", "estimators", "comparators", "features", "signals", "routes"):
         plot, frame = frames[name]
         most = sum(len(rows) for rows in plot(frame).to_dict()["datasets"].values())
         assert most >= len(frame), name
@@ -99,7 +101,7 @@ def test_charts_have_tooltip_title_and_theme(frames, name):
 
 def test_colour_has_a_second_channel(frames):
     for name, channel in (("estimators", "shape"), ("features", "shape"), ("budget", "strokeDash"), ("regimes", "text"),
-                          ("routes", "text")):  # fmt: skip
+                          ("routes", "text"), ("comparators", "shape")):  # fmt: skip
         plot, frame = frames[name]
         assert channel in dict(parts(plot(frame).to_dict())), name
 

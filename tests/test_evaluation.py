@@ -367,3 +367,22 @@ def test_progress_names_the_stages(tied):
     stages = []
     evaluate_routing(tied, **QUICK, progress=stages.append)
     assert stages == ["published", "null", "all", "split", "null_twins", "bootstrap", "budgets"]
+
+
+@pytest.mark.parametrize("only", [("published", "split"), ("null",), ("all", "budgets"), ()])
+def test_parts_do_not_depend_on_which_others_are_computed(tied, evaluated, only):
+    stages = []
+    found = evaluate_routing(tied, **QUICK, only=only, progress=stages.append).to_dict()
+    # A null is compared with the published figure.
+    wanted = {*only, "published"} if "null" in only else set(only)
+    assert set(stages) - {"bootstrap"} == wanted
+    for name, part in found["estimators"].items():
+        assert part == (evaluated["estimators"][name] if name in wanted else None)
+    assert found["budgets"] == (evaluated["budgets"] if "budgets" in wanted else None)
+    assert found["cells"] == evaluated["cells"]
+    assert found["overall"]["split"] == (evaluated["overall"]["split"] if "split" in wanted else None)
+
+
+def test_an_unknown_part_is_refused(tied):
+    with pytest.raises(InputError, match="unknown part 'best'; allowed: published, null, all, split"):
+        evaluate_routing(tied, **QUICK, only=("best",))

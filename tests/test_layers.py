@@ -17,20 +17,27 @@ LAYERS = (
     ("reliability", "features"),
     ("recoverability", "resampling"),
     ("routing",),
+    ("clustering",),
     ("nulls", "budgets", "summaries", "estimators", "evaluation", "simulate"),
+    ("prediction", "ngrams", "units"),
+    ("topography", "transfer"),
     ("io",),
     ("theme",),
     ("decoding",),
     ("lab",),
     ("study",),
-    ("tables", "charts"),
+    ("transcripts", "reading", "tables", "charts", "charts_clustering", "charts_topography", "charts_traces"),
+    ("widgets",),
     ("report",),
     ("commands", "cli"),
 )
 PLACE = {name: place for place, layer in enumerate(LAYERS) for name in layer}
 
 #: Need torch, so nothing outside these (and the command line, inside functions) may import them.
-TORCH = {"decoding", "lab", "study.generate", "study.recompute", "study.runner"}
+TORCH = {
+    "decoding", "lab", "study.generate", "study.live", "study.recompute", "study.runner", "study.stepping",
+    "study.surgery",
+}  # fmt: skip
 
 MODULES = sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in ROOT.rglob("*.py"))
 

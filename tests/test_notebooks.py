@@ -1,12 +1,52 @@
-"""Notebooks run without an error, carry no output, and keep their cells thin."""
+"""Notebooks run without an error, carry no output, keep their cells thin, and become pages that open offline."""
 
+import re
+from html.parser import HTMLParser
 from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
+from chromium import chromium, closed_context
+from pages import execute, page
+from shipped_notebooks import NOTEBOOKS, errors_of
 
-NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+SCREENSHOTS = Path(__file__).parent.parent / "runs" / "screenshots"
+
+#: A notebook is run once for all the tests of what comes out of it, which therefore go to one process.
+EACH = [pytest.param(path, id=path.stem, marks=pytest.mark.xdist_group(path.stem)) for path in NOTEBOOKS]
+
+
+class Sources(HTMLParser):
+    """What a page loads by its tags, and its styles."""
+
+    def __init__(self):
+        super().__init__()
+        self.urls, self.styles, self._in_style = [], "", False
+
+    def handle_starttag(self, tag, attrs):
+        names = {"a": (), "link": ("href",)}.get(tag, ("src", "srcset", "data", "poster", "background"))
+        self.urls += [value for name, value in attrs if name in names and value]
+        self.styles += dict(attrs).get("style") or ""
+        self._in_style = tag == "style"
+
+    def handle_endtag(self, tag):
+        self._in_style = False
+
+    def handle_data(self, data):
+        self.styles += data if self._in_style else ""
+
+
+def test_sources_are_found():
+    sources = Sources()
+    sources.feed('<a href="x"><script src="s"></script><img src="m">')
+    sources.feed('<style>@import "i"</style><p style="color: url(u)">')
+    assert sources.urls == ["s", "m"]
+    assert sources.styles == '@import "i"color: url(u)'
+
+
+@pytest.fixture(scope="module")
+def executed(request):
+    return execute(request.param)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -18,21 +58,49 @@ def test_notebook_is_committed_thin_and_without_output(path):
             assert len(cell.source.splitlines()) <= 15
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_formulas_are_plain_text(path):
+    # The pages carry no typesetting; a formula is code, or words.
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "markdown":
+            text = re.sub(r"```.*?```|`[^`]*`", "", cell.source, flags=re.DOTALL)
+            assert not re.search(r"\$[^$]+\$|\\\(|\\\[", text), cell.source
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # jupyter_client and zmq, 2026-11-20
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs_without_an_error_anywhere(path):
-    notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(path.parent)}}).execute()
-    outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
-    assert not [out for out in outputs if out.output_type == "error"]
-    assert outputs
-    # Widgets swallow exceptions of their callbacks into Output models: look there too.
-    state = notebook.metadata.get("widgets", {}).get("application/vnd.jupyter.widget-state+json", {})
-    swallowed = [
-        out
-        for model in state.get("state", {}).values()
-        for out in model.get("state", {}).get("outputs", [])
-        if model.get("model_name") == "OutputModel" and out.get("output_type") == "error"
-    ]
-    assert not swallowed
+@pytest.mark.parametrize("executed", EACH, indirect=True)
+class TestExecuted:
+    def test_no_error_anywhere(self, executed):
+        assert not errors_of(executed)
+        assert any(cell.get("outputs") for cell in executed.cells)
+
+    def test_page_names_nothing_to_load(self, executed):
+        sources = Sources()
+        sources.feed(page(executed))
+        assert not [url for url in sources.urls if not url.startswith("data:")]
+        assert not re.search(r"@import|url\(\s*[\"']?(?!data:|#)", sources.styles)
+
+    @pytest.mark.browser
+    def test_page_opens_offline(self, executed, tmp_path, request):
+        path = tmp_path / "page.html"
+        path.write_text(page(executed), "utf-8")
+        with chromium() as browser:
+            context, asked = closed_context(browser, offline=True, viewport={"width": 1300, "height": 900})
+            opened, errors, loaded = context.new_page(), [], []
+            opened.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+            opened.on("pageerror", lambda error: errors.append(str(error)))
+            opened.on("request", lambda asks: loaded.append(asks.url))
+            opened.goto(path.as_uri(), timeout=60_000)
+            opened.wait_for_function(
+                "!document.querySelector('.still-module:not([data-shown])')", timeout=120_000
+            )
+            # A token view without tokens is empty, and says what it is; anything else has been drawn.
+            empty = opened.locator(".still-module:empty:not([role])").count()
+            SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+            name = request.node.callspec.id
+            opened.screenshot(path=SCREENSHOTS / f"{name}-page.png", full_page=True, timeout=60_000)
+            assert not errors
+            assert empty == 0
+            assert not asked
+            assert [url for url in loaded if not url.startswith("blob:")] == [path.as_uri()]

@@ -1,11 +1,10 @@
-import os
 import re
-import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from chromium import chromium
 from traced_study import NASTY, traced_study
 
 from recover_nb.errors import InputError
@@ -15,7 +14,6 @@ from recover_nb.report.markup import json_script, table_html
 from recover_nb.report.page import build_page
 
 FEW = {"n_bootstrap": 100, "n_permutations": 100, "n_null": 20, "n_splits": 10}
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 @pytest.fixture(scope="module")
@@ -155,36 +153,11 @@ def test_nothing_half_written(study, tmp_path, monkeypatch):
     assert [each.name for each in tmp_path.iterdir()] == ["a.html"]
 
 
-def absent(reason):
-    """Skip, or fail where a browser must be there."""
-    required = os.environ.get("CI") or os.environ.get("RECOVER_NB_REQUIRE_BROWSER")
-    (pytest.fail if required else pytest.skip)(reason)
-
-
-def chromium():
-    """Path of a Chromium."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        absent(f"no Chromium on the path (looked for {', '.join(BROWSERS)})")
-    return found
-
-
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_report_opens_offline_and_draws(report, scheme):
-    executable = chromium()
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        absent("playwright is not installed: pip install playwright")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=executable, args=["--no-sandbox", "--disable-dev-shm-usage"], timeout=60_000
-        )
-        try:
-            look(browser.new_context(offline=True, color_scheme=scheme), report)
-        finally:
-            browser.close()
+    with chromium() as browser:
+        look(browser.new_context(offline=True, color_scheme=scheme), report)
 
 
 #: What the data draw in Vega's SVG, not axes or legends.

@@ -339,3 +339,24 @@ def test_token_pieces(tmp_path):
     tokenizer["model"]["type"] = "BPE"
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
     assert tables.token_pieces("qwen3", root=tmp_path) == {}
+
+
+def test_regimes_in_a_sentence():
+    said = "Of 2 failed problems: steerable_hard 2 (100%), beyond_reach 0 (0%), resample 0 (0%)."
+    assert tables.regime_sentence(by_hand()) == said
+
+
+def test_findings_as_a_frame_are_find_and_say(ds, evaluation):
+    rescue = tables.rescue_by_intervention(ds, total=True, by_cell=False)
+    firing = tables.firing(ds, total=True)
+    frame = tables.findings(evaluation, rescue, firing)
+    found = tables.find(evaluation, rescue, firing)
+    assert frame["sentence"].tolist() == [tables.say(each) for each in found]
+    assert frame["verdict"].tolist() == [each["verdict"] for each in found]
+
+
+def test_null_in_a_sentence(evaluation):
+    one = tables.null_excess(evaluation).query("null == 'null' and comparator == 'retry'").iloc[0]
+    said = tables.null_sentence(evaluation)
+    assert f"reports {one.mean_points:+.1f} \u00b1 {one.sd_points:.1f} points" in said
+    assert said.endswith(f"it reports {one.published_points:+.1f}.")

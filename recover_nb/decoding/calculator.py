@@ -59,7 +59,8 @@ def modulus_of(prompt: str, default: int | None) -> int | None:
 class Calculator(Operator):
     """Sample S at T; once the trace ends in an evaluable ``47+85=``, force the result's tokens.
 
-    Results are taken modulo what the prompt names after ``%``, else modulo the setting. Control returns to the model after the last digit, so the tool may act many times in a trace.
+    Results are taken modulo what the prompt names after ``%``, else modulo the setting. Control returns to the model
+    after the last digit, so the tool may act many times in a trace.
     Only what was generated counts: an expression that ends in the prompt is the model's to answer.
     A left side that is not two whole operands and one of + - * is skipped. Never runs the ancestor.
     """

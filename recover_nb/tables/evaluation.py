@@ -136,6 +136,17 @@ def null_excess(evaluation: Any) -> pd.DataFrame:
     return _numbers(pd.DataFrame(rows, columns=columns), ("null", "comparator"))
 
 
+def null_sentence(evaluation: Any) -> str:
+    """Say what the published estimator reports without any effect, beside what it reports here."""
+    frame = null_excess(evaluation)
+    one = frame[(frame["null"] == "null") & (frame["comparator"] == RETRY)].iloc[0]
+    return (
+        f"With every intervention simulated to be exactly as good as retrying, the published estimator reports "
+        f"{one.mean_points:+.1f} \u00b1 {one.sd_points:.1f} points. "
+        f"On this study it reports {one.published_points:+.1f}."
+    )
+
+
 def routing_by_cell(evaluation: Any) -> pd.DataFrame:
     """Routing against retry in each cell, by every estimator that has intervals.
 

@@ -208,6 +208,13 @@ def say(finding: dict) -> str:
     return _SENTENCES[finding["name"]](finding["figure"], finding["verdict"])
 
 
+def findings(evaluation: Any, rescue: pd.DataFrame, firing: pd.DataFrame) -> pd.DataFrame:
+    """Return what `find` judges, a row a claim: ``claim``, ``verdict`` and ``sentence``."""
+    found = find(evaluation, rescue, firing)
+    rows = [{"claim": each["name"], "verdict": each["verdict"], "sentence": say(each)} for each in found]
+    return pd.DataFrame(rows, columns=["claim", "verdict", "sentence"])
+
+
 _SCORED = {"split": "attempts that did not select", "all": "every failed problem"}
 
 

@@ -106,6 +106,20 @@ def stack_shares(cell: str, kind: str, counts: dict[str, int], total: str) -> pd
     )
 
 
+def regime_sentence(ds: xr.Dataset) -> str:
+    """Say in a sentence how many failed problems are of each regime, the most common first.
+
+    Raises
+    ------
+    InputError
+        As `regimes_by_cell`.
+    """
+    frame = regimes_by_cell(ds)
+    counts = frame.groupby("regime")["count"].sum().sort_values(ascending=False, kind="stable")
+    parts = ", ".join(f"{name} {count} ({count / counts.sum():.0%})" for name, count in counts.items())
+    return f"Of {counts.sum()} failed problems: {parts}."
+
+
 def rescue_by_intervention(
     ds: xr.Dataset, *, total: bool = False, by_cell: bool = True, n_bootstrap: int = 1000, seed: int = 0
 ) -> pd.DataFrame:

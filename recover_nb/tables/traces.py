@@ -108,7 +108,7 @@ def twins(ds: xr.Dataset, problem: int, rollout: int, *, pieces: dict[int, str] 
     problem, rollout : int
         Places along the dimensions.
     pieces : dict of int to str, optional
-        From `token_pieces`.
+        From `token_pieces`; those of the problem's family by default.
 
     Returns
     -------
@@ -118,6 +118,7 @@ def twins(ds: xr.Dataset, problem: int, rollout: int, *, pieces: dict[int, str] 
         ``before`` and ``after``: the text up to there and from there on.
     """
     one = ds[["token_id", "n_tokens", "correct", "fired_at"]].isel(problem=problem, rollout=rollout)
+    pieces = token_pieces(str(one["family"].values)) if pieces is None else pieces
     length = {str(name): int(n) for name, n in zip(one["intervention"].values, one["n_tokens"].values, strict=True)}
     retry = one["token_id"].sel(intervention=RETRY).to_numpy()[: length[RETRY]]
     rows = []
@@ -129,7 +130,7 @@ def twins(ds: xr.Dataset, problem: int, rollout: int, *, pieces: dict[int, str] 
         both = min(n, len(retry))
         apart = np.flatnonzero(ids[:both] != retry[:both])
         shared = int(apart[0]) if len(apart) else both
-        text = pieces_of(ids, pieces or {})
+        text = pieces_of(ids, pieces)
         row = {"intervention": name, "correct": int(each["correct"]) == 1, "fired_at": int(each["fired_at"])}
         row |= {"n_tokens": n, "shared": shared}
         rows.append(row | {"before": _join(text[:shared], pieces), "after": _join(text[shared:], pieces)})
@@ -137,7 +138,7 @@ def twins(ds: xr.Dataset, problem: int, rollout: int, *, pieces: dict[int, str] 
     return pd.DataFrame(rows, columns=columns)
 
 
-def _join(text: list[str], pieces: dict[int, str] | None) -> str:
+def _join(text: list[str], pieces: dict[int, str]) -> str:
     return ("" if pieces else " ").join(text)
 
 

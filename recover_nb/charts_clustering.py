@@ -1,0 +1,213 @@
+"""Charts of a clustering and its stability. They compute nothing: each draws a frame of `tables.clustering`."""
+
+import altair as alt
+import pandas as pd
+
+from recover_nb.charts import _checked, _colour, _finish, _order, _rows, _shape, _tip
+from recover_nb.labels import Feature
+from recover_nb.theme import (
+    BLUE,
+    FEATURE_TITLES,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    YELLOW,
+)
+
+SOURCE_COLOURS = {"data": VERMILION, "gaussian": SKY, "box": GREY}
+SOURCE_SHAPES = {"data": "circle", "gaussian": "square", "box": "diamond"}
+#: Seven colours and six shapes: their pairs tell 42 clusters apart.
+CLUSTER_COLOURS = (SKY, ORANGE, GREEN, VERMILION, PURPLE, BLUE, YELLOW)
+CLUSTER_SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
+NOISE_LOOK = (GREY, "triangle-right")
+_UNIT = alt.Scale(domain=[0, 1])
+
+
+def plot_stability(frame: pd.DataFrame, *, width: int = 460) -> alt.Chart:
+    """Draw each stability figure of one clustering over its draws from data without clusters.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `tables.clustering.stability_points`.
+    width : int
+        Pixels.
+
+    Returns
+    -------
+    Chart
+        Circles are the data; thin ticks are draws of the nulls, the long ones their 95 % limits.
+
+    Raises
+    ------
+    InputError
+        If a column is missing or there are too many rows.
+    """
+    frame = _checked(frame, ("figure", "source", "kind", "value"))
+    figures = _order(frame["figure"])
+    sources = list(SOURCE_COLOURS)
+    tooltip = [_tip("figure"), _tip("source"), _tip("kind"), alt.Tooltip("value:Q", format=".3f")]
+    # ARI can be below 0, so the axis starts where the values do.
+    x = alt.X("value:Q", title="figure").scale(zero=False)
+
+    def part(kind: str) -> alt.Chart:
+        return alt.Chart(_rows(frame[frame["kind"] == kind])).encode(
+            x=x,
+            y=alt.Y("figure:N", title=None, sort=figures),
+            yOffset=alt.YOffset("source:N", sort=sources),
+            color=_colour("source", SOURCE_COLOURS),
+            tooltip=tooltip,
+        )
+
+    draws = part("draw").mark_tick(thickness=1, size=8, opacity=0.7)
+    limits = part("limit").mark_tick(thickness=3, size=16, opacity=1)
+    values = part("value").mark_point(filled=True, size=90, opacity=1)
+    title = alt.Title(
+        "Stability beside data without clusters",
+        subtitle="circle: the data; thin ticks: draws of each null; thick tick: its 95 % limit",
+    )
+    layers = alt.layer(draws, limits, values.encode(shape=_shape("source", SOURCE_SHAPES)))
+    return _finish(layers, title, width, 54 * len(figures))
+
+
+def plot_stability_grid(frame: pd.DataFrame, *, width: int = 150, height: int = 120) -> alt.VConcatChart:
+    """Draw stability against the number of clusters, for each algorithm, with the limits of both nulls.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `tables.clustering.grid_lines`.
+    width, height : int
+        Pixels of a panel.
+
+    Returns
+    -------
+    VConcatChart
+        A row a figure, a column an algorithm; clusters are claimed only where data lie beyond both limits.
+
+    Raises
+    ------
+    InputError
+        If a column is missing or there are too many rows.
+    """
+    frame = _checked(frame, ("algorithm", "k", "figure", "source", "value", "verdict", "p_family"))
+    algorithms, figures = _order(frame["algorithm"]), _order(frame["figure"])
+    rows = []
+    for figure in figures:
+        panels = []
+        for algorithm in algorithms:
+            inside = (frame["figure"] == figure) & (frame["algorithm"] == algorithm)
+            first, last = algorithm == algorithms[0], figure == figures[-1]
+            panel = _grid_panel(frame[inside], figure if first else None, last)
+            heading = alt.Title(algorithm, fontSize=12, fontWeight="normal", offset=4)
+            title = {"title": heading} if figure == figures[0] else {}
+            panels.append(panel.properties(width=width, height=height, **title))
+        rows.append(alt.hconcat(*panels))
+    title = alt.Title(
+        "Stability by number of clusters",
+        subtitle="data, and the 95 % limits of one Gaussian and of a uniform box (PAC: lower is more stable)",
+    )
+    return _finish(alt.vconcat(*rows), title)
+
+
+def _grid_panel(part: pd.DataFrame, y_title: str | None, last: bool) -> alt.LayerChart:
+    tooltip = [_tip("algorithm"), "k:Q", _tip("figure"), _tip("source")]
+    tooltip += [alt.Tooltip("value:Q", format=".3f"), _tip("verdict"), alt.Tooltip("p_family:Q", format=".3f")]
+    x = alt.X("k:Q", title="clusters" if last else None, axis=alt.Axis(tickMinStep=1, format="d"))
+    base = alt.Chart(_rows(part)).encode(
+        x=x.scale(zero=False, nice=False, padding=8),
+        y=alt.Y("value:Q", title=y_title, scale=_UNIT),
+        color=_colour("source", SOURCE_COLOURS),
+        tooltip=tooltip,
+    )
+    # The legend of colour and shape names the lines already.
+    dash = alt.StrokeDash("source:N", sort=list(SOURCE_COLOURS), legend=None)
+    points = base.mark_point(filled=True, size=40, opacity=1)
+    return alt.layer(
+        base.mark_line().encode(strokeDash=dash),
+        points.encode(shape=_shape("source", SOURCE_SHAPES)),
+    )
+
+
+def plot_consensus(frame: pd.DataFrame, *, width: int = 380) -> alt.Chart:
+    """Draw how often resamples put two problems in one cluster.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `tables.clustering.consensus_cells`.
+    width : int
+        Pixels of a side.
+
+    Returns
+    -------
+    Chart
+        Problems by cluster along both sides: dark blocks on a pale ground are stable clusters.
+
+    Raises
+    ------
+    InputError
+        If a column is missing or there are too many rows.
+    """
+    names = ("row", "column", "consensus")
+    tips = ("row_problem", "column_problem", "row_cluster", "column_cluster")
+    frame = _checked(frame, (*names, *tips))
+    bare = alt.Axis(labels=False, ticks=False, domain=False)
+    scale = alt.Scale(domain=[0, 1], scheme="blues")
+    cells = alt.Chart(_rows(frame)).mark_rect().encode(
+        x=alt.X("column:O", title="problems, by cluster", axis=bare),
+        y=alt.Y("row:O", title=None, axis=bare),
+        color=alt.Color("consensus:Q", title="consensus", scale=scale),
+        tooltip=[alt.Tooltip("consensus:Q", format=".2f"), *(_tip(name) for name in tips)],
+    )
+    return _finish(cells, "Share of resamples that put two problems together", width, width)
+
+
+def plot_clusters(frame: pd.DataFrame, *, width: int = 250) -> alt.HConcatChart:
+    """Draw the failed problems by their three features, two at a time, with their cluster.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `tables.clustering.cluster_points`.
+    width : int
+        Pixels of a panel.
+
+    Returns
+    -------
+    HConcatChart
+
+    Raises
+    ------
+    InputError
+        If a column is missing or there are too many rows.
+    """
+    names = [name.value for name in Feature]
+    frame = _checked(frame, ("cell", "problem", "problem_id", *names, "cluster"))
+    clusters = sorted((name for name in set(frame["cluster"]) if name.isdigit()), key=int)
+    looks = {name: (_look(CLUSTER_COLOURS, i), _look(CLUSTER_SHAPES, i)) for i, name in enumerate(clusters)}
+    looks |= {name: NOISE_LOOK for name in _order(frame["cluster"]) if name not in looks}
+    tooltip = [_tip("cell"), _tip("problem_id"), "problem:Q", _tip("cluster")]
+    tooltip += [alt.Tooltip(f"{name}:Q", format=".3f") for name in names]
+    marks = alt.Chart(_rows(frame)).mark_point(filled=True, size=34, opacity=0.6)
+    marks = marks.encode(
+        color=_colour("cluster", {name: look[0] for name, look in looks.items()}),
+        shape=_shape("cluster", {name: look[1] for name, look in looks.items()}),
+        tooltip=tooltip,
+    )
+    pairs = ((names[0], names[1]), (names[0], names[2]), (names[1], names[2]))
+    panels = [
+        marks.encode(
+            x=alt.X(f"{x}:Q", title=FEATURE_TITLES[x]).scale(zero=False),
+            y=alt.Y(f"{y}:Q", title=FEATURE_TITLES[y]).scale(zero=False),
+        ).properties(width=width, height=width)
+        for x, y in pairs
+    ]
+    return _finish(alt.hconcat(*panels), "Failed problems by cluster")
+
+
+def _look(choices: tuple[str, ...], place: int) -> str:
+    return choices[place % len(choices)]

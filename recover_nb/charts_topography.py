@@ -1,0 +1,393 @@
+"""Charts of topography, transfer and reading. They compute nothing: each draws a frame of `tables.topography`."""
+
+import altair as alt
+import pandas as pd
+
+from recover_nb.charts import (
+    _checked,
+    _colour,
+    _finish,
+    _order,
+    _percents,
+    _rows,
+    _shape,
+    _signed,
+    _tip,
+)
+from recover_nb.theme import (
+    BLUE,
+    FEATURE_TITLES,
+    GREEN,
+    GREY,
+    ON_BAR,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    YELLOW,
+)
+
+CLASS_COLOURS = (SKY, ORANGE, GREEN, VERMILION, PURPLE, BLUE, YELLOW)
+STANDARDISATION_COLOURS = {"frozen": ORANGE, "refitted": SKY, "by_cell": GREY}
+STANDARDISATION_SHAPES = {"frozen": "diamond", "refitted": "circle", "by_cell": "square"}
+ASSIGNED_LOOKS = {
+    "source's clusters and scale": (ORANGE, "diamond"),
+    "source's clusters, target's scale": (SKY, "circle"),
+    "clusters of half the target": (GREY, "square"),
+}
+
+
+def plot_confusion(
+    frame: pd.DataFrame, *, width: int = 300, columns: int = 3
+) -> alt.Chart | alt.FacetChart:
+    """Draw which class is taken for which, out of fold.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `tables.topography.confusion_cells`; more than one part gives a panel each.
+    width : int
+        Pixels of a side.
+    columns : int
+        Panels in a row.
+
+    Returns
+    -------
+    Chart or FacetChart
+        The share of each true class (row) that is predicted as each class (column), written in the cell.
+
+    Raises
+    ------
+    InputError
+        If a column is missing or there are too many rows.
+    """
+    frame = _checked(frame, ("part", "true", "predicted", "count", "share", "label"))
+    tooltip = [
+        _tip("part"),
+        _tip("true"),
+        _tip("predicted"),
+        alt.Tooltip("count:Q", format=".1f"),
+        *_percents("share"),
+    ]
+    base = alt.Chart(_rows(frame)).encode(
+        x=alt.X(
+            "predicted:N",
+            title="predicted",
+            sort=_order(frame["true"]),
+            axis=alt.Axis(labelAngle=-30),
+        ),
+        y=alt.Y("true:N", title="true", sort=_order(frame["true"])),
+        tooltip=tooltip,
+    )
+    # From white to a blue on which black still reads.
+    scale = alt.Scale(domain=[0, 1], range=["#ffffff", SKY], interpolate="rgb")
+    cells = base.mark_rect(stroke=GREY, strokeWidth=0.5).encode(
+        color=alt.Color(
+            "share:Q", title="share of the true class", scale=scale, legend=alt.Legend(format=".0%")
+        )
+    )
+    layers = alt.layer(cells, base.mark_text(color=ON_BAR).encode(text="label:N"))
+    return _by_part(layers, frame, "What is taken for what, out of fold", width, width, columns)
+
+
+def plot_feature_quantiles(frame: pd.DataFrame, *, width: int = 230) -> alt.VConcatChart:
+    """Draw the distribution of each feature in each class.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `tables.topography.feature_quantiles`.
+    width : int
+        Pixels of a panel.
+
+    Returns
+    -------
+    VConcatChart
+        A row of panels a part, a panel a feature: the line is the middle 90 %, the bar the middle half, the white tick
+        the median, the diamond the mean.
+
+    Raises
+    ------
+    InputError
+        If a column is missing or there are too many rows.
+    """
+    quantiles = ("q05", "q25", "q50", "q75", "q95")
+    frame = _checked(frame, ("part", "class", "feature", "units", "mean", *quantiles))
+    classes = _order(frame["class"])
+    colours = {name: CLASS_COLOURS[i % len(CLASS_COLOURS)] for i, name in enumerate(classes)}
+    parts = _order(frame["part"])
+    rows = []
+    for part in parts:
+        panels = []
+        for feature in _order(frame["feature"]):
+            inside = frame[(frame["part"] == part) & (frame["feature"] == feature)]
+            panel = _boxes(inside, FEATURE_TITLES.get(feature, feature), colours, first=not panels)
+            panels.append(panel.properties(width=width, height=26 * inside["class"].nunique() + 8))
+        row = alt.hconcat(*panels)
+        rows.append(row.properties(title=alt.Title(part, fontSize=12)) if len(parts) > 1 else row)
+    title = alt.Title(
+        "Features by class",
+        subtitle="line: middle 90 %; bar: middle half; tick: median; diamond: mean",
+    )
+    return _finish(alt.vconcat(*rows), title)
+
+
+def _boxes(
+    frame: pd.DataFrame, title: str, colours: dict[str, str], *, first: bool
+) -> alt.LayerChart:
+    """One panel of boxes, whose every figure is a column."""
+    tooltip = [_tip("part"), _tip("class"), "units:Q"]
+    tooltip += [
+        alt.Tooltip(f"{name}:Q", format=".3f")
+        for name in ("mean", "q05", "q25", "q50", "q75", "q95")
+    ]
+    axis = alt.Axis(labels=first, ticks=first)
+    base = alt.Chart(_rows(frame)).encode(
+        y=alt.Y("class:N", title=None, sort=_order(frame["class"]), axis=axis), tooltip=tooltip
+    )
+
+    def x(name: str) -> alt.X:
+        return alt.X(f"{name}:Q", title=title).scale(zero=False)
+
+    # The axis names the classes already.
+    colour = _colour("class", colours).legend(None)
+    whiskers = base.mark_rule(strokeWidth=2).encode(x=x("q05"), x2="q95:Q", color=colour)
+    bars = base.mark_bar(height=14).encode(x=x("q25"), x2="q75:Q", color=colour)
+    median = base.mark_tick(color="white", thickness=2, size=14).encode(x=x("q50"))
+    mean = base.mark_point(shape="diamond", filled=True, color=ON_BAR, size=40, opacity=1).encode(
+        x=x("mean")
+    )
+    return alt.layer(whiskers, bars, median, mean)
+
+
+def plot_effects(
+    frame: pd.DataFrame, *, width: int = 420, columns: int = 2
+) -> alt.Chart | alt.FacetChart:
+    """Draw how far apart two classes are in each feature, with 95 % intervals.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `tables.topography.effect_sizes`; more than one part gives a panel each.
+    width : int
+        Pixels of a panel.
+    columns : int
+        Panels in a row.
+
+    Returns
+    -------
+    Chart or FacetChart
+        Cliff's delta: 0 = neither class tends to be larger, 1 = the first always is.
+
+    Raises
+    ------
+    InputError
+        If a column is missing or there are too many rows.
+    """
+    frame = _checked(frame, ("part", "feature", "class", "versus", "pair", "delta", "low", "high"))
+    # A panel a part takes one source of data for all layers.
+    rows = _rows(frame)
+    features = _order(frame["feature"])
+    colours = {name: CLASS_COLOURS[i % len(CLASS_COLOURS)] for i, name in enumerate(features)}
+    shapes = dict(
+        zip(features, ("circle", "square", "triangle-up", "diamond", "cross") * 9, strict=False)
+    )
+    tooltip = [_tip("part"), _tip("feature"), _tip("class"), _tip("versus")]
+    tooltip += [alt.Tooltip(f"{name}:Q", format="+.2f") for name in ("delta", "low", "high")]
+    x = alt.X("low:Q", title="Cliff's delta, 95 % interval", scale=alt.Scale(domain=[-1, 1]))
+    zero = (
+        alt.Chart(rows).mark_rule(color="currentColor", strokeDash=[4, 3]).encode(x=alt.XDatum(0))
+    )
+    base = alt.Chart(rows).encode(
+        y=alt.Y("pair:N", title=None, sort=_order(frame["pair"])),
+        yOffset=alt.YOffset("feature:N", sort=features),
+        color=_colour("feature", colours),
+        tooltip=tooltip,
+    )
+    spans = base.mark_rule(strokeWidth=2).encode(x=x, x2="high:Q")
+    points = base.mark_point(filled=True, size=60, opacity=1).encode(
+        x="delta:Q", shape=_shape("feature", shapes)
+    )
+    height = 48 * frame["pair"].nunique()
+    return _by_part(
+        alt.layer(zero, spans, points), frame, "How far apart classes are", width, height, columns
+    )
+
+
+def plot_transfer_clusters(frame: pd.DataFrame, *, width: int = 460) -> alt.Chart:
+    """Draw how alike the source's clusters and the target's own are.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `tables.topography.transfer_agreement`.
+    width : int
+        Pixels.
+
+    Returns
+    -------
+    Chart
+        ARI by direction: 0 = as alike as chance, 1 = the same; grey is what half of the target itself reaches.
+
+    Raises
+    ------
+    InputError
+        If a column is missing or there are too many rows.
+    """
+    frame = _checked(frame, ("direction", "n_source", "n_target", "assigned", "ari", "evenness"))
+    tooltip = [_tip("direction"), "n_source:Q", "n_target:Q", _tip("assigned")]
+    tooltip += [alt.Tooltip(f"{name}:Q", format=".2f") for name in ("ari", "evenness")]
+    colours = {name: look[0] for name, look in ASSIGNED_LOOKS.items()}
+    shapes = {name: look[1] for name, look in ASSIGNED_LOOKS.items()}
+    x = alt.X(
+        "ari:Q", title="ARI with the target's own clusters", scale=alt.Scale(domain=[-0.1, 1])
+    )
+    points = (
+        alt.Chart(_rows(frame))
+        .mark_point(filled=True, size=90, opacity=1)
+        .encode(
+            x=x,
+            y=alt.Y("direction:N", title=None, sort=_order(frame["direction"])),
+            yOffset=alt.YOffset("assigned:N", sort=list(ASSIGNED_LOOKS)),
+            color=_colour("assigned", colours),
+            shape=_shape("assigned", shapes),
+            tooltip=tooltip,
+        )
+    )
+    height = 34 * frame["direction"].nunique()
+    return _finish(points, "Clusters of one, applied to another", width, height)
+
+
+def plot_transfer_routing(frame: pd.DataFrame, *, width: int = 460) -> alt.VConcatChart:
+    """Draw what routing gains on the target by each standardisation, with 95 % intervals.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `tables.topography.transfer_routing`.
+    width : int
+        Pixels of a panel.
+
+    Returns
+    -------
+    VConcatChart
+        A panel an estimator. ``published`` selects and scores on the same attempts: read ``excess`` or ``split``.
+
+    Raises
+    ------
+    InputError
+        If a column is missing or there are too many rows.
+    """
+    needed = ("direction", "standardisation", "estimator", "n", "routed", "retry")
+    frame = _checked(frame, (*needed, "points", "low_points", "high_points", "p"))
+    names = list(STANDARDISATION_COLOURS)
+    tooltip = [
+        _tip("direction"),
+        _tip("standardisation"),
+        _tip("estimator"),
+        alt.Tooltip("n:Q", format=",.0f"),
+    ]
+    tooltip += [*_percents("routed", "retry"), *_signed("points", "low_points", "high_points")]
+    tooltip.append(alt.Tooltip("p:Q", format=".3f"))
+    zero = (
+        alt.Chart(pd.DataFrame({"zero": [0]}))
+        .mark_rule(color="currentColor", strokeDash=[4, 3])
+        .encode(x="zero:Q")
+    )
+    panels = []
+    for estimator in _order(frame["estimator"]):
+        part = frame[frame["estimator"] == estimator]
+        base = alt.Chart(_rows(part)).encode(
+            y=alt.Y("direction:N", title=None, sort=_order(part["direction"])),
+            yOffset=alt.YOffset("standardisation:N", sort=names),
+            color=_colour("standardisation", STANDARDISATION_COLOURS),
+            tooltip=tooltip,
+        )
+        x = alt.X("low_points:Q", title="routed minus retry (percentage points)")
+        spans = base.mark_rule(strokeWidth=2).encode(x=x, x2="high_points:Q")
+        shape = _shape("standardisation", STANDARDISATION_SHAPES)
+        points = base.mark_point(filled=True, size=70, opacity=1).encode(x="points:Q", shape=shape)
+        heading = alt.Title(estimator, fontSize=12, fontWeight="normal", offset=4)
+        height = 40 * part["direction"].nunique()
+        panels.append(
+            alt.layer(zero, spans, points).properties(width=width, height=height, title=heading)
+        )
+    stacked = alt.vconcat(*panels).resolve_scale(x="shared")
+    return _finish(stacked, "Routing on the target, by whose scale standardises")
+
+
+def plot_reading(
+    frame: pd.DataFrame, *, width: int = 420, columns: int = 2
+) -> alt.Chart | alt.FacetChart:
+    """Draw the features' lead in AUC over every reader, with 95 % intervals paired by fold.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `tables.topography.reading_scores`; more than one part gives a panel each.
+    width : int
+        Pixels of a panel.
+    columns : int
+        Panels in a row.
+
+    Returns
+    -------
+    Chart or FacetChart
+        Right of 0 the features say more, left of it one does better by reading.
+
+    Raises
+    ------
+    InputError
+        If a column is missing or there are too many rows.
+    """
+    needed = (
+        "part",
+        "units",
+        "reader",
+        "about",
+        "auc",
+        "auc_lead",
+        "auc_low",
+        "auc_high",
+        "accuracy",
+    )
+    frame = _checked(frame, needed)
+    # The features lead themselves by nothing. One source of data for all layers, so that they can be faceted.
+    frame = _checked(frame[frame["auc_lead"].notna()], needed)
+    rows = _rows(frame)
+    tooltip = [
+        _tip("part"),
+        "units:Q",
+        _tip("reader"),
+        _tip("about"),
+        alt.Tooltip("auc:Q", format=".3f"),
+    ]
+    tooltip += [
+        alt.Tooltip(f"{name}:Q", format="+.3f") for name in ("auc_lead", "auc_low", "auc_high")
+    ]
+    tooltip += _percents("accuracy")
+    base = alt.Chart(rows).encode(
+        y=alt.Y("reader:N", title=None, sort=_order(frame["reader"])), tooltip=tooltip
+    )
+    x = alt.X("auc_low:Q", title="AUC of the features less that of the reader")
+    spans = base.mark_rule(color=SKY, strokeWidth=2).encode(x=x, x2="auc_high:Q")
+    points = base.mark_point(color=SKY, filled=True, size=80, opacity=1).encode(x="auc_lead:Q")
+    zero = (
+        alt.Chart(rows).mark_rule(color="currentColor", strokeDash=[4, 3]).encode(x=alt.XDatum(0))
+    )
+    height = 28 * frame["reader"].nunique()
+    return _by_part(
+        alt.layer(zero, spans, points), frame, "Features against reading", width, height, columns
+    )
+
+
+def _by_part(
+    layers: alt.LayerChart, frame: pd.DataFrame, title: str, width: int, height: int, columns: int
+) -> alt.LayerChart | alt.FacetChart:
+    """One chart, or a panel a part where there are several."""
+    if frame["part"].nunique() == 1:
+        return _finish(layers, title, width, height)
+    part = alt.Facet("part:N", title=None, sort=_order(frame["part"]))
+    return _finish(
+        layers.properties(width=width, height=height).facet(part, columns=columns), title
+    )

@@ -1,0 +1,20 @@
+"""Clusters of failed problems in the space of their features, and whether to believe them (method.md section 9).
+
+Any algorithm cuts any cloud into k parts, and cuts an elongated one much the same way every time: stability alone is
+no evidence of clusters. So every figure stands beside its distribution in data without clusters.
+"""
+
+from recover_nb.clustering.grid import choose_k, stability_grid
+from recover_nb.clustering.result import ClusterStability
+from recover_nb.clustering.rollouts import rollout_stability
+from recover_nb.clustering.single import cluster_stability
+from recover_nb.clustering.space import feature_space
+
+__all__ = [
+    "ClusterStability",
+    "choose_k",
+    "cluster_stability",
+    "feature_space",
+    "rollout_stability",
+    "stability_grid",
+]

@@ -1,0 +1,345 @@
+"""Predicting a label of failed problems, on arrays: grouped folds, softmax regression, scores, permuted labels.
+
+`topography` and `reading` share it, so that features and text meet the same targets in the same folds.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy.stats import rankdata, t
+
+from recover_nb.errors import InputError
+from recover_nb.resampling import Resamples, ratio
+from recover_nb.routing import standardise
+
+#: Half this times the sum of squared coefficients is added to the loss; intercepts are free. scikit-learn's C = 1.
+PENALTY = 1.0
+#: Keeps the one direction that moves no probability (all intercepts together) from making the Hessian singular.
+_FLAT = 1e-7
+_MAX_STEPS = 60
+#: Newton stops where a further step would lower the loss by less than half of this, in nat.
+_DECREMENT = 1e-10
+
+
+def grouped_folds(
+    code: np.ndarray, groups: np.ndarray, n_splits: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Deal whole groups into folds with much the same mixture of classes.
+
+    Parameters
+    ----------
+    code : int array, shape (n,)
+        Class of each unit, from 0.
+    groups : array, shape (n,)
+        Label of its group: no group is ever in two folds.
+    n_splits : int
+        Folds, 2 to the number of groups.
+    rng : numpy Generator
+        Decides between groups that hold the same classes.
+
+    Returns
+    -------
+    int64 array, shape (n,)
+        Fold of each unit.
+
+    Raises
+    ------
+    InputError
+        If there are fewer groups than folds.
+
+    Notes
+    -----
+    Groups are sorted by how many units of each class they hold, rarest class first, and dealt out in turn: systematic
+    sampling. A class that occurs in as many groups as there are folds and is the rarest is in every fold.
+    """
+    _, group = np.unique(groups, return_inverse=True)
+    n_groups = int(group.max(initial=-1)) + 1
+    if n_groups < n_splits:
+        raise InputError(
+            f"{n_groups} different problems for {n_splits} folds; allowed: at most one fold a problem"
+        )
+    counts = np.zeros((n_groups, int(code.max()) + 1), dtype=np.int64)
+    np.add.at(counts, (group, code), 1)
+    commonest_first = np.argsort(-counts.sum(axis=0), kind="stable")
+    # np.lexsort sorts by its last key first.
+    order = np.lexsort((rng.random(n_groups), *counts.T[commonest_first]))
+    fold = np.empty(n_groups, dtype=np.int64)
+    fold[order] = (np.arange(n_groups) + rng.integers(n_splits)) % n_splits
+    return fold[group]
+
+
+def repeated_folds(
+    code: np.ndarray, groups: np.ndarray, *, n_splits: int, n_repeats: int, seed: int
+) -> Iterator[np.ndarray]:
+    """Yield `grouped_folds` for each repeat: a function of the arguments alone, so that two callers share folds."""
+    for repeat in range(n_repeats):
+        yield grouped_folds(code, groups, n_splits, np.random.default_rng([seed, repeat]))
+
+
+def permute_labels(code: np.ndarray, groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Permute labels and keep what groups make of them.
+
+    Parameters
+    ----------
+    code : array, shape (n,)
+        Labels.
+    groups : array, shape (n,)
+        Label of the group of each unit.
+    rng : numpy Generator
+        Source of randomness.
+
+    Returns
+    -------
+    array, shape (n,)
+        Labels shuffled within each group, and whole sets of labels exchanged between groups of the same size. So
+        labels that go together within a problem still do, and a null does not look narrower than it is.
+    """
+    _, group = np.unique(groups, return_inverse=True)
+    size = np.bincount(group)
+    start = np.cumsum(size) - size
+    place = np.argsort(group, kind="stable")
+    source = np.lexsort((rng.random(len(code)), group))
+    out = np.empty_like(code)
+    for n in np.unique(size):
+        blocks = start[size == n][:, None] + np.arange(n)
+        out[place[blocks]] = code[source[rng.permutation(blocks)]]
+    return out
+
+
+def fit_softmax(
+    x: np.ndarray, code: np.ndarray, used: np.ndarray, n_classes: int, *, penalty: float = PENALTY
+) -> np.ndarray:
+    """Fit multinomial logistic regressions, one for each set of rows, all at once.
+
+    Parameters
+    ----------
+    x : float array, shape (fit, n, feature)
+        Standardised features, as each fit sees them.
+    code : int array, shape (n,)
+        Class of each row, from 0.
+    used : bool array, shape (fit, n)
+        Rows each fit learns from.
+    n_classes : int
+        Classes.
+    penalty : float
+        Ridge on the coefficients, not on intercepts; above 0.
+
+    Returns
+    -------
+    float64 array, shape (fit, class, 1 + feature)
+        Intercept and coefficients, summing to 0 over classes.
+
+    Notes
+    -----
+    scikit-learn's ``LogisticRegression(C=1/penalty)`` for three classes or more (for two it penalises the one row of
+    log-odds, so that ``C=2/penalty`` agrees), by Newton's method with halved steps: the hundreds of small fits of a
+    permutation test are then a few matrix products each.
+    """
+    design = np.concatenate([np.ones((*x.shape[:2], 1)), x], axis=-1)
+    design = np.where(used[..., None], design, 0.0)
+    target = np.eye(n_classes)[code] * used[..., None]
+    ridge = np.full(design.shape[-1], penalty)
+    ridge[0] = _FLAT
+    weights = np.zeros((len(x), n_classes, design.shape[-1]))
+    loss = _loss(design, target, used, weights, ridge)
+    for _ in range(_MAX_STEPS):
+        step, decrement = _newton(design, target, used, weights, ridge)
+        if (decrement < _DECREMENT).all():
+            break
+        scale = np.ones(len(x))
+        # With a ridge a full step is nearly always right; where it is not, half of it comes closer.
+        while True:
+            trial = weights - scale[:, None, None] * step
+            after = _loss(design, target, used, trial, ridge)
+            worse = after > loss + 1e-9
+            if not worse.any() or scale.min() < 1e-6:
+                break
+            scale[worse] /= 2
+        weights, loss = trial, after
+    return weights - weights.mean(axis=1, keepdims=True)
+
+
+def _probability(design: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    score = design @ weights.swapaxes(-1, -2)
+    score -= score.max(axis=-1, keepdims=True)
+    odds = np.exp(score)
+    return odds / odds.sum(axis=-1, keepdims=True)
+
+
+def _loss(
+    design: np.ndarray, target: np.ndarray, used: np.ndarray, weights: np.ndarray, ridge: np.ndarray
+) -> np.ndarray:
+    """Penalised negative log-likelihood of each fit, (fit,)."""
+    score = design @ weights.swapaxes(-1, -2)
+    top = score.max(axis=-1)
+    total = top + np.log(np.exp(score - top[..., None]).sum(axis=-1))
+    fit = (used * total).sum(axis=-1) - (target * score).sum(axis=(-2, -1))
+    return fit + 0.5 * (ridge * weights**2).sum(axis=(-2, -1))
+
+
+def _newton(
+    design: np.ndarray, target: np.ndarray, used: np.ndarray, weights: np.ndarray, ridge: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Newton step (fit, class, column) and what it promises: gradient times step, (fit,)."""
+    n_fits, n_classes, n_columns = weights.shape
+    probability = _probability(design, weights) * used[..., None]
+    gradient = (probability - target).swapaxes(-1, -2) @ design + ridge * weights
+    scaled = probability[..., None] * design[:, :, None, :]
+    scaled = scaled.reshape(n_fits, -1, n_classes * n_columns)
+    hessian = -(scaled.swapaxes(-1, -2) @ scaled)
+    own = (scaled.swapaxes(-1, -2) @ design).reshape(n_fits, n_classes, n_columns, n_columns)
+    own = own + np.diag(ridge)
+    for each in range(n_classes):
+        block = slice(each * n_columns, (each + 1) * n_columns)
+        hessian[:, block, block] += own[:, each]
+    step = np.linalg.solve(hessian, gradient.reshape(n_fits, -1, 1)).reshape(weights.shape)
+    return step, (gradient * step).sum(axis=(-2, -1))
+
+
+def predict_out_of_fold(
+    x: np.ndarray, code: np.ndarray, fold: np.ndarray, n_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Predict each unit from the units of the other folds.
+
+    Parameters
+    ----------
+    x : float array, shape (n, feature)
+        Raw features: each fold is standardised by the mean and sd of the others.
+    code, fold : int arrays, shape (n,)
+        Class and fold of each unit, from 0.
+    n_classes : int
+        Classes.
+
+    Returns
+    -------
+    probability : float64 array, shape (n, class)
+    coefficients : float64 array, shape (fold, class, feature)
+        For standardised features, without intercepts.
+    """
+    used = fold != np.arange(fold.max() + 1)[:, None]
+    z = standardise(x, population=used)
+    weights = fit_softmax(z, code, used, n_classes)
+    units = np.arange(len(code))
+    # Each unit once, under the fit that has not seen its fold.
+    own = np.concatenate([np.ones((len(x), 1)), z[fold, units]], axis=1)
+    probability = _probability(own[:, None, :], weights[fold])[:, 0]
+    return probability, weights[..., 1:]
+
+
+def fold_scores(
+    code: np.ndarray, probability: np.ndarray, fold: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Accuracy and macro one-vs-rest AUC of each fold.
+
+    AUC is taken within folds: scores of different fits are not on one scale, and pooled they rank below chance.
+
+    Returns
+    -------
+    accuracy, auc : float64 arrays, shape (fold,)
+        Higher is better; AUC is 0.5 at chance, NaN for a fold of one class.
+    """
+    right = probability.argmax(axis=1) == code
+    folds = range(int(fold.max()) + 1)
+    accuracy = np.array([right[fold == each].mean() for each in folds])
+    auc = np.array([macro_auc(code[fold == each], probability[fold == each]) for each in folds])
+    return accuracy, auc
+
+
+def macro_auc(code: np.ndarray, probability: np.ndarray) -> float:
+    """Mean over classes of the one-vs-rest area under the ROC curve; ties count half.
+
+    Parameters
+    ----------
+    code : int array, shape (n,)
+    probability : float array, shape (n, class)
+
+    Returns
+    -------
+    float
+        Over the classes that some units have and some have not; NaN without any.
+    """
+    rank = rankdata(probability, axis=0)
+    member = code[:, None] == np.arange(probability.shape[1])
+    inside = member.sum(axis=0)
+    sums = (rank * member).sum(axis=0) - inside * (inside + 1) / 2
+    auc = ratio(sums, (inside * (len(code) - inside)).astype(float))
+    known = ~np.isnan(auc)
+    return float(auc[known].mean()) if known.any() else float("nan")
+
+
+def fold_interval(
+    difference: np.ndarray, n_splits: int, *, level: float = 0.95
+) -> tuple[float, float, float]:
+    """Mean of differences paired by fold, with an interval that knows folds share their training data.
+
+    Parameters
+    ----------
+    difference : float array, shape (repeat, fold)
+        NaN is left out.
+    n_splits : int
+        Folds of a repeat.
+    level : float
+        Confidence, in (0, 1).
+
+    Returns
+    -------
+    mean, low, high : float
+        NaN ends for fewer than two differences.
+
+    Notes
+    -----
+    Nadeau and Bengio 2003: the variance of the mean of J differences is taken as (1/J + n_test/n_train) times theirs,
+    because repeats and folds are far from J independent experiments; t with J - 1 degrees of freedom.
+    """
+    values = difference[~np.isnan(difference)]
+    if not len(values):
+        return float("nan"), float("nan"), float("nan")
+    mean = float(values.mean())
+    if len(values) < 2:
+        return mean, float("nan"), float("nan")
+    share = 1 / len(values) + 1 / (n_splits - 1)
+    half = float(t.ppf((1 + level) / 2, len(values) - 1) * np.sqrt(share * values.var(ddof=1)))
+    return mean, mean - half, mean + half
+
+
+def cliffs_delta(
+    a: np.ndarray, b: np.ndarray, weights: tuple[np.ndarray, np.ndarray] | None = None
+) -> np.ndarray:
+    """Cliff's delta: the share of pairs in which a is larger, less the share in which b is.
+
+    Parameters
+    ----------
+    a, b : float arrays, shapes (m,) and (n,)
+        Values of the two groups, without NaN.
+    weights : pair of float arrays, shapes (resample, m) and (resample, n), optional
+        How often each value counts in each resample; once by default.
+
+    Returns
+    -------
+    float64 array, shape (resample,)
+        From -1 (every b above every a) by 0 (neither tends to be larger) to 1; one number without weights. NaN for
+        an empty group.
+
+    Notes
+    -----
+    Cliff 1993.
+    """
+    first, second = weights or (np.ones((1, len(a))), np.ones((1, len(b))))
+    order = np.argsort(b, kind="stable")
+    below = np.concatenate([np.zeros((len(second), 1)), second[:, order].cumsum(axis=1)], axis=1)
+    smaller = below[:, np.searchsorted(b[order], a, side="left")]
+    larger = below[:, -1:] - below[:, np.searchsorted(b[order], a, side="right")]
+    return ratio((first * (smaller - larger)).sum(axis=1), first.sum(axis=1) * below[:, -1])
+
+
+def cliffs_interval(
+    values: np.ndarray, a: np.ndarray, b: np.ndarray, resamples: Resamples, *, level: float = 0.95
+) -> tuple[float, float, float]:
+    """Cliff's delta of the rows `a` against the rows `b` with its percentile bootstrap interval over problems."""
+    delta = cliffs_delta(values[a], values[b])[0]
+    draws = cliffs_delta(values[a], values[b], (resamples.weights[:, a], resamples.weights[:, b]))
+    draws = draws[~np.isnan(draws)]
+    if not len(draws):
+        return float(delta), float("nan"), float("nan")
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    return float(delta), float(low), float(high)

@@ -1,0 +1,214 @@
+"""Data frames of a clustering and its stability. They arrange what `recover_nb.clustering` computed, and no more."""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from recover_nb.clustering.result import DISSOLVED, FIGURE_WORDS, LEFT_OUT, STABLE, ClusterStability
+from recover_nb.clustering.stability import DECIDING, FIGURES
+from recover_nb.errors import InputError
+from recover_nb.labels import Feature
+from recover_nb.schema import cell_names, text
+
+#: Side of the largest consensus matrix that a chart takes.
+MAX_SIDE = 70
+DATA, NOISE_NAME = "data", "noise"
+
+
+def cluster_rows(result: ClusterStability) -> pd.DataFrame:
+    """List the clusters with their stability.
+
+    Parameters
+    ----------
+    result : ClusterStability
+
+    Returns
+    -------
+    DataFrame
+        One row a cluster: ``cluster`` (text), ``problems``, ``share`` (of those clustered), ``jaccard``, for each
+        null ``gaussian_limit`` and ``box_limit`` (95 % limit of its best Jaccard), ``reading`` (``stable`` from 0.75,
+        ``doubtful``, ``not a cluster`` below 0.6: Jaccard alone) and ``claimed`` (bool: beyond the nulls as well).
+        Empty where none was found.
+    """
+    high_enough = [result.jaccard >= STABLE, result.jaccard >= DISSOLVED]
+    reading = np.select(high_enough, ["stable", "doubtful"], "not a cluster")
+    limits = {f"{null}_limit": result.limit("best_jaccard", null) for null in result.nulls}
+    return pd.DataFrame(
+        {
+            "cluster": [str(i) for i in range(result.k)],
+            "problems": result.sizes,
+            "share": result.sizes / max(result.n, 1),
+            "jaccard": result.jaccard,
+            **limits,
+            "reading": reading.astype(object),
+            "claimed": result.claimed,
+        }
+    )
+
+
+def stability_figures(result: ClusterStability) -> pd.DataFrame:
+    """List every stability figure beside both nulls.
+
+    Parameters
+    ----------
+    result : ClusterStability
+
+    Returns
+    -------
+    DataFrame
+        One row a figure that applies: ``figure`` (in words), ``name``, ``stable_when`` (``higher`` or ``lower``),
+        ``value``, for each null its ``_median``, ``_limit`` (95 %) and ``_p``, ``beyond`` (bool: past both limits) and
+        ``deciding`` (bool: the verdict rests on it).
+    """
+    rows = []
+    for name in _applying(result):
+        row = {"figure": FIGURE_WORDS[name], "name": name, "stable_when": "higher" if FIGURES[name] else "lower"}
+        row["value"] = result.figures[name]
+        for null, figures in result.nulls.items():
+            row[f"{null}_median"] = float(np.median(figures[name]))
+            row[f"{null}_limit"] = result.limit(name, null)
+            row[f"{null}_p"] = result.p(name, null)
+        rows.append(row | {"beyond": result.beyond(name), "deciding": name in DECIDING})
+    return pd.DataFrame(rows)
+
+
+def stability_points(result: ClusterStability) -> pd.DataFrame:
+    """Lay out figures, null draws and limits one by one, to be drawn.
+
+    Parameters
+    ----------
+    result : ClusterStability
+
+    Returns
+    -------
+    DataFrame
+        ``figure`` (in words, with the direction of stability), ``source`` (``data``, ``gaussian``, ``box``), ``kind``
+        (``value`` of the data, ``draw`` of a null, ``limit``) and ``value``.
+    """
+    rows = []
+    for name in _applying(result):
+        words = f"{FIGURE_WORDS[name]} ({'high' if FIGURES[name] else 'low'} is stable)"
+        rows.append((words, DATA, "value", result.figures[name]))
+        for null, figures in result.nulls.items():
+            rows += [(words, null, "draw", value) for value in figures[name].tolist()]
+            rows.append((words, null, "limit", result.limit(name, null)))
+    return pd.DataFrame(rows, columns=["figure", "source", "kind", "value"])
+
+
+def grid_lines(grid: pd.DataFrame) -> pd.DataFrame:
+    """Lay out a grid of clusterings with the limits of the nulls as lines of their own, to be drawn.
+
+    Parameters
+    ----------
+    grid : DataFrame
+        From `clustering.stability_grid`.
+
+    Returns
+    -------
+    DataFrame
+        ``algorithm``, ``k``, ``figure`` (in words), ``source`` (``data``, or ``gaussian`` and ``box`` for their 95 %
+        limits), ``value``, ``verdict`` and ``p_family``.
+
+    Raises
+    ------
+    InputError
+        If a column is missing.
+    """
+    sources = {DATA: "value", "gaussian": "gaussian_limit", "box": "box_limit"}
+    kept = ["algorithm", "k", "figure", "verdict", "p_family"]
+    missing = [name for name in (*kept, *sources.values()) if name not in grid.columns]
+    if missing:
+        raise InputError(f"no column {', '.join(missing)}; grid_lines takes the frame of stability_grid")
+    parts = [grid[kept].assign(source=source, value=grid[column]) for source, column in sources.items()]
+    lines = pd.concat(parts, ignore_index=True)
+    lines["figure"] = lines["figure"].map(FIGURE_WORDS)
+    return lines[["algorithm", "k", "figure", "source", "value", "verdict", "p_family"]]
+
+
+def consensus_cells(result: ClusterStability, *, side: int = MAX_SIDE) -> pd.DataFrame:
+    """Lay out the consensus matrix one pair a row, to be drawn.
+
+    Parameters
+    ----------
+    result : ClusterStability
+    side : int
+        Most problems along a side, at least 2: of more, as many are taken at even distances in the matrix's order,
+        which keeps each cluster's share.
+
+    Returns
+    -------
+    DataFrame
+        ``row``, ``column`` (places in the matrix drawn), ``consensus`` (NaN where never drawn together),
+        ``row_problem``, ``column_problem`` (places in the study), ``row_cluster`` and ``column_cluster`` (text).
+
+    Raises
+    ------
+    InputError
+        If `side` is below 2.
+    """
+    if side < 2:
+        raise InputError(f"side is {side}; allowed: a whole number of at least 2")
+    n = len(result.consensus_problem)
+    chosen = np.linspace(0, n - 1, min(side, n)).round().astype(int)
+    problem = result.consensus_problem[chosen]
+    names = _cluster_names(result.labels.values[problem])
+    row, column = (each.ravel() for each in np.indices((len(chosen), len(chosen))))
+    return pd.DataFrame(
+        {
+            "row": row,
+            "column": column,
+            "consensus": result.consensus[np.ix_(chosen, chosen)].ravel(),
+            "row_problem": problem[row],
+            "column_problem": problem[column],
+            "row_cluster": names[row],
+            "column_cluster": names[column],
+        }
+    )
+
+
+def cluster_points(result: ClusterStability, ds: xr.Dataset) -> pd.DataFrame:
+    """List the problems clustered, with their features.
+
+    Parameters
+    ----------
+    result : ClusterStability
+    ds : Dataset
+        The study it was made from.
+
+    Returns
+    -------
+    DataFrame
+        ``cell``, ``problem`` (its place in the study), ``problem_id``, the three features (not standardised) and
+        ``cluster`` (text; ``noise`` for none). ``cell`` and ``problem_id`` are empty where the study has none.
+
+    Raises
+    ------
+    InputError
+        If the study has another number of problems than the result.
+    """
+    if ds.sizes["problem"] != result.labels.size:
+        raise InputError(
+            f"the study has {ds.sizes['problem']} problems and the result {result.labels.size}; allowed: the study "
+            "that was clustered"
+        )
+    kept = np.flatnonzero(result.labels.values != LEFT_OUT)
+    blank = np.full(ds.sizes["problem"], "", dtype=object)
+    has_cells = "cell" in ds.coords or {"family", "method", "task"} <= set(ds.coords)
+    features = ds["features"].transpose("problem", "feature")
+    return pd.DataFrame(
+        {
+            "cell": (cell_names(ds) if has_cells else blank)[kept],
+            "problem": kept,
+            "problem_id": (text(ds["problem_id"]) if "problem_id" in ds.coords else blank)[kept],
+            **{name.value: features.sel(feature=name.value).to_numpy()[kept] for name in Feature},
+            "cluster": _cluster_names(result.labels.values[kept]),
+        }
+    )
+
+
+def _applying(result: ClusterStability) -> list[str]:
+    return [name for name, value in result.figures.items() if not np.isnan(value)]
+
+
+def _cluster_names(labels: np.ndarray) -> np.ndarray:
+    return np.array([NOISE_NAME if label < 0 else str(label) for label in labels], dtype=object)

@@ -1,0 +1,107 @@
+"""Tables about the features themselves: where junctions lie, what the window changes, how reliable they are."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from recover_nb.errors import InputError
+from recover_nb.features import compute_features, feature_reliability, rollout_features
+from recover_nb.labels import Feature, Intervention, Signal
+from recover_nb.schema import cell_names
+
+NONE = Intervention.NONE.value
+
+
+def _stored(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Return lengths and which observed rollouts failed and have signals, (problem, rollout) both."""
+    missing = [name for name in (Signal.DEMOTION_PRESSURE.value, "n_tokens", "correct") if name not in ds]
+    if missing:
+        raise InputError(f"the study stores no {', '.join(missing)}: its features are known, their making is not")
+    length, correct = (
+        ds[name].sel(intervention=NONE).transpose("problem", "rollout").values for name in ("n_tokens", "correct")
+    )
+    kept = correct == 0
+    if "has_signals" in ds:
+        kept = kept & (ds["has_signals"].transpose("problem", "rollout").values == 1)
+    return length, kept
+
+
+def junction_sentence(ds: xr.Dataset) -> str:
+    """Say where in failed traces the junction lies.
+
+    Raises
+    ------
+    InputError
+        If the study stores no signals.
+    """
+    length, kept = _stored(ds)
+    place, length = ds["junction"].transpose("problem", "rollout").values[kept], length[kept]
+    first, last = np.mean(place == 0), np.mean((place == length - 1) & (length > 1))
+    middle = 1 - first - last
+    return (
+        f"In {kept.sum()} failed traces the junction is the first token in {first:.0%}, the last in {last:.0%}, "
+        f"in between in {middle:.0%}; half of the traces have {np.median(length):.0f} tokens or fewer."
+    )
+
+
+def features_by_window(ds: xr.Dataset, windows: Sequence[int] = (1, 2, 4, 8)) -> pd.DataFrame:
+    """Compute the features again with other windows, from the stored signals.
+
+    Returns
+    -------
+    DataFrame
+        Index `window`; the mean of each feature over problems with stored signals, and ``rank_correlation``:
+        Spearman's, of logit dispersion with that of the last window.
+
+    Raises
+    ------
+    InputError
+        If the study stores no signals, or a window is not a whole number of at least 0.
+    """
+    _stored(ds)
+    found = {int(window): compute_features(ds, window=int(window)).to_pandas().dropna() for window in windows}
+    last = found[int(windows[-1])][Feature.LOGIT_DISPERSION.value]
+    rows = {
+        window: {
+            **frame.mean().to_dict(),
+            "rank_correlation": frame[Feature.LOGIT_DISPERSION.value].corr(last, method="spearman"),
+        }
+        for window, frame in found.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("window")
+
+
+def reliability(ds: xr.Dataset, sizes: Sequence[int] = (1, 2, 3, 5), *, seed: int = 0) -> pd.DataFrame:
+    """Return how repeatable the features are within a cell, by the number of failed rollouts.
+
+    Returns
+    -------
+    DataFrame
+        Index `failed_rollouts`: one half's size; for each feature the median over cells of the correlation between
+        halves of that many failed rollouts, and ``cells``: how many cells had enough. Differences between cells do
+        not count as reliability.
+
+    Raises
+    ------
+    InputError
+        If the study stores no signals.
+    """
+    length, kept = _stored(ds)
+    pressure, variance = (
+        ds[name.value].transpose("problem", "rollout", "token").values
+        for name in (Signal.DEMOTION_PRESSURE, Signal.LOGIT_VARIANCE)
+    )
+    values = rollout_features(pressure, variance, np.where(kept, length, 0))
+    cells = cell_names(ds)
+    by_cell = [
+        feature_reliability(values[cells == cell], kept[cells == cell], tuple(sizes), n_splits=20, seed=seed)
+        for cell in dict.fromkeys(cells)
+    ]
+    found = np.stack([each["correlation"].values for each in by_cell])
+    # A feature that does not vary in a cell has no reliability there: it is left out, not counted as 0.
+    median = np.stack([pd.DataFrame(found[:, i]).median().to_numpy() for i in range(len(sizes))])
+    known = ~np.isnan(found).all(-1)
+    frame = pd.DataFrame(median, index=list(sizes), columns=[name.value for name in Feature])
+    return frame.assign(cells=known.sum(0)).rename_axis("failed_rollouts")

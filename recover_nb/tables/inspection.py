@@ -1,0 +1,189 @@
+"""One trace to read token by token: text, signals, both models' alternatives, and what differs from another trace."""
+
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from recover_nb.errors import InputError
+from recover_nb.features import junction, junction_window
+from recover_nb.labels import Intervention, Signal
+from recover_nb.schema import MODELS
+from recover_nb.tables.traces import pieces_of, token_pieces
+
+NONE = Intervention.NONE.value
+ALTERNATIVES = ("alternative_token_id", "alternative_log_probability")
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A trace as it is read.
+
+    Attributes
+    ----------
+    token_id : (n,) int array
+    tokens : list of n str
+        Text of each.
+    correct : bool
+    signals : dict of str to (n,) float array
+        By name of `labels.Signal`; empty where none is known.
+    junction : int
+        -1 = none: no signals.
+    """
+
+    token_id: np.ndarray
+    tokens: list[str]
+    correct: bool
+    signals: dict[str, np.ndarray]
+    junction: int
+
+    @property
+    def text(self) -> str:
+        """The whole trace."""
+        return "".join(self.tokens)
+
+    def window(self, size: int) -> tuple[int, int]:
+        """Return the first and last place of the junction's window; (-1, -1) without a junction."""
+        if self.junction < 0:
+            return -1, -1
+        first, stop = junction_window(self.junction, len(self.tokens), window=size)
+        return int(first), int(stop) - 1
+
+
+def read_trace(
+    ds: xr.Dataset, problem: int, rollout: int, intervention: str = NONE, *, signals: dict | None = None
+) -> Trace:
+    """Read one trace of a study.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A study with tokens.
+    problem, rollout : int
+        Places along the dimensions.
+    intervention : str
+        Whose rollout.
+    signals : dict of str to (token,) float array, optional
+        Signals computed anew; those stored with the study by default (observed rollouts only).
+
+    Raises
+    ------
+    InputError
+        If the study has no such trace.
+    """
+    _check_place(ds, problem, rollout, intervention)
+    one = ds.isel(problem=problem, rollout=rollout)
+    at = one.sel(intervention=intervention)
+    n = int(at["n_tokens"])
+    if not n:
+        raise InputError(
+            f"{intervention} has no rollout {rollout} of problem {problem}: it was not run "
+            "(operators run on problems that failed, and dense_steer has two attempts)"
+        )
+    ids = at["token_id"].values[:n]
+    if signals is None:
+        signals = _stored(one) if intervention == NONE else {}
+    signals = {name: np.asarray(values, float)[:n] for name, values in signals.items()}
+    pressure = signals.get(Signal.DEMOTION_PRESSURE.value)
+    place = -1 if pressure is None else int(junction(pressure, np.array(n)))
+    tokens = pieces_of(ids, token_pieces(str(ds["family"].values[problem])))
+    return Trace(ids, tokens, int(at["correct"]) == 1, signals, place)
+
+
+def _check_place(ds: xr.Dataset, problem: int, rollout: int, intervention: str) -> None:
+    if "token_id" not in ds:
+        raise InputError("this study stores no tokens (a profile table has none), so there is no trace to read")
+    for dim, place in (("problem", problem), ("rollout", rollout)):
+        if not 0 <= place < ds.sizes[dim]:
+            raise InputError(f"{dim} {place} is not there; allowed: 0 to {ds.sizes[dim] - 1}")
+    names = [str(name) for name in ds["intervention"].values]
+    if intervention not in names:
+        raise InputError(f"the study has no intervention {intervention!r}; it holds {', '.join(names)}")
+
+
+def _stored(one: xr.Dataset) -> dict[str, np.ndarray]:
+    if "has_signals" in one and not int(one["has_signals"]):
+        return {}
+    return {name.value: one[name.value].values for name in Signal if name.value in one}
+
+
+def first_failed(ds: xr.Dataset, problem: int) -> int:
+    """Return the first observed rollout of a problem that failed, -1 when none did."""
+    wrong = ds["correct"].isel(problem=problem).sel(intervention=NONE).values == 0
+    return int(wrong.argmax()) if wrong.any() else -1
+
+
+def stored_alternatives(ds: xr.Dataset, problem: int, rollout: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return each model's likeliest tokens along a trace, (token, 2, k) ids and log-probabilities, if stored.
+
+    A study stores them for the first failed rollout of each problem.
+    """
+    if any(name not in ds for name in ALTERNATIVES) or rollout != first_failed(ds, problem):
+        return None
+    ids, scores = (ds[name].isel(problem=problem).values for name in ALTERNATIVES)
+    return ids, scores
+
+
+def alternatives(
+    trace: Trace, position: int, found: tuple[np.ndarray, np.ndarray], pieces: dict[int, str]
+) -> pd.DataFrame:
+    """Return what both models would have said at a place.
+
+    Parameters
+    ----------
+    trace : Trace
+    position : int
+    found : pair of (token, 2, k) arrays
+        Token ids and log-probabilities, from `stored_alternatives` or `decoding.top_alternatives`.
+    pieces : dict of int to str
+        From `token_pieces`.
+
+    Returns
+    -------
+    DataFrame
+        ``model``, ``rank`` (from 1), ``token``, ``token_id``, ``probability`` (at temperature 1), ``emitted`` (bool).
+    """
+    ids, scores = found
+    rows = [
+        {
+            "model": model, "rank": rank + 1, "token": pieces_of([token], pieces)[0], "token_id": int(token),
+            "probability": float(np.exp(score)), "emitted": int(token) == int(trace.token_id[position]),
+        }
+        for m, model in enumerate(MODELS)
+        for rank, (token, score) in enumerate(zip(ids[position, m], scores[position, m], strict=True))
+        if token >= 0
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["model", "rank", "token", "token_id", "probability", "emitted"])
+
+
+def differences(left: np.ndarray, right: np.ndarray) -> tuple[list[int], list[int]]:
+    """Return the places of either token sequence that the other one does not share, in order.
+
+    Examples
+    --------
+    >>> differences([1, 2, 3], [1, 9, 3, 4])
+    ([1], [1, 3])
+    """
+    blocks = SequenceMatcher(None, list(left), list(right), autojunk=False).get_matching_blocks()
+    shared = [{each for block in blocks for each in range(block[side], block[side] + block.size)} for side in (0, 1)]
+    return tuple(
+        [place for place in range(len(tokens)) if place not in kept]
+        for tokens, kept in zip((left, right), shared, strict=True)
+    )
+
+
+def signal_frame(trace: Trace, names: list[str] | None = None) -> pd.DataFrame:
+    """Return the signals of a trace as `charts.plot_signals` draws them; see `traces.trace_signals`."""
+    position = np.arange(len(trace.tokens))
+    at = position == trace.junction
+    base = {"position": position, "token_id": trace.token_id, "token": trace.tokens}
+    base |= {"is_junction": at, "junction": np.where(at, position, np.nan)}
+    frames = [
+        pd.DataFrame({"signal": name, **base, "value": values})
+        for name, values in trace.signals.items()
+        if names is None or name in names
+    ]
+    columns = ["signal", "position", "token_id", "token", "value", "is_junction", "junction"]
+    return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)

@@ -1,0 +1,314 @@
+"""Routing under other thresholds and policies: regimes, routes and rates problem by problem, and what a test says."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from recover_nb.errors import InputError
+from recover_nb.estimators import PERMUTED
+from recover_nb.evaluation import NEED_ATTEMPTS
+from recover_nb.labels import ROUTED_INTERVENTIONS, Feature, Regime
+from recover_nb.recoverability import (
+    MIN_FAILURE,
+    MIN_GAIN,
+    TOLERANCE,
+    classify_regimes,
+    rescue_rate,
+)
+from recover_nb.routing import PUBLISHED, RoutingPolicy, route
+from recover_nb.schema import cell_names, text
+from recover_nb.tables.evaluation import (
+    ESTIMATORS,
+    NULLS,
+    RETRY,
+    null_excess,
+    plain,
+    routing_by_estimator,
+)
+from recover_nb.tables.findings import NOT_TESTABLE
+from recover_nb.tables.study import ALL, feature_points
+
+#: Estimators to choose from; the null of twins is shown beside ``null``.
+CHOICES = ("published", "null", "split", "all")
+#: What a test at a level says; the third word is `findings.NOT_TESTABLE`.
+SIGNIFICANT, NOT_SIGNIFICANT = "significant", "not significant"
+#: Variables of a study that routing is computed from.
+INPUTS = (
+    "features", "rescue_rate", "attempts", "correct", "n_tokens", "forward_specialist", "forward_ancestor",
+    "regime", "route", "level", "n_failed_rollouts",
+)  # fmt: skip
+UNIT = ("family", "method", "task", "problem_id")
+
+
+def routing_inputs(ds: xr.Dataset) -> xr.Dataset:
+    """Return what routing needs of a study, in memory: no tokens, no signals; rates are counted where not stored.
+
+    Raises
+    ------
+    InputError
+        If features, or rescue rates and attempts to count, are missing.
+    """
+    if "features" not in ds:
+        raise InputError("the study has no variable 'features'; compute it with compute_features first")
+    kept = ds[[name for name in INPUTS if name in ds.data_vars]].compute()
+    if {"rescue_rate", "attempts"} <= set(kept.data_vars):
+        return kept
+    if "correct" not in kept:
+        raise InputError("the study has neither rescue_rate and attempts nor correct; one of them is needed")
+    return kept.merge(rescue_rate(kept["correct"]), compat="override")
+
+
+def routed_interventions(ds: xr.Dataset) -> tuple[str, ...]:
+    """Return the published interventions that the study ran: what regimes and routes are over unless told."""
+    run = [str(name) for name in ds["intervention"].values]
+    return tuple(name.value for name in ROUTED_INTERVENTIONS if name in run)
+
+
+def decide(
+    ds: xr.Dataset,
+    *,
+    policy: RoutingPolicy = PUBLISHED,
+    interventions: Sequence[str] | None = None,
+    min_gain: float = MIN_GAIN,
+    min_failure: float = MIN_FAILURE,
+) -> xr.Dataset:
+    """Return the study with the regimes and routes of these settings; what is stored is kept where it is of them.
+
+    Parameters
+    ----------
+    ds : Dataset
+        From `routing_inputs`.
+    policy : RoutingPolicy
+    interventions : sequence of str, optional
+        What regimes are over; the published ones that were run by default.
+    min_gain, min_failure : float
+        Edges of steerable_hard.
+
+    Returns
+    -------
+    Dataset
+        With ``regime`` and ``route``. z-scores are over every failed problem of a cell, as in a study, or over its
+        steerable_hard problems, as in a profile table.
+
+    Raises
+    ------
+    InputError
+        If there is no intervention to choose from, or one is missing from the study.
+    """
+    names = routed_interventions(ds) if interventions is None else tuple(map(str, interventions))
+    if not names:
+        raise InputError(f"the study ran none of {', '.join(ROUTED_INTERVENTIONS)}; name others in interventions=")
+    same_edges = (min_gain, min_failure) == (MIN_GAIN, MIN_FAILURE) and names == routed_interventions(ds)
+    same_rule = policy.fallback == PUBLISHED.fallback and [*policy.operators.items()] == [*PUBLISHED.operators.items()]
+    if not same_edges or "regime" not in ds:
+        edges = {"min_gain": min_gain, "min_failure": min_failure}
+        edges["tolerance"] = float(ds.attrs.get("regime_tolerance", TOLERANCE))
+        ds = ds.assign(regime=classify_regimes(ds["rescue_rate"], interventions=names, **edges))
+    over_hard = ds.attrs.get("source_format") == "profiles"
+    if not same_rule or (over_hard and not same_edges) or "route" not in ds:
+        population = text(ds["regime"]) == Regime.STEERABLE_HARD.value if over_hard else None
+        ds = ds.assign(route=route(ds["features"], cell_names(ds), policy, population=population))
+    return ds
+
+
+def problem_rows(ds: xr.Dataset, *, interventions: Sequence[str] | None = None) -> pd.DataFrame:
+    """One row for each failed problem: what it is, its regime and route, and what rescues it.
+
+    Parameters
+    ----------
+    ds : Dataset
+        With ``regime`` and ``route``: see `decide`.
+    interventions : sequence of str, optional
+        Among which the best operator is sought; the published ones that were run by default.
+
+    Returns
+    -------
+    DataFrame
+        ``problem`` (its place in the study), ``family``, ``method``, ``task``, ``problem_id``, ``level`` (NaN =
+        unknown), ``regime``, ``route``, ``retry`` and ``routed`` (rescue rates), ``best_operator`` (the first of
+        equals, empty where none rescues), ``best`` (its rate), ``tied`` (operators with that rate), the features and
+        ``cell``.
+    """
+    names = list(routed_interventions(ds) if interventions is None else map(str, interventions))
+    frame = feature_points(ds)
+    kept = ds.isel(problem=frame["problem"].to_numpy())
+    rates = kept["rescue_rate"].sel(intervention=names).transpose("problem", "intervention").to_numpy()
+    score = np.where(np.isnan(rates), -1.0, rates)
+    best, first = score.max(axis=1), np.array([*names, ""])[score.argmax(axis=1)]
+    level = kept["level"].to_numpy().astype(float) if "level" in kept else np.full(len(frame), -1.0)
+    place = [names.index(each) if each in names else -1 for each in frame["route"]]
+    routed = np.concatenate([rates, np.full((len(rates), 1), np.nan)], axis=1)[np.arange(len(rates)), place]
+    found = {
+        **{name: text(kept[name]) if name in kept.coords else "" for name in UNIT},
+        "level": np.where(level < 0, np.nan, level),
+        "routed": routed,
+        "best_operator": np.where(best > 0, first, ""),
+        "best": np.where(best < 0, np.nan, best),
+        "tied": np.where(best > 0, (score == best[:, None]).sum(axis=1), 0),
+    }
+    columns = ["problem", *UNIT, "level", "regime", "route", "retry", "routed", "best_operator", "best", "tied"]
+    return frame.assign(**found)[[*columns, *(name.value for name in Feature), "cell"]]
+
+
+def comparators(evaluation: Any, estimator: str = "published") -> pd.DataFrame:
+    """Routing against every comparator by one estimator: what `plot_comparators` draws.
+
+    Parameters
+    ----------
+    evaluation : Evaluation or dict
+    estimator : str
+        A name of `CHOICES`, or ``null_twins``.
+
+    Returns
+    -------
+    DataFrame
+        ``estimator``, ``comparator``, ``kind`` (measured or null), ``n``, ``routed``, ``rate``, ``lift_points`` with
+        its 95 % interval ``low_points``, ``high_points``, and, beside a published figure whose null was computed, the
+        null's ``band_low_points``, ``band_high_points`` (else NaN): what the estimator reports without any effect.
+
+    Raises
+    ------
+    InputError
+        For an estimator that does not exist, or that the study does not have.
+    """
+    if estimator not in ESTIMATORS:
+        raise InputError(f"unknown estimator {estimator!r}; allowed: {', '.join(ESTIMATORS)}")
+    frame = routing_by_estimator(evaluation)
+    rows = frame[frame["estimator"] == estimator].reset_index(drop=True)
+    if not len(rows):
+        has = ", ".join(dict.fromkeys(frame["estimator"])) or "none"
+        needs = " needs the outcome of each attempt, which is not stored" if estimator in NEED_ATTEMPTS else ""
+        raise InputError(f"estimator {estimator!r}{needs or ' was not computed'}; there is: {has}")
+    band = frame[frame["estimator"] == "null"].set_index("comparator")
+    ends = {"band_low_points": "low_points", "band_high_points": "high_points"}
+    if estimator != "published" or not len(band):
+        found = dict.fromkeys(ends, np.nan)
+    else:
+        found = {name: band[column].reindex(rows["comparator"]).to_numpy() for name, column in ends.items()}
+    columns = ["estimator", "comparator", "kind", "n", "routed", "rate", "lift_points", "low_points", "high_points"]
+    kind = "null" if estimator in NULLS else "measured"
+    return rows.assign(kind=kind, **found)[[*columns, *ends]]
+
+
+def significance(evaluation: Any, estimator: str = "published", alpha: float = 0.05) -> pd.DataFrame:
+    """Hold the tests of one estimator against a level.
+
+    Parameters
+    ----------
+    evaluation : Evaluation or dict
+    estimator : str
+        A name of `CHOICES`.
+    alpha : float
+        Level. A test is significant where its one-sided p is at or below it.
+
+    Returns
+    -------
+    DataFrame
+        ``test``: ``excess over NULL`` (published and null only), or ``routes``: the rule against its own choices dealt
+        out at random within each cell. ``cell`` (``all``, or one, with p corrected by Holm over cells), ``points`` (the
+        excess, or routed minus permuted) with its 95 % interval ``low_points``, ``high_points``, ``p``, ``least_p``
+        that so many resamples could give, and ``verdict``: significant, not significant, or not testable (nothing
+        selected, or too few resamples for the level).
+    """
+    data = plain(evaluation)
+    counts, rows = data["settings"], []
+    excess = null_excess(data) if estimator in ("published", "null") else None
+    for one in () if excess is None else excess[excess["comparator"] == RETRY].to_dict("records"):
+        found = {"points": one["excess_points"], "low_points": one["low_points"], "high_points": one["high_points"]}
+        rows.append({"test": f"excess over {one['null']}", "cell": ALL, **found, "p": one["p"], "of": "n_null"})
+    item = data["estimators"].get(estimator)
+    for cell, part in {ALL: item, **item["cells"]}.items() if item and estimator not in NULLS else ():
+        lift = part["comparators"][PERMUTED]
+        ends = dict(zip(("points", "low_points", "high_points"), (lift["lift"], *lift["ci95"]), strict=True))
+        points = {name: math.nan if value is None else 100 * value for name, value in ends.items()}
+        p = part["p"] if cell == ALL else part["p_holm"]
+        rows.append({"test": "routes", "cell": cell, **points, "p": p, "of": "n_permutations"})
+    columns = ["test", "cell", "points", "low_points", "high_points", "p", "least_p", "verdict"]
+    for row in rows:
+        row["p"] = math.nan if row["p"] is None else row["p"]
+        row["least_p"] = 1 / (1 + counts[row.pop("of")])
+        known = not math.isnan(row["p"]) and row["least_p"] <= alpha
+        row["verdict"] = (SIGNIFICANT if row["p"] <= alpha else NOT_SIGNIFICANT) if known else NOT_TESTABLE
+    return pd.DataFrame(rows, columns=columns)
+
+
+_POPULATIONS = {
+    "published": "steerable_hard problems, selected on the attempts that score them",
+    "split": "problems (a mean over halvings), selected on one half of the attempts and scored on the other",
+    "all": "failed problems, with no selection",
+}
+_NULL_WORDS = {"null": "independent attempts", "null_twins": "attempts twinned as here"}
+
+
+def say_routing(frame: pd.DataFrame, tests: pd.DataFrame, alpha: float = 0.05) -> list[str]:
+    """Put what one estimator says of routing into sentences.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `comparators`.
+    tests : DataFrame
+        From `significance`, of the same estimator.
+    alpha : float
+        The level it was held against.
+
+    Returns
+    -------
+    list of str
+    """
+    retry = frame[frame["comparator"] == RETRY].iloc[0]
+    if math.isnan(retry["lift_points"]):
+        return ["No problem is steerable_hard under these thresholds, so nothing is scored."]
+    span = _span(retry["lift_points"], retry["low_points"], retry["high_points"])
+    if retry["estimator"] in NULLS:
+        said = [f"When no operator differs from retry, the published estimator still reports {span} points over retry."]
+    else:
+        said = [
+            f"Routed minus retry: {span} points on {retry['n']:,.0f} {_POPULATIONS[retry['estimator']]}. "
+            f"The 95 % interval {_side(retry['low_points'], retry['high_points'])}."
+        ]
+    for row in tests[tests["test"] != "routes"].to_dict("records"):
+        kind = _NULL_WORDS[row["test"].removeprefix("excess over ")]
+        span = _span(row["points"], row["low_points"], row["high_points"])
+        said.append(f"Published less its null ({kind}): {span} points, {_test(row, alpha)}.")
+    routes = tests[tests["test"] == "routes"].to_dict("records")
+    return said + ([_routes(routes, alpha)] if routes else [])
+
+
+def _routes(rows: list[dict], alpha: float) -> str:
+    """Put the permutation test, over all cells and in each, into words."""
+    first, cells = rows[0], rows[1:]
+    span = _span(first["points"], first["low_points"], first["high_points"])
+    said = f"Routed minus the rule's own choices dealt out at random: {span} points, {_test(first, alpha)}"
+    if first["verdict"] == NOT_TESTABLE:
+        return said + "."
+    # The permutation keeps problems and shuffles routes, the bootstrap the reverse: both must speak for it.
+    both = first["verdict"] == SIGNIFICANT and first["low_points"] > 0
+    carry = "carry" if both else "are not shown to carry"
+    below = [row["cell"] for row in cells if row["verdict"] == SIGNIFICANT]
+    tested = sum(not math.isnan(row["p"]) for row in cells)
+    listed = f" ({', '.join(below)})" if below else ""
+    return (
+        f"{said}: the routes {carry} information on which problem needs which operator. After Holm's correction "
+        f"{len(below)} of {tested} cells {'is' if len(below) == 1 else 'are'} significant{listed}."
+    )
+
+
+def _test(row: dict, alpha: float) -> str:
+    if math.isnan(row["p"]):
+        return "which cannot be tested"
+    if row["verdict"] == NOT_TESTABLE:
+        return f"not testable at {alpha:g}: so few resamples cannot give a p below {row['least_p']:.2g}"
+    return f"p = {row['p']:.2g}, {row['verdict']} at {alpha:g}"
+
+
+def _span(value: float, low: float, high: float) -> str:
+    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
+
+
+def _side(low: float, high: float) -> str:
+    return "lies above 0" if low > 0 else "lies below 0" if high < 0 else "includes 0"

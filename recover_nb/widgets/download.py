@@ -1,0 +1,23 @@
+"""A row of controls that saves what a view shows, through the browser."""
+
+from pathlib import Path
+
+import anywidget
+import traitlets
+
+_FOLDER = Path(__file__).parent
+
+
+class Download(anywidget.AnyWidget):
+    """Lets the reader choose one of `items` and a format; the view answers with a file, which the browser saves.
+
+    Attributes
+    ----------
+    items : dict of str to list of str
+        What can be saved, and as what.
+    """
+
+    _esm = _FOLDER / "download.js"
+    _css = _FOLDER / "widgets.css"
+
+    items = traitlets.Dict().tag(sync=True)

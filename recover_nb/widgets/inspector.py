@@ -1,0 +1,262 @@
+"""Read a failed trace token by token: signals, junction, both models' alternatives, and a second trace beside it."""
+
+import html
+from typing import Any, ClassVar
+
+import ipywidgets
+import numpy as np
+import pandas as pd
+import traitlets
+import xarray as xr
+
+from recover_nb.charts import plot_signals
+from recover_nb.errors import InputError
+from recover_nb.labels import Intervention, Signal
+from recover_nb.schema import cell_names
+from recover_nb.tables.inspection import (
+    Trace,
+    alternatives,
+    differences,
+    read_trace,
+    signal_frame,
+    stored_alternatives,
+)
+from recover_nb.tables.traces import choose_example, pieces_of, token_pieces
+from recover_nb.theme import SIGNAL_TITLES, shade
+from recover_nb.widgets.base import ChartPanel, View
+from recover_nb.widgets.selection import Selection
+from recover_nb.widgets.token_view import TokenView
+
+#: Signals that have a sign.
+_SIGNED = (Signal.PATH_DEFORMATION.value, Signal.COVERAGE_DEFORMATION.value)
+NONE = Intervention.NONE.value
+#: Choices of the second trace that are not an intervention.
+NOTHING, ANCESTOR = "nothing", "ancestor"
+
+
+class TraceInspector(View):
+    """A trace as text, coloured by a signal, with what either model would rather have said at the cursor.
+
+    Opens without torch on what a study stores. `compute` loads the two models: sliders then recompute every signal,
+    alternatives are known for every rollout, and the ancestor's own answer can be set beside it.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A study with tokens.
+    selection : Selection, optional
+        Problem, rollout, intervention and token are followed and set. An instructive example unless it chooses one.
+    **state
+        Initial values of the attributes below.
+
+    Attributes
+    ----------
+    signal : str
+        What colours the tokens; a name of `labels.Signal`.
+    window : int
+        Tokens to either side of the junction.
+    temperature, top_k, k_cov : float, int, int
+        Settings of the signals once `compute` was pressed; k_cov 0 = a tenth of the vocabulary.
+    compare : str
+        The second trace: ``nothing``, ``ancestor``, or an intervention, of which `compare_rollout` is shown.
+    compare_rollout : int
+    """
+
+    STATE: ClassVar = ("signal", "window", "temperature", "top_k", "k_cov", "compare", "compare_rollout")
+
+    signal = traitlets.Enum([name.value for name in Signal], Signal.DEMOTION_PRESSURE.value)
+    window = traitlets.Int(8, min=0, max=40)
+    temperature = traitlets.Float(0.6, min=0.1, max=2.0)
+    top_k = traitlets.Int(100, min=2, max=1000)
+    k_cov = traitlets.Int(0, min=0, max=100)
+    compare = traitlets.Unicode(NOTHING)
+    compare_rollout = traitlets.Int(0, min=0)
+
+    def __init__(self, ds: xr.Dataset, *, selection: Selection | None = None, **state: Any) -> None:
+        self._ds = ds
+        self._held: tuple[int, xr.Dataset] | None = None
+        self._pair: Any = None
+        self._live: dict[tuple, Any] = {}
+        self.trace: Trace | None = None
+        selection = selection or Selection()
+        if selection.problem < 0:
+            chosen = choose_example(ds) or {"problem": 0, "rollout": 0}
+            selection.value = {"problem": chosen["problem"], "rollout": chosen["rollout"]}
+        super().__init__(selection=selection, **state)
+        selection.observe(lambda _: self._refreshed(), names=["problem", "rollout", "intervention"])
+        selection.observe(lambda _: self._look(), names=["token"])
+
+    def build(self) -> tuple[ipywidgets.Widget, ...]:
+        """Lay out title, controls, the traces, the alternatives and the signal."""
+        self._title, self._alternatives = ipywidgets.HTML(), ipywidgets.HTML()
+        self.text, self.other = TokenView(label="failed trace"), TokenView(label="second trace")
+        self._other_title = ipywidgets.HTML()
+        self.chart = ChartPanel()
+        traitlets.link((self.text, "cursor"), (self.selection, "token"))
+        signal = ipywidgets.Dropdown(
+            options=[(SIGNAL_TITLES[name.value], name.value) for name in Signal], description="colour"
+        )
+        second = [NOTHING, ANCESTOR, *map(str, self._ds["intervention"].values)]
+        beside = ipywidgets.Dropdown(options=second, description="beside it")
+        number = ipywidgets.BoundedIntText(max=self._ds.sizes.get("rollout", 1) - 1, description="its rollout")
+        window = ipywidgets.IntSlider(max=40, description="window", continuous_update=False)
+        heat = ipywidgets.FloatSlider(min=0.1, max=2.0, step=0.05, description="T", continuous_update=False)
+        top = ipywidgets.BoundedIntText(min=2, max=1000, description="K")
+        cover = ipywidgets.BoundedIntText(max=100, description="k_cov")
+        button = ipywidgets.Button(
+            description="compute", icon="calculator", tooltip="load both models (torch) and compute signals live"
+        )
+        button.on_click(lambda _: self.compute())
+        controls = (
+            (signal, "signal"), (beside, "compare"), (number, "compare_rollout"),
+            (window, "window"), (heat, "temperature"), (top, "top_k"), (cover, "k_cov"),
+        )  # fmt: skip
+        for control, name in controls:
+            traitlets.link((self, name), (control, "value"))
+        return (
+            self._title, ipywidgets.HBox([signal, beside, number]), self.text, self._other_title, self.other,
+            self._alternatives, self.chart, ipywidgets.HBox([window, heat, top, cover, button]),
+        )  # fmt: skip
+
+    def compute(self) -> None:
+        """Load the two models of the problem's family and method, and compute from them from now on."""
+        with self.speaking():
+            self._load()
+        if not self.message:
+            self._refreshed()
+
+    @property
+    def _one(self) -> xr.Dataset:
+        """The problem of the selection, in memory: a study on disk is read a block of problems at a time."""
+        place = self.selection.problem
+        if self._held is None or self._held[0] != place:
+            if not 0 <= place < self._ds.sizes["problem"]:
+                raise InputError(f"problem {place} is not there; allowed: 0 to {self._ds.sizes['problem'] - 1}")
+            self._held = place, self._ds.isel(problem=[place]).load()
+        return self._held[1]
+
+    @property
+    def _family(self) -> str:
+        return str(self._one["family"].values[0])
+
+    def _load(self) -> None:
+        from recover_nb.study.lineage import load_lineage
+
+        wanted = self._family, str(self._one["method"].values[0])
+        if self._pair is None or self._pair[0] != wanted:
+            self._pair = wanted, load_lineage(*wanted)
+
+    def refresh(self) -> None:
+        """Read the trace of the selection and show it."""
+        chosen = self.selection
+        signals = self._signals() if self._pair is not None else None
+        self.trace = read_trace(self._one, 0, chosen.rollout, chosen.intervention, signals=signals)
+        values = self.trace.signals.get(self.signal)
+        shown = [] if values is None else values
+        with self.text.hold_sync():
+            self.text.tokens, self.text.junction = self.trace.tokens, self.trace.junction
+            self.text.window = self.trace.window(self.window)
+            self.text.colours = shade(shown, diverging=self.signal in _SIGNED)
+            self.text.notes = [f"{self.signal} {value:.3f}" for value in shown]
+            self._show_second()
+        self._title.value = self._headline()
+        if values is None:
+            self.chart.clear()
+            raise InputError(
+                "no signals are stored for this trace (a study keeps those of a problem's first ten failed rollouts); "
+                "press compute"
+            )
+        self.chart.show(plot_signals(signal_frame(self.trace, [self.signal]), width=720, height=110))
+        self._look()
+
+    def _headline(self) -> str:
+        chosen = self.selection
+        cell = cell_names(self._one)[0]
+        says = "correct" if self.trace.correct else "wrong"
+        prompt, answer = (html.escape(str(self._one[name].values[0])) for name in ("prompt", "answer"))
+        return (
+            f"<b>{html.escape(cell)}</b>, problem {chosen.problem}, {html.escape(chosen.intervention)} rollout "
+            f"{chosen.rollout}: <b>{says}</b>, the answer is {answer}<pre>{prompt}</pre>"
+        )
+
+    def _show_second(self) -> None:
+        """Show the second trace, and underline what differs in both."""
+        if self.compare == NOTHING:
+            self.other.tokens, self._other_title.value, self.text.differs = [], "", []
+            return
+        if self.compare == ANCESTOR:
+            other = self._ancestor()
+            name = f"the ancestor's most likely answer: {'correct' if other.correct else 'wrong'}"
+        else:
+            other = read_trace(self._one, 0, self.compare_rollout, self.compare)
+            name = f"{self.compare} rollout {self.compare_rollout}: {'correct' if other.correct else 'wrong'}"
+        here, there = differences(self.trace.token_id, other.token_id)
+        self.text.differs = here
+        with self.other.hold_sync():
+            self.other.tokens, self.other.differs = other.tokens, there
+        self._other_title.value = f"<b>{html.escape(name)}</b> (underlined: where the two differ)"
+
+    def _look(self) -> None:
+        """Show both models' alternatives at the cursor."""
+        frame = self.tables().get("alternatives")
+        if frame is None:
+            found = self.trace is not None and self._alternatives_found() is not None
+            self._alternatives.value = "" if found else "Alternatives of this rollout are not stored; press compute."
+            return
+        rows = "".join(
+            f"<tr><td>{one.model}</td><td>{one.rank}</td><td><code>{html.escape(repr(one.token))}</code></td>"
+            f"<td>{one.probability:.3f}</td><td>{'emitted' if one.emitted else ''}</td></tr>"
+            for one in frame.itertuples()
+        )
+        head = "".join(f"<th>{name}</th>" for name in ("model", "rank", "token", "probability", ""))
+        self._alternatives.value = (
+            f"<table aria-label='alternatives at token {self.selection.token}'><tr>{head}</tr>{rows}</table>"
+        )
+
+    def charts(self) -> dict[str, Any]:
+        """Return the signal's chart."""
+        return {} if self.chart.chart is None else {"signal": self.chart.chart}
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Return the signals of the trace, and the alternatives at the cursor."""
+        if self.trace is None:
+            return {}
+        shown = {"signals": signal_frame(self.trace)} if self.trace.signals else {}
+        found = self._alternatives_found()
+        if found is not None and 0 <= self.selection.token < len(self.trace.tokens):
+            pieces = token_pieces(self._family)
+            shown["alternatives"] = alternatives(self.trace, self.selection.token, found, pieces)
+        return shown
+
+    def _alternatives_found(self) -> tuple[np.ndarray, np.ndarray] | None:
+        chosen = self.selection
+        if chosen.intervention == NONE:
+            stored = stored_alternatives(self._one, 0, chosen.rollout)
+            if stored is not None:
+                return stored
+        return self._computed("alternatives") if self._pair is not None else None
+
+    def _signals(self) -> dict[str, np.ndarray]:
+        return self._computed("signals")
+
+    def _ancestor(self) -> Trace:
+        """Decode the ancestor alone, greedily."""
+        if self._pair is None:
+            raise InputError("the ancestor's own answer is not stored; press compute")
+        tokens, correct = self._computed("ancestor")
+        return Trace(tokens, pieces_of(tokens, token_pieces(self._family)), correct, {}, -1)
+
+    def _computed(self, what: str) -> Any:
+        """Compute once for each trace and setting."""
+        self._load()
+        chosen = self.selection
+        key = (what, chosen.problem, chosen.rollout, chosen.intervention, self.temperature, self.top_k, self.k_cov)
+        if key not in self._live:
+            from recover_nb.study import live
+
+            settings = {"temperature": self.temperature, "top_k": self.top_k, "k_cov": self.k_cov or None}
+            one = self._one.isel(problem=0, rollout=chosen.rollout).sel(intervention=chosen.intervention)
+            compute = {"signals": live.signals, "alternatives": live.likeliest, "ancestor": live.ancestor_answer}
+            self._live[key] = compute[what](self._pair[1], one, settings)
+        return self._live[key]
+

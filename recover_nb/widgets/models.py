@@ -1,0 +1,80 @@
+"""The two models behind a live view, loaded when a button first asks for them."""
+
+import json
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+
+from recover_nb.study.extras import need
+from recover_nb.study.lineage import load_lineage
+from recover_nb.tables.traces import token_pieces
+from recover_nb.widgets.busy import Busy
+
+if TYPE_CHECKING:
+    from recover_nb.decoding import Pair, Settings
+
+
+class Models:
+    """Pairs of the shipped lineage by family and method, or one pair for everything.
+
+    Parameters
+    ----------
+    busy : Busy
+        Says that a pair is being loaded.
+    pair : Pair, optional
+        Used whatever the family and method.
+    """
+
+    def __init__(self, busy: Busy, pair: "Pair | None" = None) -> None:
+        self._busy, self._given = busy, pair
+        self._loaded: dict[tuple[str, str], Pair] = {}
+        self._pieces: dict[str, dict[int, str]] = {}
+
+    def pair(self, family: str, method: str) -> "Pair":
+        """Return the pair, loading torch and the checkpoints where that was not done before.
+
+        Raises
+        ------
+        InputError
+            No such checkpoint, or torch is not installed.
+        """
+        if self._given is not None:
+            return self._given
+        if (family, method) not in self._loaded:
+            with self._busy.doing(f"loading torch, {family} {method} and its ancestor"):
+                self._loaded[family, method] = load_lineage(family, method)
+        return self._loaded[family, method]
+
+    def module(self, name: str) -> ModuleType:
+        """Return a module of `recover_nb` that needs torch."""
+        full = f"recover_nb.{name}"
+        if full in sys.modules:
+            return sys.modules[full]
+        with self._busy.doing("loading torch"):
+            return need(full, "models", "live decoding")
+
+    def settings(self, ds: xr.Dataset | None, **changes: Any) -> "Settings":
+        """Return the settings a study was made with (the published ones without a study), with `changes`."""
+        return self.module("decoding").Settings(**{**stored_settings(ds), **changes})
+
+    def key(self, family: str, method: str, task: str, problem_id: str) -> int:
+        """Return what chooses the random numbers of a problem."""
+        return self.module("decoding").problem_key(family, method, task, problem_id)
+
+    def pieces(self, family: str) -> dict[int, str]:
+        """Return the text of each token: as shipped with the family, or as the given pair's tokenizer says."""
+        if family not in self._pieces:
+            own = {} if self._given is None else _vocabulary(self._given)
+            self._pieces[family] = own or token_pieces(family)
+        return self._pieces[family]
+
+
+def stored_settings(ds: xr.Dataset | None) -> dict[str, Any]:
+    """Return the settings that a study was made with; empty where it does not say."""
+    return {} if ds is None else json.loads(ds.attrs.get("config_json", "{}")).get("settings", {})
+
+
+def _vocabulary(pair: "Pair") -> dict[int, str]:
+    return {i: pair.tokenizer.decode([i]) for i in range(pair.vocab_size)}

@@ -1,0 +1,79 @@
+"""Predict before you run: a question, a guess that is kept, and only then the answer."""
+
+import html
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ipywidgets
+import traitlets
+
+
+class Predict(ipywidgets.VBox):
+    """Ask for a guess, record it, then reveal.
+
+    Parameters
+    ----------
+    question : str
+    choices : sequence of str
+        What can be guessed.
+    answer : str or callable () -> str
+        Revealed after the guess; a callable is called only then.
+
+    Attributes
+    ----------
+    guess : str
+        Empty until one is made; it cannot be changed once the answer is revealed.
+    revealed : bool
+
+    Examples
+    --------
+    >>> ask = Predict("Which is larger?", ["2**10", "10**3"], "2**10 is 1024.")
+    >>> ask.guess = "10**3"
+    >>> ask.reveal()
+    '2**10 is 1024.'
+    """
+
+    guess = traitlets.Unicode("")
+    revealed = traitlets.Bool(False)
+
+    def __init__(self, question: str, choices: Sequence[str], answer: str | Callable[[], str]) -> None:
+        self._answer = answer
+        self._choices = ipywidgets.RadioButtons(
+            options=list(choices), value=None, layout=ipywidgets.Layout(width="auto")
+        )
+        self._button = ipywidgets.Button(description="reveal", disabled=True)
+        self._said = ipywidgets.HTML()
+        super().__init__()
+        self.children = (
+            ipywidgets.HTML(f"<b>Predict.</b> {html.escape(question)}"), self._choices, self._button, self._said,
+        )  # fmt: skip
+        self._choices.observe(self._chosen, names="value")
+        self._button.on_click(lambda _: self.reveal())
+
+    @traitlets.validate("guess")
+    def _check(self, proposal: dict[str, Any]) -> str:
+        if self.revealed:
+            return self.guess
+        if proposal["value"] not in ("", *self._choices.options):
+            allowed = ", ".join(self._choices.options)
+            raise traitlets.TraitError(f"{proposal['value']!r} is not a choice; allowed: {allowed}")
+        return proposal["value"]
+
+    @traitlets.observe("guess")
+    def _guessed(self, change: dict[str, Any]) -> None:
+        self._choices.value = change["new"] or None
+        self._button.disabled = not change["new"]
+
+    def _chosen(self, change: dict[str, Any]) -> None:
+        if change["new"] is not None:
+            self.guess = change["new"]
+
+    def reveal(self) -> str:
+        """Show and return the answer; without a guess, say that one is wanted first."""
+        if not self.guess:
+            self._said.value = "Choose first: a guess made afterwards teaches nothing."
+            return ""
+        answer = self._answer() if callable(self._answer) else self._answer
+        self.revealed = self._choices.disabled = True
+        self._said.value = f"You said <b>{html.escape(self.guess)}</b>. {html.escape(answer)}"
+        return answer

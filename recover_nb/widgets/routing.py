@@ -1,0 +1,300 @@
+"""Change the thresholds of the regimes and the policy, and see at once what routing is worth by each estimator."""
+
+import html
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from itertools import count
+from typing import Any, ClassVar
+
+import ipywidgets
+import pandas as pd
+import traitlets
+import xarray as xr
+
+from recover_nb import charts, tables
+from recover_nb.errors import InputError
+from recover_nb.evaluation import PARTS
+from recover_nb.labels import Feature, Intervention, Regime
+from recover_nb.recoverability import MIN_FAILURE, MIN_GAIN
+from recover_nb.routing import PUBLISHED
+from recover_nb.tables.evaluation import BASES
+from recover_nb.tables.routing import CHOICES
+from recover_nb.widgets.base import ChartPanel, View
+from recover_nb.widgets.busy import Busy
+from recover_nb.widgets.controls import PolicyControl, or_none, tie
+from recover_nb.widgets.routing_data import ESTIMATED, ROUGH, RoutingData, Settings
+from recover_nb.widgets.selection import Selection, set_state
+from recover_nb.widgets.table_view import TableView
+
+#: Seconds a reader waits without a word. Longer work says what it is doing and how far it is.
+PATIENCE = 2.0
+PLOTS = {
+    "comparators": charts.plot_comparators,
+    "estimators": charts.plot_estimators,
+    "budget": charts.plot_budget,
+    "regimes": charts.plot_regimes,
+    "routes": charts.plot_routes,
+}
+DIGITS = {"level": 0, **dict.fromkeys((name.value for name in Feature), 3)}
+MAX_SEED = 2**31 - 1
+LISTING = ("sort", "descending", "page")
+_WRAP = {"flex_flow": "row wrap"}
+_ROUTES_NOTE = (
+    "These routes standardise the features over steerable_hard problems, as the published figures do; those in a "
+    "study's table, over every failed problem of a cell."
+)
+
+
+class RoutingExplorer(View):
+    """What routing is worth, under thresholds and a policy of your own.
+
+    A control shows its effect at once, with few resamples; `resample` computes every estimator with all of them. The
+    rows of the table are the failed problems: choosing one sets `selection`, so that a linked view opens its trace.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A study, or a profile table.
+    selection : Selection, optional
+        Its problem is followed and set; its brushed problems, if any, are those the table lists.
+    interventions : sequence of str, optional
+        What regimes and routes are over; the published ones that were run by default.
+    counts : dict of str to int, optional
+        Resamples of `resample`, by keyword of `evaluate_routing`; its own defaults otherwise.
+    **state
+        Initial values of the attributes below.
+
+    Attributes
+    ----------
+    cells : tuple of str
+        Which cells; empty = all.
+    min_gain, min_failure : float
+        Thresholds of the regimes.
+    operators, fallback : dict of str to str, str
+        The policy: feature to operator, and the operator where no z-score is above 0.
+    estimator : str
+        ``published``, ``null``, ``split`` or ``all``.
+    alpha : float
+        Level the p-values are held against. Intervals are at 95 % whatever it is.
+    basis : str
+        What budgets are made equal in: ``attempts``, ``generated_tokens`` or ``forward_passes``.
+    seed : int
+        Of every resample.
+    panel : str
+        The chart: ``comparators``, ``estimators``, ``budget``, ``regimes`` or ``routes``.
+    regime, route : str
+        Which problems the table lists; empty = all.
+    sort, descending, page : str, bool, int
+        How it lists them.
+
+    Notes
+    -----
+    method.md sections 6 to 8. Routes in the table are a study's: z-scores over every failed problem of a cell. The
+    published and split estimators, and the panel ``routes``, standardise over the problems they select.
+    """
+
+    STATE: ClassVar = (
+        "cells", "min_gain", "min_failure", "operators", "fallback", "estimator", "alpha", "basis", "seed", "panel",
+        "regime", "route", *LISTING,
+    )  # fmt: skip
+
+    cells = traitlets.Tuple()
+    min_gain = traitlets.Float(MIN_GAIN, min=0.0, max=1.0)
+    min_failure = traitlets.Float(MIN_FAILURE, min=0.0, max=1.0)
+    operators = traitlets.Dict(
+        traitlets.Unicode(), key_trait=traitlets.Unicode(), default_value=dict(PUBLISHED.operators)
+    )
+    fallback = traitlets.Unicode(PUBLISHED.fallback)
+    estimator = traitlets.Enum(CHOICES, CHOICES[0])
+    alpha = traitlets.Float(0.05, min=0.0, max=1.0)
+    basis = traitlets.Enum(BASES, BASES[0])
+    seed = traitlets.Int(0, min=0, max=MAX_SEED)
+    panel = traitlets.Enum(list(PLOTS), "comparators")
+    regime = traitlets.Enum(["", *(each.value for each in Regime)], "")
+    route = traitlets.Unicode("")
+    sort = traitlets.Unicode("")
+    descending = traitlets.Bool(False)
+    page = traitlets.Int(0, min=0)
+
+    def __init__(
+        self,
+        ds: xr.Dataset,
+        *,
+        selection: Selection | None = None,
+        interventions: Sequence[str] | None = None,
+        counts: dict[str, int] | None = None,
+        **state: Any,
+    ) -> None:
+        self.data = RoutingData(ds, interventions=interventions, counts=counts)
+        self._slow = False
+        self._said_of = self._drawn = self._listed = None
+        self._frames: dict[str, pd.DataFrame] = {}
+        self._rows = pd.DataFrame()
+        super().__init__(selection=selection, **state)
+        self.selection.observe(self._follow, names=["problem"])
+        self.selection.observe(lambda _: self._refreshed(), names=["problems"])
+        self._follow()
+
+    @traitlets.validate("cells")
+    def _named(self, proposal: Any) -> tuple[str, ...]:
+        if not all(isinstance(cell, str) for cell in proposal.value):
+            raise traitlets.TraitError(f"cells are {proposal.value!r}; allowed: names of cells")
+        return proposal.value
+
+    def build(self) -> tuple[ipywidgets.Widget, ...]:
+        """Lay out the controls, what is said, the chart and the table."""
+        self.chart, self.table = ChartPanel(), TableView(label="failed problems")
+        self.words, self.busy = ipywidgets.HTML(), Busy()
+        self.table.observe(lambda change: self._choose(change["new"]), names=["chosen"])
+        # All at once: a sort and a page that the reader changed together are one state.
+        self.table.observe(lambda _: setattr(self, "value", {n: getattr(self.table, n) for n in LISTING}), LISTING)
+        self.button = ipywidgets.Button(
+            description="resample", icon="refresh", tooltip="every estimator of these settings, with all resamples"
+        )
+        self.button.on_click(lambda _: self.resample())
+        self.controls = controls = _controls(self.data)
+        for name, control in controls.items():
+            tie(self, name, control)
+        cells = ipywidgets.VBox([controls["cells"], ipywidgets.HTML("none chosen = all")])
+        named = (("min_gain", "min_failure", "alpha", "seed"), ("operators", "fallback"), ("estimator", "basis"))
+        edges, policy, estimate = ([controls[name] for name in names] for names in named)
+        boxes = (ipywidgets.VBox(each) for each in (edges, policy, [*estimate, self.button]))
+        return (
+            ipywidgets.HTML(html.escape(self.data.lacks)), ipywidgets.HBox([cells, *boxes], layout=_WRAP),
+            self.busy, self.words, controls["panel"], self.chart,
+            ipywidgets.HBox([controls["regime"], controls["route"]]), self.table,
+        )  # fmt: skip
+
+    @property
+    def settings(self) -> Settings:
+        """What the evaluation depends on."""
+        operators = tuple(self.operators.items())
+        return Settings(self.cells, self.min_gain, self.min_failure, operators, self.fallback, self.seed)
+
+    @property
+    def evaluation(self) -> dict:
+        """What is known of the present settings, as `evaluate_routing` gives it; ``exact`` is True once resampled."""
+        parts = {"published", "null"} if self.estimator in ("published", "null") else {self.estimator}
+        parts |= {"budget": {"budgets"}, "estimators": set(ESTIMATED)}.get(self.panel, set())
+        began = time.monotonic()
+        with self._telling("Evaluating", self._slow) as tell:
+            found = self.data.evaluation(self.settings, parts, progress=tell)
+        self._slow = self._slow or time.monotonic() - began > PATIENCE
+        return found
+
+    def resample(self) -> None:
+        """Compute every estimator and the budgets of the present settings with all resamples, and show them."""
+        self.button.disabled = True
+        try:
+            with self.speaking(), self._telling("Resampling every estimator", True) as tell:
+                self.data.resample(self.settings, progress=tell)
+        finally:
+            self.button.disabled = False
+        if not self.message:
+            self._refreshed()
+
+    @contextmanager
+    def _telling(self, what: str, slow: bool) -> Iterator[Callable[[str], None]]:
+        """Yield what `evaluate_routing` calls at each stage; a bar follows it where the work is slow."""
+        done = count(1)
+        with self.busy.doing(what, len(PARTS) + 1) if slow else nullcontext(lambda _: None) as tell:
+            yield lambda stage: tell(next(done))
+
+    def refresh(self) -> None:
+        """List the problems, then score the policy: what is quick to compute is on the screen first."""
+        try:
+            self._list()
+        finally:
+            try:
+                self._score()
+            except InputError:
+                self._said_of, self._drawn, self._frames, self.words.value = None, None, {}, ""
+                self.chart.clear()
+                raise
+
+    def _score(self) -> None:
+        """Say what the chosen estimator says, and draw the panel; whatever is there already is left."""
+        data = self.evaluation
+        at = (self.settings, data["exact"], self.panel)
+        said_of = (*at, self.estimator, self.basis, self.alpha)
+        if said_of == self._said_of:
+            return
+        frames = {"comparators": tables.comparators(data, self.estimator)}
+        frames["tests"] = tables.significance(data, self.estimator, self.alpha)
+        if self.panel not in frames:
+            frames[self.panel] = self._frame(data)
+        self._frames = frames
+        self._say(data)
+        drawn = (*at, {"comparators": self.estimator, "budget": self.basis}.get(self.panel))
+        if drawn != self._drawn:
+            self.chart.show(PLOTS[self.panel](frames[self.panel]))
+        self._said_of, self._drawn = said_of, drawn
+
+    def _say(self, data: dict) -> None:
+        said = tables.say_routing(self._frames["comparators"], self._frames["tests"], self.alpha)
+        counts = [f"{value:,} {name.removeprefix('n_')}" for name, value in data["settings"].items() if name in ROUGH]
+        said.append(f"{'Resampled' if data['exact'] else 'Rough (press resample)'}: {', '.join(counts)}.")
+        said += [_ROUTES_NOTE] if self.panel == "routes" else []
+        lines = "".join(f"<p>{html.escape(line)}</p>" for line in said)
+        self.words.value = f'<div role="status">{lines}</div>'
+
+    def _frame(self, data: dict) -> pd.DataFrame:
+        """Return what a panel other than the comparators draws."""
+        if self.panel == "budget":
+            return self.data.budget(data, self.basis)
+        if self.panel == "regimes":
+            return tables.regimes_by_cell(self.data.decided(self.settings)[0])
+        return {"estimators": tables.lift_over_retry, "routes": tables.routes_by_cell}[self.panel](data)
+
+    def _list(self) -> None:
+        """Show the problems that the filters let through."""
+        among = self.selection.problems
+        listed = (self.settings, self.regime, self.route, among)
+        with self.table.hold_sync():
+            if listed != self._listed:
+                self._rows = self.data.problems(self.settings, regime=self.regime, route=self.route, among=among)
+                self.table.show(self._rows.drop(columns="cell"), key="problem", digits=DIGITS)
+                self._listed = listed
+            set_state(self.table, LISTING, {name: getattr(self, name) for name in LISTING})
+        self.page = self.table.page
+
+    def _choose(self, problem: int) -> None:
+        """Let every linked view look at a problem, and at its first failed rollout."""
+        if problem < 0 or problem == self.selection.problem:
+            return
+        place = {"problem": problem, "rollout": self.data.first_failed(problem), "token": -1}
+        self.selection.value = {**place, "intervention": Intervention.NONE.value}
+
+    def _follow(self, _: Any = None) -> None:
+        self.table.chosen = self.selection.problem
+        self.table.reveal(self.selection.problem)
+
+    def charts(self) -> dict[str, Any]:
+        """Return the chart of the panel."""
+        return {} if self.chart.chart is None else {self.panel: self.chart.chart}
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Return routing against every comparator, the tests, what the panel draws, and the problems listed."""
+        return {**self._frames, "problems": self._rows}
+
+
+def _controls(data: RoutingData) -> dict[str, ipywidgets.Widget]:
+    """One control for each trait that has one."""
+    wide = {"style": {"description_width": "110px"}}
+    slide = {**wide, "max": 1.0, "step": 0.01, "continuous_update": False}
+    bases = [(name.replace("_", " "), name) for name in BASES]
+    return {
+        "cells": ipywidgets.SelectMultiple(options=data.cells, rows=7, description="cells"),
+        "min_gain": ipywidgets.FloatSlider(description="min gain", **slide),
+        "min_failure": ipywidgets.FloatSlider(description="min failure", **slide),
+        "alpha": ipywidgets.BoundedFloatText(max=1.0, step=0.01, description="alpha of tests", **wide),
+        "seed": ipywidgets.BoundedIntText(max=MAX_SEED, description="seed", **wide),
+        "operators": PolicyControl(data.interventions),
+        "fallback": ipywidgets.Dropdown(options=data.interventions, description="fallback", **wide),
+        "estimator": ipywidgets.Dropdown(options=CHOICES, description="estimator", **wide),
+        "basis": ipywidgets.Dropdown(options=bases, description="equal budget in", **wide),
+        "panel": ipywidgets.ToggleButtons(options=list(PLOTS), description="show"),
+        "regime": ipywidgets.Dropdown(options=or_none("any", [r.value for r in Regime]), description="regime"),
+        "route": ipywidgets.Dropdown(options=or_none("any", data.interventions), description="route"),
+    }

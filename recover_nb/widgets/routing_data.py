@@ -1,0 +1,190 @@
+"""What a `RoutingExplorer` shows, as data: evaluations of the last settings, and the problems under them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from recover_nb import tables
+from recover_nb.budgets import COSTS
+from recover_nb.errors import InputError
+from recover_nb.evaluation import NEED_ATTEMPTS, PARTS, evaluate_routing
+from recover_nb.labels import Intervention
+from recover_nb.recoverability import MIN_FAILURE, MIN_GAIN
+from recover_nb.routing import PUBLISHED, RoutingPolicy
+from recover_nb.schema import cell_names
+from recover_nb.tables.evaluation import NULLS
+from recover_nb.tables.inspection import first_failed
+from recover_nb.tables.routing import CHOICES, routed_interventions
+
+#: Resamples computed when a control moves, few enough to follow it.
+ROUGH = {"n_bootstrap": 200, "n_permutations": 200, "n_null": 10, "n_splits": 4}
+#: Settings whose evaluations are kept.
+KEPT = 16
+ESTIMATED = PARTS[:-1]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an evaluation depends on.
+
+    Attributes
+    ----------
+    cells : tuple of str
+        Empty = all.
+    min_gain, min_failure : float
+    operators : tuple of (feature, operator)
+    fallback : str
+    seed : int
+    """
+
+    cells: tuple[str, ...] = ()
+    min_gain: float = MIN_GAIN
+    min_failure: float = MIN_FAILURE
+    operators: tuple[tuple[str, str], ...] = tuple(PUBLISHED.operators.items())
+    fallback: str = PUBLISHED.fallback
+    seed: int = 0
+
+    @property
+    def rule(self) -> dict:
+        """The keywords of `evaluate_routing` and `tables.decide` for policy and thresholds."""
+        policy = RoutingPolicy(dict(self.operators), self.fallback)
+        return {"policy": policy, "min_gain": self.min_gain, "min_failure": self.min_failure}
+
+
+class RoutingData:
+    """Evaluations of a study under changing settings; each computes only the parts asked for.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A study, or a profile table.
+    interventions : sequence of str, optional
+        What regimes and routes are over; the published ones that were run by default.
+    counts : dict of str to int, optional
+        Resamples of `resample`, by keyword of `evaluate_routing`.
+
+    Raises
+    ------
+    InputError
+        If the study has no features, or neither rates nor attempts.
+    """
+
+    def __init__(
+        self,
+        ds: xr.Dataset,
+        *,
+        interventions: Sequence[str] | None = None,
+        counts: dict[str, int] | None = None,
+    ) -> None:
+        self.ds = tables.routing_inputs(ds)
+        chosen = routed_interventions(self.ds) if interventions is None else interventions
+        self.interventions = tuple(map(str, chosen))
+        self._cell = cell_names(self.ds)
+        self.cells = tuple(dict.fromkeys(self._cell.tolist()))
+        self._counts = dict(counts or {})
+        self._held: dict[Settings, dict] = {}
+        self._parts: dict[Settings, set[str]] = {}
+        self._decided: tuple[tuple, xr.Dataset, pd.DataFrame] | None = None
+
+    @property
+    def lacks(self) -> str:
+        """What a table without the outcome of each attempt cannot be asked, in a sentence; empty for a study."""
+        if "correct" in self.ds:
+            return ""
+        has = ", ".join(name for name in CHOICES if name not in NEED_ATTEMPTS)
+        return (
+            "No outcomes of attempts are stored here, so there are no split estimator, no null of twinned attempts and "
+            f"no budgets in tokens or forward passes; there are: {has}."
+        )
+
+    def evaluation(
+        self, settings: Settings, parts: set[str], *, progress: Callable[[str], None] | None = None
+    ) -> dict:
+        """Return what `evaluate_routing` gives under these settings, with (at least) these of its parts.
+
+        With few resamples, unless `resample` was called for the settings: then ``exact`` is True. `progress` is called
+        with the name of each stage that is computed.
+        """
+        held = self._held.get(settings)
+        wanted = parts | {"published"} if parts & set(NULLS) else parts
+        missing = wanted - self._parts.get(settings, set())
+        if held is None or (missing and not held["exact"]):
+            self._keep(settings, self._evaluate(settings, only=missing, progress=progress, **ROUGH), missing)
+        return self._held[settings]
+
+    def resample(self, settings: Settings, *, progress: Callable[[str], None] | None = None) -> None:
+        """Compute every part with all resamples, in the place of the rough ones."""
+        found = self._evaluate(settings, progress=progress, **self._counts)
+        self._held.pop(settings, None)
+        self._keep(settings, found, set(PARTS), exact=True)
+
+    def _keep(self, settings: Settings, found: dict, parts: set[str], *, exact: bool = False) -> None:
+        old = self._held.pop(settings, {})
+        for name in ("overall", "estimators", "budgets"):
+            known = {key: value for key, value in (found[name] or {}).items() if value is not None}
+            found[name] = {**(found[name] or {}), **old.get(name, {}), **known}
+        self._held[settings] = {**found, "exact": exact}
+        self._parts[settings] = self._parts.get(settings, set()) | parts
+        while len(self._held) > KEPT:
+            oldest = next(iter(self._held))
+            del self._held[oldest], self._parts[oldest]
+
+    def _evaluate(self, settings: Settings, **kwargs) -> dict:
+        ds = self.ds
+        if settings.cells:
+            ds = ds.isel(problem=np.flatnonzero(self._inside(settings, np.arange(len(self._cell)))))
+        if "budgets" not in kwargs.get("only", PARTS):
+            # Counting costs takes longer than routing.
+            ds = ds.drop_vars([name for names in COSTS.values() for name in names], errors="ignore")
+        rule = {**settings.rule, "interventions": self.interventions, "seed": settings.seed}
+        return dict(vars(evaluate_routing(ds, **rule, **kwargs)))
+
+    def _inside(self, settings: Settings, problems: np.ndarray) -> np.ndarray:
+        """Tell which places along `problem` lie in the chosen cells."""
+        unknown = [cell for cell in settings.cells if cell not in self.cells]
+        if unknown:
+            raise InputError(f"unknown cell {unknown[0]!r}; allowed: {', '.join(self.cells)}")
+        return np.isin(self._cell[problems], settings.cells) if settings.cells else np.ones(len(problems), bool)
+
+    def decided(self, settings: Settings) -> tuple[xr.Dataset, pd.DataFrame]:
+        """Return the chosen cells with their regimes and routes, and `tables.problem_rows` of them."""
+        rule = (settings.min_gain, settings.min_failure, settings.operators, settings.fallback)
+        if self._decided is None or self._decided[0] != rule:
+            ds = tables.decide(self.ds, interventions=self.interventions, **settings.rule)
+            self._decided = rule, ds, tables.problem_rows(ds, interventions=self.interventions)
+        _, ds, frame = self._decided
+        if not settings.cells:
+            return ds, frame
+        inside = self._inside(settings, np.arange(len(self._cell)))
+        return ds.isel(problem=np.flatnonzero(inside)), frame[inside[frame["problem"].to_numpy()]]
+
+    def problems(
+        self, settings: Settings, *, regime: str = "", route: str = "", among: Sequence[int] = ()
+    ) -> pd.DataFrame:
+        """Return the rows of the problems of one regime and route (empty = any), among some places (empty = all)."""
+        if route and route not in self.interventions:
+            raise InputError(f"no route {route!r}; allowed: {', '.join(self.interventions)}, or empty for any")
+        _, frame = self.decided(settings)
+        kept = np.ones(len(frame), bool)
+        for name, wanted in (("regime", regime), ("route", route)):
+            kept &= (frame[name] == wanted).to_numpy() if wanted else True
+        if len(among):
+            kept &= frame["problem"].isin(among).to_numpy()
+        return frame[kept]
+
+    def budget(self, data: dict, basis: str) -> pd.DataFrame:
+        """Return `tables.budget_lines` of one basis."""
+        frame = tables.budget_lines(data)
+        rows = frame[frame["basis"] == basis]
+        if not len(rows):
+            there = ", ".join(dict.fromkeys(frame["basis"])) or "none"
+            raise InputError(f"budgets cannot be made equal in {basis}, which is not stored here; there is: {there}")
+        return rows.reset_index(drop=True)
+
+    def first_failed(self, problem: int) -> int:
+        """Return the first observed rollout of a problem that failed; -1 where none is stored."""
+        observed = "correct" in self.ds and Intervention.NONE.value in self.ds["intervention"].values
+        return first_failed(self.ds, problem) if observed else -1

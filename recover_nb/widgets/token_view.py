@@ -1,0 +1,50 @@
+"""A trace as flowing text, one cell a token: the widget under every view that shows a trace."""
+
+from pathlib import Path
+
+import anywidget
+import traitlets
+
+_FOLDER = Path(__file__).parent
+
+
+class TokenView(anywidget.AnyWidget):
+    """A trace as flowing text. Draws what it is given and says where the cursor is; it knows no study and no maths.
+
+    Arrow keys, Home and End move the cursor, J goes to the junction, Enter or a click pins a token; hovering moves
+    the cursor while nothing is pinned.
+
+    Attributes
+    ----------
+    tokens : list of str
+        Text of each token. Spaces and line ends are made visible; markup is shown, never read.
+    colours : list of str
+        Background of each token, any CSS colour; empty = none. Text on it is black or white, whichever reads better.
+    notes : list of str
+        What a screen reader and the tooltip say of each token, after its text and place.
+    junction : int
+        Marked place; -1 = none.
+    window : tuple of (int, int)
+        First and last place of the junction's window; (-1, -1) = none.
+    differs : list of int
+        Places underlined as different from another trace.
+    cursor : int
+        Place looked at; -1 = none. Set by the reader or from Python.
+    pinned : int
+        Place that was clicked, or chosen by Enter; -1 = none.
+    label : str
+        What the trace is, for a screen reader.
+    """
+
+    _esm = _FOLDER / "token_view.js"
+    _css = _FOLDER / "widgets.css"
+
+    tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    colours = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    notes = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    junction = traitlets.Int(-1).tag(sync=True)
+    window = traitlets.Tuple(traitlets.Int(), traitlets.Int(), default_value=(-1, -1)).tag(sync=True)
+    differs = traitlets.List(traitlets.Int()).tag(sync=True)
+    cursor = traitlets.Int(-1).tag(sync=True)
+    pinned = traitlets.Int(-1).tag(sync=True)
+    label = traitlets.Unicode("trace").tag(sync=True)

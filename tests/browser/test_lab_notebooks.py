@@ -1,0 +1,29 @@
+"""Every notebook runs in JupyterLab, with no error anywhere and nothing asked of another host."""
+
+import pytest
+from shipped_notebooks import NOTEBOOKS, TOUR, errors_of
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_runs_all(open_notebook, path, record_property):
+    notebook = open_notebook(path)
+    notebook.run_all()
+    notebook.screenshot(path.stem)
+    record_property("peak_mb", notebook.peak_memory())
+    print(f"{path.stem}: the kernel had at most {notebook.peak_memory():.0f} MB")
+    saved = notebook.save()
+    assert not errors_of(saved)
+    assert any(cell.get("outputs") for cell in saved.cells)
+    assert not notebook.heard()
+    assert not notebook.console
+
+
+@pytest.mark.parametrize("open_notebook", [{"color_scheme": "dark"}], indirect=True, ids=["dark"])
+def test_tour_in_the_dark_theme(open_notebook):
+    notebook = open_notebook(TOUR)
+    notebook.run_all()
+    path = notebook.screenshot(f"{TOUR.stem}-dark")
+    assert path.stat().st_size > 50_000
+    assert notebook.page.evaluate("document.body.dataset.jpThemeLight") == "false"
