@@ -16,15 +16,16 @@ test: $(VENV)/.test
 	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 lab: $(VENV)/.lab
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab --FileContentsManager.preferred_dir=notebooks
 
 # Every notebook as a page that opens without a network: runs/html/index.html.
 html: $(VENV)/.lab
 	$(BIN)/python docs/pages.py runs/html
 
-# What mybinder.org installs, from pyproject.toml.
+# What mybinder.org installs, from pyproject.toml; and the badges of this copy (REPO=OWNER/NAME where git cannot tell).
 binder: $(VENV)/.lab
 	$(BIN)/python binder/pin.py
+	$(BIN)/python binder/badges.py $(if $(REPO),--repo $(REPO))
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -49,7 +50,7 @@ $(VENV)/.test: $(VENV)/.models
 	@touch $@
 
 $(VENV)/.lab: $(VENV)/.models
-	$(PIP) install --editable '.[models,lab]'
+	$(PIP) install --editable '.[models,lab,io]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.models

@@ -1,117 +1,101 @@
-"""What `recover-nb bench` runs: ratios against named peers, measured side by side in one run.
+"""What `recover-nb bench` runs: ratios to named peers and to measured limits, side by side in one run.
 
-Absolute times depend on the machine and its other users; ratios of interleaved repeats depend on them less.
+    python benchmarks/run.py [--json] [--quick] [--write] [--only decoding arrays starting] [--repeats 5]
+
+Needs the extra ``models``; nothing needs a network.
 """
 
 import argparse
 import json
+import os
 import platform
 import sys
 import time
-from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
 
+# Two threads on a core that others use wait for one another. Before numpy and torch read it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import array_rows
+import decode_rows
 import numpy as np
-import torch
-import transformers
-from tqdm import tqdm
+import page
+import start_rows
 
-import recover_nb as rnb
-from recover_nb import tasks
-from recover_nb.decoding import Settings, decode, problem_key
+from recover_nb.decoding import Settings, decode
 
-ROWS, TOKENS, REPEATS = 256, 48, 5
+PARTS = {"decoding": decode_rows.rows, "arrays": array_rows.rows, "starting": start_rows.rows}
 
 
-def setting():
-    """Return the neox pair and `ROWS` prompts with their keys."""
-    pair = rnb.load_lineage("neox", "sft")
-    problems = tasks.problems("program", "dev", ROWS // 4)
-    keys = np.array([problem_key("bench", "", p.task, p.problem_id) for p in problems], dtype=np.uint64)
-    return pair, [p.prompt for p in problems], keys
-
-
-def interleave(runs: dict[str, Callable[[], int]]) -> dict[str, list[float]]:
-    """Return tokens a second of each run, repeated in turn after one warm-up."""
-    speeds: dict[str, list[float]] = {name: [] for name in runs}
-    for repeat in tqdm(range(REPEATS + 1), desc="repeats", file=sys.stderr):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            tokens = run()
-            if repeat:
-                speeds[name].append(tokens / (time.perf_counter() - start))
-    return speeds
-
-
-def decoding() -> dict:
-    """Compare sampling with `decode` and `transformers.generate`: same model, prompts, batch, rule of stopping."""
-    pair, prompts, keys = setting()
-    settings = Settings(max_new_tokens=TOKENS, batch_size=ROWS)
-    repeated = [prompt for prompt in prompts for _ in range(4)]
-
-    def ours() -> int:
-        return int(decode(pair, prompts, keys, np.arange(4), "retry", settings).n_tokens.sum())
-
-    def peer() -> int:
-        inputs = pair.tokenizer(repeated, return_tensors="pt", padding=True, return_token_type_ids=False)
-        with torch.inference_mode():
-            out = pair.specialist.generate(
-                **inputs, do_sample=True, temperature=0.6, top_k=0, max_new_tokens=TOKENS, min_new_tokens=1
-            )
-        trace = out[:, inputs["input_ids"].shape[1] :]
-        ended = (trace == pair.eos_ids[0]).int().cumsum(1)
-        # The end mark itself is generated and counts, what pads after it does not.
-        return int(((ended == 0) | ((ended == 1) & (trace == pair.eos_ids[0]))).sum())
-
-    speeds = interleave({"decode": ours, "transformers.generate": peer})
-    ratios = np.array(speeds["decode"]) / np.array(speeds["transformers.generate"])
+def environment() -> dict:
+    """Return what the figures depend on."""
     return {
-        "tokens_per_second": {name: float(np.median(each)) for name, each in speeds.items()},
-        "ratio": {"median": float(np.median(ratios)), "low": float(ratios.min()), "high": float(ratios.max())},
+        "Python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "transformers", "numpy", "scikit-learn", "xarray", "zarr")},
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "threads a process": int(os.environ["OMP_NUM_THREADS"]),
+        "load at the start": round(os.getloadavg()[0], 1),
     }
 
 
-def flips() -> dict:
+def flips(quick: bool) -> dict:
     """Count rows whose tokens differ between batch sizes, with logits on the grid and as they are."""
-    pair, prompts, keys = setting()
+    n, tokens, rollouts = (4, 12, 4) if quick else (64, 48, 20)
+    it = decode_rows.setting(n, tokens)
     found = {}
     for grid in (Settings().logit_grid, 0.0):
         traces = [
             decode(
-                pair, prompts, keys, np.arange(20), "retry",
-                Settings(max_new_tokens=TOKENS, batch_size=size, logit_grid=grid),
+                it.pair, it.prompts, it.keys, np.arange(rollouts), "retry",
+                Settings(max_new_tokens=tokens, batch_size=size, logit_grid=grid),
             )
             for size in (256, 37)
         ]  # fmt: skip
         differ = (traces[0].token_id != traces[1].token_id).any(-1)
-        found[f"grid {grid:g}"] = {"rows_differ": int(differ.sum()), "tokens": int(traces[0].n_tokens.sum())}
+        name = f"logits rounded to {grid:g}" if grid else "logits as they are"
+        found[name] = {
+            "rows_differ": int(differ.sum()), "rows": differ.size, "tokens": int(traces[0].n_tokens.sum())
+        }  # fmt: skip
     return found
 
 
-def main() -> None:
+def measured(parts: list[str], *, quick: bool, repeats: int) -> dict:
+    """Run the parts and return plain data."""
+    began = time.perf_counter()
+    found: dict = {"environment": environment(), "quick": quick, "rows": [], "growth": [], "flips": {}}
+    for name in parts:
+        print(f"{name} ...", file=sys.stderr)
+        rows, grown = PARTS[name](quick, repeats)
+        found["rows"] += [row.to_dict() for row in rows]
+        found["growth"] += grown
+    if "decoding" in parts:
+        found["flips"] = flips(quick)
+    found["environment"]["minutes"] = round((time.perf_counter() - began) / 60, 1)
+    return found
+
+
+def main(arguments: list[str] | None = None) -> None:
     """Run everything and print it."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    found = {
-        "environment": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-            "processor": platform.machine(),
-            "threads": torch.get_num_threads(),
-        },
-        "setting": {"rows": ROWS, "tokens": TOKENS, "repeats": REPEATS},
-        "retry_against_generate": decoding(),
-        "batch_size_flips": flips(),
-    }
-    if options.json:
-        print(json.dumps(found))
-        return
-    for name, values in found.items():
-        print(name)
-        for key, value in values.items():
-            print(f"  {key}: {value}")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, one repeat: not to be quoted")
+    parser.add_argument("--write", action="store_true", help="write docs/performance.md")
+    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--figures", type=Path, help="a JSON of an earlier run to print or write again")
+    options = parser.parse_args(arguments)
+    if options.write and (options.quick or set(options.only) != set(PARTS)):
+        parser.error("--write needs all parts at full size; leave out --quick and --only")
+    if options.figures:
+        found = json.loads(options.figures.read_text())
+    else:
+        found = measured(options.only, quick=options.quick, repeats=1 if options.quick else options.repeats)
+    if options.write:
+        page.PAGE.write_text(page.page(found))
+        print(page.PAGE, file=sys.stderr)
+    print(json.dumps(found) if options.json else page.page(found))
 
 
 if __name__ == "__main__":

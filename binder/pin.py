@@ -18,7 +18,7 @@ PYPROJECT = HERE.parent / "pyproject.toml"
 REQUIREMENTS = HERE / "requirements.txt"
 
 #: What Binder installs besides the dependencies of the package itself.
-EXTRAS = ("models", "lab")
+EXTRAS = ("models", "lab", "io")
 
 #: The release of torch on the public index brings gigabytes of CUDA; PyTorch's own index, which the file names, has
 #: one for the processor.

@@ -1,10 +1,12 @@
 """Charts of a clustering and its stability. They compute nothing: each draws a frame of `tables.clustering`."""
 
+from collections.abc import Mapping, Sequence
+
 import altair as alt
 import pandas as pd
 
 from recover_nb.charts import _checked, _colour, _finish, _order, _rows, _shape, _tip
-from recover_nb.labels import Feature
+from recover_nb.labels import Feature, parse
 from recover_nb.theme import (
     BLUE,
     FEATURE_TITLES,
@@ -187,26 +189,82 @@ def plot_clusters(frame: pd.DataFrame, *, width: int = 250) -> alt.HConcatChart:
     """
     names = [name.value for name in Feature]
     frame = _checked(frame, ("cell", "problem", "problem_id", *names, "cluster"))
+    marks = _cluster_marks(frame)
+    pairs = ((names[0], names[1]), (names[0], names[2]), (names[1], names[2]))
+    panels = [marks.encode(**_axes(x, y)).properties(width=width, height=width) for x, y in pairs]
+    return _finish(alt.hconcat(*panels), "Failed problems by cluster")
+
+
+def plot_cluster_brush(
+    frame: pd.DataFrame,
+    x: str,
+    y: str,
+    *,
+    picked: Sequence[int] = (),
+    brush: Mapping[str, tuple[float, float]] | None = None,
+    width: int = 520,
+    height: int = 380,
+) -> alt.Chart:
+    """Draw the failed problems by two features, with their cluster, to be brushed.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `tables.clustering.cluster_points`.
+    x, y : str
+        Two features.
+    picked : sequence of int
+        Values of ``problem`` that stand out; none = all. It is the chart's parameter ``picked``, which can be set.
+    brush : mapping of str to (low, high), optional
+        The rectangle that is drawn: the chart's interval selection ``brush``.
+    width, height : int
+        Pixels.
+
+    Returns
+    -------
+    Chart
+        Problems that are not picked are pale and small.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, there are too many rows, or a feature is not one.
+    """
+    x, y = parse(Feature, x).value, parse(Feature, y).value
+    frame = _checked(frame, ("cell", "problem", "problem_id", *dict.fromkeys((x, y)), "cluster"))
+    drawn = {"value": {axis: list(brush[name]) for axis, name in (("x", x), ("y", y))}} if brush else {}
+    chosen = alt.param("picked", value=list(picked))
+    inside = "length(picked) == 0 || indexof(picked, datum.problem) >= 0"
+    chart = _cluster_marks(frame).encode(
+        **_axes(x, y),
+        opacity=alt.condition(inside, alt.value(0.75), alt.value(0.25)),
+        size=alt.condition(inside, alt.value(40), alt.value(26)),
+    )
+    chart = chart.add_params(chosen, alt.selection_interval(name="brush", encodings=["x", "y"], **drawn))
+    return _finish(chart, "Failed problems by cluster: drag to brush", width, height)
+
+
+def _axes(x: str, y: str) -> dict[str, alt.X | alt.Y]:
+    return {
+        "x": alt.X(f"{x}:Q", title=FEATURE_TITLES[x]).scale(zero=False),
+        "y": alt.Y(f"{y}:Q", title=FEATURE_TITLES[y]).scale(zero=False),
+    }
+
+
+def _cluster_marks(frame: pd.DataFrame) -> alt.Chart:
+    """Points in the colour and shape of their cluster, that say on hovering which problem they are."""
     clusters = sorted((name for name in set(frame["cluster"]) if name.isdigit()), key=int)
     looks = {name: (_look(CLUSTER_COLOURS, i), _look(CLUSTER_SHAPES, i)) for i, name in enumerate(clusters)}
     looks |= {name: NOISE_LOOK for name in _order(frame["cluster"]) if name not in looks}
     tooltip = [_tip("cell"), _tip("problem_id"), "problem:Q", _tip("cluster")]
+    names = [name.value for name in Feature if name.value in frame]
     tooltip += [alt.Tooltip(f"{name}:Q", format=".3f") for name in names]
     marks = alt.Chart(_rows(frame)).mark_point(filled=True, size=34, opacity=0.6)
-    marks = marks.encode(
+    return marks.encode(
         color=_colour("cluster", {name: look[0] for name, look in looks.items()}),
         shape=_shape("cluster", {name: look[1] for name, look in looks.items()}),
         tooltip=tooltip,
     )
-    pairs = ((names[0], names[1]), (names[0], names[2]), (names[1], names[2]))
-    panels = [
-        marks.encode(
-            x=alt.X(f"{x}:Q", title=FEATURE_TITLES[x]).scale(zero=False),
-            y=alt.Y(f"{y}:Q", title=FEATURE_TITLES[y]).scale(zero=False),
-        ).properties(width=width, height=width)
-        for x, y in pairs
-    ]
-    return _finish(alt.hconcat(*panels), "Failed problems by cluster")
 
 
 def _look(choices: tuple[str, ...], place: int) -> str:

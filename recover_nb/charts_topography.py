@@ -27,6 +27,8 @@ from recover_nb.theme import (
     YELLOW,
 )
 
+#: What names a cell of a confusion matrix.
+CELL = ("true", "predicted")
 CLASS_COLOURS = (SKY, ORANGE, GREEN, VERMILION, PURPLE, BLUE, YELLOW)
 STANDARDISATION_COLOURS = {"frozen": ORANGE, "refitted": SKY, "by_cell": GREY}
 STANDARDISATION_SHAPES = {"frozen": "diamond", "refitted": "circle", "by_cell": "square"}
@@ -38,7 +40,11 @@ ASSIGNED_LOOKS = {
 
 
 def plot_confusion(
-    frame: pd.DataFrame, *, width: int = 300, columns: int = 3
+    frame: pd.DataFrame,
+    *,
+    width: int = 300,
+    columns: int = 3,
+    chosen: tuple[str, str] | None = None,
 ) -> alt.Chart | alt.FacetChart:
     """Draw which class is taken for which, out of fold.
 
@@ -50,6 +56,9 @@ def plot_confusion(
         Pixels of a side.
     columns : int
         Panels in a row.
+    chosen : tuple of (str, str), optional
+        Of a single part: true and predicted class of the cell that is framed, empty = none. The chart then has a point
+        selection ``cell``, and parameters ``chosen_true`` and ``chosen_predicted``.
 
     Returns
     -------
@@ -86,11 +95,32 @@ def plot_confusion(
             "share:Q", title="share of the true class", scale=scale, legend=alt.Legend(format=".0%")
         )
     )
-    layers = alt.layer(cells, base.mark_text(color=ON_BAR).encode(text="label:N"))
+    words = base.mark_text(color=ON_BAR).encode(text="label:N")
+    layers = alt.layer(cells, words)
+    if chosen is not None:
+        layers = alt.layer(_choosable(cells, chosen), words, _frame(base))
     return _by_part(layers, frame, "What is taken for what, out of fold", width, width, columns)
 
 
-def plot_feature_quantiles(frame: pd.DataFrame, *, width: int = 230) -> alt.VConcatChart:
+def _choosable(cells: alt.Chart, chosen: tuple[str, str]) -> alt.Chart:
+    """Let a cell be chosen by a click; a click beside the cells chooses none."""
+    params = [
+        alt.param(name=f"chosen_{name}", value=value)
+        for name, value in zip(CELL, chosen, strict=True)
+    ]
+    # No toggling: to Python, a click is a choice.
+    picked = alt.selection_point(name="cell", fields=list(CELL), toggle=False)
+    return cells.mark_rect(stroke=GREY, strokeWidth=0.5, cursor="pointer").add_params(picked, *params)
+
+
+def _frame(base: alt.Chart) -> alt.Chart:
+    """Draw a line around the chosen cell, over its neighbours."""
+    here = " && ".join(f"datum.{name} === chosen_{name}" for name in CELL)
+    width = alt.when(here).then(alt.value(5)).otherwise(alt.value(0))
+    return base.mark_rect(fill=None, stroke=VERMILION).encode(strokeWidth=width)
+
+
+def plot_feature_quantiles(frame: pd.DataFrame, *, width: int = 230) -> alt.FacetChart:
     """Draw the distribution of each feature in each class.
 
     Parameters
@@ -102,7 +132,7 @@ def plot_feature_quantiles(frame: pd.DataFrame, *, width: int = 230) -> alt.VCon
 
     Returns
     -------
-    VConcatChart
+    FacetChart
         A row of panels a part, a panel a feature: the line is the middle 90 %, the bar the middle half, the white tick
         the median, the diamond the mean.
 
@@ -113,41 +143,35 @@ def plot_feature_quantiles(frame: pd.DataFrame, *, width: int = 230) -> alt.VCon
     """
     quantiles = ("q05", "q25", "q50", "q75", "q95")
     frame = _checked(frame, ("part", "class", "feature", "units", "mean", *quantiles))
-    classes = _order(frame["class"])
+    classes, features = _order(frame["class"]), _order(frame["feature"])
     colours = {name: CLASS_COLOURS[i % len(CLASS_COLOURS)] for i, name in enumerate(classes)}
-    parts = _order(frame["part"])
-    rows = []
-    for part in parts:
-        panels = []
-        for feature in _order(frame["feature"]):
-            inside = frame[(frame["part"] == part) & (frame["feature"] == feature)]
-            panel = _boxes(inside, FEATURE_TITLES.get(feature, feature), colours, first=not panels)
-            panels.append(panel.properties(width=width, height=26 * inside["class"].nunique() + 8))
-        row = alt.hconcat(*panels)
-        rows.append(row.properties(title=alt.Title(part, fontSize=12)) if len(parts) > 1 else row)
+    # A facet takes one source of data for all layers, and is built much faster than as many charts side by side.
+    titles = {name: str(FEATURE_TITLES.get(name, name)) for name in features}
+    layers = _boxes(frame.assign(feature=frame["feature"].map(titles)), colours)
+    layers = layers.properties(width=width, height=26 * len(classes) + 8)
+    panels = {"column": alt.Facet("feature:N", title=None, sort=list(titles.values()))}
+    if frame["part"].nunique() > 1:
+        panels["row"] = alt.Facet("part:N", title=None, sort=_order(frame["part"]))
     title = alt.Title(
         "Features by class",
         subtitle="line: middle 90 %; bar: middle half; tick: median; diamond: mean",
     )
-    return _finish(alt.vconcat(*rows), title)
+    return _finish(layers.facet(**panels).resolve_scale(x="independent"), title)
 
 
-def _boxes(
-    frame: pd.DataFrame, title: str, colours: dict[str, str], *, first: bool
-) -> alt.LayerChart:
-    """One panel of boxes, whose every figure is a column."""
+def _boxes(frame: pd.DataFrame, colours: dict[str, str]) -> alt.LayerChart:
+    """Boxes whose every figure is a column."""
     tooltip = [_tip("part"), _tip("class"), "units:Q"]
     tooltip += [
         alt.Tooltip(f"{name}:Q", format=".3f")
         for name in ("mean", "q05", "q25", "q50", "q75", "q95")
     ]
-    axis = alt.Axis(labels=first, ticks=first)
     base = alt.Chart(_rows(frame)).encode(
-        y=alt.Y("class:N", title=None, sort=_order(frame["class"]), axis=axis), tooltip=tooltip
+        y=alt.Y("class:N", title=None, sort=list(colours)), tooltip=tooltip
     )
 
     def x(name: str) -> alt.X:
-        return alt.X(f"{name}:Q", title=title).scale(zero=False)
+        return alt.X(f"{name}:Q", title=None).scale(zero=False)
 
     # The axis names the classes already.
     colour = _colour("class", colours).legend(None)
@@ -258,7 +282,7 @@ def plot_transfer_clusters(frame: pd.DataFrame, *, width: int = 460) -> alt.Char
     return _finish(points, "Clusters of one, applied to another", width, height)
 
 
-def plot_transfer_routing(frame: pd.DataFrame, *, width: int = 460) -> alt.VConcatChart:
+def plot_transfer_routing(frame: pd.DataFrame, *, width: int = 460) -> alt.FacetChart:
     """Draw what routing gains on the target by each standardisation, with 95 % intervals.
 
     Parameters
@@ -270,7 +294,7 @@ def plot_transfer_routing(frame: pd.DataFrame, *, width: int = 460) -> alt.VConc
 
     Returns
     -------
-    VConcatChart
+    FacetChart
         A panel an estimator. ``published`` selects and scores on the same attempts: read ``excess`` or ``split``.
 
     Raises
@@ -289,31 +313,29 @@ def plot_transfer_routing(frame: pd.DataFrame, *, width: int = 460) -> alt.VConc
     ]
     tooltip += [*_percents("routed", "retry"), *_signed("points", "low_points", "high_points")]
     tooltip.append(alt.Tooltip("p:Q", format=".3f"))
+    rows = _rows(frame)
     zero = (
-        alt.Chart(pd.DataFrame({"zero": [0]}))
-        .mark_rule(color="currentColor", strokeDash=[4, 3])
-        .encode(x="zero:Q")
+        alt.Chart(rows).mark_rule(color="currentColor", strokeDash=[4, 3]).encode(x=alt.XDatum(0))
     )
-    panels = []
-    for estimator in _order(frame["estimator"]):
-        part = frame[frame["estimator"] == estimator]
-        base = alt.Chart(_rows(part)).encode(
-            y=alt.Y("direction:N", title=None, sort=_order(part["direction"])),
-            yOffset=alt.YOffset("standardisation:N", sort=names),
-            color=_colour("standardisation", STANDARDISATION_COLOURS),
-            tooltip=tooltip,
-        )
-        x = alt.X("low_points:Q", title="routed minus retry (percentage points)")
-        spans = base.mark_rule(strokeWidth=2).encode(x=x, x2="high_points:Q")
-        shape = _shape("standardisation", STANDARDISATION_SHAPES)
-        points = base.mark_point(filled=True, size=70, opacity=1).encode(x="points:Q", shape=shape)
-        heading = alt.Title(estimator, fontSize=12, fontWeight="normal", offset=4)
-        height = 40 * part["direction"].nunique()
-        panels.append(
-            alt.layer(zero, spans, points).properties(width=width, height=height, title=heading)
-        )
-    stacked = alt.vconcat(*panels).resolve_scale(x="shared")
-    return _finish(stacked, "Routing on the target, by whose scale standardises")
+    base = alt.Chart(rows).encode(
+        y=alt.Y("direction:N", title=None, sort=_order(frame["direction"])),
+        yOffset=alt.YOffset("standardisation:N", sort=names),
+        color=_colour("standardisation", STANDARDISATION_COLOURS),
+        tooltip=tooltip,
+    )
+    x = alt.X("low_points:Q", title="routed minus retry (percentage points)")
+    spans = base.mark_rule(strokeWidth=2).encode(x=x, x2="high_points:Q")
+    shape = _shape("standardisation", STANDARDISATION_SHAPES)
+    points = base.mark_point(filled=True, size=70, opacity=1).encode(x="points:Q", shape=shape)
+    height = 40 * frame["direction"].nunique()
+    panels = alt.layer(zero, spans, points).properties(width=width, height=height)
+    row = alt.Facet(
+        "estimator:N",
+        title=None,
+        sort=_order(frame["estimator"]),
+        header=alt.Header(labelOrient="top", labelAnchor="start"),
+    )
+    return _finish(panels.facet(row=row), "Routing on the target, by whose scale standardises")
 
 
 def plot_reading(

@@ -6,38 +6,42 @@ import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 from tqdm import tqdm
 
+from recover_nb.converters import export, import_
 from recover_nb.errors import InputError
-from recover_nb.labels import Family, Method, parse
+from recover_nb.labels import Companion, Family, Method, parse
 from recover_nb.schema import UNIT_COORDS, cell_names, text
-from recover_nb.study import store
+from recover_nb.study import remapping, store
 from recover_nb.study.config import StudyConfig
 from recover_nb.study.extras import need
 from recover_nb.study.paths import checkout_folder, data_folder
-
-#: Format -> module, reader, writer. A converter is imported when it is used.
-FORMATS = {"profiles": ("recover_nb.io.profiles", "from_profiles", "to_profiles")}
 
 TABLE_SUFFIX = ".csv"
 
 
 def run(options: Namespace) -> None:
     """Generate a study."""
-    if options.scheduler:
-        raise InputError(
-            f"--scheduler {options.scheduler} cannot be used: this version runs on one machine; leave the option out"
-        )
     store.suffix_of(options.out)
     config = _config(options)
     runner = need("recover_nb.study.runner", "models", "running a study")
-    path = runner.run_study(config, options.out, resume=options.resume, lab=options.lab, device=options.device)
+    with _client(options.scheduler) as client:
+        path = runner.run_study(
+            config, options.out, resume=options.resume, lab=options.lab, device=options.device, client=client
+        )
     print(path)
+
+
+def _client(address: str | None) -> AbstractContextManager:
+    """Return what holds a client of the scheduler at `address`, or nothing where none is named."""
+    if address is None:
+        return nullcontext()
+    return need("recover_nb.study.cluster", "cluster", "--scheduler").connected(address)
 
 
 def _config(options: Namespace) -> StudyConfig:
@@ -51,6 +55,29 @@ def _config(options: Namespace) -> StudyConfig:
     if options.max_new_tokens is not None:
         changes["settings"] = {"max_new_tokens": options.max_new_tokens}
     return StudyConfig.quick(**changes) if options.quick else StudyConfig(**changes)
+
+
+def remap(options: Namespace) -> None:
+    """Generate a companion of the study: its problems over other numbers, or drawn again."""
+    given = {
+        "families": options.family, "methods": options.method, "tasks": options.task,
+        "n_problems": options.problems, "n_rollouts": options.rollouts, "n_attempts": options.attempts,
+    }  # fmt: skip
+    changes = {name: value for name, value in given.items() if value is not None}
+    companion = Companion.REDRAWN if options.redraw else Companion.REMAPPED
+    config = remapping.companion_config(companion, seed=options.seed, **changes)
+    print(remapping.run_companion(config, options.out, resume=options.resume, lab=options.lab))
+
+
+def ablate(options: Namespace) -> None:
+    """Compute signals and make attempts at other settings."""
+    ablation = need("recover_nb.study.ablation", "models", "ablating a study")
+    source = options.study or data_folder() / store.BUNDLED
+    with store.reading(source), store.open_study(source) as ds:
+        path = ablation.run_ablations(
+            ds, options.out, n_problems=options.problems, resume=options.resume, lab=options.lab, device=options.device
+        )
+    print(path)
 
 
 def open_source(path: str | Path) -> xr.Dataset:
@@ -90,6 +117,35 @@ def _stages(title: str):
             bar.update()
 
         yield tell
+
+
+def findings(options: Namespace) -> None:
+    """Measure every claim on a study, and write the figures and the page of findings."""
+    claims = need("recover_nb.claims", "models", "findings")
+    figures, page = _findings_files(options)
+    # Figures of a source that is not given again stay: the authors' rows need not be at hand.
+    sources = claims.read_figures(figures)
+    bundled = options.source is None
+    given = {claims.BUNDLED if bundled else Path(options.source).name: options.source}
+    if options.profiles:
+        given[claims.AUTHORS] = options.profiles
+    for name, source in given.items():
+        with store.reading(source or "the bundled study"):
+            ds = store.load_study() if source is None else open_source(source)
+        with ds, tqdm(total=len(claims.SECTIONS), desc=name, unit="section", file=sys.stderr) as bar:
+            sources[name] = claims.measure(ds, seed=options.seed, progress=lambda _, bar=bar: bar.update())
+    claims.write_findings(sources, figures, page, seed=options.seed)
+    print(page)
+
+
+def _findings_files(options: Namespace) -> tuple[Path, Path]:
+    """Return where figures and page go: to their places in a checkout, or to the folder that was named."""
+    if options.out:
+        return Path(options.out, "findings.json"), Path(options.out, "findings.md")
+    root = checkout_folder()
+    if options.source is not None or root is None:
+        raise InputError("--out is needed for the findings of a study of your own, or outside a checkout: a folder")
+    return root / "data" / "findings.json", root / "docs" / "findings.md"
 
 
 def info(options: Namespace) -> None:
@@ -142,39 +198,14 @@ def train(options: Namespace) -> None:
         print(folder)
 
 
-def _converter(name: str, direction: int) -> Callable:
-    if name not in FORMATS:
-        raise InputError(f"unknown format {name!r}; allowed: {', '.join(FORMATS)}")
-    module, *functions = FORMATS[name]
-    return getattr(need(module, "io", f"format {name}"), functions[direction])
-
-
-def import_(options: Namespace) -> None:
-    """Read another format and write it as a study."""
-    reader = _converter(options.format, 0)
-    store.suffix_of(options.out)
-    ds = reader(options.path)
-    provenance = need("recover_nb.study.provenance", "models", "provenance")
-    defaults = provenance.study_attrs(0, {"imported": options.format, "path": Path(options.path).name}, {})
-    print(store.save_study(ds.assign_attrs({**defaults, **ds.attrs}), options.out, replace=False))
-
-
-def export(options: Namespace) -> None:
-    """Write a study in another format."""
-    writer = _converter(options.format, 1)
-    path = Path(options.path)
-    with store.reading(options.study), store.open_study(options.study) as ds, store.placed(path) as temporary:
-        writer(ds, temporary)
-    print(path)
-
-
 def bench(options: Namespace) -> None:
     """Run the benchmarks of the checkout."""
     root = checkout_folder()
     script = root / "benchmarks" / "run.py" if root else None
     if script is None or not script.is_file():
         raise InputError("there are no benchmarks here; run recover-nb bench in a checkout that has benchmarks/run.py")
-    subprocess.run([sys.executable, str(script), *(["--json"] if options.json else [])], check=True)
+    flags = [f"--{name}" for name in ("json", "quick", "write") if getattr(options, name)]
+    subprocess.run([sys.executable, str(script), *flags], check=True)
 
 
 def demo(options: Namespace) -> None:
@@ -214,7 +245,10 @@ def _print_json(value: Any) -> None:
 
 COMMANDS: dict[str, Callable[[Namespace], None]] = {
     "run": run,
+    "remap": remap,
+    "ablate": ablate,
     "evaluate": evaluate,
+    "findings": findings,
     "info": info,
     "train": train,
     "import": import_,

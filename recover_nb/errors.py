@@ -6,3 +6,7 @@ class InputError(ValueError):
 
     The command line prints it on one line and exits with status 2; widgets show it in their panel.
     """
+
+    def __init__(self, message: str = "") -> None:
+        # What was given is quoted, and can hold a line break; the message is one line all the same.
+        super().__init__(" ".join(str(message).splitlines()))

@@ -7,6 +7,7 @@ Leading axes (a split, a simulated null) are carried through and averaged, in bl
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -59,6 +60,11 @@ class Table:
     def regime_arms(self) -> slice:
         """Columns of the interventions regimes and routes are over."""
         return slice(1, 1 + self.n_regime)
+
+    @cached_property
+    def rows_by_cell(self) -> dict[int, np.ndarray]:
+        """Places of the problems of each cell."""
+        return {int(cell): np.flatnonzero(self.cells == cell) for cell in np.unique(self.cells)}
 
     @property
     def comparators(self) -> tuple[str, ...]:
@@ -228,16 +234,15 @@ def score_best_fixed(table: Table, draw: Draw, halves: np.ndarray | None) -> np.
     problems and attempts that score. Shape (draw, problem).
     """
     out = np.zeros(draw.hard.shape if halves is None else halves.shape)
-    basis = draw.score if halves is None else draw.choose
-    for cell in np.unique(table.cells):
-        rows = np.flatnonzero(table.cells == cell)
+    basis = np.nan_to_num((draw.score if halves is None else draw.choose)[..., table.regime_arms])
+    for rows in table.rows_by_cell.values():
         part = np.ones_like(draw.hard[:, rows]) if halves is None else halves[:, rows]
         score = draw.score[:, rows, table.regime_arms]
         score = np.broadcast_to(score, (*part.shape, table.n_regime))
         picks = []
         for side in (part, part if halves is None else ~part):
             weight = (side & draw.hard[:, rows]).astype(float)[:, None, :]
-            means = weight @ np.nan_to_num(basis[:, rows, table.regime_arms])
+            means = weight @ basis[:, rows]
             picks.append(np.argmax(means[:, 0], axis=-1))
         pick = np.where(part, picks[1][:, None], picks[0][:, None])
         out[:, rows] = np.take_along_axis(score, pick[..., None], axis=-1)[..., 0]
@@ -250,15 +255,14 @@ def _values(table: Table, draw: Draw, best_fixed: np.ndarray) -> np.ndarray:
     score = np.broadcast_to(draw.score, (*shape, len(table.arms)))
     regime = score[..., table.regime_arms]
     routed = np.take_along_axis(score, draw.decision[..., None].astype(np.intp), axis=-1)[..., 0]
-    permuted = np.zeros(shape)
-    for cell in np.unique(table.cells):
-        rows = np.flatnonzero(table.cells == cell)
+    permuted, filled = np.zeros(shape), np.broadcast_to(np.nan_to_num(draw.score), score.shape)
+    for rows in table.rows_by_cell.values():
         weight, decision = draw.hard[:, rows], draw.decision[:, rows]
         chosen = np.arange(len(table.arms))
         count = (weight[..., None] & (decision[..., None] == chosen)).sum(axis=1)
         share = np.nan_to_num(ratio(count, count.sum(axis=1, keepdims=True)))
         # A further intervention may be NaN; no decision names it, and 0 * NaN must not spread.
-        permuted[:, rows] = (np.nan_to_num(score[:, rows]) * share[:, None, :]).sum(axis=-1)
+        permuted[:, rows] = (filled[:, rows] * share[:, None, :]).sum(axis=-1)
     select = np.nan_to_num(draw.select[..., table.regime_arms], nan=-1.0)
     tied = select >= select.max(axis=-1, keepdims=True) - 1e-9
     oracle = (tied * regime).sum(axis=-1) / tied.sum(axis=-1)
@@ -298,10 +302,9 @@ def gather(
 def _add_kernels(table: Table, draw: Draw, cells: dict) -> None:
     """Add to each cell's kernel what problem i, where selected, scores under the decision made for problem j."""
     score = np.broadcast_to(draw.score, (*draw.hard.shape, len(table.arms)))
-    for cell in np.unique(table.cells):
-        rows = np.flatnonzero(table.cells == cell)
+    for cell, rows in table.rows_by_cell.items():
         gain = np.nan_to_num(score[:, rows] * draw.hard[:, rows, None])
         made = (draw.decision[:, rows, None] == np.arange(len(table.arms))).astype(float)
         kernel = np.einsum("sia,sja->ij", gain, made, optimize=True)
-        _, before = cells.get(int(cell), (rows, 0.0))
-        cells[int(cell)] = (rows, before + kernel)
+        _, before = cells.get(cell, (rows, 0.0))
+        cells[cell] = (rows, before + kernel)

@@ -21,7 +21,7 @@ from recover_nb.recoverability import (
 )
 from recover_nb.resampling import Resamples, bootstrap_weights
 from recover_nb.routing import PUBLISHED, RoutingPolicy
-from recover_nb.schema import cell_names
+from recover_nb.schema import cell_names, text
 from recover_nb.summaries import plain, rescue_by_cell, summarise, summarise_null
 
 #: What an evaluation is made of (in this order: it numbers generators), and what needs the outcome of each attempt.
@@ -292,7 +292,7 @@ def _coordinates(ds: xr.Dataset) -> dict[str, np.ndarray]:
     """Cell, question and task of each unit; units without a question or task are questions of their own."""
     n = ds.sizes["problem"]
     names = {
-        name: ds[name].astype(str).to_numpy() if name in ds.coords else default
+        name: text(ds[name]) if name in ds.coords else default
         for name, default in (("problem_id", np.arange(n)), ("task", np.zeros(n)))
     }
     return {"cell": cell_names(ds), **names}

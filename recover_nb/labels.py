@@ -117,6 +117,14 @@ class Null(StrEnum):
     BOX = "box"
 
 
+class Planted(StrEnum):
+    """What simulated points are made of: one Gaussian, a uniform box, or three blobs apart."""
+
+    GAUSSIAN = "gaussian"
+    BOX = "box"
+    BLOBS = "blobs"
+
+
 class Structure(StrEnum):
     """What the stability of a clustering says about clusters (method.md section 9)."""
 
@@ -124,6 +132,31 @@ class Structure(StrEnum):
     UNSTABLE = "unstable"
     NOT_ABOVE_NULL = "not_above_null"
     NOT_FOUND = "not_found"
+
+
+class Companion(StrEnum):
+    """A second study of the same problems (method.md section 13): over other numbers, or drawn again."""
+
+    REMAPPED = "remapped"
+    REDRAWN = "redrawn"
+
+
+class Depth(StrEnum):
+    """What kind of failure a ``beyond_reach`` problem is, by its two companions (method.md section 13)."""
+
+    #: Beyond reach again, with the same numbers and with others.
+    STRUCTURAL = "structural"
+    #: Beyond reach again with the same numbers, not with others.
+    SHALLOW = "shallow"
+    #: Not beyond reach when drawn again: the label itself was chance.
+    UNSETTLED = "unsettled"
+
+
+class Scope(StrEnum):
+    """Over which problems halves are correlated: all, or each around the mean of its cell."""
+
+    POOLED = "pooled"
+    WITHIN = "within"
 
 
 class Outcome(StrEnum):
@@ -140,6 +173,96 @@ class Source(StrEnum):
     RECORDED = "recorded"
     LIVE = "live"
     LIVE_DEV = "live_dev"
+
+
+#: Outcome of a problem that did not fail, and so has no regime, where two studies of it are compared.
+SOLVED = "solved"
+
+class Router(StrEnum):
+    """A way to choose the next attempt from what is known before it (`routers.learning`)."""
+
+    SEQUENCE = "sequence"
+    SHRUNKEN = "shrunken"
+    THOMPSON = "thompson"
+    BLIND = "blind"
+    LOOKALIKE = "lookalike"
+    LEARNT_FAILURES = "learnt_failures"
+    LEARNT = "learnt"
+    BOOSTED = "boosted"
+    RETRY_GATE = "retry_gate"
+    GATE = "gate"
+    LOOKALIKE_GATE = "lookalike_gate"
+    LEARNT_GATE = "learnt_gate"
+
+
+class Factor(StrEnum):
+    """What an ablation changes; ``reference`` is what it is compared with."""
+
+    REFERENCE = "reference"
+    FEATURE_ALONE = "feature_alone"
+    FEATURE_LEFT_OUT = "feature_left_out"
+    MAPPING = "mapping"
+    FALLBACK = "fallback"
+    STANDARDISATION = "standardisation"
+    MIN_GAIN = "min_gain"
+    MIN_FAILURE = "min_failure"
+    ATTEMPTS = "attempts"
+    FAILED_ROLLOUTS = "failed_rollouts"
+    WINDOW = "window"
+    TEMPERATURE = "temperature"
+    K_COV = "k_cov"
+    ALPHA = "alpha"
+    WARMUP = "warmup"
+
+
+class Standardisation(StrEnum):
+    """Over which problems the rule takes z-scores."""
+
+    #: The problems scored, in their cell: the published way, and the reference.
+    SCORED = "scored"
+    #: Every failed problem of the cell, scored or not.
+    FAILED = "failed"
+    #: The problems scored, over all cells together.
+    POOLED = "pooled"
+
+
+class Conclusion(StrEnum):
+    """What an ablation may move: routing against a comparator, by one estimator (method.md section 8)."""
+
+    PUBLISHED_EXCEEDS_NULL = "published_exceeds_null"
+    BEATS_RETRY_SPLIT = "beats_retry_split"
+    BEATS_RETRY_ALL = "beats_retry_all"
+    BEATS_BEST_FIXED_SPLIT = "beats_best_fixed_split"
+    BEATS_BEST_FIXED_ALL = "beats_best_fixed_all"
+    BEATS_PERMUTED_SPLIT = "beats_permuted_split"
+    BEATS_PERMUTED_ALL = "beats_permuted_all"
+
+
+class Move(StrEnum):
+    """What an ablation does to a conclusion, by the 95 % intervals before and after."""
+
+    STAYS = "stays"
+    #: One of the two intervals holds 0, the other does not.
+    SIGNIFICANCE = "significance"
+    #: Neither interval leaves out 0, and the values lie on different sides of it.
+    SIGN = "sign"
+    #: Both leave out 0, on different sides.
+    REVERSED = "reversed"
+
+
+class HoldOut(StrEnum):
+    """What a router has not learned from: the questions, the cell or the family that it is judged on."""
+
+    QUESTION = "question"
+    CELL = "cell"
+    FAMILY = "family"
+
+
+class Reply(StrEnum):
+    """How a completions server is asked for the log-probabilities of a prompt."""
+
+    ECHO = "echo"
+    PROMPT_LOGPROBS = "prompt_logprobs"
 
 
 #: Specialist post-training methods, in the order of tables and charts.

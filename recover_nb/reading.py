@@ -5,6 +5,7 @@ The same targets in the same folds as `topography`; every reader is compared wit
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -195,6 +196,7 @@ def reading(
     n_splits: int = 5,
     n_repeats: int = 5,
     seed: int = 0,
+    progress: Callable[[str], None] | None = None,
 ) -> Reading:
     """Predict a label of failed problems from the text of their failed rollouts, and from their features.
 
@@ -220,6 +222,8 @@ def reading(
         Shortest and longest character n-gram.
     n_splits, n_repeats, seed : int
         As in `topography`: the folds are the same.
+    progress : callable, optional
+        Called with the name of a part for each repeat of it.
 
     Returns
     -------
@@ -251,10 +255,10 @@ def reading(
         read = failed_text(ds, rollouts=rollouts, prompt=prompt, tokenizers=tokenizers)
     inputs, missing = _inputs(units, read, failed_numbers(ds, rollouts), embedder, ngrams)
     folds = {"n_splits": n_splits, "n_repeats": n_repeats, "seed": seed}
-    found = {}
+    tell, found = progress or (lambda part: None), {}
     for name, part in parts.items():
         rows = np.searchsorted(units.rows, part.rows)
-        found[name] = _score(part, {each: x[rows] for each, x in inputs.items()}, folds)
+        found[name] = _score(part, {each: x[rows] for each, x in inputs.items()}, folds, partial(tell, name))
     about = _ABOUT | {NGRAMS: _say_ngrams(ngrams, rollouts if texts is None else None, prompt)}
     about = {each: about[each] for each in inputs}
     settings = {
@@ -302,7 +306,10 @@ def _inputs(
 
 
 def _score(
-    part: Units, inputs: dict[str, np.ndarray | csr_matrix], folds: dict[str, int]
+    part: Units,
+    inputs: dict[str, np.ndarray | csr_matrix],
+    folds: dict[str, int],
+    tell: Callable[[], None],
 ) -> ReadingPart:
     """Score every reader in every fold of one part."""
     classes, code = np.unique(part.label, return_inverse=True)
@@ -314,6 +321,7 @@ def _score(
             pairs.append(fold_scores(code, predict(x, code, fold, len(classes)), fold))
         accuracy.append([pair[0] for pair in pairs])
         auc.append([pair[1] for pair in pairs])
+        tell()
     return ReadingPart(
         classes=tuple(classes.tolist()),
         counts=np.bincount(code),

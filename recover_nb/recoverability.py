@@ -90,7 +90,7 @@ def rescue_rate(correct: xr.DataArray) -> xr.Dataset:
         )
     rate, attempts = xr.apply_ufunc(
         count_rates,
-        correct,
+        correct.compute(),
         input_core_dims=[["rollout", "intervention"]],
         output_core_dims=[["intervention"], ["intervention"]],
     )
@@ -307,7 +307,7 @@ def classify_regimes(
         )
     regime = xr.apply_ufunc(
         lambda rates: regimes_from_rates(rates[..., 0], rates[..., 1:], **edges),
-        rescue_rate.sel(intervention=wanted),
+        rescue_rate.sel(intervention=wanted).compute(),
         input_core_dims=[["intervention"]],
     )
     return regime.rename("regime")

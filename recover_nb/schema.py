@@ -32,6 +32,8 @@ SIGNAL_BITS = 10
 SIGNAL_TOLERANCE = 2.0 ** -(SIGNAL_BITS + 1)
 
 TEXT = "text"
+#: Attribute of studies that a converter made: the format it read.
+IMPORTED = "source_format"
 
 
 class SchemaError(InputError):
@@ -301,7 +303,9 @@ def _check_text(ds: xr.Dataset, name: str, allowed: list[str]) -> None:
 
 def _check_tokens(ds: xr.Dataset) -> None:
     tokens, length = ds["token_id"].values, ds["n_tokens"].values
-    inside = np.arange(ds.sizes[TOKEN], dtype=np.int32) < length[..., None]
+    # A converter may know how long an attempt was and whether it was right, and not what it said.
+    stored = (tokens >= 0).any(-1) if IMPORTED in ds.attrs else length > 0
+    inside = (np.arange(ds.sizes[TOKEN], dtype=np.int32) < length[..., None]) & stored[..., None]
     _need(ds, "token_id", (tokens >= 0) == inside, "0 or more before n_tokens, and -1 from there on")
     _need(ds, "token_id", tokens >= -1, "0 or more before n_tokens, and -1 from there on")
 

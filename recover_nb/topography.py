@@ -3,8 +3,9 @@
 Fingerprinting a method is not predicting what fixes a problem: both are measured here, in the same way.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -54,6 +55,10 @@ class Part:
         Pairs of classes.
     delta : float64 array, shape (3, pair, feature)
         Cliff's delta of the first class against the second, and the ends of its 95 % interval.
+    rows, code : int64 arrays, shape (unit,)
+        Place of each unit along the study's `problem`, and its class.
+    predicted : int64 array, shape (repeat, unit)
+        The class each is taken for, out of fold.
     """
 
     classes: tuple[str, ...]
@@ -70,6 +75,9 @@ class Part:
     quantiles: np.ndarray
     pairs: tuple[tuple[str, str], ...]
     delta: np.ndarray
+    rows: np.ndarray
+    code: np.ndarray
+    predicted: np.ndarray
 
     @property
     def n(self) -> int:
@@ -205,6 +213,7 @@ def topography(
     n_permutations: int = 100,
     seed: int = 0,
     within: str | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> Topography:
     """Predict a label of failed problems from their features, with its baselines.
 
@@ -225,6 +234,8 @@ def topography(
         The result is a function of it and of the data alone.
     within : {"cell", "family", "method", "task", "model"}, optional
         Predict within each, by itself: what a label owes to differences between cells is then not counted.
+    progress : callable, optional
+        Called with the name of a part for each repeat and each permutation of it.
 
     Returns
     -------
@@ -249,19 +260,27 @@ def topography(
     units = select_units(ds, target=target, features=names, within=within)
     parts, left_out = split_units(units, target, n_splits)
     counts = {"n_splits": n_splits, "n_repeats": n_repeats, "n_permutations": n_permutations}
+    tell = progress or (lambda part: None)
     found = {
-        name: _predict(part, seed=seed, place=place, **counts)
+        name: _predict(part, seed=seed, place=place, tell=partial(tell, name), **counts)
         for place, (name, part) in enumerate(parts.items())
     }
     return Topography(target, within, tuple(names), found, left_out, {**counts, "seed": seed})
 
 
 def _predict(
-    units: Units, *, n_splits: int, n_repeats: int, n_permutations: int, seed: int, place: int
+    units: Units,
+    *,
+    n_splits: int,
+    n_repeats: int,
+    n_permutations: int,
+    seed: int,
+    place: int,
+    tell: Callable[[], None],
 ) -> Part:
     """Predict, permute and describe the units of one part."""
     classes, code = np.unique(units.label, return_inverse=True)
-    score, coefficients = [], []
+    score, coefficients, predicted = [], [], []
     confusion = np.zeros((len(classes), len(classes)))
     folds = {"n_splits": n_splits, "n_repeats": n_repeats, "seed": seed}
     for fold in repeated_folds(code, units.group, **folds):
@@ -270,10 +289,13 @@ def _predict(
         np.add.at(confusion, (code, said), 1 / n_repeats)
         score.append(_scores(code, probability, fold))
         coefficients.append(weights)
+        predicted.append(said)
+        tell()
     accuracy, auc = np.array(score).T
     everyone = np.ones((1, len(code)), dtype=bool)
     whole = fit_softmax(standardise(units.x, population=everyone), code, everyone, len(classes))
-    null = _null(units, code, n_splits, n_permutations, np.random.default_rng([seed, 1, place]))
+    rng = np.random.default_rng([seed, 1, place])
+    null = _null(units, code, n_splits, n_permutations, rng, tell)
     return Part(
         classes=tuple(classes.tolist()),
         counts=np.bincount(code),
@@ -285,12 +307,20 @@ def _predict(
         confusion=confusion,
         coefficients=whole[0, :, 1:],
         coefficients_sd=np.concatenate(coefficients).std(axis=0),
+        rows=units.rows,
+        code=code,
+        predicted=np.array(predicted),
         **_describe(units, classes, code, np.random.default_rng([seed, 2, place])),
     )
 
 
 def _null(
-    units: Units, code: np.ndarray, n_splits: int, n_permutations: int, rng: np.random.Generator
+    units: Units,
+    code: np.ndarray,
+    n_splits: int,
+    n_permutations: int,
+    rng: np.random.Generator,
+    tell: Callable[[], None],
 ) -> np.ndarray:
     """Accuracy and AUC of the whole procedure, folds included, on permuted labels, (permutation, 2)."""
     null = np.empty((n_permutations, 2))
@@ -300,6 +330,7 @@ def _null(
         for fold in repeated_folds(permuted, units.group, **folds):
             probability, _ = predict_out_of_fold(units.x, permuted, fold, int(code.max()) + 1)
             null[draw] = _scores(permuted, probability, fold)
+        tell()
     return null
 
 

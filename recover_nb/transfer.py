@@ -4,7 +4,7 @@ Everything is fitted on a source and applied unchanged to a target. Nothing here
 `routing` and `estimators`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
@@ -143,6 +143,7 @@ def transfer(
     n_null: int = 200,
     n_splits: int = 50,
     n_bootstrap: int = 1000,
+    progress: Callable[[str], None] | None = None,
 ) -> Transfer:
     """Fit scaler, clusters and routing standardisation on one part of a study and apply them to another.
 
@@ -163,6 +164,8 @@ def transfer(
         The result is a function of it and of the data alone.
     n_null, n_splits, n_bootstrap : int
         Simulated nulls, halvings of attempts and resamples of problems, each at least 1.
+    progress : callable, optional
+        Called with the name of the target once each direction is done.
 
     Returns
     -------
@@ -202,13 +205,14 @@ def transfer(
     inside = {name: names == name for name in values} | {
         f"not {name}": names != name for name in values
     }
-    directions = []
+    tell, directions = progress or (lambda target: None), []
     for source, target in pairs:
         tables = [
             tabulate(ds.isel(problem=np.flatnonzero(inside[each])), policy=policy, edges=edges)[0]
             for each in (source, target)
         ]
         directions.append(_direction((source, target), tables, k, seed, counts))
+        tell(target)
     settings = {"leave_one_out": out, "k": k, "seed": seed, **counts, "policy": policy.to_dict()}
     return Transfer(by, policy.features, tuple(directions), settings)
 

@@ -3,11 +3,15 @@
 ``python killed_run.py LAB OUT SEED`` prints how many times it was killed. Each attempt is a fork that kills itself at
 a random one of the moments that matter: in the middle of decoding, before and after each rename, between two regions
 of the store.
+
+``python killed_run.py LAB FOLDER SEED KILLS`` kills so many times from outside, at times drawn uniformly over the
+length of a run, and writes as many studies (``0.zarr``, ``1.zarr``, ...) as get finished meanwhile, and one more.
 """
 
 import os
 import signal
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -87,5 +91,44 @@ def main(lab, out, seed):
     print(kills)
 
 
+def run(lab, out):
+    """Run the study in a fork, and return its process."""
+    child = os.fork()
+    if child == 0:
+        runner.run_study(config(), out, resume=True, progress=False, lab=lab, device="cpu")
+        os._exit(0)
+    return child
+
+
+def ended(child, seconds):
+    """Wait that long for a process; return whether it ended, and whether by SIGKILL."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            assert status in (0, signal.SIGKILL), status
+            return True
+        time.sleep(0.001)
+    return False
+
+
+def many(lab, folder, seed, kills):
+    torch.set_num_threads(1)
+    load_lineage("qwen3", "sft", root=lab, device="cpu")
+    rng, folder, done, killed = np.random.default_rng(int(seed)), Path(folder), 0, 0
+    begin = time.monotonic()
+    assert ended(run(lab, folder / "0.zarr"), 300)
+    length = time.monotonic() - begin
+    while killed < int(kills):
+        child = run(lab, folder / f"{done + 1}.zarr")
+        if ended(child, rng.uniform(0, length)):
+            done += 1
+            continue
+        os.kill(child, signal.SIGKILL)
+        killed += os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    assert ended(run(lab, folder / f"{done + 1}.zarr"), 300)
+    print(killed, round(length, 2))
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    (main if len(sys.argv) == 4 else many)(*sys.argv[1:])

@@ -8,6 +8,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import badges
 import pin
 import pytest
 from packaging.requirements import Requirement
@@ -19,10 +20,10 @@ REQUIREMENTS = BINDER / "requirements.txt"
 
 
 def declared():
-    """Return name -> requirement of the package, its models and the lab."""
+    """Return name -> requirement of the package, its models, the lab and its file formats."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    lines = project["dependencies"] + extras["models"] + extras["lab"]
+    lines = project["dependencies"] + extras["models"] + extras["lab"] + extras["io"]
     return {canonicalize_name(each.name): each for each in map(Requirement, lines)}
 
 
@@ -106,3 +107,27 @@ def test_repo2docker_makes_of_it_what_is_meant():
     # Dependencies first, then the code: a change of the code builds no dependency again.
     text = done.stdout
     assert text.index("pip install --no-cache-dir") < text.index("COPY --chown=0:0 src/ ${REPO_DIR}/")
+
+
+@pytest.mark.parametrize(
+    "address", ["https://github.com/some-one/a.b.git", "git@github.com:some-one/a.b", "some-one/a.b\n"]
+)
+def test_badges_lead_to_the_tour_in_lab_and_in_voila(address):
+    lab, voila = badges.badges(badges.github_name(address)).splitlines()
+    head = "(https://mybinder.org/v2/gh/some-one/a.b/HEAD?urlpath="
+    assert f"{head}lab%2Ftree%2Fnotebooks%2F00_tour.ipynb)" in lab
+    assert f"{head}voila%2Frender%2Fnotebooks%2F00_tour.ipynb)" in voila
+    assert (ROOT / badges.TOUR).exists()
+
+
+def test_no_badge_leads_elsewhere():
+    with pytest.raises(ValueError, match="allowed is a GitHub address"):
+        badges.github_name("https://example.org/some/where/else")
+
+
+def test_badges_replace_what_stands_between_the_marks():
+    readme = badges.README.read_text()
+    once = badges.with_badges(readme, "a/b")
+    assert once.count("mybinder.org/v2") == 2
+    assert badges.with_badges(once, "c/d") == once.replace("/a/b/", "/c/d/")
+    assert badges.with_badges(once, "a/b").partition(badges.END)[2] == readme.partition(badges.END)[2]

@@ -189,7 +189,6 @@ def test_version_and_help(capsys):
         (["--intervention", "prayer"], "unknown intervention 'prayer'; allowed: "),
         (["--rollouts", "0"], "n_rollouts=0 cannot be used; allowed: a whole number of at least 1"),
         (["--problems", "many"], "invalid int value: 'many'"),
-        (["--scheduler", "tcp://x:1"], "--scheduler tcp://x:1 cannot be used"),
         (["--lab", "nowhere"], "no checkpoint in nowhere"),
         (["--speed", "9"], "unrecognized arguments: --speed 9"),
     ],

@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from hypothesis import given, settings
@@ -16,11 +17,14 @@ from recover_nb.clustering import (
     choose_k,
     cluster_stability,
     feature_space,
+    glance,
+    nulls,
     rollout_stability,
     stability_grid,
 )
 from recover_nb.clustering.algorithms import Clusterer, by_size, fit, silhouette
 from recover_nb.clustering.nulls import box_null, family_p, gaussian_null, null_limit
+from recover_nb.clustering.rates import COVARIANCE, claim_rates, make_points
 from recover_nb.clustering.result import Judged
 from recover_nb.clustering.stability import (
     FIGURES,
@@ -521,6 +525,21 @@ def test_bic_can_say_one():
     assert choose_k(skewed, ks=(2, 3), ranks=True)["best_bic"].tolist() == [True, False, False]
 
 
+def test_points_at_a_floor_are_no_cluster(monkeypatch):
+    """One Gaussian with a tenth of its points at the floor of a feature: without a bound, that tenth is a component."""
+    points = np.random.default_rng(2).multivariate_normal(np.zeros(3), COVARIANCE, size=400)
+    points[:, 0] = np.maximum(points[:, 0], np.quantile(points[:, 0], 0.1))
+    ds = study(points)
+    assert choose_k(ds, ks=(2, 3))["best_bic"].tolist() == [True, False, False]
+    monkeypatch.setattr("recover_nb.clustering.algorithms.REG_COVAR", 1e-6)
+    assert choose_k(ds, ks=(2, 3))["best_bic"].tolist() != [True, False, False]
+
+
+def test_no_width_is_best_where_none_is_known(monkeypatch):
+    monkeypatch.setattr("recover_nb.clustering.grid.silhouette", lambda points, labels: float("nan"))
+    assert not choose_k(study(planted()[0]), ks=(2, 3))["best_silhouette"].any()
+
+
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
@@ -550,6 +569,16 @@ def test_grid_is_tidy_and_corrects_for_its_size():
     assert ((largest <= 0.05) == frame["beyond"]).all()
 
 
+def test_a_claim_that_the_whole_grid_does_not_bear_is_taken_back(monkeypatch):
+    ds, kwargs = study(planted()[0]), {"algorithms": ["ward"], "ks": (2, 3), "n_resamples": 6, "n_null": 19}
+    frame = stability_grid(ds, **kwargs)
+    assert frame.groupby("k")["family_verdict"].first().tolist() == ["not_above_null", "clusters"]
+    monkeypatch.setattr("recover_nb.clustering.grid._family_p", lambda runs: np.array([0.05, 0.06]))
+    frame = stability_grid(ds, **kwargs)
+    assert frame.groupby("k")["verdict"].first().tolist() == ["not_above_null", "clusters"]
+    assert set(frame["family_verdict"]) == {"not_above_null"}
+
+
 @pytest.mark.parametrize("ranks", [False, True])
 def test_grid_agrees_with_one_clustering(ranks):
     ds = study(planted()[0])
@@ -566,6 +595,77 @@ def test_grid_agrees_with_one_clustering(ranks):
 def test_grid_refuses_algorithms(algorithms):
     with pytest.raises(InputError, match="algorithm"):
         stability_grid(study(planted()[0]), algorithms=algorithms)
+
+
+# A glance, before the nulls
+
+
+@pytest.mark.parametrize("algorithm", list(Algorithm))
+def test_a_glance_is_the_same_clustering_without_a_verdict(algorithm):
+    ds = study(np.insert(planted()[0], 5, np.nan, axis=0))
+    kwargs = {"algorithm": algorithm.value, "seed": 3, "max_consensus": 20}
+    whole = cluster_stability(ds, n_resamples=4, n_null=19, agreement=False, **kwargs)
+    quick = glance(ds, n_resamples=4, **kwargs)
+    xr.testing.assert_identical(quick.labels, whole.labels)
+    assert (quick.algorithm, quick.k, quick.n) == (whole.algorithm, whole.k, 60)
+    assert quick.sizes.tolist() == whole.sizes.tolist() and quick.jaccard.tolist() == whole.jaccard.tolist()
+    assert [quick.figures[name] for name in ("ari", "pac")] == [whole.figures[name] for name in ("ari", "pac")]
+    np.testing.assert_array_equal(quick.consensus, whole.consensus)
+    np.testing.assert_array_equal(quick.consensus_problem, whole.consensus_problem)
+    assert not quick.nulls and not hasattr(quick, "verdict")
+    labels = glance(ds, **kwargs)
+    xr.testing.assert_identical(labels.labels, whole.labels)
+    assert np.isnan(labels.jaccard).all() and labels.figures == {} and labels.consensus.size == 0
+    assert labels.sizes.tolist() == whole.sizes.tolist()
+
+
+def test_a_glance_refuses():
+    for kwargs, words in (({"n_resamples": -1}, "n_resamples -1"), ({"algorithm": "x"}, "unknown algorithm")):
+        with pytest.raises(InputError, match=words):
+            glance(study(planted()[0]), **kwargs)
+
+
+# How often clusters are claimed
+
+
+def test_simulated_points_are_what_they_are_called():
+    rng = np.random.default_rng(0)
+    gaussian = make_points("gaussian", 20_000, rng)
+    assert np.cov(gaussian.T) == pytest.approx(COVARIANCE, abs=0.05)
+    sides = make_points("box", 20_000, rng, covariance=np.diag([1, 4, 9]))
+    assert sides.std(axis=0) == pytest.approx([1, 2, 3], rel=0.02)
+    assert np.abs(sides).max(axis=0) == pytest.approx(np.sqrt(3) * np.array([1, 2, 3]), rel=0.01)
+    blobs = make_points("blobs", 30_000, rng, separation=5)
+    centres = np.array([blobs[i::3].mean(axis=0) for i in range(3)])
+    apart = np.linalg.norm(centres[[0, 0, 1]] - centres[[1, 2, 2]], axis=1)
+    assert apart == pytest.approx([5, 5, 5], abs=0.1)
+    assert (blobs[::3] - centres[0]).std(axis=0) == pytest.approx([1, 1, 1], abs=0.03)
+
+
+def test_claim_rates_are_the_verdicts_of_the_same_points():
+    kwargs = {"n_resamples": 4, "n_null": 19}
+    frame = claim_rates("blobs", n_sets=2, n=30, separation=9.0, ks=(2, 3), **kwargs)
+    assert frame[["set", "k"]].to_numpy().tolist() == [[0, 2], [0, 3], [1, 2], [1, 3]]
+    rng = np.random.default_rng([0, 1])
+    points = make_points("blobs", 30, rng, separation=9.0)
+    kwargs |= {"algorithm": "ward", "k": 3, "seed": int(rng.integers(2**31)), "agreement": False}
+    one = cluster_stability(study(points), **kwargs)
+    assert one.verdict == frame["verdict"][3] == "clusters" and frame["claimed"][3] and frame["family_claimed"][3]
+    assert not frame["claimed"][[0, 2]].any()
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ({"kind": "ring"}, "unknown planted 'ring'; allowed: gaussian, box, blobs"),
+        ({"kind": "blobs", "n": 2}, "n 2; allowed: a whole number of at least 3"),
+        ({"kind": "blobs", "separation": -1}, "separation -1; allowed: a number of sd, at least 0"),
+        ({"kind": "box", "n_sets": 0}, "n_sets 0"),
+    ],
+)
+def test_claim_rates_refuse(args, words):
+    with pytest.raises(InputError, match=words):
+        claim_rates(**args)
 
 
 # Fewer rollouts
@@ -645,3 +745,38 @@ def test_rollout_stability_refuses():
         rollout_stability(ds, n_splits=0)
     with pytest.raises(InputError, match="12 different problems for 7"):
         rollout_stability(ds, k=7)
+
+
+def test_processes_change_no_figure():
+    kwargs = {"algorithms": ["kmeans", "hdbscan"], "ks": (2, 3), "n_resamples": 3, "n_null": 19, "seed": 4}
+    frames, told = [], []
+    for n_jobs in (1, 2):
+        stages = []
+        frames.append(stability_grid(study(planted()[0]), n_jobs=n_jobs, progress=stages.append, **kwargs))
+        told.append(stages)
+    pd.testing.assert_frame_equal(*frames, check_exact=True)
+    assert told[0] == told[1] and len(told[0]) == 39
+    assert (told[0][0], told[0][1], told[0][-1]) == ("data", "gaussian 1/19", "box 19/19")
+
+
+def test_only_a_large_grid_takes_every_processor(monkeypatch):
+    asked = []
+
+    class Here(nulls.Parallel):
+        def __init__(self, n_jobs, **options):
+            asked.append(n_jobs)
+            super().__init__(n_jobs=1, **options)
+
+    monkeypatch.setattr(nulls, "Parallel", Here)
+    kwargs = {"algorithms": ["ward"], "ks": [3, 4], "n_resamples": 2, "n_null": 19}
+    # 60 points x 2 clusterings x 2 resamples x 39 data sets.
+    for large, n_jobs in ((9_361, None), (9_360, None), (1, 2)):
+        monkeypatch.setattr(nulls, "LARGE", large)
+        stability_grid(study(planted()[0]), n_jobs=n_jobs, **kwargs)
+    assert asked == [1, -1, 2]
+
+
+@pytest.mark.parametrize("n_jobs", [0, -2, 1.5])
+def test_processes_that_cannot_be(n_jobs):
+    with pytest.raises(InputError, match=f"n_jobs {n_jobs}; allowed: a whole number of at least 1; or -1"):
+        stability_grid(study(planted()[0]), n_jobs=n_jobs)

@@ -7,7 +7,7 @@ import xarray as xr
 from test_charts import COMPUTING, parts, plain
 
 from recover_nb import charts_clustering as charts
-from recover_nb.clustering import cluster_stability, stability_grid
+from recover_nb.clustering import cluster_stability, glance, stability_grid
 from recover_nb.errors import InputError
 from recover_nb.tables import clustering as tables
 from recover_nb.theme import theme
@@ -43,10 +43,16 @@ def frames(ds, result):
         "grid": (charts.plot_stability_grid, tables.grid_lines(grid)),
         "consensus": (charts.plot_consensus, tables.consensus_cells(result)),
         "clusters": (charts.plot_clusters, tables.cluster_points(result, ds)),
+        "brush": (brushed, tables.cluster_points(result, ds)),
     }
 
 
-NAMES = ("stability", "grid", "consensus", "clusters")
+def brushed(frame):
+    ranges = {"spread": (1.0, 9.0), "concentration": (-2.0, 2.0)}
+    return charts.plot_cluster_brush(frame, "concentration", "spread", picked=[4, 5], brush=ranges)
+
+
+NAMES = ("stability", "grid", "consensus", "clusters", "brush")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -161,3 +167,48 @@ def test_grid_lines_need_the_grid(frames):
     _, lines = frames["grid"]
     assert set(lines["source"]) == {"data", "gaussian", "box"}
     assert lines["value"].between(-1, 1).all()
+
+
+def test_a_brush_is_drawn_on_the_axes_of_its_features(frames):
+    spec = brushed(frames["brush"][1]).to_dict()
+    params = {each["name"]: each for each in spec["params"]}
+    assert params["brush"]["value"] == {"x": [-2.0, 2.0], "y": [1.0, 9.0]}
+    assert params["picked"]["value"] == [4, 5]
+    assert (spec["encoding"]["x"]["field"], spec["encoding"]["y"]["field"]) == ("concentration", "spread")
+    blank = charts.plot_cluster_brush(frames["brush"][1], "spread", "spread").to_dict()
+    assert all("value" not in each or each["value"] == [] for each in blank["params"])
+    with pytest.raises(InputError, match="unknown feature 'mood'"):
+        charts.plot_cluster_brush(frames["brush"][1], "mood", "spread")
+
+
+def test_a_glance_has_rows_without_a_verdict(ds):
+    rows = tables.cluster_rows(glance(ds, algorithm="ward", k=2, n_resamples=2))
+    assert list(rows) == ["cluster", "problems", "share", "jaccard"]
+    assert rows["problems"].tolist() == [21, 19] and rows["jaccard"].tolist() == [1, 1]
+    said = tables.say_glance(glance(ds, algorithm="ward", k=2))
+    assert said.startswith("ward cuts 40 problems into 2 clusters (21, 19 problems). Not judged")
+
+
+def test_sentences_carry_the_figures(result):
+    said = tables.say_null(result, "pac")
+    assert f"PAC is {result.figures['pac']:.2f} in the data" in said
+    assert f"{np.median(result.nulls['box']['pac']):.2f} (box; {result.limit('pac', 'box'):.2f} at the 95 %" in said
+    with pytest.raises(InputError, match="no figure 'mood'; allowed: mean_jaccard"):
+        tables.say_null(result, "mood")
+    assert tables.say_alignment(result) == ""
+
+
+def test_a_grid_in_words():
+    grid = pd.DataFrame(
+        {
+            "algorithm": ["ward"] * 4,
+            "k": [2, 2, 3, 3],
+            "verdict": ["clusters"] * 4,
+            "family_verdict": ["clusters", "clusters", "not_above_null", "not_above_null"],
+            "p_family": [0.05, 0.05, 0.2, 0.2],
+        }
+    )
+    assert tables.say_grid(grid) == (
+        "Of 2 clusterings 2 would be claimed if each were the only one tried. With all 2 taken together, 1 still is: "
+        "ward 2 (p = 0.05)."
+    )

@@ -16,7 +16,11 @@ LAYERS = (
     ("signals", "signals_topk"),
     ("reliability", "features"),
     ("recoverability", "resampling"),
+    ("agreement",),
     ("routing",),
+    ("derive",),
+    ("split_half",),
+    ("remapping",),
     ("clustering",),
     ("nulls", "budgets", "summaries", "estimators", "evaluation", "simulate"),
     ("prediction", "ngrams", "units"),
@@ -26,17 +30,22 @@ LAYERS = (
     ("decoding",),
     ("lab",),
     ("study",),
-    ("transcripts", "reading", "tables", "charts", "charts_clustering", "charts_topography", "charts_traces"),
+    (
+        "transcripts", "reading", "trials", "ablations", "routers", "tables", "charts", "charts_ablations",
+        "charts_routers", "charts_clustering", "charts_remapping", "charts_topography", "charts_prediction",
+        "charts_traces",
+    ),
+    ("claims",),
     ("widgets",),
     ("report",),
-    ("commands", "cli"),
+    ("converters", "commands", "cli"),
 )
 PLACE = {name: place for place, layer in enumerate(LAYERS) for name in layer}
 
 #: Need torch, so nothing outside these (and the command line, inside functions) may import them.
 TORCH = {
-    "decoding", "lab", "study.generate", "study.live", "study.recompute", "study.runner", "study.stepping",
-    "study.surgery",
+    "decoding", "lab", "study.ablation", "study.cluster", "study.generate", "study.imported", "study.live",
+    "study.recompute", "study.runner", "study.stepping", "study.surgery",
 }  # fmt: skip
 
 MODULES = sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in ROOT.rglob("*.py"))

@@ -79,7 +79,7 @@ class TestExecuted:
         sources = Sources()
         sources.feed(page(executed))
         assert not [url for url in sources.urls if not url.startswith("data:")]
-        assert not re.search(r"@import|url\(\s*[\"']?(?!data:|#)", sources.styles)
+        assert not re.search(r"@import|url\((?!\s*[\"']?(?:data:|#))", sources.styles)
 
     @pytest.mark.browser
     def test_page_opens_offline(self, executed, tmp_path, request):

@@ -9,7 +9,10 @@ import pytest
 import xarray as xr
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import PredefinedSplit, cross_val_predict
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from test_charts import COMPUTING, parts
 
 import recover_nb as rnb
@@ -152,6 +155,73 @@ def test_a_text_that_names_the_problem_is_caught_by_grouped_folds():
     assert grouped.scores("accuracy")[1].mean() < 0.65
     apart = reading(text_study([[x] for x in texts], regime=regime), tokenizers=MINE, **FEW)
     assert apart.scores("accuracy")[1].mean() == 1.0
+
+
+def asked_of_eight(seed=5, n=40, each=8):
+    """Every question under eight methods, whose regime it decides; the answers are noise, the prompts words."""
+    rng = np.random.default_rng(seed)
+    question = np.repeat(np.arange(n), each)
+    regime = rng.permutation(np.repeat(["resample", "beyond_reach"], n // 2))[question]
+    together = {"problem_id": question.astype(str), "method": np.tile(list("abcdefgh"), n)}
+    ds = text_study([[x] for x in noise(n * each, rng)], regime=regime, seed=seed, **together)
+    words = np.array(noise(n, rng, "hijklmnopqrstuvwxyz"), dtype=object)
+    return ds.assign(prompt=("problem", words[question]))
+
+
+def test_a_prompt_in_two_folds_is_a_leak_that_grouped_folds_catch():
+    ds = asked_of_eight()
+    grouped = reading(ds, tokenizers=MINE, prompt=True, **FEW)
+    # 40 questions: an accuracy by chance scatters by 8 points.
+    assert grouped.scores("accuracy")[1].mean() == pytest.approx(0.5, abs=0.16)
+    assert grouped.scores("auc")[1].mean() == pytest.approx(0.5, abs=0.2)
+    apart = ds.assign_coords(problem_id=("problem", np.arange(ds.sizes["problem"]).astype(str)))
+    leaking = reading(apart, tokenizers=MINE, prompt=True, **FEW)
+    assert leaking.scores("accuracy")[1].mean() > 0.95
+    assert leaking.scores("auc")[1].mean() > 0.98
+    # Features that know nothing know nothing either way: it is the text that leaks.
+    for found in (grouped, leaking):
+        assert found.scores("auc")[0].mean() == pytest.approx(0.5, abs=0.1)
+
+
+def test_failures_entered_twice_are_recognised_unless_folds_keep_questions_together():
+    rng = np.random.default_rng(9)
+    regime = rng.permutation(np.repeat(["resample", "beyond_reach"], 60))
+    one = text_study([noise(ROLLOUTS, rng, ALPHABET[1:27]) for _ in range(120)], regime=regime)
+    twice = xr.concat([one, one], "problem")
+    auc = {}
+    for name, ds in {
+        "once": one,
+        "together": twice,
+        "apart": twice.assign_coords(problem_id=("problem", np.arange(240).astype(str))),
+    }.items():
+        auc[name] = reading(ds, tokenizers=MINE, **FEW).scores()[1].mean()
+    assert auc["once"] == pytest.approx(0.5, abs=0.12) and auc["together"] == pytest.approx(0.5, abs=0.12)
+    # One copy in five has its twin in its own fold.
+    assert auc["apart"] > 0.85
+
+
+def test_a_number_is_read_as_scikit_learn_would():
+    """Length alone, two classes: same folds, same regression (C = 2, see `fit_softmax`), scores to 1e-6."""
+    rng = np.random.default_rng(6)
+    regime = rng.permutation(np.repeat(["resample", "beyond_reach"], 50))
+    texts = [["a" * int(rng.integers(1, 5 + 4 * (kind == "resample")))] for kind in regime]
+    ds = text_study(texts, regime=regime)
+    found = reading(ds, tokenizers=MINE, n_repeats=1, seed=2)
+    code = (regime == "resample").astype(int)
+    group = np.array([f"t\0{each}" for each in ds["problem_id"].values])
+    (fold,) = repeated_folds(code, group, n_splits=5, n_repeats=1, seed=2)
+    length = failed_numbers(ds)["length"]
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=2.0, tol=1e-10))
+    theirs = cross_val_predict(model, length, code, cv=PredefinedSplit(fold), method="predict_proba")[:, 1]
+    auc = [roc_auc_score(code[fold == each], theirs[fold == each]) for each in range(5)]
+    assert np.mean(auc) > 0.6
+    assert found.scores("auc")[found.readers.index("length")][0] == pytest.approx(auc, abs=1e-6)
+
+
+def test_progress_tells_every_repeat():
+    told = []
+    reading(planted(60), tokenizers=MINE, n_repeats=3, progress=told.append)
+    assert told == ["all"] * 3
 
 
 def test_ngrams_are_scikit_learns_fitted_on_the_training_folds():

@@ -311,6 +311,21 @@ def test_killed_and_resumed_run_equals_an_uninterrupted_one(lab, tmp_path, unint
     assert [each.name for each in tmp_path.iterdir()] == ["killed.zarr"]
 
 
+@pytest.mark.slow
+def test_nothing_is_lost_or_doubled_when_killed_25_times(lab, tmp_path, uninterrupted):
+    done = subprocess.run(
+        [sys.executable, killed_run.__file__, lab, tmp_path, "0", "25"], capture_output=True, text=True, timeout=1200,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[0] == "25"
+    found = sorted(tmp_path.iterdir())
+    assert len(found) >= 2
+    assert {each.suffix for each in found} == {".zarr"}
+    for path in found:
+        assert_equal(store.open_study(path, load=True), store.open_study(uninterrupted, load=True))
+
+
 def test_existing_study_is_refused_and_resume_of_it_changes_nothing(uninterrupted, lab):
     before = sorted((each.name, each.stat().st_mtime_ns) for each in uninterrupted.rglob("*"))
     with pytest.raises(InputError, match="exists; choose another --out"):

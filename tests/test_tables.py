@@ -11,6 +11,7 @@ from recover_nb import tables
 from recover_nb.errors import InputError
 from recover_nb.evaluation import evaluate_routing
 from recover_nb.labels import Regime
+from recover_nb.simulate import make_study
 from recover_nb.tables.findings import (
     CONTRADICTED,
     NOT_SHOWN,
@@ -360,3 +361,17 @@ def test_null_in_a_sentence(evaluation):
     said = tables.null_sentence(evaluation)
     assert f"reports {one.mean_points:+.1f} \u00b1 {one.sd_points:.1f} points" in said
     assert said.endswith(f"it reports {one.published_points:+.1f}.")
+
+
+def test_so_few_permutations_cannot_tell_a_cell_after_holm():
+    cells = (("qwen3", "sft", "arithmetic"), ("qwen3", "sft", "program"))
+    counts = {"n_bootstrap": 20, "n_permutations": 9, "n_null": 5, "n_splits": 2}
+    found = evaluate_routing(make_study(effect="tied", n_problems=40, cells=cells), **counts)
+    rows = tables.routing.significance(found, "all", alpha=0.15).set_index("cell")
+    # One in ten for both cells together; a single cell's p is doubled.
+    assert rows["least_p"].to_dict() == pytest.approx({"all": 0.1, **{"|".join(cell): 0.2 for cell in cells}})
+    assert [rows["verdict"]["|".join(cell)] for cell in cells] == ["not testable"] * 2
+    assert rows["verdict"]["all"] != "not testable"
+    frame = tables.routing.comparators(found, "all")
+    said = tables.routing.say_routing(frame, rows.reset_index(), 0.15)
+    assert said[-1].endswith("So few resamples cannot tell a single cell after Holm's correction.")

@@ -7,6 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy.stats import entropy
+from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_rand_score
+from sklearn.preprocessing import StandardScaler
 from test_charts import COMPUTING, parts
 
 import recover_nb as rnb
@@ -121,6 +125,33 @@ def test_entropy_by_hand():
     assert assignment_entropy(np.array([0.5, 0.5])) == pytest.approx(np.log(2))
     assert assignment_entropy(np.array([0.25, 0.75, 0.0])) == pytest.approx(0.25 * np.log(4) + 0.75 * np.log(4 / 3))
     assert assignment_entropy(np.array([1.0, 0.0])) == 0.0
+
+
+def test_clusters_and_scales_are_scikit_learns(moved):
+    """StandardScaler, KMeans and adjusted_rand_score put together by hand: equal but for rounding."""
+    source, target = (
+        one["features"].values
+        for _, one in two_families(lambda features: 2 * features + [200, 0, 0]).groupby("family", squeeze=False)
+    )
+    # Groups come in the order of the alphabet: neox, the second, first.
+    source, target = target, source
+    mine, other = StandardScaler().fit(source), StandardScaler().fit(target)
+    forward = moved.directions[0]
+    assert forward.shift == pytest.approx((other.mean_ - mine.mean_) / mine.scale_, abs=1e-9)
+    assert forward.scale == pytest.approx(other.scale_ / mine.scale_, abs=1e-9)
+    fitted = KMeans(3, n_init=10, random_state=0).fit(mine.transform(source))
+    own = KMeans(3, n_init=10, random_state=0).fit(other.transform(target))
+    frozen, refitted = fitted.predict(mine.transform(target)), fitted.predict(other.transform(target))
+    assert forward.clusters.ari_frozen == pytest.approx(adjusted_rand_score(own.labels_, frozen))
+    assert forward.clusters.ari_refitted == pytest.approx(adjusted_rand_score(own.labels_, refitted))
+    share = forward.clusters.share_source
+    assert assignment_entropy(share) == pytest.approx(entropy(np.bincount(fitted.labels_)))
+
+
+def test_progress_tells_every_direction():
+    told = []
+    transfer(two_families(), **FEW, progress=told.append)
+    assert told == ["neox", "qwen3"]
 
 
 def test_leave_one_out_takes_every_other_part_together():

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from recover_nb.derive import DERIVED, assemble, derive
 from recover_nb.labels import Intervention, Signal
 from recover_nb.schema import VARIABLES, empty
-from recover_nb.study.derive import DERIVED, assemble, derive
 from recover_nb.study.provenance import study_attrs
 
 INTERVENTIONS = tuple(

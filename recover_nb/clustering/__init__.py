@@ -4,7 +4,9 @@ Any algorithm cuts any cloud into k parts, and cuts an elongated one much the sa
 no evidence of clusters. So every figure stands beside its distribution in data without clusters.
 """
 
+from recover_nb.clustering.glance import Glance, glance
 from recover_nb.clustering.grid import choose_k, stability_grid
+from recover_nb.clustering.rates import claim_rates
 from recover_nb.clustering.result import ClusterStability
 from recover_nb.clustering.rollouts import rollout_stability
 from recover_nb.clustering.single import cluster_stability
@@ -12,9 +14,12 @@ from recover_nb.clustering.space import feature_space
 
 __all__ = [
     "ClusterStability",
+    "Glance",
     "choose_k",
+    "claim_rates",
     "cluster_stability",
     "feature_space",
+    "glance",
     "rollout_stability",
     "stability_grid",
 ]

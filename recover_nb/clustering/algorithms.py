@@ -24,9 +24,10 @@ NOISE = -1
 N_INIT = 3
 #: Least points in a cluster of HDBSCAN, as a share of all, and never fewer than `LEAST_SIZE`.
 SHARE, LEAST_SIZE = 0.05, 5
-#: Least variance of a mixture's component, in squared z-scores. Features have ties (a share of few tokens, a floor): a
-#: component on tied points alone would have no bound to its likelihood, and BIC would count ties as clusters.
-REG_COVAR = 1e-3
+#: Least variance of a mixture's component, in squared z-scores: a tenth of an sd, which is what a feature of
+#: reliability 0.99 is off by. Features have ties (a share of few tokens, a floor): without a bound, a component on tied
+#: points alone has no limit to its likelihood, and BIC counts a tenth of the points at a floor as a cluster.
+REG_COVAR = 1e-2
 #: Algorithms that draw random numbers; the others give the same labels for every seed.
 SEEDED = (Algorithm.KMEANS, Algorithm.GAUSSIAN_MIXTURE)
 

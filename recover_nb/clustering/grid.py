@@ -8,7 +8,9 @@ import xarray as xr
 
 from recover_nb.clustering.algorithms import Clusterer, bic, fit, least_share, silhouette
 from recover_nb.clustering.nulls import (
+    LEVEL,
     check_counts,
+    check_jobs,
     family_p,
     measure_all,
     null_figures,
@@ -19,7 +21,7 @@ from recover_nb.clustering.single import MAX_CONSENSUS
 from recover_nb.clustering.space import check_ks, feature_space
 from recover_nb.clustering.stability import DECIDING, FIGURES, Stability
 from recover_nb.errors import InputError
-from recover_nb.labels import Algorithm, Null, parse
+from recover_nb.labels import Algorithm, Null, Structure, parse
 
 #: Numbers of clusters tried (method.md section 9).
 KS = tuple(range(2, 9))
@@ -82,7 +84,8 @@ def choose_k(
             "k": [1, *numbers],
             "silhouette": widths,
             "bic": scores,
-            "best_silhouette": place == np.argmax(np.nan_to_num(widths, nan=-np.inf)),
+            "best_silhouette": np.isfinite(widths)
+            & (place == np.argmax(np.nan_to_num(widths, nan=-np.inf))),
             "best_bic": place == np.argmin(scores),
         }
     )
@@ -101,6 +104,7 @@ def stability_grid(
     ranks: bool = False,
     min_cluster_size: int | None = None,
     progress: Callable[[str], None] | None = None,
+    n_jobs: int | None = None,
 ) -> pd.DataFrame:
     """Measure the stability of every algorithm and number of clusters, on the same resamples and the same nulls.
 
@@ -114,6 +118,9 @@ def stability_grid(
         HDBSCAN counts once, with the number of clusters it finds.
     ks : sequence of int
         Numbers of clusters, each at least 2.
+    n_jobs : int, optional
+        Processes; -1 is one a processor. By default that for work of more than half a minute, else 1. The figures
+        are the same.
 
     Returns
     -------
@@ -123,9 +130,11 @@ def stability_grid(
         - ``algorithm``, ``k``, ``figure``, ``higher`` (bool: higher is more stable), ``value``;
         - for each null ``gaussian_median``, ``gaussian_limit``, ``gaussian_p``, ``box_median``, ...;
         - ``beyond`` (bool: past the limits of both);
-        - alike in all rows of one clustering, ``verdict`` (as `cluster_stability` has it) and ``p_family``: the
+        - alike in all rows of one clustering, ``verdict`` (as `cluster_stability` has it), ``p_family``: the
           larger of the two nulls' p-values for the three deciding figures together, corrected for every clustering
-          of the table. A table of 22 clusterings is 22 chances to be lucky: believe ``p_family``.
+          of the table, and ``family_verdict``: the verdict where ``p_family`` is at most 0.05, otherwise
+          ``not_above_null`` in place of a claim. A table of 22 clusterings is 22 chances to be lucky: believe
+          ``family_verdict``.
 
     Raises
     ------
@@ -137,6 +146,7 @@ def stability_grid(
     method.md section 9; the correction is `nulls.family_p`.
     """
     check_counts(n_resamples, n_null, seed)
+    check_jobs(n_jobs)
     points = feature_space(ds, cells=cells, within_cells=within_cells, ranks=ranks).points
     numbers = check_ks(ks, points)
     chosen = _choices(algorithms, numbers, least_share(min_cluster_size, len(points)))
@@ -150,6 +160,7 @@ def stability_grid(
             seed=seed,
             agreement=False,
             progress=progress,
+            n_jobs=n_jobs,
         )
     )
     corrected = _family_p(runs)
@@ -194,8 +205,15 @@ def _rows(
             row[f"{null}_limit"] = judged.limit(name, null)
             row[f"{null}_p"] = judged.p(name, null)
         row |= {"beyond": judged.beyond(name), "verdict": judged.verdict.value}
-        rows.append(row | {"p_family": p_family})
+        held = _held_for_all(judged.verdict, p_family).value
+        rows.append(row | {"p_family": p_family, "family_verdict": held})
     return rows
+
+
+def _held_for_all(verdict: Structure, p_family: float) -> Structure:
+    """Take back a verdict that does not hold for all clusterings of a table at once."""
+    lucky = verdict in (Structure.CLUSTERS, Structure.UNSTABLE) and p_family > 1 - LEVEL + 1e-12
+    return Structure.NOT_ABOVE_NULL if lucky else verdict
 
 
 def _family_p(runs: list[tuple[Null | None, list[Stability]]]) -> np.ndarray:

@@ -1,8 +1,10 @@
 """Data without clusters, and what a figure must exceed to stand out from them (method.md section 9)."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
+from sklearn.utils.parallel import Parallel, delayed
 
 from recover_nb.clustering.algorithms import Clusterer
 from recover_nb.clustering.stability import FIGURES, Stability, measure
@@ -12,6 +14,9 @@ from recover_nb.reliability import check_whole
 
 #: Level of the nulls' limits, and the fewest draws that tell it.
 LEVEL, LEAST_DRAWS = 0.95, 19
+#: Points fitted (points x clusterings x resamples x data sets) from which more than one process pays: half a minute
+#: of one core. To start the processes takes some seconds.
+LARGE = 10_000_000
 
 
 def gaussian_null(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -93,22 +98,48 @@ def measure_all(
     seed: int,
     agreement: bool,
     progress: Callable[[str], None] | None = None,
+    n_jobs: int | None = 1,
 ) -> Iterator[tuple[Null | None, list[Stability]]]:
-    """Measure the data (given with null None), then each draw of each null.
+    """Measure the data (given with null None), then each draw of each null, whose consensus is not kept.
 
     Parameters are those of `stability.measure`, with `n_null` draws of each null. Each has a generator of its own, so
-    that more draws add to the others and change none.
+    that more draws add to the others and change none. `n_jobs` processes (-1: one a processor; None: that where the
+    work is `LARGE`, else 1) share the data sets, and change no figure.
     """
     tell = progress or (lambda stage: None)
-    tell("data")
-    rng = np.random.default_rng([seed, 0])
-    yield None, measure(points, clusterers, n_resamples, shown, rng, agreement=agreement)
-    for stage, null in enumerate(Null, start=1):
-        for draw in range(n_null):
-            tell(f"{null.value} {draw + 1}/{n_null}")
-            rng = np.random.default_rng([seed, stage, draw])
-            drawn = DRAWS[null](points, rng)
-            yield null, measure(drawn, clusterers, n_resamples, shown, rng, agreement=agreement)
+    draws: list[tuple[Null | None, int]] = [(None, 0)]
+    draws += [(null, draw) for null in Null for draw in range(n_null)]
+    if n_jobs is None:
+        fitted = len(points) * len(clusterers) * n_resamples * len(draws)
+        n_jobs = -1 if fitted >= LARGE else 1
+    found = Parallel(n_jobs=n_jobs, return_as="generator")(
+        delayed(_measure_one)(points, clusterers, n_resamples, shown, null, draw, seed, agreement)
+        for null, draw in draws
+    )
+    for null, draw in draws:
+        tell("data" if null is None else f"{null.value} {draw + 1}/{n_null}")
+        yield null, next(found)
+
+
+def _measure_one(
+    points: np.ndarray,
+    clusterers: Sequence[Clusterer],
+    n_resamples: int,
+    shown: np.ndarray,
+    null: Null | None,
+    draw: int,
+    seed: int,
+    agreement: bool,
+) -> list[Stability]:
+    """Measure the data, or one draw of a null."""
+    if null is None:
+        rng = np.random.default_rng([seed, 0])
+        return measure(points, clusterers, n_resamples, shown, rng, agreement=agreement)
+    rng = np.random.default_rng([seed, 1 + list(Null).index(null), draw])
+    drawn = DRAWS[null](points, rng)
+    found = measure(drawn, clusterers, n_resamples, shown, rng, agreement=agreement)
+    # Nobody looks at them, and those of a whole grid would take most of a gigabyte.
+    return [replace(each, consensus=np.empty((0, 0))) for each in found]
 
 
 def null_figures(
@@ -129,6 +160,15 @@ def points_shown(n: int, most: int, seed: int) -> np.ndarray:
     if n <= most:
         return np.arange(n)
     return np.sort(np.random.default_rng([seed, len(Null) + 1]).choice(n, most, replace=False))
+
+
+def check_jobs(n_jobs: int | None) -> None:
+    """Raise an `InputError` for a number of processes that cannot be started."""
+    if n_jobs not in (None, -1):
+        try:
+            check_whole("n_jobs", n_jobs, 1)
+        except InputError as error:
+            raise InputError(f"{error}; or -1, one a processor") from None
 
 
 def check_counts(n_resamples: int, n_null: int, seed: int) -> None:

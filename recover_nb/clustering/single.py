@@ -113,7 +113,7 @@ def cluster_stability(
         )
     ]
     data = runs[0][1]
-    order = _order(data.consensus, data.labels[shown])
+    order = order_shown(data.consensus, data.labels[shown])
     settings = {
         "k": k,
         **counts,
@@ -128,7 +128,7 @@ def cluster_stability(
     return ClusterStability(
         algorithm=name.value,
         k=len(data.jaccard),
-        labels=_labels(ds, space, data.labels),
+        labels=spread_labels(ds, space, data.labels),
         sizes=np.bincount(data.labels[data.labels >= 0], minlength=len(data.jaccard)),
         jaccard=data.jaccard,
         figures=MappingProxyType(data.figures),
@@ -141,14 +141,14 @@ def cluster_stability(
     )
 
 
-def _order(consensus: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def order_shown(consensus: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Order points by cluster, and within one by their mean consensus with it, largest first."""
     own = (labels[:, None] == labels) & ~np.isnan(consensus)
     settled = np.where(own, consensus, 0.0).sum(axis=1) / own.sum(axis=1)
     return np.lexsort((-settled, labels))
 
 
-def _labels(ds: xr.Dataset, space: Space, labels: np.ndarray) -> xr.DataArray:
+def spread_labels(ds: xr.Dataset, space: Space, labels: np.ndarray) -> xr.DataArray:
     """Spread labels over every problem of the study."""
     every = np.full(ds.sizes["problem"], LEFT_OUT, dtype=np.int16)
     every[space.rows] = labels

@@ -95,7 +95,7 @@ def measure(
     -----
     method.md section 9.
     """
-    every = [by_size(row) for row in fit(points, clusterers, int(rng.integers(_SEEDS)))]
+    every = cluster(points, clusterers, rng)
     drawn = draw(len(points), n_resamples, rng, least=max(each.k for each in clusterers))
     again = np.full((len(clusterers), *drawn.shape), ABSENT, dtype=np.int16)
     for b, inside in enumerate(drawn):
@@ -115,6 +115,13 @@ def measure(
         }
         found.append(Stability(labels, jaccard, figures, together, others[1]))
     return found
+
+
+def cluster(
+    points: np.ndarray, clusterers: Sequence[Clusterer], rng: np.random.Generator
+) -> list[np.ndarray]:
+    """Cluster all points by each of `clusterers`, each (n,), numbered by size; -1 = noise."""
+    return [by_size(row) for row in fit(points, clusterers, int(rng.integers(_SEEDS)))]
 
 
 def _agreement(

@@ -1,6 +1,7 @@
 """A specialist, its ancestor and the tokenizer they share, checked before any token is generated."""
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from recover_nb.decoding.memory import check_memory as check_memory_of
 from recover_nb.errors import InputError
 
 PROBE = "Solve: 47 + 85 = 132; (a) x > y, then B?\n"
@@ -33,6 +35,12 @@ class Pair:
     vocab_size : int
         The shared vocabulary: logits beyond it are trimmed.
     specialist_name, ancestor_name : str
+    chat : bool
+        Prompts are user messages: the tokenizer's chat template is put round each.
+    system : str
+        A system message before it; "" for none.
+    chat_options : dict
+        Further arguments of the template, such as ``{"enable_thinking": False}``.
     """
 
     specialist: Any = field(repr=False)
@@ -45,6 +53,24 @@ class Pair:
     vocab_size: int
     specialist_name: str
     ancestor_name: str
+    chat: bool = False
+    system: str = ""
+    chat_options: Mapping[str, Any] = field(default_factory=dict)
+
+    def encode(self, prompts: Sequence[str]) -> list[list[int]]:
+        """Return the tokens that the models read for each prompt."""
+        if not self.chat:
+            return [list(each) for each in self.tokenizer(list(prompts))["input_ids"]] if len(prompts) else []
+        return [self._encode_chat(prompt) for prompt in prompts]
+
+    def _encode_chat(self, prompt: str) -> list[int]:
+        messages = [{"role": "system", "content": self.system}] if self.system else []
+        messages.append({"role": "user", "content": prompt})
+        # The template writes its own beginning of sequence: tokenizing its text again would double it.
+        found = self.tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, tokenize=True, return_dict=True, **self.chat_options
+        )
+        return list(found["input_ids"])
 
     @property
     def max_positions(self) -> int | None:
@@ -62,6 +88,10 @@ def load_pair(
     dtype: str = "float32",
     trust_remote_code: bool = False,
     tokenizer: Any = None,
+    chat: bool = False,
+    system: str = "",
+    chat_options: Mapping[str, Any] | None = None,
+    check_memory: bool = True,
 ) -> Pair:
     """Load any two Hugging Face causal language models that share a tokenizer.
 
@@ -77,7 +107,17 @@ def load_pair(
     trust_remote_code : bool
         Passed to transformers; runs code that comes with the checkpoint.
     tokenizer : optional
-        Used for both models in place of their own; needed where a model in memory does not know its folder.
+        Used for both models in place of their own; needed where a model in memory does not know its folder, or where
+        the two name some special tokens differently.
+    chat : bool
+        Put the tokenizer's chat template round every prompt, as one user message.
+    system : str
+        A system message before it (chat only).
+    chat_options : dict, optional
+        Further arguments of the chat template, such as ``{"enable_thinking": False}``.
+    check_memory : bool
+        Estimate, before anything is read, what both models take (headers of the safetensors files; the configuration
+        of a hub id), and refuse what does not fit.
 
     Returns
     -------
@@ -87,17 +127,23 @@ def load_pair(
     ------
     InputError
         Missing folder, different tokenizers, a vocabulary larger than the model's, no end-of-sequence token, no
-        padding token and nothing to stand in for it, models on different devices.
+        padding token and nothing to stand in for it, models on different devices or too large for the memory there
+        is, no chat template with ``chat=True``.
     """
     if dtype not in DTYPES:
         raise InputError(f"dtype {dtype!r} cannot be used; allowed: {', '.join(DTYPES)}")
     sources = {"specialist": specialist, "ancestor": ancestor}
+    for role, source in sources.items():
+        _check_source(role, source)
+    if check_memory:
+        check_memory_of(sources, device or _default_device(), dtype, trust_remote_code=trust_remote_code)
     models = {
         role: _load_model(role, source, device, dtype, trust_remote_code)
         for role, source in sources.items()
     }
     if tokenizer is None:
         tokenizer = _shared_tokenizer(sources, trust_remote_code)
+    _check_chat(tokenizer, chat, system, chat_options)
     vocab_size = _shared_vocabulary(tokenizer, models)
     eos_ids = _eos_ids(tokenizer, models["specialist"], vocab_size)
     devices = [next(model.parameters()).device for model in models.values()]
@@ -115,7 +161,25 @@ def load_pair(
         vocab_size=vocab_size,
         specialist_name=_name(specialist),
         ancestor_name=_name(ancestor),
+        chat=chat,
+        system=system,
+        chat_options=dict(chat_options or {}),
     )
+
+
+def _default_device() -> str | torch.device:
+    return torch.accelerator.current_accelerator() if torch.cuda.is_available() else "cpu"
+
+
+def _check_chat(tokenizer: Any, chat: bool, system: str, chat_options: Mapping[str, Any] | None) -> None:
+    if chat and not getattr(tokenizer, "chat_template", None):
+        raise InputError(
+            "chat=True, but the tokenizer has no chat template; leave chat out, or set tokenizer.chat_template "
+            "and pass tokenizer="
+        )
+    if not chat and (system or chat_options):
+        given = "system" if system else "chat_options"
+        raise InputError(f"{given} was given without chat=True; a plain prompt has no place for it")
 
 
 def _is_path(source: Any) -> bool:
@@ -130,12 +194,7 @@ def _name(source: Any) -> str:
 
 def _load_model(role: str, source: Any, device: Any, dtype: str, trust_remote_code: bool) -> Any:
     if not _is_path(source):
-        if not hasattr(source, "config"):
-            raise InputError(
-                f"{role} is a {type(source).__name__}; allowed: a folder, a hub id or a Hugging Face causal LM"
-            )
         return (source if device is None else source.to(device)).eval()
-    _check_source(role, source)
     try:
         model = AutoModelForCausalLM.from_pretrained(
             str(source),
@@ -147,14 +206,17 @@ def _load_model(role: str, source: Any, device: Any, dtype: str, trust_remote_co
         raise InputError(
             f"{role} {str(source)!r} cannot be loaded: {_first_line(error)}"
         ) from error
-    if device is None:
-        device = torch.accelerator.current_accelerator() if torch.cuda.is_available() else "cpu"
-    return model.to(device).eval()
+    return model.to(device or _default_device()).eval()
 
 
 def _check_source(role: str, source: Any) -> None:
     """Say that a folder is missing before transformers goes looking for it on the network."""
-    if Path(source).is_dir():
+    if not _is_path(source):
+        if not hasattr(source, "config"):
+            raise InputError(
+                f"{role} is a {type(source).__name__}; allowed: a folder, a hub id or a Hugging Face causal LM"
+            )
+    elif Path(source).is_dir():
         if not (Path(source) / "config.json").is_file():
             raise InputError(
                 f"{role} folder {str(source)!r} has no config.json; allowed: a Hugging Face checkpoint"
@@ -197,7 +259,8 @@ def _check_same(specialist: Any, ancestor: Any) -> None:
         differ = sorted({token for token, _ in set(left.items()) ^ set(right.items())})
         raise InputError(
             f"specialist and ancestor have different tokenizers: {len(left)} and {len(right)} tokens, "
-            f"{len(differ)} of them unlike (first {differ[0]!r}); they must share one"
+            f"{len(differ)} of them unlike (first {differ[0]!r}); they must share one (where only special tokens are "
+            "named differently, pass load_pair(..., tokenizer=...))"
         )
     if specialist.encode(PROBE) != ancestor.encode(PROBE):
         raise InputError(

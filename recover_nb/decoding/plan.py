@@ -36,10 +36,8 @@ def plan_batches(
 
 
 def encode_prompts(pair: Pair, prompts: Sequence[str], max_new_tokens: int) -> list[list[int]]:
-    """Tokenize prompts as the tokenizer does by default, and check that prompt plus trace fits the models."""
-    tokens = (
-        [list(each) for each in pair.tokenizer(list(prompts))["input_ids"]] if len(prompts) else []
-    )
+    """Tokenize prompts as the pair is told to, and check that prompt plus trace fits the models."""
+    tokens = pair.encode(prompts)
     for prompt, each in zip(prompts, tokens, strict=True):
         if not each:
             raise InputError(f"prompt {prompt!r} has no token; a prompt needs at least one")

@@ -183,7 +183,7 @@ class Runner:
         if torch.isnan(logits).any():
             name = type(self._forward.model).__name__
             raise InputError(
-                f"{name} gives NaN logits on a prompt; check its weights or use a wider dtype"
+                f"{name} gives NaN logits on a prompt; check its weights, or use dtype float32"
             )
         room = torch.ones((len(mask), self._n_steps), dtype=mask.dtype, device=mask.device)
         self._mask, self._lengths = torch.cat([mask, room], -1), mask.sum(-1)

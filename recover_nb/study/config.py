@@ -49,6 +49,8 @@ class StudyConfig:
     signal_rollouts : int
         Failed rollouts a problem whose token-level signals are stored (rounded, see `schema.SIGNAL_TOLERANCE`).
         Features use all of them at full precision.
+    remap_seed : int, optional
+        Run the problems over other numbers, drawn from this seed (`tasks.remap_all`); None: as they are.
 
     Raises
     ------
@@ -69,6 +71,7 @@ class StudyConfig:
     settings: "Settings | dict[str, Any]" = field(default_factory=dict)
     block_size: int = 25
     signal_rollouts: int = 10
+    remap_seed: int | None = None
 
     def __post_init__(self) -> None:
         """Validate, and bring every field to its plain form."""
@@ -82,6 +85,8 @@ class StudyConfig:
             self._need_whole(name, 1)
         for name in ("seed", "problem_seed", "signal_rollouts"):
             self._need_whole(name, 0)
+        if self.remap_seed is not None:
+            self._need_whole("remap_seed", 0)
         self._set("interventions", all_interventions(self.interventions))
         self._set("settings", replace(_settings(self.settings), seed=self.seed))
 

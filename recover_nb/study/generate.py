@@ -18,12 +18,12 @@ from recover_nb.decoding import (
     problem_key,
     top_alternatives,
 )
+from recover_nb.derive import DERIVED, assemble, derive
 from recover_nb.errors import InputError
 from recover_nb.features import junction, problem_features, rollout_features
 from recover_nb.labels import Feature, Intervention, Signal
 from recover_nb.schema import N_ALTERNATIVES, SIGNAL_BITS, VARIABLES, empty, validate
 from recover_nb.study.config import all_interventions, attempts_of
-from recover_nb.study.derive import DERIVED, assemble, derive
 from recover_nb.study.provenance import study_attrs
 from recover_nb.tasks import Problem, make_checker
 from recover_nb.tasks.checkers import Checker

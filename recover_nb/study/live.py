@@ -1,5 +1,6 @@
 """What a study does not store of one trace, computed from the two models. Needs torch."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,6 @@ from recover_nb.decoding import (
     Pair,
     Settings,
     decode,
-    load_pair,
     problem_key,
     score_traces,
     top_alternatives,
@@ -44,7 +44,8 @@ def likeliest(pair: Pair, one: xr.Dataset, _settings: dict[str, Any]) -> tuple[n
 
 def ancestor_answer(pair: Pair, one: xr.Dataset, _settings: dict[str, Any]) -> tuple[np.ndarray, bool]:
     """Return the ancestor's most likely answer to a problem: its tokens, (n,) int32, and whether it is right."""
-    alone = load_pair(pair.ancestor, pair.ancestor, tokenizer=pair.tokenizer)
+    # The pair's own prompts, chat template and all: only who answers is another.
+    alone = replace(pair, specialist=pair.ancestor)
     prompt, answer = (str(one[name].values) for name in ("prompt", "answer"))
     key = np.array([problem_key("live", "ancestor", str(one["task"].values), str(one["problem_id"].values))], np.uint64)
     settings = Settings(temperature=0, max_new_tokens=one.sizes[TOKEN])

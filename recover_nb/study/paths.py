@@ -24,6 +24,17 @@ def data_folder() -> Path:
     )
 
 
+def example_folder() -> Path:
+    """Return the folder of files to try importers on: problems, logs of other tools, and a study made of them.
+
+    Raises
+    ------
+    InputError
+        As `data_folder`.
+    """
+    return data_folder() / "examples"
+
+
 def checkout_folder() -> Path | None:
     """Return the root of the git checkout the package runs from, or None when it is installed."""
     root = _PACKAGE.parent

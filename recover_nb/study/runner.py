@@ -4,11 +4,12 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -17,16 +18,23 @@ from tqdm import tqdm
 from recover_nb import tasks
 from recover_nb.checkpoints import checkpoint_hash
 from recover_nb.decoding import Pair
+from recover_nb.derive import assemble, derive
 from recover_nb.errors import InputError
 from recover_nb.labels import Method
 from recover_nb.schema import FIXED_SIZES, MODELS, ROLE, TOKEN, VARIABLES, validate
 from recover_nb.study import store
 from recover_nb.study.config import StudyConfig
-from recover_nb.study.derive import assemble, derive
+from recover_nb.study.extras import need
 from recover_nb.study.generate import Plan, run_block
 from recover_nb.study.lineage import checkpoint_folder, load_lineage
 from recover_nb.study.provenance import study_attrs
-from recover_nb.study.staging import Staging
+from recover_nb.study.staging import Staging, has_tokens
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+#: The Zarr folder that becomes the study, inside the staging folder: a kill leaves no other trace than that.
+WHOLE = "whole"
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,8 @@ def run_study(
     progress: bool = True,
     lab: str | Path | None = None,
     device: str | None = None,
-) -> Path:
+    client: "Client | None" = None,
+) -> Path | str:
     """Generate a study of the lineage and write it to `out`.
 
     Blocks are kept beside `out` (``STUDY.zarr.partial``) until all are there; then `out` appears, whole.
@@ -69,8 +78,9 @@ def run_study(
     Parameters
     ----------
     config : StudyConfig
-    out : path
-        Ends in ``.zarr`` or ``.zarr.zip``; must not exist.
+    out : path or URL
+        Ends in ``.zarr`` or ``.zarr.zip``; must not exist. With `client`, a place every worker sees: a path of a shared
+        file system, or a URL that fsspec understands (``.zarr``).
     resume : bool
         Go on with an unfinished run of the same configuration. The result equals that of an uninterrupted run.
         With nothing to go on with, start; with a finished study, do nothing.
@@ -80,25 +90,47 @@ def run_study(
         Folder with FAMILY/METHOD checkpoints; the shipped lineage by default.
     device : str, optional
         Where the models run.
+    client : distributed.Client, optional
+        Run on the workers of a Dask cluster, one block a task. The study is equal, variable for variable.
 
     Returns
     -------
-    Path
+    Path, or str for a URL
         `out`.
 
     Raises
     ------
     InputError
         `out` exists, an unfinished run is there and ``resume`` is False, the run there has another configuration or
-        other checkpoints, a checkpoint is missing, another process is at it.
+        other checkpoints, a checkpoint is missing, another process is at it; or a cluster that fails, see
+        `study.cluster.run_blocks`.
     """
-    out = Path(out)
+    out = store.place_of(out)
     if store.suffix_of(out) not in (".zarr", ".zarr.zip"):
         raise InputError(f"{out}: a run writes .zarr or .zarr.zip")
     models = describe_models(config, lab)
+    if isinstance(out, str) or client is not None:
+        cluster = need("recover_nb.study.cluster", "cluster", "a run on a cluster")
+        return cluster.run(client, config, out, models, resume=resume, progress=progress, lab=lab, device=device)
     staging = Staging(out)
     if out.exists():
-        return _finished(out, config, resume, staging)
+        return already_there(out, config, resume, staging)
+    with begun(config, staging, models, resume):
+        _run_blocks(config, staging, progress, lab, device)
+        _consolidate(config, staging, out)
+        staging.remove()
+    return out
+
+
+@contextmanager
+def begun(config: StudyConfig, staging: Staging, models: dict, resume: bool) -> Iterator[None]:
+    """Hold the staging folder of this very run: a new one, or with `resume` one that is not finished.
+
+    Raises
+    ------
+    InputError
+        An unfinished run is there and `resume` is False, or it is another run, or another process is at it.
+    """
     if staging.exists() and not resume:
         raise InputError(f"{staging.folder} holds an unfinished run; go on with --resume, or remove it")
     with staging.locked():
@@ -106,10 +138,7 @@ def run_study(
             _check_same(staging.read_run(), config, models)
         else:
             staging.begin({"attrs": study_attrs(config.seed, config.to_dict(), models)})
-        _run_blocks(config, staging, progress, lab, device)
-        _consolidate(config, staging, out)
-        staging.remove()
-    return out
+        yield
 
 
 def can_resume(config: StudyConfig, out: str | Path, *, lab: str | Path | None = None) -> bool:
@@ -141,7 +170,7 @@ def describe_models(config: StudyConfig, lab: str | Path | None) -> dict[str, di
     return models
 
 
-def _finished(out: Path, config: StudyConfig, resume: bool, staging: Staging) -> Path:
+def already_there(out: Path | str, config: StudyConfig, resume: bool, staging: Staging) -> Path | str:
     """Refuse an existing `out`, unless it is the very study that was to be resumed."""
     if not resume:
         raise InputError(f"{out} exists; choose another --out, or remove it first")
@@ -176,31 +205,44 @@ def _check_config(before: dict[str, Any], config: StudyConfig) -> None:
 def _run_blocks(
     config: StudyConfig, staging: Staging, progress: bool, lab: str | Path | None, device: str | None
 ) -> None:
-    plan = Plan(
-        config.interventions, config.n_rollouts, config.n_attempts, config.settings, config.signal_rollouts
-    )
+    plan = plan_of(config)
     blocks = plan_blocks(config)
-    total = len(config.cells) * config.n_problems * plan.rows
     done = [block for block in blocks if staging.has(block.index)]
-    # Rows of an earlier run say nothing about today's rate: the bar starts where they end.
-    bar = tqdm(
-        total=total, initial=sum(block.stop - block.start for block in done) * plan.rows, unit="rollout",
-        unit_scale=True, smoothing=0.05, mininterval=0.5, file=sys.stderr, disable=not progress, dynamic_ncols=True,
-    )  # fmt: skip
+    bar = bar_of(config, done, progress)
     loaded = lru_cache(maxsize=1)(lambda family, method: load_lineage(family, method, root=lab, device=device))
     with bar:
         for block in blocks:
             if block not in done:
                 bar.set_description(f"{block.family} {block.method} {block.task}")
                 pair = loaded(block.family, block.method)
-                staging.write(block.index, _run_one(config, block, pair, plan, bar.update))
+                staging.write(block.index, run_one(config, block, pair, plan, bar.update))
 
 
-def _run_one(
+def plan_of(config: StudyConfig) -> Plan:
+    """Return what is done with each problem."""
+    return Plan(
+        config.interventions, config.n_rollouts, config.n_attempts, config.settings, config.signal_rollouts
+    )
+
+
+def bar_of(config: StudyConfig, done: list[Block], progress: bool) -> tqdm:
+    """Return the bar of a run. Rows of an earlier run say nothing about today's rate: it starts where they end."""
+    rows = plan_of(config).rows
+    return tqdm(
+        total=len(config.cells) * config.n_problems * rows, initial=sum(each.stop - each.start for each in done) * rows,
+        unit="rollout", unit_scale=True, smoothing=0.05, mininterval=0.5, file=sys.stderr, disable=not progress,
+        dynamic_ncols=True,
+    )  # fmt: skip
+
+
+def run_one(
     config: StudyConfig, block: Block, pair: Pair, plan: Plan, progress: Callable[[int], object]
 ) -> dict[str, np.ndarray]:
-    problems = tasks.problems(block.task, config.split, block.stop, config.problem_seed)[block.start :]
-    return run_block(pair, problems, (block.family, block.method), plan, progress=progress)
+    """Run one block: every variable that concerns one problem at a time."""
+    problems = tasks.problems(block.task, config.split, block.stop, config.problem_seed)
+    if config.remap_seed is not None:
+        problems = tasks.remap_all(problems, config.remap_seed)
+    return run_block(pair, problems[block.start :], (block.family, block.method), plan, progress=progress)
 
 
 def _consolidate(config: StudyConfig, staging: Staging, out: Path) -> None:
@@ -208,9 +250,15 @@ def _consolidate(config: StudyConfig, staging: Staging, out: Path) -> None:
 
     It is built inside the staging folder: a kill leaves no other trace than that folder.
     """
-    folder, archive = staging.folder / "whole", staging.folder / "whole.zip"
+    folder = staging.folder / WHOLE
     shutil.rmtree(folder, ignore_errors=True)
     _write_blocks(config, staging, folder)
+    move_into_place(folder, out)
+
+
+def move_into_place(folder: Path, out: Path) -> None:
+    """Turn the finished Zarr folder of a run into the study, at once."""
+    archive = folder.with_suffix(".zip")
     if store.suffix_of(out) == ".zarr.zip":
         store.zip_folder(folder, archive)
         os.replace(archive, out)
@@ -224,32 +272,33 @@ def _write_blocks(config: StudyConfig, staging: Staging, folder: Path) -> None:
     blocks = plan_blocks(config)
     small: dict[str, list[np.ndarray]] = {}
     for block in blocks:
-        for name, values in staging.read(block.index).items():
-            if not _has_tokens(name):
-                small.setdefault(name, []).append(values)
+        for name, values in staging.read(block.index, tokens=False).items():
+            small.setdefault(name, []).append(values)
     arrays = {name: np.concatenate(parts) for name, parts in small.items()}
     ds = derive(assemble(arrays, config.interventions, staging.read_run()["attrs"]))
-    roles = {ROLE: np.array(MODELS, dtype=object)}
-    store.write_folder(ds.assign(_token_template(config, ds)).assign_coords(roles), folder)
+    store.write_folder(with_token_template(config, ds), folder)
     for block in blocks:
         arrays = staging.read(block.index)
         part = assemble(arrays, config.interventions, ds.attrs)
         rows = slice(block.first, block.first + block.stop - block.start)
         validate(part.assign({name: ds[name].isel(problem=rows) for name in ds.data_vars if name not in part}))
-        store.write_tokens(folder, block.first, {name: each for name, each in arrays.items() if _has_tokens(name)})
+        store.write_tokens(folder, block.first, {name: each for name, each in arrays.items() if has_tokens(name)})
 
 
-def _has_tokens(name: str) -> bool:
-    return name in VARIABLES and TOKEN in VARIABLES[name].dims
+def _broadcast(shape: tuple[int, ...], fill: np.ndarray) -> np.ndarray:
+    """Return an array that takes no memory: one element, broadcast."""
+    return np.broadcast_to(fill, shape)
 
 
-def _token_template(config: StudyConfig, ds: xr.Dataset) -> dict[str, tuple]:
-    """Return the variables with tokens at their fill codes, taking no memory: one element, broadcast."""
+def with_token_template(
+    config: StudyConfig, ds: xr.Dataset, full: Callable[[tuple[int, ...], np.ndarray], Any] = _broadcast
+) -> xr.Dataset:
+    """Add the variables with tokens at their fill codes, as arrays that `full` makes of shape and code."""
     sizes = {**FIXED_SIZES, **ds.sizes, TOKEN: config.settings.max_new_tokens}
     template = {}
     for name, variable in VARIABLES.items():
-        if _has_tokens(name):
+        if has_tokens(name):
             shape = tuple(sizes[dim] for dim in variable.dims)
-            fill = np.broadcast_to(np.array(variable.fill, dtype=variable.dtype), shape)
-            template[name] = (variable.dims, fill, {"long_name": variable.meaning})
-    return template
+            values = full(shape, np.array(variable.fill, dtype=variable.dtype))
+            template[name] = (variable.dims, values, {"long_name": variable.meaning})
+    return ds.assign(template).assign_coords({ROLE: np.array(MODELS, dtype=object)})

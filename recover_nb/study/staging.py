@@ -4,26 +4,37 @@ import fcntl
 import json
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from recover_nb.errors import InputError
-from recover_nb.schema import TEXT, VARIABLES
+from recover_nb.schema import TEXT, TOKEN, VARIABLES
 from recover_nb.study.store import partial_folder
 
 RUN_FILE = "run.json"
 LOCK_FILE = "lock"
 
 
+def block_file(block: int) -> str:
+    """Return the name of a finished block."""
+    return f"block_{block:05d}.npz"
+
+
+def has_tokens(name: str) -> bool:
+    """Whether a variable is too large to hold for a whole study."""
+    return name in VARIABLES and TOKEN in VARIABLES[name].dims
+
+
 class Staging:
     """The folder ``STUDY.zarr.partial`` of an unfinished run.
 
-    A block is there whole or not at all: it is written to a temporary file, flushed to disk and renamed. So a kill at
-    any moment costs the block in hand, and nothing else.
+    A block is there whole or not at all: it is written to a temporary file of its own name, flushed to disk and
+    renamed. So a kill at any moment costs the block in hand, and two workers at the same block do not meet.
 
     Parameters
     ----------
@@ -36,40 +47,39 @@ class Staging:
 
     def exists(self) -> bool:
         """Whether a run was begun here."""
-        return (self.folder / RUN_FILE).is_file()
+        return self._is_there(RUN_FILE)
 
     def begin(self, run: dict[str, Any]) -> None:
         """Start a new run: `run` is what `read_run` returns from now on."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._replace(RUN_FILE, json.dumps(run, sort_keys=True, indent=1).encode())
+        self._make()
+        with self._writing(RUN_FILE) as file:
+            file.write(json.dumps(run, sort_keys=True, indent=1).encode())
 
     def read_run(self) -> dict[str, Any]:
         """Return what `begin` was given."""
         try:
-            return json.loads((self.folder / RUN_FILE).read_text())
+            with self._reading(RUN_FILE) as file:
+                return json.loads(file.read())
         except ValueError as error:
-            reason = f"{self.folder / RUN_FILE} is corrupt ({error})"
+            reason = f"{self.folder}/{RUN_FILE} is corrupt ({error})"
             raise InputError(f"{reason}; remove {self.folder} and start anew") from error
 
     def has(self, block: int) -> bool:
         """Whether a block is done."""
-        return self._block(block).is_file()
+        return self._is_there(block_file(block))
 
     def write(self, block: int, arrays: dict[str, np.ndarray]) -> None:
         """Store a block."""
         # Pickled objects are no way to keep data: text goes in at fixed width.
         plain = {name: each.astype(str) if each.dtype == object else each for name, each in arrays.items()}
-        temporary = self._block(block).with_suffix(".tmp")
-        with temporary.open("wb") as file:
+        with self._writing(block_file(block)) as file:
             np.savez_compressed(file, **plain)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, self._block(block))
 
-    def read(self, block: int) -> dict[str, np.ndarray]:
-        """Return a block as it was given to `write`."""
-        with np.load(self._block(block)) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+    def read(self, block: int, *, tokens: bool | None = None) -> dict[str, np.ndarray]:
+        """Return a block as it was given to `write`, or only its variables with tokens (True) or without (False)."""
+        with self._reading(block_file(block)) as file, np.load(file) as stored:
+            chosen = [name for name in stored.files if tokens is None or has_tokens(name) == tokens]
+            arrays = {name: stored[name] for name in chosen}
         for name, each in arrays.items():
             if name not in VARIABLES or VARIABLES[name].dtype == TEXT:
                 arrays[name] = each.astype(object)
@@ -89,7 +99,7 @@ class Staging:
             If another process holds it, or the folder cannot be written.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self._make()
             file = (self.folder / LOCK_FILE).open("w")
         except OSError as error:
             raise InputError(f"{self.folder} cannot be written: {error.strerror}; choose another --out") from error
@@ -99,12 +109,33 @@ class Staging:
             except OSError:
                 reason = f"{self.folder} is in use by another run"
                 raise InputError(f"{reason}; wait for it, or choose another --out") from None
+            for left in self.folder.glob("*.tmp"):
+                left.unlink(missing_ok=True)
             yield
 
-    def _block(self, block: int) -> Path:
-        return self.folder / f"block_{block:05d}.npz"
+    def _make(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
 
-    def _replace(self, name: str, content: bytes) -> None:
-        temporary = self.folder / (name + ".tmp")
-        temporary.write_bytes(content)
-        os.replace(temporary, self.folder / name)
+    def _is_there(self, name: str) -> bool:
+        return (self.folder / name).is_file()
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[IO[bytes]]:
+        with (self.folder / name).open("rb") as file:
+            yield file
+
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[IO[bytes]]:
+        """Give a file to fill; it gets its name only when it is whole and on disk."""
+        temporary = self.folder / f"{name}.{uuid.uuid4().hex[:8]}.tmp"
+        try:
+            with temporary.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, self.folder / name)
+        except BaseException:
+            # On a full disk the unfinished file would keep the space that the next attempt needs.
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise

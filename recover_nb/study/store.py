@@ -4,6 +4,7 @@ Every writer fills a temporary sibling and moves it into place, so that a path h
 """
 
 import os
+import re
 import shutil
 import uuid
 import zipfile
@@ -19,6 +20,7 @@ from numcodecs import Blosc
 
 from recover_nb.errors import InputError
 from recover_nb.schema import PROBLEM, TEXT, TOKEN, VARIABLES, SchemaError, validate
+from recover_nb.study.extras import need
 from recover_nb.study.paths import data_folder
 
 SUFFIXES = (".zarr", ".zarr.zip", ".nc")
@@ -32,6 +34,8 @@ COUNT_FILE = ".files"
 
 # Format 2: format 3 has no standard for text and warns on it (zarr 3.1, xarray 2026.9; 2026-11-20).
 _FORMAT = {"zarr_format": 2, "consolidated": True}
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 _READ_ERRORS = (OSError, KeyError, ValueError, RuntimeError, TypeError, zipfile.BadZipFile, zlib.error)
 
@@ -49,6 +53,16 @@ def suffix_of(path: str | Path) -> str:
     if not found:
         raise InputError(f"{path}: a study ends in {', '.join(SUFFIXES)}")
     return found[-1]
+
+
+def place_of(path: str | Path) -> Path | str:
+    """Return a local path as a Path (``file://`` taken off), and any other URL as it is.
+
+    A URL is what fsspec understands, such as ``s3://bucket/study.zarr``; its driver is the user's to install.
+    """
+    if isinstance(path, str) and _URL.match(path):
+        return Path(path.removeprefix("file://")) if path.startswith("file://") else path.rstrip("/")
+    return Path(path)
 
 
 def partial_folder(path: str | Path) -> Path:
@@ -76,15 +90,17 @@ def reading(path: str | Path) -> Iterator[None]:
         ) from error
 
 
-def open_study(path: str | Path, *, load: bool = False) -> xr.Dataset:
+def open_study(path: str | Path, *, load: bool = False, chunks: "dict | str | None" = None) -> xr.Dataset:
     """Open a study.
 
     Parameters
     ----------
-    path : path
-        A ``.zarr`` folder, a ``.zarr.zip`` or a ``.nc`` file.
+    path : path or URL
+        A ``.zarr`` folder, a ``.zarr.zip`` or a ``.nc`` file; a URL that fsspec understands ends in ``.zarr``.
     load : bool
         Read everything into memory, check every token, and close the file. Otherwise variables are read when used.
+    chunks : dict or "auto", optional
+        Make variables dask arrays of these chunks (``{}``: those on disk). Needs the extra ``cluster``.
 
     Returns
     -------
@@ -97,12 +113,19 @@ def open_study(path: str | Path, *, load: bool = False) -> xr.Dataset:
     SchemaError
         What is stored is not a study of this schema version.
     """
-    path = Path(path)
-    opener = _OPENERS[suffix_of(path)]
-    if not path.exists():
-        raise InputError(_absent(path))
+    path, suffix = place_of(path), suffix_of(path)
+    if chunks is not None:
+        need("dask.array", "cluster", "opening a study in chunks")
+    if isinstance(path, str):
+        opener = _open_url
+        if suffix != ".zarr":
+            raise InputError(f"{path}: a study at a URL ends in .zarr; copy it here first")
+    else:
+        opener = _OPENERS[suffix]
+        if not path.exists():
+            raise InputError(_absent(path))
     with reading(path):
-        ds = opener(path)
+        ds = opener(path, chunks)
         try:
             ds = _plain_text(ds)
             if load:
@@ -146,11 +169,16 @@ def _absent(path: Path) -> str:
     return f"{path}: no such file; give a study that ends in {', '.join(SUFFIXES)}"
 
 
-def _open_folder(path: Path) -> xr.Dataset:
+def _open_url(url: str, chunks: dict | str | None) -> xr.Dataset:
+    need("fsspec", "cluster", "opening a URL")
+    return xr.open_zarr(url, chunks=chunks, **_FORMAT)
+
+
+def _open_folder(path: Path, chunks: dict | str | None) -> xr.Dataset:
     if not path.is_dir():
         raise InputError(f"{path}: not a folder; a .zarr study is one (a zipped one ends in .zarr.zip)")
     _check_count(path)
-    return xr.open_zarr(path, chunks=None, **_FORMAT)
+    return xr.open_zarr(path, chunks=chunks, **_FORMAT)
 
 
 def _check_count(path: Path) -> None:
@@ -166,13 +194,13 @@ def _count_files(path: Path) -> int:
     return sum(each.is_file() for each in path.rglob("*")) - (path / COUNT_FILE).is_file()
 
 
-def _open_zip(path: Path) -> xr.Dataset:
+def _open_zip(path: Path, chunks: dict | str | None) -> xr.Dataset:
     # Asked first, because a store that fails to open complains once more when it is collected.
     if not zipfile.is_zipfile(path):
         raise zipfile.BadZipFile("File is not a zip file")
     store = zarr.storage.ZipStore(path, mode="r")
     try:
-        ds = xr.open_zarr(store, chunks=None, **_FORMAT)
+        ds = xr.open_zarr(store, chunks=chunks, **_FORMAT)
     except BaseException:
         store.close()
         raise
@@ -180,11 +208,11 @@ def _open_zip(path: Path) -> xr.Dataset:
     return ds
 
 
-def _open_netcdf(path: Path) -> xr.Dataset:
-    return xr.open_dataset(path, engine="h5netcdf")
+def _open_netcdf(path: Path, chunks: dict | str | None) -> xr.Dataset:
+    return xr.open_dataset(path, engine="h5netcdf", chunks=chunks)
 
 
-_OPENERS: dict[str, Callable[[Path], xr.Dataset]] = {
+_OPENERS: dict[str, Callable[[Path, dict | str | None], xr.Dataset]] = {
     ".zarr": _open_folder,
     ".zarr.zip": _open_zip,
     ".nc": _open_netcdf,
@@ -257,6 +285,22 @@ def write_folder(ds: xr.Dataset, path: Path) -> None:
         ds.to_zarr(path, mode="w", encoding=encodings(ds), **_FORMAT)
 
 
+def write_frame(ds: xr.Dataset, place: Path | str) -> None:
+    """Write all of `ds` but its dask variables, of which only shape and chunks: `write_tokens` fills them.
+
+    The store at a path or URL cannot be opened as a study before `consolidate`.
+    """
+    ds = ds.drop_encoding()
+    form = {**_FORMAT, "consolidated": False}
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        ds.to_zarr(place, mode="w", encoding=encodings(ds), compute=False, **form)
+
+
+def consolidate(place: Path | str) -> None:
+    """Make a store that `write_frame` began readable, by what is read first and written last."""
+    zarr.consolidate_metadata(place, zarr_format=2)
+
+
 def seal(path: Path) -> None:
     """Count the files of a finished Zarr folder, so that a lost one is noticed."""
     (path / COUNT_FILE).write_text(str(_count_files(path)))
@@ -318,9 +362,9 @@ def encodings(ds: xr.Dataset) -> dict[str, dict]:
     return encoding
 
 
-def write_tokens(path: Path, start: int, arrays: dict[str, np.ndarray]) -> None:
-    """Fill problems `start` onwards of variables in an existing Zarr folder."""
-    group = zarr.open_group(path, mode="r+", zarr_format=2)
+def write_tokens(path: Path | str, start: int, arrays: dict[str, np.ndarray]) -> None:
+    """Fill problems `start` onwards of variables in an existing Zarr folder, or at a URL."""
+    group = zarr.open_group(path, mode="r+", zarr_format=2, use_consolidated=False)
     with zarr.config.set({"array.write_empty_chunks": True}):
         for name, values in arrays.items():
             group[name][start : start + len(values)] = values

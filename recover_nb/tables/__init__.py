@@ -4,6 +4,24 @@ Every share is a fraction of 1 and every `*_points` column is in percentage poin
 (a profile table has no attempts) is empty, with its columns in place.
 """
 
+from recover_nb.tables.ablations import (
+    ablated_operators,
+    ablation_figures,
+    ablation_moves,
+    say_ablation,
+)
+from recover_nb.tables.clustering import (
+    cluster_points,
+    cluster_rows,
+    consensus_cells,
+    grid_lines,
+    say_alignment,
+    say_glance,
+    say_grid,
+    say_null,
+    stability_figures,
+    stability_points,
+)
 from recover_nb.tables.evaluation import (
     budget_lines,
     budgets,
@@ -16,7 +34,22 @@ from recover_nb.tables.evaluation import (
 )
 from recover_nb.tables.features import features_by_window, junction_sentence, reliability
 from recover_nb.tables.findings import find, findings, say
+from recover_nb.tables.prediction import (
+    coefficient_spans,
+    confusion_total,
+    score_lines,
+    unit_predictions,
+)
 from recover_nb.tables.problems import example_problems, twin_sentence
+from recover_nb.tables.remapping import (
+    agreement_rows,
+    beyond_reach_problems,
+    depths,
+    remapping_sentence,
+    survival_rows,
+    transition_cells,
+)
+from recover_nb.tables.routers import router_cells, router_curves, router_lifts, router_rates
 from recover_nb.tables.routing import (
     comparators,
     decide,
@@ -25,6 +58,7 @@ from recover_nb.tables.routing import (
     say_routing,
     significance,
 )
+from recover_nb.tables.split_half import needed_by_feature, needed_rows, route_rows
 from recover_nb.tables.study import (
     costs,
     feature_points,
@@ -35,42 +69,98 @@ from recover_nb.tables.study import (
     rescue_by_intervention,
 )
 from recover_nb.tables.text import render_text, summary_text
+from recover_nb.tables.tools import calculator_by_regime, calculator_sentence
+from recover_nb.tables.topography import (
+    coefficients,
+    confusion_cells,
+    effect_sizes,
+    feature_quantiles,
+    prediction_scores,
+    reading_scores,
+    transfer_agreement,
+    transfer_clusters,
+    transfer_losses,
+    transfer_routing,
+)
 from recover_nb.tables.traces import choose_example, token_pieces, trace_signals, twins
 
 __all__ = [
+    "ablated_operators",
+    "ablation_figures",
+    "ablation_moves",
+    "agreement_rows",
+    "beyond_reach_problems",
     "budget_lines",
     "budgets",
+    "calculator_by_regime",
+    "calculator_sentence",
     "choose_example",
+    "cluster_points",
+    "cluster_rows",
+    "coefficient_spans",
+    "coefficients",
     "comparators",
+    "confusion_cells",
+    "confusion_total",
+    "consensus_cells",
     "costs",
     "decide",
+    "depths",
+    "effect_sizes",
     "example_problems",
     "feature_points",
+    "feature_quantiles",
     "features_by_window",
     "find",
     "findings",
     "firing",
+    "grid_lines",
     "junction_sentence",
     "lift_over_retry",
+    "needed_by_feature",
+    "needed_rows",
     "null_excess",
     "null_sentence",
+    "prediction_scores",
     "problem_rows",
     "problems_by_cell",
+    "reading_scores",
     "regime_sentence",
     "regimes_by_cell",
     "reliability",
+    "remapping_sentence",
     "render_text",
     "rescue_by_intervention",
+    "route_rows",
+    "router_cells",
+    "router_curves",
+    "router_lifts",
+    "router_rates",
     "routes_by_cell",
     "routing_by_cell",
     "routing_by_estimator",
     "routing_inputs",
     "say",
+    "say_ablation",
+    "say_alignment",
+    "say_glance",
+    "say_grid",
+    "say_null",
     "say_routing",
+    "score_lines",
     "significance",
+    "stability_figures",
+    "stability_points",
     "summary_text",
+    "survival_rows",
     "token_pieces",
     "trace_signals",
+    "transfer_agreement",
+    "transfer_clusters",
+    "transfer_losses",
+    "transfer_routing",
+    "transition_cells",
     "twin_sentence",
     "twins",
+    "unit_predictions",
 ]

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from recover_nb.clustering.glance import Glance
 from recover_nb.clustering.result import DISSOLVED, FIGURE_WORDS, LEFT_OUT, STABLE, ClusterStability
 from recover_nb.clustering.stability import DECIDING, FIGURES
 from recover_nb.errors import InputError
-from recover_nb.labels import Feature
+from recover_nb.labels import Feature, Structure
 from recover_nb.schema import cell_names, text
 
 #: Side of the largest consensus matrix that a chart takes.
@@ -15,12 +16,12 @@ MAX_SIDE = 70
 DATA, NOISE_NAME = "data", "noise"
 
 
-def cluster_rows(result: ClusterStability) -> pd.DataFrame:
+def cluster_rows(result: ClusterStability | Glance) -> pd.DataFrame:
     """List the clusters with their stability.
 
     Parameters
     ----------
-    result : ClusterStability
+    result : ClusterStability or Glance
 
     Returns
     -------
@@ -28,7 +29,7 @@ def cluster_rows(result: ClusterStability) -> pd.DataFrame:
         One row a cluster: ``cluster`` (text), ``problems``, ``share`` (of those clustered), ``jaccard``, for each
         null ``gaussian_limit`` and ``box_limit`` (95 % limit of its best Jaccard), ``reading`` (``stable`` from 0.75,
         ``doubtful``, ``not a cluster`` below 0.6: Jaccard alone) and ``claimed`` (bool: beyond the nulls as well).
-        Empty where none was found.
+        Empty where none was found. A `Glance` has neither limits nor ``reading`` nor ``claimed``.
     """
     high_enough = [result.jaccard >= STABLE, result.jaccard >= DISSOLVED]
     reading = np.select(high_enough, ["stable", "doubtful"], "not a cluster")
@@ -40,8 +41,7 @@ def cluster_rows(result: ClusterStability) -> pd.DataFrame:
             "share": result.sizes / max(result.n, 1),
             "jaccard": result.jaccard,
             **limits,
-            "reading": reading.astype(object),
-            "claimed": result.claimed,
+            **({"reading": reading.astype(object), "claimed": result.claimed} if result.nulls else {}),
         }
     )
 
@@ -72,7 +72,7 @@ def stability_figures(result: ClusterStability) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def stability_points(result: ClusterStability) -> pd.DataFrame:
+def stability_points(result: ClusterStability | Glance) -> pd.DataFrame:
     """Lay out figures, null draws and limits one by one, to be drawn.
 
     Parameters
@@ -125,7 +125,7 @@ def grid_lines(grid: pd.DataFrame) -> pd.DataFrame:
     return lines[["algorithm", "k", "figure", "source", "value", "verdict", "p_family"]]
 
 
-def consensus_cells(result: ClusterStability, *, side: int = MAX_SIDE) -> pd.DataFrame:
+def consensus_cells(result: ClusterStability | Glance, *, side: int = MAX_SIDE) -> pd.DataFrame:
     """Lay out the consensus matrix one pair a row, to be drawn.
 
     Parameters
@@ -166,7 +166,7 @@ def consensus_cells(result: ClusterStability, *, side: int = MAX_SIDE) -> pd.Dat
     )
 
 
-def cluster_points(result: ClusterStability, ds: xr.Dataset) -> pd.DataFrame:
+def cluster_points(result: ClusterStability | Glance, ds: xr.Dataset) -> pd.DataFrame:
     """List the problems clustered, with their features.
 
     Parameters
@@ -206,7 +206,96 @@ def cluster_points(result: ClusterStability, ds: xr.Dataset) -> pd.DataFrame:
     )
 
 
-def _applying(result: ClusterStability) -> list[str]:
+def say_glance(result: Glance) -> str:
+    """Say what a glance shows, and that it settles nothing.
+
+    Parameters
+    ----------
+    result : Glance
+
+    Returns
+    -------
+    str
+    """
+    if not result.k:
+        return f"{result.algorithm} on {result.n} problems finds no cluster: everything is noise."
+    sizes = ", ".join(map(str, result.sizes.tolist()))
+    said = f"{result.algorithm} cuts {result.n} problems into {result.k} clusters ({sizes} problems)"
+    if result.n_resamples:
+        jaccard = ", ".join(f"{value:.2f}" for value in result.jaccard)
+        said += f", which come back with Jaccard {jaccard} in {result.n_resamples} resamples"
+    return f"{said}. Not judged: any cloud can be cut so. Only beside data without clusters does this mean anything."
+
+
+def say_null(result: ClusterStability, figure: str = "ari") -> str:
+    """Say what data without clusters reach in a figure, and the data.
+
+    Parameters
+    ----------
+    result : ClusterStability
+    figure : str
+        A name of `clustering.stability.FIGURES`.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    InputError
+        For another figure.
+    """
+    if figure not in FIGURES:
+        raise InputError(f"no figure {figure!r}; allowed: {', '.join(FIGURES)}")
+    reached = " and ".join(
+        f"{np.median(figures[figure]):.2f} ({null}; {result.limit(figure, null):.2f} at the 95 % limit)"
+        for null, figures in result.nulls.items()
+    )
+    value = result.figures[figure]
+    return f"{FIGURE_WORDS[figure]} is {value:.2f} in the data; in the middle draw of data without clusters {reached}."
+
+
+def say_alignment(result: ClusterStability) -> str:
+    """Say which name that problems carry already the clusters repeat most; empty where there is none.
+
+    Parameters
+    ----------
+    result : ClusterStability
+
+    Returns
+    -------
+    str
+    """
+    if not result.alignment:
+        return ""
+    name = max(result.alignment, key=result.alignment.__getitem__)
+    listed = ", ".join(f"{each} {value:.2f}" for each, value in result.alignment.items())
+    return f"Of names the problems carry, the clusters are most like {name} (ARI: {listed})."
+
+
+def say_grid(grid: pd.DataFrame) -> str:
+    """Say how many clusterings are claimed, each by itself and all together.
+
+    Parameters
+    ----------
+    grid : DataFrame
+        From `clustering.stability_grid`.
+
+    Returns
+    -------
+    str
+    """
+    first = grid.drop_duplicates(["algorithm", "k"])
+    alone, held = ((first[name] == Structure.CLUSTERS) for name in ("verdict", "family_verdict"))
+    which = ", ".join(f"{row.algorithm} {row.k} (p = {row.p_family:.2f})" for row in first[held].itertuples())
+    return (
+        f"Of {len(first)} clusterings {alone.sum()} would be claimed if each were the only one tried. With all "
+        f"{len(first)} taken together, {held.sum()} still {'is' if held.sum() == 1 else 'are'}"
+        f"{': ' + which if which else ''}."
+    )
+
+
+def _applying(result: ClusterStability | Glance) -> list[str]:
     return [name for name, value in result.figures.items() if not np.isnan(value)]
 
 

@@ -222,8 +222,9 @@ def _signed(value: float) -> str:
     return f"{value:+.1f}"
 
 
-def _interval(ends: list[float]) -> str:
-    return f"[{ends[0]:+.1f}, {ends[1]:+.1f}]"
+def interval(ends: list[float], form: str = "+.1f") -> str:
+    """Write the ends of an interval."""
+    return f"[{ends[0]:{form}}, {ends[1]:{form}}]"
 
 
 def _say_interventions(figure: dict, verdict: str) -> str:
@@ -232,7 +233,7 @@ def _say_interventions(figure: dict, verdict: str) -> str:
     text = f"Points above retry (95 % intervals that hold together for all {figure['compared']} comparisons): "
     parts = []
     for key, words in (("better", "better"), ("worse", "worse"), ("undecided", "not distinguishable from retry")):
-        items = [f"{x['intervention']} {_signed(x['lift_points'])} {_interval(x['interval'])}" for x in figure[key]]
+        items = [f"{x['intervention']} {_signed(x['lift_points'])} {interval(x['interval'])}" for x in figure[key]]
         parts.append(f"{words}: {', '.join(items) or 'none'}")
     return text + "; ".join(parts) + "."
 
@@ -242,12 +243,12 @@ def _say_published(figure: dict, verdict: str) -> str:
         return "No problem is steerable_hard, so there is no lift to report."
     text = f"On {figure['n']:.0f} steerable_hard problems ({figure['steerable_hard_fraction']:.0%} "
     text += f"of failed ones) routing rescues {_signed(figure['lift_points'])} points more than retry "
-    text += f"{_interval(figure['interval'])}"
+    text += f"{interval(figure['interval'])}"
     for name, null in figure["nulls"].items():
         kind = "independent attempts" if name == "null" else "attempts twinned as here"
         text += f"; when no operator differs from retry ({kind}) the same estimator marks "
         text += f"{null['steerable_hard_fraction']:.0%} and reports {_signed(null['mean_points'])} +- "
-        text += f"{null['sd_points']:.1f}, excess {_signed(null['excess_points'])} {_interval(null['interval'])}, "
+        text += f"{null['sd_points']:.1f}, excess {_signed(null['excess_points'])} {interval(null['interval'])}, "
         text += f"p = {null['p']:.2g}"
     endings = {
         SUPPORTED: "distinguishable from no effect",
@@ -268,7 +269,7 @@ def _lift_words(head: str, n_what: str) -> Callable[[dict, str], str]:
     def words(figure: dict, verdict: str) -> str:
         if verdict == NOT_TESTABLE:
             return "Cannot be computed here: it needs the outcome of each attempt, and problems to select."
-        text = f"{head}{_signed(figure['lift_points'])} points over retry {_interval(figure['interval'])} on "
+        text = f"{head}{_signed(figure['lift_points'])} points over retry {interval(figure['interval'])} on "
         return f"{text}{figure['n']:.0f} {n_what}: {endings[verdict]}."
 
     return words
@@ -283,7 +284,7 @@ def _say_choice(figure: dict, verdict: str) -> str:
         CONTRADICTED: "one operator for all does better than the rule",
     }
     text = f"Scored on {_SCORED[figure['estimator']]}: "
-    return f"{text}{_signed(figure['lift_points'])} points {_interval(figure['interval'])}: {endings[verdict]}."
+    return f"{text}{_signed(figure['lift_points'])} points {interval(figure['interval'])}: {endings[verdict]}."
 
 
 def _say_permutation(figure: dict, verdict: str) -> str:
@@ -291,7 +292,7 @@ def _say_permutation(figure: dict, verdict: str) -> str:
         return "Cannot be computed here."
     ending = "the routes carry" if verdict == SUPPORTED else "the routes are not shown to carry"
     text = "Against a random permutation of its own choices within each cell, scored on "
-    text += f"{_SCORED[figure['estimator']]}: {_signed(figure['lift_points'])} points {_interval(figure['interval'])}, "
+    text += f"{_SCORED[figure['estimator']]}: {_signed(figure['lift_points'])} points {interval(figure['interval'])}, "
     text += f"p = {figure['p']:.2g}; after Holm's correction "
     text += f"{len(figure['cells_below'])} of {figure['cells']} cells lie below {LEVEL}: {ending} "
     return text + "information on which problem needs which operator."
@@ -303,7 +304,7 @@ def _say_budget(figure: dict, verdict: str, basis: str) -> str:
     k, retries = figure["routed_attempts"], figure["retry_attempts"]
     spent = f"{retries:.0f} retries" if basis == "attempts" else f"{retries:.1f} retries, as many {basis}"
     text = f"Over every failed problem {k} routed rescue {figure['routed']:.1%} and {spent}, "
-    text += f"{figure['retry']:.1%}: {_signed(figure['lift_points'])} points {_interval(figure['interval'])}"
+    text += f"{figure['retry']:.1%}: {_signed(figure['lift_points'])} points {interval(figure['interval'])}"
     if figure["scaled"]:
         text += f" (the claim is {CLAIM_ROUTED} against {CLAIM_RETRY}; this study has too few attempts for it)"
     endings = {

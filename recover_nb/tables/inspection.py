@@ -78,9 +78,10 @@ def read_trace(
     at = one.sel(intervention=intervention)
     n = int(at["n_tokens"])
     if not n:
+        which = f"problem {problem}" if ds.sizes["problem"] > 1 else "this problem"
         raise InputError(
-            f"{intervention} has no rollout {rollout} of problem {problem}: it was not run "
-            "(operators run on problems that failed, and dense_steer has two attempts)"
+            f"{intervention} has no rollout {rollout} of {which}: it was not run. "
+            f"{_run(ds, problem, intervention)}"
         )
     ids = at["token_id"].values[:n]
     if signals is None:
@@ -101,6 +102,14 @@ def _check_place(ds: xr.Dataset, problem: int, rollout: int, intervention: str) 
     names = [str(name) for name in ds["intervention"].values]
     if intervention not in names:
         raise InputError(f"the study has no intervention {intervention!r}; it holds {', '.join(names)}")
+
+
+def _run(ds: xr.Dataset, problem: int, intervention: str) -> str:
+    """Say which rollouts of an intervention there are."""
+    stored = np.flatnonzero(ds["n_tokens"].isel(problem=problem).sel(intervention=intervention).values)
+    if not stored.size:
+        return f"No rollout of {intervention} is stored for this problem: interventions run on problems that failed"
+    return f"Allowed: {stored[0]} to {stored[-1]}"
 
 
 def _stored(one: xr.Dataset) -> dict[str, np.ndarray]:

@@ -48,9 +48,10 @@ def twin_sentence(ds: xr.Dataset, intervention: str = Intervention.SPARSE_STEER.
     if "token_id" not in ds or intervention not in ds["intervention"].values:
         raise InputError(f"the study stores no tokens of {intervention}")
     one, retry = (ds[["token_id", "fired_at", "n_tokens"]].sel(intervention=name) for name in (intervention, "retry"))
-    silent = (one["fired_at"].values < 0) & (one["n_tokens"].values > 0)
+    run = one["n_tokens"].values > 0
+    silent = (one["fired_at"].values < 0) & run
     same = (one["token_id"].values == retry["token_id"].values).all(-1)[silent]
     return (
         f"{intervention} never fired in {silent.sum()} attempts. In {np.count_nonzero(same)} of them every token "
-        "equals that of the same attempt of retry."
+        f"equals that of the same attempt of retry. In the other {(~silent & run).sum()} attempts it fired."
     )

@@ -211,8 +211,8 @@ def significance(evaluation: Any, estimator: str = "published", alpha: float = 0
         ``test``: ``excess over NULL`` (published and null only), or ``routes``: the rule against its own choices dealt
         out at random within each cell. ``cell`` (``all``, or one, with p corrected by Holm over cells), ``points`` (the
         excess, or routed minus permuted) with its 95 % interval ``low_points``, ``high_points``, ``p``, ``least_p``
-        that so many resamples could give, and ``verdict``: significant, not significant, or not testable (nothing
-        selected, or too few resamples for the level).
+        that so many resamples could give (corrected likewise), and ``verdict``: significant, not significant, or not
+        testable (nothing selected, or too few resamples for the level).
     """
     data = plain(evaluation)
     counts, rows = data["settings"], []
@@ -228,9 +228,11 @@ def significance(evaluation: Any, estimator: str = "published", alpha: float = 0
         p = part["p"] if cell == ALL else part["p_holm"]
         rows.append({"test": "routes", "cell": cell, **points, "p": p, "of": "n_permutations"})
     columns = ["test", "cell", "points", "low_points", "high_points", "p", "least_p", "verdict"]
+    # Holm multiplies the smallest p of the cells by their number.
+    cells = sum(row["cell"] != ALL and row["p"] is not None for row in rows)
     for row in rows:
         row["p"] = math.nan if row["p"] is None else row["p"]
-        row["least_p"] = 1 / (1 + counts[row.pop("of")])
+        row["least_p"] = (1 if row["cell"] == ALL else max(cells, 1)) / (1 + counts[row.pop("of")])
         known = not math.isnan(row["p"]) and row["least_p"] <= alpha
         row["verdict"] = (SIGNIFICANT if row["p"] <= alpha else NOT_SIGNIFICANT) if known else NOT_TESTABLE
     return pd.DataFrame(rows, columns=columns)
@@ -290,12 +292,13 @@ def _routes(rows: list[dict], alpha: float) -> str:
     both = first["verdict"] == SIGNIFICANT and first["low_points"] > 0
     carry = "carry" if both else "are not shown to carry"
     below = [row["cell"] for row in cells if row["verdict"] == SIGNIFICANT]
-    tested = sum(not math.isnan(row["p"]) for row in cells)
+    tested = sum(row["verdict"] != NOT_TESTABLE for row in cells)
+    said = f"{said}: the routes {carry} information on which problem needs which operator."
+    if not tested:
+        return f"{said} So few resamples cannot tell a single cell after Holm's correction."
     listed = f" ({', '.join(below)})" if below else ""
-    return (
-        f"{said}: the routes {carry} information on which problem needs which operator. After Holm's correction "
-        f"{len(below)} of {tested} cells {'is' if len(below) == 1 else 'are'} significant{listed}."
-    )
+    verb = "is" if len(below) == 1 else "are"
+    return f"{said} After Holm's correction {len(below)} of {tested} cells {verb} significant{listed}."
 
 
 def _test(row: dict, alpha: float) -> str:

@@ -147,7 +147,9 @@ def _heading(name: str) -> list[str]:
 
 
 def _number(value: float, digits: int) -> str:
-    return "-" if math.isnan(value) else f"{value:.{digits}f}"
+    # Rates of few attempts often lie halfway between two last digits: which way they go must not hang on a last bit,
+    # which differs between machines.
+    return "-" if math.isnan(value) else f"{round(value, 9):.{digits}f}"
 
 
 def printable(text: object) -> str:

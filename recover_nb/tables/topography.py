@@ -1,11 +1,16 @@
 """Data frames of topography, transfer and reading. They arrange what those modules computed, and no more."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 
-from recover_nb.reading import Reading
 from recover_nb.topography import QUANTILES, Part, Topography
 from recover_nb.transfer import Clusters, Direction, Transfer, assignment_entropy
+
+if TYPE_CHECKING:
+    # Reading is by traces, which tables cut into pieces.
+    from recover_nb.reading import Reading
 
 #: Name of the row over every part.
 OVERALL = "overall"
@@ -300,7 +305,7 @@ def transfer_losses(result: Transfer) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def reading_scores(result: Reading) -> pd.DataFrame:
+def reading_scores(result: "Reading") -> pd.DataFrame:
     """Set every reader beside the features.
 
     Parameters

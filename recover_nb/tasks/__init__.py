@@ -4,8 +4,11 @@ Every task has a seeded generator, five levels, train/dev/test splits that share
 styles, and a remapping that swaps the numbers and keeps the reasoning program.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from recover_nb.errors import InputError
 from recover_nb.labels import Task, parse
 from recover_nb.tasks import arithmetic, deduction, program
 from recover_nb.tasks.base import (
@@ -33,11 +36,15 @@ __all__ = [
     "parse_answer",
     "problems",
     "remap",
+    "remap_all",
     "trace",
 ]
 
 #: What stands before the answer in every trace.
 ANSWER_MARK = "#"
+
+#: How many remappings of a problem are tried before giving up; one in ten falls in the test split.
+_REMAPPINGS = 1000
 
 TASKS: dict[Task, TaskSpec] = {
     Task.ARITHMETIC: arithmetic.SPEC,
@@ -94,6 +101,40 @@ def remap(problem: Problem, seed: int) -> Problem:
     spec = TASKS[Task(problem.task)]
     rng = np.random.default_rng([seed, *problem.problem_id.encode()])
     return make_problem(problem.task, spec, spec.remap(rng, problem.program), problem.level)
+
+
+def remap_all(problems: Sequence[Problem], seed: int) -> list[Problem]:
+    """Return every problem over other numbers, each in the split of its original. method.md section 13.
+
+    Training drew from the whole train split, so a remapping that lands there may have been learned by heart: numbers
+    are drawn again until the prompt falls in the original's split, differs from it, and is no earlier remapping.
+
+    Parameters
+    ----------
+    problems : sequence of Problem
+        The first m remappings are the same for every n >= m problems.
+    seed : int
+        Of the new numbers, at least 0.
+
+    Raises
+    ------
+    InputError
+        If a program has too few other numbers in its split.
+    """
+    taken: set[str] = set()
+    remapped = []
+    for problem in problems:
+        draws = (remap(problem, _REMAPPINGS * seed + i) for i in range(_REMAPPINGS))
+        fits = (each for each in draws if each.split == problem.split and each.problem_id != problem.problem_id)
+        other = next((each for each in fits if each.problem_id not in taken), None)
+        if other is None:
+            raise InputError(
+                f"{problem.problem_id} has no remapping of its own in split {problem.split!r} among {_REMAPPINGS}; "
+                "remap fewer problems"
+            )
+        taken.add(other.problem_id)
+        remapped.append(other)
+    return remapped
 
 
 def is_correct(problem: Problem, text: str) -> bool:

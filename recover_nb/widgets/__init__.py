@@ -3,15 +3,18 @@
 from recover_nb.widgets.base import ChartPanel, View
 from recover_nb.widgets.inspector import TraceInspector
 from recover_nb.widgets.predict import Predict
+from recover_nb.widgets.press import Press
 from recover_nb.widgets.rollout_grid import RolloutGrid
 from recover_nb.widgets.routing import RoutingExplorer
 from recover_nb.widgets.selection import Selection
+from recover_nb.widgets.stability import StabilityExplorer
 from recover_nb.widgets.stepper import RolloutStepper
 from recover_nb.widgets.surgeon import TraceSurgeon
 from recover_nb.widgets.table_view import TableView
 from recover_nb.widgets.token_view import TokenView
+from recover_nb.widgets.topography import TopographyExplorer
 
 __all__ = [
-    "ChartPanel", "Predict", "RolloutGrid", "RolloutStepper", "RoutingExplorer", "Selection", "TableView",
-    "TokenView", "TraceInspector", "TraceSurgeon", "View",
+    "ChartPanel", "Predict", "Press", "RolloutGrid", "RolloutStepper", "RoutingExplorer", "Selection",
+    "StabilityExplorer", "TableView", "TokenView", "TopographyExplorer", "TraceInspector", "TraceSurgeon", "View",
 ]  # fmt: skip

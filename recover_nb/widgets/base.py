@@ -1,7 +1,7 @@
 """What every view has: a state that can be read, set and replayed, a message, and a way to save what it shows."""
 
 import html
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,11 +10,16 @@ import altair as alt
 import ipywidgets
 import pandas as pd
 import traitlets
+from altair.utils.schemapi import debug_mode
 
 from recover_nb.errors import InputError
 from recover_nb.widgets.download import Download
 from recover_nb.widgets.export import as_bytes, formats_of
+from recover_nb.widgets.keys import Keys
 from recover_nb.widgets.selection import Selection, set_state
+
+#: Milliseconds a brush has not moved for when it is heard.
+SETTLED = 120
 
 
 class View(ipywidgets.VBox):
@@ -48,13 +53,13 @@ class View(ipywidgets.VBox):
 
     def __init__(self, *, selection: Selection | None = None, **state: Any) -> None:
         super().__init__(selection=selection or Selection())
-        self.add_class("recover-nb")
+        self.add_class("recover-nb").add_class(f"recover-nb-{type(self).__name__}")
         self._said = ipywidgets.HTML()
         self._saver = Download()
         self._saver.on_msg(self._save_asked)
         ipywidgets.dlink((self, "message"), (self._said, "value"), _alert)
         set_state(self, self.STATE, state)
-        self.children = (*self.build(), self._said, self._saver)
+        self.children = (*self.build(), self._said, self._saver, Keys())
         self.observe(lambda _: self._refreshed(), names=list(self.STATE))
         self._refreshed()
 
@@ -98,17 +103,24 @@ class View(ipywidgets.VBox):
         InputError
             Another ending, or nothing of that name.
         """
-        path = Path(path)
-        shown = {**self.charts(), **self.tables()}
+        path, shown = Path(path), self._savable()
         kind = path.suffix.lstrip(".")
-        able = [name for name, each in shown.items() if kind in formats_of(each)]
+        able = [name for name, kinds in shown.items() if kind in kinds]
         name = what or next(iter(able), "")
         if name not in able:
-            allowed = ", ".join(f"{each} ({', '.join(formats_of(it))})" for each, it in shown.items()) or "nothing yet"
+            allowed = ", ".join(f"{each} ({', '.join(kinds)})" for each, kinds in shown.items()) or "nothing yet"
             what = what or "nothing shown"
             raise InputError(f"{path}: {what} cannot be saved as {kind or 'that'}; allowed: {allowed}")
-        path.write_bytes(as_bytes(shown[name], kind))
+        path.write_bytes(as_bytes(shown[name][kind], kind))
         return path
+
+    def _savable(self) -> dict[str, dict[str, Any]]:
+        """Return what can be saved, by name and ending: a chart and the table it draws share a name."""
+        shown: dict[str, dict[str, Any]] = {}
+        for each in (self.charts(), self.tables()):
+            for name, it in each.items():
+                shown.setdefault(name, {}).update(dict.fromkeys(formats_of(it), it))
+        return shown
 
     @contextmanager
     def speaking(self) -> Iterator[None]:
@@ -121,40 +133,79 @@ class View(ipywidgets.VBox):
             self.message = ""
 
     def _refreshed(self) -> None:
-        with self.speaking():
+        with self.speaking(), debug_mode(False):
             self.refresh()
-        self._saver.items = {
-            name: formats_of(each) for name, each in {**self.charts(), **self.tables()}.items()
-        }
+        self._saver.items = {name: list(kinds) for name, kinds in self._savable().items()}
 
     def _save_asked(self, _widget: Any, content: dict[str, str], _buffers: Any) -> None:
         name, kind = str(content.get("name", "")), str(content.get("format", ""))
-        shown = {**self.charts(), **self.tables()}
+        shown = self._savable().get(name, {})
         with self.speaking():
-            if name not in shown or kind not in formats_of(shown[name]):
+            if kind not in shown:
                 raise InputError(f"{name or 'nothing'} cannot be saved as {kind!r}")
-            self._saver.send({"file": f"{name}.{kind}"}, buffers=[as_bytes(shown[name], kind)])
+            self._saver.send({"file": f"{name}.{kind}"}, buffers=[as_bytes(shown[kind], kind)])
 
 
 class ChartPanel(ipywidgets.VBox):
-    """A place for one chart that changes: the frame stays, the chart in it is swapped."""
+    """A place for one chart that changes: the frame stays, the chart in it is swapped.
 
-    def __init__(self) -> None:
+    Charts that views draw are not held against Vega-Lite's schema each time (`View` switches that off while it
+    refreshes): it takes longer than drawing, and the tests of the charts do it once.
+
+    Parameters
+    ----------
+    brush : str
+        Name of an interval selection that every chart shown here has, to be heard; empty = none.
+    heard : callable, optional
+        Called with field to (low, high) when the reader has moved the brush, and with ``{}`` once it is gone.
+    """
+
+    def __init__(
+        self, *, brush: str = "", heard: Callable[[dict[str, tuple[float, float]]], None] = lambda _: None
+    ) -> None:
         super().__init__()
         self.chart: Any = None
         self._shown: alt.JupyterChart | None = None
+        self._brush, self._heard, self._brushed = brush, heard, False
 
     def show(self, chart: Any) -> None:
         """Show a chart in the place of the last one."""
         self.chart = chart
+        spec = chart.to_dict(validate=False)
         if self._shown is None:
             # Without this the charting library would be asked of a host on the internet.
             if not alt.JupyterChart._is_offline:
                 alt.JupyterChart.enable_offline()
-            self._shown = alt.JupyterChart(chart)
+            # The view saves what it shows; the chart's own menu would open an editor on the internet.
+            # A brush is heard once it rests: while it is dragged, answers would queue up.
+            wait = {"debounce_wait": SETTLED, "max_wait": False} if self._brush else {}
+            self._shown = alt.JupyterChart(chart, embed_options={"actions": False}, **wait)
             self.children = (self._shown,)
-        else:
+        elif "params" in spec or self._shown._params or self._shown._vl_selections:
+            # With parameters, or away from a chart that had some: the page must not look for those of the last.
             self._shown.chart = chart
+        else:
+            self._shown.spec = spec
+        if self._brush:
+            # Each chart has selections of its own, and tells at first that nothing is brushed: no reader's doing.
+            self._brushed = False
+            self._shown.selections.observe(self._moved, names=[self._brush])
+
+    def _moved(self, change: dict[str, Any]) -> None:
+        found = {field: (float(low), float(high)) for field, (low, high) in (change["new"].value or {}).items()}
+        if found or self._brushed:
+            self._brushed = bool(found)
+            self._heard(found)
+
+    def give(self, name: str, value: Any) -> None:
+        """Set a parameter of the chart that is shown, without drawing it anew."""
+        if self._shown is None:
+            return
+        setattr(self._shown.params, name, value)
+        # What is saved is what is seen.
+        for param in self.chart.params:
+            if str(getattr(param.name, "name", param.name)) == name:
+                param.value = value
 
     def clear(self) -> None:
         """Show nothing."""

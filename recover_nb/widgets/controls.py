@@ -9,7 +9,10 @@ import traitlets
 
 from recover_nb.labels import Feature
 
-_WIDE = {"style": {"description_width": "110px"}}
+
+def sized(label: int, whole: int) -> dict[str, dict[str, str]]:
+    """Return keywords of a control that is `whole` pixels wide, `label` of them for its description."""
+    return {"style": {"description_width": f"{label}px"}, "layout": {"width": f"{whole}px"}}
 
 
 def tie(view: traitlets.HasTraits, name: str, control: ipywidgets.Widget) -> None:
@@ -51,10 +54,9 @@ class PolicyControl(ipywidgets.VBox):
 
     def __init__(self, operators: Sequence[str]) -> None:
         super().__init__()
-        options = or_none("not used", operators)
+        look = {"options": or_none("not used", operators), **sized(100, 258)}
         self.choices = {
-            name.value: ipywidgets.Dropdown(options=options, description=name.value.replace("_", " "), **_WIDE)
-            for name in Feature
+            name.value: ipywidgets.Dropdown(description=name.value.replace("_", " "), **look) for name in Feature
         }
         self.children = tuple(self.choices.values())
         self._showing = False

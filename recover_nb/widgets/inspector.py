@@ -1,7 +1,7 @@
 """Read a failed trace token by token: signals, junction, both models' alternatives, and a second trace beside it."""
 
 import html
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets
 import numpy as np
@@ -17,6 +17,7 @@ from recover_nb.tables.inspection import (
     Trace,
     alternatives,
     differences,
+    first_failed,
     read_trace,
     signal_frame,
     stored_alternatives,
@@ -24,14 +25,22 @@ from recover_nb.tables.inspection import (
 from recover_nb.tables.traces import choose_example, pieces_of, token_pieces
 from recover_nb.theme import SIGNAL_TITLES, shade
 from recover_nb.widgets.base import ChartPanel, View
+from recover_nb.widgets.busy import Busy
+from recover_nb.widgets.markup import alternatives_table
+from recover_nb.widgets.models import Models
+from recover_nb.widgets.problems import StudyReader
 from recover_nb.widgets.selection import Selection
 from recover_nb.widgets.token_view import TokenView
+
+if TYPE_CHECKING:
+    from recover_nb.decoding import Pair
 
 #: Signals that have a sign.
 _SIGNED = (Signal.PATH_DEFORMATION.value, Signal.COVERAGE_DEFORMATION.value)
 NONE = Intervention.NONE.value
 #: Choices of the second trace that are not an intervention.
 NOTHING, ANCESTOR = "nothing", "ancestor"
+_HINT = "Point at a token, or move to it by the arrow keys, to see what both models would rather have said."
 
 
 class TraceInspector(View):
@@ -73,9 +82,10 @@ class TraceInspector(View):
     compare_rollout = traitlets.Int(0, min=0)
 
     def __init__(self, ds: xr.Dataset, *, selection: Selection | None = None, **state: Any) -> None:
-        self._ds = ds
-        self._held: tuple[int, xr.Dataset] | None = None
-        self._pair: Any = None
+        self.busy = Busy()
+        self._ds, self._reader = ds, StudyReader(ds, self.busy)
+        self._models = Models(self.busy)
+        self._computing = False
         self._live: dict[tuple, Any] = {}
         self.trace: Trace | None = None
         selection = selection or Selection()
@@ -90,7 +100,7 @@ class TraceInspector(View):
         """Lay out title, controls, the traces, the alternatives and the signal."""
         self._title, self._alternatives = ipywidgets.HTML(), ipywidgets.HTML()
         self.text, self.other = TokenView(label="failed trace"), TokenView(label="second trace")
-        self._other_title = ipywidgets.HTML()
+        self._other_title, self._legend = ipywidgets.HTML(), ipywidgets.HTML()
         self.chart = ChartPanel()
         traitlets.link((self.text, "cursor"), (self.selection, "token"))
         signal = ipywidgets.Dropdown(
@@ -113,43 +123,43 @@ class TraceInspector(View):
         )  # fmt: skip
         for control, name in controls:
             traitlets.link((self, name), (control, "value"))
+        for narrow in (number, top, cover):
+            narrow.layout.width = "180px"
+        wrap = ipywidgets.Layout(flex_flow="row wrap")
         return (
-            self._title, ipywidgets.HBox([signal, beside, number]), self.text, self._other_title, self.other,
-            self._alternatives, self.chart, ipywidgets.HBox([window, heat, top, cover, button]),
+            self._title, ipywidgets.HBox([signal, beside, number], layout=wrap), self.text, self._legend,
+            self._other_title, self.other, self._alternatives, self.chart,
+            ipywidgets.HBox([window, heat, top, cover, button], layout=wrap), self.busy,
         )  # fmt: skip
 
     def compute(self) -> None:
         """Load the two models of the problem's family and method, and compute from them from now on."""
         with self.speaking():
             self._load()
+            self._computing = True
         if not self.message:
             self._refreshed()
 
     @property
     def _one(self) -> xr.Dataset:
-        """The problem of the selection, in memory: a study on disk is read a block of problems at a time."""
-        place = self.selection.problem
-        if self._held is None or self._held[0] != place:
-            if not 0 <= place < self._ds.sizes["problem"]:
-                raise InputError(f"problem {place} is not there; allowed: 0 to {self._ds.sizes['problem'] - 1}")
-            self._held = place, self._ds.isel(problem=[place]).load()
-        return self._held[1]
+        """The problem of the selection, in memory."""
+        return self._reader.one(self.selection.problem)
 
     @property
     def _family(self) -> str:
         return str(self._one["family"].values[0])
 
-    def _load(self) -> None:
-        from recover_nb.study.lineage import load_lineage
-
-        wanted = self._family, str(self._one["method"].values[0])
-        if self._pair is None or self._pair[0] != wanted:
-            self._pair = wanted, load_lineage(*wanted)
+    def _load(self) -> "Pair":
+        """Return the two models of the problem, loading them where that was not done before."""
+        return self._models.pair(self._family, str(self._one["method"].values[0]))
 
     def refresh(self) -> None:
         """Read the trace of the selection and show it."""
         chosen = self.selection
-        signals = self._signals() if self._pair is not None else None
+        if chosen.rollout < 0:
+            # A problem alone was chosen: its signals are about its first failed rollout.
+            chosen.rollout = max(first_failed(self._one, 0), 0)
+        signals = self._signals() if self._computing else None
         self.trace = read_trace(self._one, 0, chosen.rollout, chosen.intervention, signals=signals)
         values = self.trace.signals.get(self.signal)
         shown = [] if values is None else values
@@ -160,6 +170,7 @@ class TraceInspector(View):
             self.text.notes = [f"{self.signal} {value:.3f}" for value in shown]
             self._show_second()
         self._title.value = self._headline()
+        self._legend.value = self._say_colours(values)
         if values is None:
             self.chart.clear()
             raise InputError(
@@ -177,6 +188,18 @@ class TraceInspector(View):
         return (
             f"<b>{html.escape(cell)}</b>, problem {chosen.problem}, {html.escape(chosen.intervention)} rollout "
             f"{chosen.rollout}: <b>{says}</b>, the answer is {answer}<pre>{prompt}</pre>"
+        )
+
+    def _say_colours(self, values: np.ndarray | None) -> str:
+        """Say what the colours and marks of the trace mean."""
+        if values is None or not len(values):
+            return ""
+        ends = ("blue", "orange") if self.signal in _SIGNED else ("yellow", "dark blue")
+        reach = np.nanmax(np.abs(values)) if self.signal in _SIGNED else np.nan
+        low, high = (-reach, reach) if self.signal in _SIGNED else (np.nanmin(values), np.nanmax(values))
+        return (
+            f"<small>{html.escape(SIGNAL_TITLES[self.signal])}: {ends[0]} {low:.2f} to {ends[1]} {high:.2f}; "
+            "line below: grey the window, orange the junction</small>"
         )
 
     def _show_second(self) -> None:
@@ -198,20 +221,13 @@ class TraceInspector(View):
 
     def _look(self) -> None:
         """Show both models' alternatives at the cursor."""
-        frame = self.tables().get("alternatives")
-        if frame is None:
-            found = self.trace is not None and self._alternatives_found() is not None
-            self._alternatives.value = "" if found else "Alternatives of this rollout are not stored; press compute."
-            return
-        rows = "".join(
-            f"<tr><td>{one.model}</td><td>{one.rank}</td><td><code>{html.escape(repr(one.token))}</code></td>"
-            f"<td>{one.probability:.3f}</td><td>{'emitted' if one.emitted else ''}</td></tr>"
-            for one in frame.itertuples()
-        )
-        head = "".join(f"<th>{name}</th>" for name in ("model", "rank", "token", "probability", ""))
-        self._alternatives.value = (
-            f"<table aria-label='alternatives at token {self.selection.token}'><tr>{head}</tr>{rows}</table>"
-        )
+        frame = self._at_cursor()
+        if frame is not None:
+            self._alternatives.value = alternatives_table(frame, f"token {self.selection.token}, ")
+        elif self.trace is None or self._alternatives_found() is not None:
+            self._alternatives.value = _HINT
+        else:
+            self._alternatives.value = "Alternatives of this rollout are not stored; press compute."
 
     def charts(self) -> dict[str, Any]:
         """Return the signal's chart."""
@@ -222,11 +238,17 @@ class TraceInspector(View):
         if self.trace is None:
             return {}
         shown = {"signals": signal_frame(self.trace)} if self.trace.signals else {}
+        frame = self._at_cursor()
+        return shown if frame is None else shown | {"alternatives": frame}
+
+    def _at_cursor(self) -> pd.DataFrame | None:
+        """Return both models' alternatives at the cursor; None where there is none, or they are not known."""
+        if self.trace is None or not 0 <= self.selection.token < len(self.trace.tokens):
+            return None
         found = self._alternatives_found()
-        if found is not None and 0 <= self.selection.token < len(self.trace.tokens):
-            pieces = token_pieces(self._family)
-            shown["alternatives"] = alternatives(self.trace, self.selection.token, found, pieces)
-        return shown
+        if found is None:
+            return None
+        return alternatives(self.trace, self.selection.token, found, token_pieces(self._family))
 
     def _alternatives_found(self) -> tuple[np.ndarray, np.ndarray] | None:
         chosen = self.selection
@@ -234,21 +256,20 @@ class TraceInspector(View):
             stored = stored_alternatives(self._one, 0, chosen.rollout)
             if stored is not None:
                 return stored
-        return self._computed("alternatives") if self._pair is not None else None
+        return self._computed("alternatives") if self._computing else None
 
     def _signals(self) -> dict[str, np.ndarray]:
         return self._computed("signals")
 
     def _ancestor(self) -> Trace:
         """Decode the ancestor alone, greedily."""
-        if self._pair is None:
+        if not self._computing:
             raise InputError("the ancestor's own answer is not stored; press compute")
         tokens, correct = self._computed("ancestor")
         return Trace(tokens, pieces_of(tokens, token_pieces(self._family)), correct, {}, -1)
 
     def _computed(self, what: str) -> Any:
         """Compute once for each trace and setting."""
-        self._load()
         chosen = self.selection
         key = (what, chosen.problem, chosen.rollout, chosen.intervention, self.temperature, self.top_k, self.k_cov)
         if key not in self._live:
@@ -257,6 +278,8 @@ class TraceInspector(View):
             settings = {"temperature": self.temperature, "top_k": self.top_k, "k_cov": self.k_cov or None}
             one = self._one.isel(problem=0, rollout=chosen.rollout).sel(intervention=chosen.intervention)
             compute = {"signals": live.signals, "alternatives": live.likeliest, "ancestor": live.ancestor_answer}
-            self._live[key] = compute[what](self._pair[1], one, settings)
+            pair = self._load()
+            with self.busy.doing(f"computing {what}"):
+                self._live[key] = compute[what](pair, one, settings)
         return self._live[key]
 

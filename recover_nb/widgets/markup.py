@@ -3,6 +3,7 @@
 import html
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -38,26 +39,29 @@ def alternatives_html(frame: pd.DataFrame, said: pd.DataFrame) -> str:
     one = said.iloc[0]
     about = "; ".join(_standing(model, one) for model in MODELS)
     text = f"<p>token {one['position']}, emitted <code>{visible(one['token'])}</code>: {about}</p>"
-    if not len(frame):
-        return text
+    return text + alternatives_table(frame) if len(frame) else text
+
+
+def alternatives_table(frame: pd.DataFrame, about: str = "") -> str:
+    """Draw the alternatives of both models at a place side by side; `about` begins the caption."""
+    found = {(one.rank, one.model): one for one in frame.itertuples()}
     head = "".join(f'<th scope="colgroup" colspan="2">{model}</th>' for model in MODELS)
-    rows = []
-    for rank, part in frame.groupby("rank"):
-        cells = "".join(_alternative(part[part["model"] == model]) for model in MODELS)
-        rows.append(f'<tr><th scope="row">{rank}</th>{cells}</tr>')
-    caption = "likeliest tokens at temperature 1; the emitted one is framed and marked \u25c0"
+    rows = "".join(
+        f'<tr><th scope="row">{rank}</th>{"".join(_alternative(found.get((rank, model))) for model in MODELS)}</tr>'
+        for rank in sorted({rank for rank, _ in found})
+    )
+    caption = html.escape(f"{about}likeliest tokens at temperature 1; the emitted one is framed and marked \u25c0")
     return (
-        f'{text}<table class="recover-nb-alternatives"><caption>{caption}</caption>'
-        f"<tr><th>rank</th>{head}</tr>{''.join(rows)}</table>"
+        f'<table class="recover-nb-alternatives"><caption>{caption}</caption>'
+        f"<tr><th>rank</th>{head}</tr>{rows}</table>"
     )
 
 
-def _alternative(part: pd.DataFrame) -> str:
-    if not len(part):
+def _alternative(one: Any) -> str:
+    if one is None:
         return "<td></td><td></td>"
-    one = part.iloc[0]
-    name, mark = ('class="emitted"', " \u25c0") if one["emitted"] else ("", "")
-    return f"<td {name}><code>{visible(one['token'])}</code>{mark}</td><td>{_probability(one['probability'])}</td>"
+    name, mark = ('class="emitted"', " \u25c0") if one.emitted else ("", "")
+    return f"<td {name}><code>{visible(one.token)}</code>{mark}</td><td>{_probability(one.probability)}</td>"
 
 
 def _standing(model: str, one: pd.Series) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,16 @@ from recover_nb.widgets.busy import Busy
 
 if TYPE_CHECKING:
     from recover_nb.decoding import Pair, Settings
+
+
+#: Pairs of the shipped lineage that are kept for all views of a process; the one longest unused goes first.
+KEPT = 4
+
+
+@lru_cache(maxsize=KEPT)
+def shipped_pair(family: str, method: str) -> "Pair":
+    """Return `load_lineage` of a family and method, loaded once for every view."""
+    return load_lineage(family, method)
 
 
 class Models:
@@ -29,7 +40,7 @@ class Models:
 
     def __init__(self, busy: Busy, pair: "Pair | None" = None) -> None:
         self._busy, self._given = busy, pair
-        self._loaded: dict[tuple[str, str], Pair] = {}
+        self._held: tuple[tuple[str, str], Pair] | None = None
         self._pieces: dict[str, dict[int, str]] = {}
 
     def pair(self, family: str, method: str) -> "Pair":
@@ -42,10 +53,10 @@ class Models:
         """
         if self._given is not None:
             return self._given
-        if (family, method) not in self._loaded:
+        if self._held is None or self._held[0] != (family, method):
             with self._busy.doing(f"loading torch, {family} {method} and its ancestor"):
-                self._loaded[family, method] = load_lineage(family, method)
-        return self._loaded[family, method]
+                self._held = (family, method), shipped_pair(family, method)
+        return self._held[1]
 
     def module(self, name: str) -> ModuleType:
         """Return a module of `recover_nb` that needs torch."""

@@ -7,6 +7,8 @@ from typing import Any
 import ipywidgets
 import traitlets
 
+from recover_nb.widgets.keys import Keys
+
 
 class Predict(ipywidgets.VBox):
     """Ask for a guess, record it, then reveal.
@@ -44,8 +46,10 @@ class Predict(ipywidgets.VBox):
         self._button = ipywidgets.Button(description="reveal", disabled=True)
         self._said = ipywidgets.HTML()
         super().__init__()
+        self.add_class("recover-nb").add_class("recover-nb-Predict")
         self.children = (
             ipywidgets.HTML(f"<b>Predict.</b> {html.escape(question)}"), self._choices, self._button, self._said,
+            Keys(),
         )  # fmt: skip
         self._choices.observe(self._chosen, names="value")
         self._button.on_click(lambda _: self.reveal())

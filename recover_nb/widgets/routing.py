@@ -22,7 +22,7 @@ from recover_nb.tables.evaluation import BASES
 from recover_nb.tables.routing import CHOICES
 from recover_nb.widgets.base import ChartPanel, View
 from recover_nb.widgets.busy import Busy
-from recover_nb.widgets.controls import PolicyControl, or_none, tie
+from recover_nb.widgets.controls import PolicyControl, or_none, sized, tie
 from recover_nb.widgets.routing_data import ESTIMATED, ROUGH, RoutingData, Settings
 from recover_nb.widgets.selection import Selection, set_state
 from recover_nb.widgets.table_view import TableView
@@ -254,7 +254,7 @@ class RoutingExplorer(View):
         with self.table.hold_sync():
             if listed != self._listed:
                 self._rows = self.data.problems(self.settings, regime=self.regime, route=self.route, among=among)
-                self.table.show(self._rows.drop(columns="cell"), key="problem", digits=DIGITS)
+                self.table.show(_narrow(self._rows), key="problem", digits=DIGITS)
                 self._listed = listed
             set_state(self.table, LISTING, {name: getattr(self, name) for name in LISTING})
         self.page = self.table.page
@@ -279,22 +279,28 @@ class RoutingExplorer(View):
         return {**self._frames, "problems": self._rows}
 
 
+def _narrow(rows: pd.DataFrame) -> pd.DataFrame:
+    """Name the cell in one column in place of three: the table is as wide as a page."""
+    first = ["problem", "cell"]
+    return rows[first + [name for name in rows if name not in (*first, "family", "method", "task")]]
+
+
 def _controls(data: RoutingData) -> dict[str, ipywidgets.Widget]:
     """One control for each trait that has one."""
-    wide = {"style": {"description_width": "110px"}}
-    slide = {**wide, "max": 1.0, "step": 0.01, "continuous_update": False}
+    wide, edge, base = (sized(label, width) for label, width in ((100, 258), (70, 230), (70, 210)))
+    slide = {**edge, "max": 1.0, "step": 0.01, "continuous_update": False}
     bases = [(name.replace("_", " "), name) for name in BASES]
     return {
-        "cells": ipywidgets.SelectMultiple(options=data.cells, rows=7, description="cells"),
+        "cells": ipywidgets.SelectMultiple(options=data.cells, rows=7, description="cells", **sized(40, 240)),
         "min_gain": ipywidgets.FloatSlider(description="min gain", **slide),
         "min_failure": ipywidgets.FloatSlider(description="min failure", **slide),
-        "alpha": ipywidgets.BoundedFloatText(max=1.0, step=0.01, description="alpha of tests", **wide),
-        "seed": ipywidgets.BoundedIntText(max=MAX_SEED, description="seed", **wide),
+        "alpha": ipywidgets.BoundedFloatText(max=1.0, step=0.01, description="alpha", **edge),
+        "seed": ipywidgets.BoundedIntText(max=MAX_SEED, description="seed", **edge),
         "operators": PolicyControl(data.interventions),
         "fallback": ipywidgets.Dropdown(options=data.interventions, description="fallback", **wide),
-        "estimator": ipywidgets.Dropdown(options=CHOICES, description="estimator", **wide),
-        "basis": ipywidgets.Dropdown(options=bases, description="equal budget in", **wide),
-        "panel": ipywidgets.ToggleButtons(options=list(PLOTS), description="show"),
+        "estimator": ipywidgets.Dropdown(options=CHOICES, description="estimator", **base),
+        "basis": ipywidgets.Dropdown(options=bases, description="budget in", **base),
+        "panel": ipywidgets.ToggleButtons(options=list(PLOTS), tooltips=[f"show {name}" for name in PLOTS]),
         "regime": ipywidgets.Dropdown(options=or_none("any", [r.value for r in Regime]), description="regime"),
         "route": ipywidgets.Dropdown(options=or_none("any", data.interventions), description="route"),
     }

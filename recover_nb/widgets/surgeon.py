@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 #: Operators that can act on a failed trace: every one but the trace itself.
 OPERATORS = tuple(name.value for name in Intervention if name is not Intervention.NONE)
 NONE = Intervention.NONE.value
+_HINT = (
+    "Click a token, or press Enter on it, and then branch: twins keep what comes before it. The orange line is below "
+    "the junction, the grey one below its window."
+)
 #: Half width of the junction's window.
 _WINDOW = 8
 #: Failed rollouts that a message lists.
@@ -243,7 +247,7 @@ class TraceSurgeon(View):
     def _branch(self) -> None:
         self.refresh()
         if self.position < 0:
-            raise InputError("choose the token to branch at: click it, or press Enter on it, or set position")
+            raise InputError("choose the token to branch at: click it, press Enter on it, or give its place")
         problem = problem_at(self._one, 0)
         pair = self._models.pair(*self._unit)
         surgery = self._models.module("study.surgery")
@@ -285,7 +289,7 @@ class TraceSurgeon(View):
     def _show_surgery(self) -> None:
         done = self.surgery
         if done is None:
-            self._summary.value = self._tree.value = ""
+            self._summary.value, self._tree.value = _HINT, ""
         else:
             self._summary.value = f'<p role="status">{html.escape(summary(done))}</p>'
             self._tree.value = tree_html(self.tree, self._text_of, done.position)

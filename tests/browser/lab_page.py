@@ -110,6 +110,7 @@ class LabNotebook:
             assert not self.heard(), "\n".join(self.heard())
             assert time.monotonic() < until, f"not done after {seconds} s: {self.prompts()}"
             self.page.wait_for_timeout(500)
+        assert not self.heard(), "\n".join(self.heard())
 
     def prompts(self):
         return self.page.evaluate(PROMPTS)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from decoding_models import char_tokenizer, tiny_model
 
-from recover_nb.decoding import Settings, decode, load_pair
+from recover_nb.decoding import Settings, decode, load_pair, memory
 from recover_nb.errors import InputError
 
 
@@ -141,3 +141,89 @@ def test_nan_logits_are_refused():
             "retry",
             Settings(max_new_tokens=5),
         )
+
+
+TEMPLATE = (
+    "{% if messages[0].role == 'system' %}{{ messages[0].content }};{% endif %}"
+    "({{ messages[-1].content }}){% if think is defined %}a{% endif %}{% if add_generation_prompt %}={% endif %}"
+)
+
+
+def chat_pair(**options):
+    tokenizer = char_tokenizer()
+    tokenizer.chat_template = TEMPLATE
+    return load_pair(tiny_model(), tiny_model(seed=1), tokenizer=tokenizer, **options)
+
+
+def test_a_chat_template_goes_round_every_prompt():
+    plain = char_tokenizer()
+    written = plain(["1+2=", "(1+2=)=", "b;(1+2=)=", "(1+2=)a="])["input_ids"]
+    options = [{}, {"chat": True}, {"chat": True, "system": "b"}, {"chat": True, "chat_options": {"think": 1}}]
+    for expected, given in zip(written, options, strict=True):
+        assert chat_pair(**given).encode(["1+2="]) == [expected]
+
+
+def test_what_is_decoded_follows_the_chat_template():
+    arguments = np.zeros(1, np.uint64), np.arange(3), "retry", Settings(max_new_tokens=9)
+    chat = decode(chat_pair(chat=True), ["1+2="], *arguments).token_id
+    np.testing.assert_array_equal(chat, decode(chat_pair(), ["(1+2=)="], *arguments).token_id)
+    assert (chat != decode(chat_pair(), ["1+2="], *arguments).token_id).any()
+
+
+def test_chat_without_a_template_is_refused():
+    models = [tiny_model(seed=seed) for seed in (0, 1)]
+    with pytest.raises(InputError, match="no chat template"):
+        load_pair(*models, tokenizer=char_tokenizer(), chat=True)
+    with pytest.raises(InputError, match="system was given without chat=True"):
+        load_pair(*models, tokenizer=char_tokenizer(), system="be brief")
+
+
+def test_every_end_of_sequence_token_ends_a_trace():
+    model = tiny_model()
+    model.generation_config.eos_token_id = [5, 6, 7, 8, 9, 400]
+    pair = load_pair(model, tiny_model(seed=1), tokenizer=char_tokenizer())
+    assert pair.eos_ids == (1, 5, 6, 7, 8, 9)
+    found = decode(pair, ["1+2="], np.zeros(1, np.uint64), np.arange(20), "retry", Settings(max_new_tokens=60))
+    last = found.token_id[0, np.arange(20), found.n_tokens[0] - 1]
+    np.testing.assert_array_equal(np.isin(last, pair.eos_ids), found.stopped[0])
+    assert len(set(last[found.stopped[0]].tolist())) > 1
+    before = np.arange(60) < found.n_tokens[0, :, None] - 1
+    assert not np.isin(found.token_id[0][before], pair.eos_ids).any()
+
+
+def test_parameters_are_counted_before_they_are_read(folders):
+    expected = sum(each.numel() for each in tiny_model().parameters())
+    assert memory.count_parameters("specialist", folders / "s") == expected
+    assert memory.count_parameters("specialist", tiny_model()) == expected
+
+
+def test_parameters_are_counted_by_the_configuration(folders, tmp_path):
+    tiny_model().config.save_pretrained(tmp_path)
+    expected = memory.count_parameters("specialist", folders / "s")
+    assert memory.count_parameters("specialist", str(tmp_path)) == expected
+
+
+def test_models_that_do_not_fit_are_refused_before_they_are_read(folders, monkeypatch):
+    count = memory.count_parameters("specialist", folders / "s")
+    monkeypatch.setattr(memory, "free_bytes", lambda device: int(2 * count * 4 * 1.05) - 1)
+    expected = "specialist .* and ancestor .* need .* as float32, and .* free on cpu; dtype='bfloat16' takes"
+    with pytest.raises(InputError, match=expected):
+        load_pair(folders / "s", folders / "a")
+    assert load_pair(folders / "s", folders / "a", dtype="bfloat16").dtype == torch.bfloat16
+    assert load_pair(folders / "s", folders / "a", check_memory=False).vocab_size == 28
+    monkeypatch.setattr(memory, "free_bytes", lambda device: int(2 * count * 4 * 1.05) + 1)
+    assert load_pair(folders / "s", folders / "a").vocab_size == 28
+
+
+def test_free_memory_is_less_than_the_machine_has():
+    free = memory.free_bytes("cpu")
+    assert free is None or 0 < free < 2**50
+
+
+def test_a_broken_weights_file_is_a_sentence(folders, tmp_path):
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / name).write_bytes((folders / "s" / name).read_bytes())
+    for damage in (b"", b"\xff" * 64, (20).to_bytes(8, "little") + b'{"a": {"shape": [2,'):
+        (tmp_path / "model.safetensors").write_bytes(damage)
+        with pytest.raises(InputError, match=r"specialist .*model\.safetensors' is no safetensors file"):
+            load_pair(tmp_path, folders / "a")

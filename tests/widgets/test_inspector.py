@@ -57,6 +57,18 @@ def test_a_trace_that_is_not_there(ds, problem, rollout, intervention, said):
         read_trace(ds, problem, rollout, intervention)
 
 
+def test_a_problem_alone_opens_its_first_failed_rollout(ds):
+    ds["correct"].values[2, :, 0] = [1, 1, 0, 1, 0]
+    selection = Selection(problem=2)
+    view = TraceInspector(ds, selection=selection)
+    assert selection.rollout == 2
+    assert "problem 2, none rollout 2: <b>wrong</b>" in view._title.value
+    ds["correct"].values[3, :, 0] = [1, 0, 0, 1, 0]
+    selection.value = {"problem": 3, "rollout": -1}
+    assert selection.rollout == 1
+    assert "problem 3, none rollout 1: <b>wrong</b>" in view._title.value
+
+
 def test_differences_by_hand():
     assert differences([5, 6, 7, 8], [5, 7, 8, 9]) == ([1], [3])
     assert differences([1], [1]) == ([], [])
@@ -98,7 +110,7 @@ def test_the_cursor_is_the_selected_token_both_ways(view):
     view.selection.token = 0
     assert view.text.cursor == 0
     assert view.tables()["alternatives"]["model"].nunique() == 2
-    assert "alternatives at token 0" in view._alternatives.value
+    assert "token 0, likeliest tokens" in view._alternatives.value
 
 
 def test_each_control_changes_what_is_shown(view):

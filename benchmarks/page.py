@@ -1,0 +1,101 @@
+"""`docs/performance.md` from the figures of one run of the benchmark."""
+
+from pathlib import Path
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
+
+HEAD = """# Performance
+
+`recover-nb bench --write` measures everything here anew and writes this page; `--json` prints the figures, `--quick`
+runs tiny sizes to see that all of it works. Every figure is a ratio to a named peer, or to a limit that is measured
+beside it, in one run, interleaved: ours, the peer, ours, the peer. Seconds depend on the machine and on who else uses
+it; the load average of the machine is given with every row. *median [least, most] of n repeats*. An aim is met by the
+median; where the spread holds the aim as well, the run does not settle it.
+"""
+
+TABLE = """| what | beside | figure | aim | | ours | peer | load |
+|---|---|---|---|---|---|---|---|"""
+
+GROWTH = """## How cost grows
+
+Exponent b of seconds ~ size^b over the sizes named: 1 is proportional, below 1 is a fixed cost that is shared out.
+
+| what | over | sizes | seconds | b | b of the last step |
+|---|---|---|---|---|---|"""
+
+
+#: Part of a row's name -> what stands in the way of its aim, as profiles show it.
+REASONS = {
+    "matmul limit": "what is left is attention (reading the cache, masks, softmax), which takes more time than all "
+    "linear layers of models this small, and the Python of every layer; `recover_nb` itself takes less than a fifth",
+    "anchoring=replay": "every replayed prefix is a context of its own, which both models read from its first token; "
+    "`retry` reads a prompt once for all its rollouts",
+    "study of": "beside a peer that fills batches across problems as well, what is left to gain are prompts read "
+    "once and rows that are dropped when they end; the peer stores no traces, signals, features or alternatives",
+    "share of the memory limit": "selecting 100 of 32,000 exactly and two exponentials a logit, not reading, take the "
+    "time; a selection by groups of columns was tried and saved an eighth of it",
+    "tokens x": "a token costs two exponentials a logit and a selection, which no vectorising takes away",
+    "bootstraps": "pandas computes each of the loop's resamples with numpy",
+    "import and open": "nearly all of it is importing pandas, xarray and zarr; on a quiet core it takes about a second",
+}
+
+
+def why(name: str) -> str:
+    """Return what stands in the way, after a colon, or nothing."""
+    return next((f": {reason}" for part, reason in REASONS.items() if part in name), "")
+
+
+def number(value: float) -> str:
+    """Write a number with three significant figures."""
+    if value == 0 or 0.001 <= abs(value) < 100_000:
+        return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{value:.1e}"
+
+
+def line(row: dict) -> str:
+    """Return one line of the table."""
+    spread = f" [{number(row['low'])}, {number(row['high'])}] n={row['n']}" if row["n"] > 1 else " n=1"
+    aim = "" if row["aim"] is None else ("≥ " if row["higher"] else "≤ ") + number(row["aim"])
+    met = {None: "", True: "met", False: "missed"}[row["met"]]
+    unit = " MiB" if row["figure"].endswith("MiB") else " s"
+    sides = [number(row["seconds"][side]) + unit if row["seconds"] else "" for side in ("ours", "peer")]
+    load = "-".join(f"{each:.1f}" for each in sorted(row["load"]))
+    name = row["name"] + (f" ({row['note']})" if row["note"] else "")
+    cells = [name, row["peer"], f"{row['figure'].removesuffix(', MiB')}: {number(row['median'])}{spread}", aim, met]
+    return "| " + " | ".join([*cells, *sides, load]) + " |"
+
+
+def grown(one: dict) -> str:
+    """Return one line of the table of growth."""
+    sizes = ", ".join(f"{size:,}" for size in one["sizes"])
+    seconds = ", ".join(number(each) for each in one["seconds"])
+    return f"| {one['name']} | {one['over']} | {sizes} | {seconds} | {one['slope']:.2f} | {one['last']:.2f} |"
+
+
+def page(found: dict) -> str:
+    """Return the page."""
+    where = found["environment"]
+    parts = [HEAD, "Measured with " + ", ".join(f"{name} {value}" for name, value in where.items()) + ".\n"]
+    if found["quick"]:
+        parts.append("These are tiny sizes, to see that all of it works: not to be quoted.\n")
+    aims = [row for row in found["rows"] if row["met"] is not None]
+    missed = [row for row in aims if not row["met"]]
+    parts.append(f"**{len(aims) - len(missed)} of {len(aims)} aims are met.** What is missed is said so below.\n")
+    for section in dict.fromkeys(row["section"] for row in found["rows"]):
+        parts += [f"## {section.capitalize()}\n", TABLE]
+        parts += [*(line(row) for row in found["rows"] if row["section"] == section), ""]
+    parts += ["## What is missed, and why\n"] * bool(missed)
+    parts += [f"- {row['name']}, beside {row['peer']}" + why(row["name"]) + "." for row in missed] + [""]
+    parts += [GROWTH, *(grown(one) for one in found["growth"]), ""]
+    if found["flips"]:
+        parts += ["## Batch size and tokens\n", flips_text(found["flips"]), ""]
+    return "\n".join(parts)
+
+
+def flips_text(flips: dict) -> str:
+    """Say how often a batch of another size changes a token."""
+    told = (
+        f"{each['rows_differ']} of {each['rows']} rollouts ({each['tokens']:,} tokens) with {name}"
+        for name, each in flips.items()
+    )
+    return "Rollouts of which a token differs between batches of 256 and of 37 rows: " + "; ".join(told) + "."

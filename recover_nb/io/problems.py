@@ -1,0 +1,59 @@
+"""Problems of your own, as the decoder takes them: from a file, or those of an imported study."""
+
+from os import PathLike
+from pathlib import Path
+
+import xarray as xr
+
+from recover_nb.errors import InputError
+from recover_nb.io.jsonl import PROBLEM_ID, PROMPT
+from recover_nb.io.lines import read_jsonl
+from recover_nb.labels import Split
+from recover_nb.schema import text
+from recover_nb.tasks import Problem
+
+#: Level of a problem that does not say.
+UNKNOWN = -1
+WHAT = "problems as JSON lines (problem_id, prompt, answer)"
+
+
+def read_problems(source: str | PathLike | xr.Dataset, *, task: str = "imported") -> list[Problem]:
+    """Return problems to decode: ``rnb.generate(pair, rnb.read_problems("problems.jsonl"), checker="numeric")``.
+
+    Parameters
+    ----------
+    source : path or Dataset
+        JSON lines with ``problem_id`` (``pid``, ``id``), ``prompt`` (``question``, ``input``) and ``answer``; or a
+        study that has prompts and answers, such as an imported log.
+    task : str
+        Of a file's problems.
+
+    Returns
+    -------
+    list of Problem
+        In the order of the file; each once.
+
+    Raises
+    ------
+    InputError
+        A missing field, a problem given twice, a study without prompts.
+    """
+    if isinstance(source, xr.Dataset):
+        return _of_study(source)
+    found: dict[str, Problem] = {}
+    for row in read_jsonl(Path(source), WHAT):
+        name = row.text(*PROBLEM_ID, blank=False)
+        if name in found:
+            raise InputError(f"{row.where}: problem {name} was given before; each may occur once")
+        prompt, answer = row.text(*PROMPT, blank=False), row.text("answer")
+        found[name] = Problem(task, name, Split.TEST.value, UNKNOWN, prompt, answer, ())
+    return list(found.values())
+
+
+def _of_study(ds: xr.Dataset) -> list[Problem]:
+    if "prompt" not in ds or not any(text(ds["prompt"])):
+        raise InputError("the study has no prompts, so there is nothing to decode; give a file of problems")
+    names = ("task", "problem_id", "split", "prompt", "answer")
+    columns = [text(ds[name]).tolist() for name in names]
+    found = {row[:2]: row for row in zip(*columns, strict=True)}
+    return [Problem(*row[:3], UNKNOWN, *row[3:], ()) for row in found.values()]

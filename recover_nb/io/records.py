@@ -1,0 +1,258 @@
+"""The one place where rows of a file become a study: grading, tokenizing, and what is said about both."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from recover_nb.derive import assemble, derive
+from recover_nb.errors import InputError
+from recover_nb.features import DEFAULT_WINDOW
+from recover_nb.io.dense import NONE, RETRY, lay_out, order_interventions
+from recover_nb.io.rows import MISSING_MASS, ProblemRow, RolloutRow, Unit
+from recover_nb.labels import Intervention
+from recover_nb.schema import (
+    IMPORTED,
+    INTERVENTION,
+    PROBLEM,
+    ROLLOUT,
+    SCHEMA_VERSION,
+    TOKEN,
+    validate,
+)
+from recover_nb.tasks import make_checker
+
+#: Other names of interventions in the wild (the authors' toolkit).
+ALIASES = {
+    "local_temp": Intervention.LOCAL_TEMPERATURE.value,
+    "rand": Intervention.SPARSE_STEER_RANDOM.value,
+    "geo_pred": Intervention.SPARSE_STEER.value,
+    "geo_wrong": Intervention.SPARSE_STEER_WRONG.value,
+    "dense": Intervention.DENSE_STEER.value,
+}
+
+
+#: Variables that only imported studies have: dimensions and meaning.
+BESIDE = {
+    "generated_text": ((PROBLEM, ROLLOUT, INTERVENTION), "what a rollout says; empty = not run, or not stored"),
+    "missing_mass": ((PROBLEM, ROLLOUT, TOKEN), "the specialist's probability that is not in its stored list"),
+    "missing_mass_ancestor": ((PROBLEM, ROLLOUT, TOKEN), "the ancestor's probability that is not in its stored list"),
+}
+
+
+class Collector:
+    """Gather rows of one import, then make the study.
+
+    Parameters
+    ----------
+    source, source_format : str
+        Kept as attributes.
+    unit : (family, method)
+        Of rows that do not say.
+    task : str
+    is_correct : str or callable (text, answer) -> bool, optional
+        Grades every rollout that has a text, in place of what the file says; see `tasks.make_checker`.
+    tokenizer : optional
+        Tokenizes rollouts that come as text only: an object with ``encode`` and ``decode``.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        source_format: str,
+        *,
+        unit: tuple[str, str] = ("imported", "imported"),
+        task: str = "imported",
+        is_correct: str | Callable[[str, str], bool] | None = None,
+        tokenizer: Any = None,
+    ) -> None:
+        self.source, self.source_format, self.tokenizer = source, source_format, tokenizer
+        self.family, self.method = unit
+        self.task = task
+        self._checker = None if is_correct is None else make_checker(is_correct)
+        self.problems: dict[Unit, ProblemRow] = {}
+        self._rows: dict[tuple, RolloutRow] = {}
+        self.counts: dict[str, int] = {}
+        self.notes: list[str] = []
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Add to a count that is reported with the study."""
+        self.counts[name] = self.counts.get(name, 0) + by
+
+    def problem(self, unit: Unit) -> ProblemRow:
+        """Return the problem of a unit, made when it is first named."""
+        return self.problems.setdefault(unit, ProblemRow())
+
+    def add(self, row: RolloutRow) -> None:
+        """Take a rollout.
+
+        Raises
+        ------
+        InputError
+            A rollout given twice, or signals that do not fit its tokens.
+        """
+        row.intervention = ALIASES.get(row.intervention, row.intervention)
+        key = (row.unit, row.intervention, row.number)
+        if key in self._rows:
+            raise InputError(
+                f"{row.where}: rollout {row.number} of problem {row.unit[-1]} under {row.intervention} came before "
+                f"({self._rows[key].where}); each may occur once"
+            )
+        self.problem(row.unit)
+        self._rows[key] = row
+
+    @property
+    def rows(self) -> list[RolloutRow]:
+        """All rollouts so far."""
+        return list(self._rows.values())
+
+    def study(
+        self,
+        *,
+        n_observed: int | None = None,
+        window: int = DEFAULT_WINDOW,
+        attrs: Mapping[str, Any] | None = None,
+        interventions: Sequence[str] = (),
+        least_tokens: int = 0,
+    ) -> xr.Dataset:
+        """Make the study of everything taken so far.
+
+        Parameters
+        ----------
+        n_observed : int, optional
+            The first so many ``none`` rollouts of a problem are observed; the others become ``retry`` attempts.
+        window : int
+            Of the junction.
+        attrs : mapping, optional
+            Those of the study in the file, which then are the only ones.
+        interventions : sequence of str
+            Names to have besides those of the rows.
+        least_tokens : int
+            Least size of the token axis.
+        """
+        rows = self._graded(self._tokenized(self.rows))
+        if n_observed is not None:
+            _split_observed(rows, n_observed)
+        rows = self._without_empty(rows)
+        if not rows:
+            raise InputError(f"{self.source}: no rollout is left to import")
+        found = order_interventions([row.intervention for row in rows])
+        # A study that comes back keeps its own order.
+        names = tuple(dict.fromkeys([*interventions, *found]))
+        arrays = lay_out(rows, self.problems, names, window, least_tokens)
+        self._describe(arrays, rows)
+        beside = {name: (*BESIDE[name], arrays.pop(name)) for name in BESIDE if name in arrays}
+        ds = assemble(arrays, names).assign(
+            {name: (dims, values, {"long_name": meaning}) for name, (dims, meaning, values) in beside.items()}
+        )
+        ds.attrs = dict(attrs) if attrs else self._attrs()
+        return validate(self._with_stored(_blank_unfailed(derive(ds))))
+
+    def _with_stored(self, ds: xr.Dataset) -> xr.Dataset:
+        """Put regimes and routes that the file stores over derived ones: those may be of a larger population."""
+        for place, each in enumerate(self.problems.values()):
+            for name, value in each.decided.items():
+                ds[name].values[place] = value
+        return ds
+
+    def _attrs(self) -> dict[str, Any]:
+        attrs = {
+            "schema_version": SCHEMA_VERSION, "source": self.source, IMPORTED: self.source_format,
+            "import_counts_json": json.dumps(self.counts, sort_keys=True),
+        }  # fmt: skip
+        return attrs | ({"import_notes": list(self.notes)} if self.notes else {})
+
+    def _tokenized(self, rows: list[RolloutRow]) -> list[RolloutRow]:
+        """Tokenize rows that have a text and no tokens, and compare texts with tokens where both are there."""
+        if self.tokenizer is None:
+            return rows
+        for row in rows:
+            if row.text is None:
+                if self._checker is not None and row.token_id is not None:
+                    row.text = self.tokenizer.decode(row.token_id, skip_special_tokens=True)
+                continue
+            given = row.token_id is not None
+            if not given:
+                row.token_id = list(self.tokenizer.encode(row.text, add_special_tokens=False))
+            self.count("texts_and_tokens_compared" if given else "texts_tokenized")
+            written = self.tokenizer.decode(row.token_id, skip_special_tokens=True)
+            # A generated text often comes without the special tokens and white space at its ends.
+            if written.strip() != row.text.strip():
+                self.count("tokenization_mismatches")
+        n = self.counts.get("tokenization_mismatches", 0)
+        if n:
+            total = self.counts.get("texts_tokenized", 0) + self.counts.get("texts_and_tokens_compared", 0)
+            self.notes.append(
+                f"{n} of {total} rollouts do not survive the tokenizer: their tokens decode to another text, so "
+                "signals and junctions there may be shifted; store token ids with the rollouts, or give the tokenizer "
+                "they were made with"
+            )
+        return rows
+
+    def _graded(self, rows: list[RolloutRow]) -> list[RolloutRow]:
+        changed = 0
+        for row in rows:
+            if self._checker is not None and row.text is not None:
+                verdict = bool(self._checker(row.text, self.problems[row.unit].answer))
+                changed += row.correct is not None and verdict != row.correct
+                row.correct = verdict
+            elif row.correct is None:
+                raise InputError(
+                    f"{row.where} does not say whether the rollout is correct; pass is_correct= (exact, numeric, "
+                    "choice, regex:PATTERN, or a function of text and answer)"
+                )
+        if changed:
+            self.counts["regraded_differently"] = changed
+            self.notes.append(f"{changed} of {len(rows)} rollouts are graded otherwise than the file says")
+        return rows
+
+    def _without_empty(self, rows: list[RolloutRow]) -> list[RolloutRow]:
+        """Leave out rollouts without a token: method.md section 3 does, and length 0 stands for not run."""
+        empty_ = [row for row in rows if row.length == 0]
+        if empty_:
+            self.counts["empty_rollouts"] = len(empty_)
+            self.notes.append(f"{len(empty_)} of {len(rows)} rollouts have no token and are left out")
+        return [row for row in rows if row.length != 0]
+
+    def _describe(self, arrays: dict[str, np.ndarray], rows: list[RolloutRow]) -> None:
+        self.counts |= {"rollouts": len(rows), "problems": len(self.problems)}
+        if "token_id" not in arrays:
+            known = sum(row.length is not None for row in rows)
+            why = f"{known} of {len(rows)} rollouts have" if known else "no rollout has"
+            self.notes.append(
+                f"{why} tokens, so no traces are stored; pass tokenizer= to tokenize texts, or give token ids with the "
+                "rollouts"
+            )
+        if "missing_mass" in arrays:
+            inside = np.arange(arrays["missing_mass"].shape[-1]) < arrays["n_tokens"][..., 0, None]
+            seen = inside & (arrays["has_signals"] == 1)[..., None]
+            means = [100 * float(arrays[name][seen].mean()) if seen.any() else 0.0 for name in MISSING_MASS]
+            self.notes.append(
+                f"signals come from truncated lists: on average {means[0]:.2g} % of the specialist's probability and "
+                f"{means[1]:.2g} % of the ancestor's is not in them (missing_mass)"
+            )
+
+
+def _blank_unfailed(ds: xr.Dataset) -> xr.Dataset:
+    """Take regime and route from problems that were observed and never failed, whatever was tried on them."""
+    observed = ds["correct"].values[:, :, 0]
+    unfailed = (observed >= 0).any(1) & ~(observed == 0).any(1)
+    for name in ("regime", "route"):
+        ds[name].values[unfailed] = ""
+    return ds
+
+
+def _split_observed(rows: list[RolloutRow], n_observed: int) -> None:
+    if n_observed < 1:
+        raise InputError(f"n_observed={n_observed} leaves no observed rollout; allowed: a whole number of at least 1")
+    if any(row.intervention == RETRY for row in rows):
+        raise InputError("n_observed makes retry of the later observed rollouts, but the file has retry already")
+    observed: dict[Unit, list[RolloutRow]] = {}
+    for row in rows:
+        if row.intervention == NONE:
+            observed.setdefault(row.unit, []).append(row)
+    for each in observed.values():
+        for row in sorted(each, key=lambda row: row.number)[n_observed:]:
+            row.intervention, row.signals, row.alternatives = RETRY, {}, None

@@ -1,0 +1,70 @@
+"""Signals of one trace from the likeliest tokens that two models list along it."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from recover_nb.labels import Signal
+from recover_nb.schema import N_ALTERNATIVES
+from recover_nb.signals import signals_from_topk
+
+#: One position: token id to log-probability at temperature 1, in nat.
+Listed = Mapping[int, float]
+
+
+def signals_of_lists(
+    specialist: Sequence[Listed],
+    ancestor: Sequence[Listed],
+    token_id: Sequence[int],
+    *,
+    temperature: float,
+    top_k: int,
+    k_cov: int | None,
+) -> tuple[dict[str, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Compute signals, missing mass and alternatives of a trace.
+
+    Parameters
+    ----------
+    specialist, ancestor : sequence of mapping
+        One a token of the trace: what the model listed there, the token itself included where the API gives it.
+    token_id : sequence of int
+    temperature, top_k, k_cov
+        See `recover_nb.signals_from_topk`.
+
+    Returns
+    -------
+    signals : dict of str to (token,) float32
+        The six signals, ``missing_mass`` and ``missing_mass_ancestor``.
+    alternatives : (token_id, log_probability), each (token, 2, 5)
+        As the study stores them: the likeliest first, -1 and 0 where a list is shorter.
+
+    Notes
+    -----
+    method.md section 2.
+    """
+    (ids_s, values_s), (ids_a, values_a) = _padded(specialist), _padded(ancestor)
+    found = signals_from_topk(
+        values_s, ids_s, values_a, ids_a, np.asarray(token_id, np.int64),
+        temperature=temperature, top_k=top_k, k_cov=k_cov,
+    )  # fmt: skip
+    names = (*(name.value for name in Signal), "missing_mass", "missing_mass_ancestor")
+    both = [_likeliest(*each) for each in ((ids_s, values_s), (ids_a, values_a))]
+    alternatives = tuple(np.stack(each, axis=1) for each in zip(*both, strict=True))
+    return {name: found[name].astype(np.float32) for name in names}, alternatives
+
+
+def _padded(lists: Sequence[Listed]) -> tuple[np.ndarray, np.ndarray]:
+    """Return ids (token, K) int64, -1 beyond a list's end, and log-probabilities float64."""
+    width = max(map(len, lists))
+    ids, values = np.full((len(lists), width), -1, np.int64), np.zeros((len(lists), width))
+    for row, each in enumerate(lists):
+        ids[row, : len(each)], values[row, : len(each)] = list(each), list(each.values())
+    return ids, values
+
+
+def _likeliest(ids: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    order = np.argsort(np.where(ids >= 0, -values, np.inf), axis=1, kind="stable")[:, :N_ALTERNATIVES]
+    ids, values = np.take_along_axis(ids, order, 1), np.take_along_axis(values, order, 1)
+    room = ((0, 0), (0, N_ALTERNATIVES - ids.shape[1]))
+    values = np.where(ids >= 0, values, 0.0)
+    return np.pad(ids, room, constant_values=-1).astype(np.int32), np.pad(values, room).astype(np.float32)

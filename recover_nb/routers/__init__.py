@@ -1,0 +1,5 @@
+"""Routers that choose the next attempt from what is known before it, compared at equal forward passes."""
+
+from recover_nb.routers.compare import DEFAULT_ROUTERS, RouterComparison, compare_routers
+
+__all__ = ["DEFAULT_ROUTERS", "RouterComparison", "compare_routers"]

@@ -1,0 +1,191 @@
+"""Tables of a comparison of routers: rates, lifts and curves at equal cost.
+
+Every function takes a `RouterComparison` or the plain dict it prints.
+"""
+
+from typing import Any
+
+import pandas as pd
+
+from recover_nb.errors import InputError
+from recover_nb.tables.evaluation import plain
+
+#: Policies of a curve, where none are asked for: few enough to tell apart.
+SHOWN = (
+    "retry",
+    "best_fixed",
+    "published",
+    "lookalike",
+    "learnt",
+    "retry_gate",
+    "lookalike_gate",
+)
+BEST_FIXED = "best_fixed"
+
+
+def router_rates(comparison: Any, hold_out: str | None = None) -> pd.DataFrame:
+    """Return what every policy rescues at the headline budget.
+
+    Parameters
+    ----------
+    comparison : RouterComparison or dict
+    hold_out : str, optional
+        Way of holding out; all by default.
+
+    Returns
+    -------
+    DataFrame
+        ``hold_out``, ``policy``, ``kind`` (router or comparator), ``rate`` with ``low``, ``high``, ``given`` (cost
+        allowed a problem, mean) and ``paid`` (cost when one stops at the first correct attempt). Best first.
+    """
+    rows = []
+    for name, item in _schemes(comparison, hold_out):
+        for policy, one in item["policies"].items():
+            low, high = one["ci95"]
+            row = {
+                "hold_out": name,
+                "policy": policy,
+                "kind": one["kind"],
+                "rate": one["rate"],
+                "low": low,
+                "high": high,
+            }
+            rows.append(row | {"given": one["given"], "paid": one["paid"]})
+    frame = pd.DataFrame(
+        rows, columns=["hold_out", "policy", "kind", "rate", "low", "high", "given", "paid"]
+    )
+    place = frame["hold_out"].map(
+        {name: i for i, name in enumerate(dict.fromkeys(frame["hold_out"]))}
+    )
+    frame = frame.assign(place=place).sort_values(
+        ["place", "rate"], ascending=[True, False], kind="stable"
+    )
+    return frame.drop(columns="place").reset_index(drop=True)
+
+
+def router_lifts(
+    comparison: Any, *, against: str = BEST_FIXED, hold_out: str | None = None
+) -> pd.DataFrame:
+    """Every router less one comparator at the headline budget.
+
+    Parameters
+    ----------
+    comparison : RouterComparison or dict
+    against : str
+        The comparator.
+    hold_out : str, optional
+        Way of holding out; all by default.
+
+    Returns
+    -------
+    DataFrame
+        ``hold_out``, ``router``, ``kind`` (router, or comparator: the published rule and oracles beside them),
+        ``comparator``, ``lift_points`` with ``low_points``, ``high_points`` (paired bootstrap over questions),
+        one-sided ``p`` and ``p_holm`` over routers; ``null_points`` and ``null_sd_points``: the lift when no operator
+        differs from retry; ``excess_points`` with ``excess_low_points``, ``excess_high_points``; at equal *paid* cost
+        ``paid_points``, ``paid_low_points``, ``paid_high_points``; and ``beats``: above the comparator by interval and
+        by Holm. NaN where a figure was not computed.
+
+    Raises
+    ------
+    InputError
+        If no router was compared with `against`.
+    """
+    rows = []
+    for name, item in _schemes(comparison, hold_out):
+        known = sorted({other for found in item["lifts"].values() for other in found})
+        if against not in known:
+            raise InputError(f"against is {against!r}; allowed: {', '.join(known)}")
+        for router, found in item["lifts"].items():
+            if against in found:
+                head = {
+                    "hold_out": name,
+                    "router": router,
+                    "kind": item["policies"][router]["kind"],
+                }
+                rows.append(head | {"comparator": against, **_lift(found[against])})
+    return pd.DataFrame(rows)
+
+
+def _lift(one: dict) -> dict:
+    ends, excess, paid = (
+        one.get(key, (None, None)) for key in ("ci95", "excess_ci95", "paid_ci95")
+    )
+    return {
+        "lift_points": _points(one["lift"]),
+        "low_points": _points(ends[0]),
+        "high_points": _points(ends[1]),
+        "p": one["p"],
+        "p_holm": float("nan") if one["p_holm"] is None else one["p_holm"],
+        "null_points": _points(one.get("null_mean")),
+        "null_sd_points": _points(one.get("null_sd")),
+        "excess_points": _points(one.get("excess")),
+        "excess_low_points": _points(excess[0]),
+        "excess_high_points": _points(excess[1]),
+        "paid_points": _points(one["paid_lift"]),
+        "paid_low_points": _points(paid[0]),
+        "paid_high_points": _points(paid[1]),
+        "beats": bool(ends[0] > 0 and one["p_holm"] is not None and one["p_holm"] <= 0.05),
+    }
+
+
+def router_curves(
+    comparison: Any, hold_out: str = "cell", policies: tuple[str, ...] | list[str] = SHOWN
+) -> pd.DataFrame:
+    """Rescue of chosen policies against cost.
+
+    Parameters
+    ----------
+    comparison : RouterComparison or dict
+    hold_out : str
+        Way of holding out.
+    policies : sequence of str
+        Which, in this order; those that were not compared are left out.
+
+    Returns
+    -------
+    DataFrame
+        ``hold_out``, ``policy``, ``kind``, ``basis``, ``retries`` (the budget), ``cost`` (the same by the basis, mean
+        over problems), ``rescue`` with ``low``, ``high``.
+    """
+    data = plain(comparison)
+    ((name, item),) = _schemes(comparison, hold_out)
+    rows = []
+    for policy in policies:
+        one = item["policies"].get(policy)
+        for k, cost, rate, (low, high) in zip(
+            data["budgets"],
+            data["costs"],
+            one["curve"] if one else (),
+            one["curve_ci95"] if one else (),
+            strict=False,
+        ):
+            row = {
+                "hold_out": name,
+                "policy": policy,
+                "kind": one["kind"],
+                "basis": data["basis"],
+                "retries": k,
+            }
+            rows.append(row | {"cost": cost, "rescue": rate, "low": low, "high": high})
+    columns = ["hold_out", "policy", "kind", "basis", "retries", "cost", "rescue", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def router_cells(comparison: Any, hold_out: str = "cell") -> pd.DataFrame:
+    """Rescue of every policy in each cell at the headline budget: ``cell``, ``n``, and a column a policy."""
+    ((_, item),) = _schemes(comparison, hold_out)
+    return pd.DataFrame(
+        [{"cell": cell, "n": one["n"], **one["rates"]} for cell, one in item["cells"].items()]
+    )
+
+
+def _schemes(comparison: Any, hold_out: str | None) -> list[tuple[str, dict]]:
+    found = plain(comparison)["hold_outs"]
+    if hold_out is not None and hold_out not in found:
+        raise InputError(f"hold_out is {hold_out!r}; allowed: {', '.join(found)}")
+    return [(name, item) for name, item in found.items() if hold_out in (None, name)]
+
+
+def _points(value: float | None) -> float:
+    return float("nan") if value is None else 100 * value

@@ -1,0 +1,11 @@
+"""Keys that are pressed inside a view stay in it."""
+
+from pathlib import Path
+
+import anywidget
+
+
+class Keys(anywidget.AnyWidget):
+    """Draws nothing; put into a view, it keeps JupyterLab's shortcuts from the view's controls."""
+
+    _esm = Path(__file__).parent / "keys.js"

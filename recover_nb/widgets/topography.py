@@ -1,0 +1,291 @@
+"""See what the features say of methods and regimes, what transfers, and what reading says; brush who is mistaken."""
+
+import html
+from itertools import count
+from typing import Any, ClassVar
+
+import ipywidgets
+import pandas as pd
+import traitlets
+import xarray as xr
+
+from recover_nb.charts_topography import CELL
+from recover_nb.errors import InputError
+from recover_nb.transcripts import ROLLOUTS
+from recover_nb.widgets.base import ChartPanel, View
+from recover_nb.widgets.busy import Busy
+from recover_nb.widgets.controls import or_none, tie
+from recover_nb.widgets.matrix import NO_CELL, MatrixControl
+from recover_nb.widgets.selection import Selection, set_state
+from recover_nb.widgets.table_view import TableView
+from recover_nb.widgets.topography_data import DOING, OF_ONE, PANELS, Settings, TopographyData
+
+MAX_SEED = 2**31 - 1
+LISTING = ("sort", "descending", "page")
+DIGITS = {"spread": 3, "concentration": 3, "logit_dispersion": 3}
+_WRAP = {"flex_flow": "row wrap"}
+
+
+class TopographyExplorer(View):
+    """What the features say of a label, against its baselines, and whether it holds elsewhere or could be read.
+
+    A control shows its effect at once, with few resamples; `resample` computes the panel with all of them, and what
+    was computed is kept. Choosing a cell of the confusion matrix, by a click or in the table beside it, brushes its
+    problems into `selection`, so that linked views show them.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A study, or a profile table.
+    selection : Selection, optional
+        Its problem is followed and set, its brushed problems are set, and are those the lower table lists.
+    counts : dict of str to dict, optional
+        Keywords of `resample`, by ``topography``, ``transfer`` and ``reading``; the functions' own otherwise.
+    **state
+        Initial values of the attributes below.
+
+    Attributes
+    ----------
+    target : str
+        The label: ``method``, ``regime``, ``model``, ``family``, ``task`` or ``cell``, where the study holds it.
+    within : str
+        Predict within each ``cell``, ``family`` and so on; empty = pooled.
+    part : str
+        Which of them is shown; empty = all together.
+    features : tuple of str
+        What is predicted from; empty = the three published ones.
+    panel : str
+        ``fingerprints``, ``effects``, ``scores``, ``confusion`` and ``coefficients`` of the prediction; ``clusters``
+        and ``routing`` of the transfer; ``reading``.
+    true, predicted : str
+        The chosen cell of the confusion matrix; empty = none.
+    by : str
+        What is transferred between.
+    rollouts : str
+        What is read: ``all`` failed rollouts or the ``first``.
+    seed : int
+    sort, descending, page : str, bool, int
+        How problems are listed.
+
+    Notes
+    -----
+    method.md sections 10 to 12. The matrix is a mean over repeats; a problem is listed under the class it is taken for
+    in most of them.
+    """
+
+    STATE: ClassVar = (
+        "target", "within", "part", "features", "panel", "true", "predicted", "by", "rollouts", "seed", *LISTING,
+    )  # fmt: skip
+
+    target = traitlets.Unicode("method")
+    within = traitlets.Unicode("")
+    part = traitlets.Unicode("")
+    features = traitlets.Tuple()
+    panel = traitlets.Enum(list(PANELS), "confusion")
+    true = traitlets.Unicode("")
+    predicted = traitlets.Unicode("")
+    by = traitlets.Unicode("family")
+    rollouts = traitlets.Enum(ROLLOUTS, ROLLOUTS[0])
+    seed = traitlets.Int(0, min=0, max=MAX_SEED)
+    sort = traitlets.Unicode("")
+    descending = traitlets.Bool(False)
+    page = traitlets.Int(0, min=0)
+
+    def __init__(
+        self,
+        ds: xr.Dataset,
+        *,
+        selection: Selection | None = None,
+        counts: dict[str, dict[str, int]] | None = None,
+        **state: Any,
+    ) -> None:
+        self.data = TopographyData(ds, counts=counts)
+        self._parts: tuple[str, ...] = ()
+        self._drawn = self._listed = self._brushed_of = None
+        self._cell, self._brushed = NO_CELL, ()
+        self._frames: dict[str, pd.DataFrame] = {}
+        self._rows = pd.DataFrame()
+        super().__init__(selection=selection, **state)
+        self.selection.observe(self._follow, names=["problem"])
+        self.selection.observe(self._brushed_elsewhere, names=["problems"])
+        self._follow()
+
+    def build(self) -> tuple[ipywidgets.Widget, ...]:
+        """Lay out the controls, what is said, the chart with its cells, and the problems."""
+        self.chart, self.words, self.busy = ChartPanel(), ipywidgets.HTML(), Busy()
+        self.matrix, self.table = MatrixControl(self.chart), TableView(label="problems", page_size=10)
+        self.matrix.observe(
+            lambda change: setattr(self, "value", dict(zip(CELL, change["new"], strict=True))), names=["cell"]
+        )
+        self.table.observe(lambda change: self._choose(change["new"]), names=["chosen"])
+        # All at once: a sort and a page that the reader changed together are one state.
+        self.table.observe(lambda _: setattr(self, "value", {n: getattr(self.table, n) for n in LISTING}), LISTING)
+        self.button = ipywidgets.Button(
+            description="resample", icon="refresh", tooltip="this panel, with all repeats, permutations and resamples"
+        )
+        self.button.on_click(lambda _: self.resample())
+        self.controls = controls = _controls(self.data)
+        for name, control in controls.items():
+            tie(self, name, control)
+        named = (("target", "within", "part"), ("by", "rollouts", "seed"))
+        boxes = [ipywidgets.VBox([controls[name] for name in names]) for names in named]
+        return (
+            ipywidgets.HBox([*boxes, ipywidgets.VBox([controls["features"], self.button])], layout=_WRAP),
+            controls["panel"],
+            self.busy, self.words, ipywidgets.HBox([self.chart, self.matrix], layout=_WRAP), self.table,
+        )  # fmt: skip
+
+    @property
+    def settings(self) -> Settings:
+        """What the results depend on."""
+        return Settings(self.target, self.within, self.features, self.by, self.rollouts, self.seed)
+
+    def result(self, kind: str, *, exact: bool = False) -> Any:
+        """Return the present `Topography`, `Transfer` or `Reading`; say so while it is computed."""
+        data, at, done = self.data, self.settings, count(1)
+        if data.known(kind, at) and (data.exact(kind, at) or not exact):
+            return data.result(kind, at)
+        with self.busy.doing(DOING[kind], data.steps(kind, at, exact=exact)) as tell:
+            return data.result(kind, at, exact=exact, progress=lambda _: tell(next(done)))
+
+    def resample(self) -> None:
+        """Compute what the panel shows with all repeats, permutations and resamples, and show it."""
+        self.button.disabled = True
+        try:
+            with self.speaking():
+                self.result(PANELS[self.panel].kind, exact=True)
+        finally:
+            self.button.disabled = False
+        if not self.message:
+            self._refreshed()
+
+    def refresh(self) -> None:
+        """Draw the panel, brush the chosen cell, list the problems."""
+        try:
+            self.result("topography")
+            self._offer_parts()
+            self._draw()
+            self._brush()
+            self._list()
+        except InputError:
+            self._drawn, self._frames, self.words.value = None, {}, ""
+            self.chart.clear()
+            raise
+
+    def _offer_parts(self) -> None:
+        """Offer the parts there are; a part that went with the others is chosen no more."""
+        parts = self.data.parts(self.settings)
+        if parts != self._parts:
+            part, self._parts = self.part, parts
+            self.controls["part"].options = or_none("all together", parts)
+            self.part = part if part in parts else ""
+        if self.part and self.part not in parts:
+            raise InputError(f"no part {self.part!r}; allowed: {', '.join(parts) or 'none, as nothing is taken apart'}")
+
+    def _draw(self) -> None:
+        """Draw the panel, unless it is drawn."""
+        kind = PANELS[self.panel].kind
+        self.result(kind)
+        at = (self.panel, self.part, self.settings, self.data.exact(kind, self.settings))
+        if at == self._drawn:
+            return
+        frame = self.data.frame(self.panel, self.settings, self.part)
+        self._frames = {self.panel: frame}
+        if self.panel == "confusion":
+            self.matrix.show(frame)
+        else:
+            self.matrix.hide()
+            self.chart.show(PANELS[self.panel].plot(frame))
+        said = self.data.said(self.panel, self.settings)
+        if self.panel in OF_ONE and len(self._parts) > 1:
+            said.append(f"Shown: {frame['part'].iloc[0]}, one of {len(self._parts)} parts.")
+        lines = "".join(f"<p>{html.escape(line)}</p>" for line in said)
+        self.words.value = f'<div role="status">{lines}</div>'
+        self._drawn = at
+
+    def _brush(self) -> None:
+        """Brush the problems of the chosen cell into the selection; a cell that is no more is chosen no more."""
+        cell, at = (self.true, self.predicted), (self.settings, self.part)
+        if (cell, at) == (self._cell, self._brushed_of):
+            return
+        classes = self.data.classes(self.settings, self.part)
+        unknown = [name for name in cell if name and name not in classes]
+        if unknown and cell == self._cell:
+            # It went with the classes of another target or part.
+            self.value = dict.fromkeys(CELL, "")
+            return
+        if unknown:
+            raise InputError(f"no class {unknown[0]!r} here; allowed: {', '.join(classes)}, or empty for any")
+        had, self._cell, self._brushed_of = self._cell, cell, at
+        self.matrix.cell = cell
+        if cell != NO_CELL:
+            self._select(self.data.problems(self.settings, self.part, cell)["problem"].tolist())
+        elif had != NO_CELL:
+            self._select([])
+
+    def _select(self, problems: list[int]) -> None:
+        """Brush problems, and look at the first of them unless one of them is looked at."""
+        self._brushed = tuple(problems)
+        first = problems and self.selection.problem not in problems
+        self.selection.value = {"problems": self._brushed, **(self.data.place(problems[0]) if first else {})}
+
+    def _brushed_elsewhere(self, _: Any) -> None:
+        """List what another view brushed; it is no cell of this matrix."""
+        if self.selection.problems != self._brushed:
+            self._brushed, self._cell = self.selection.problems, NO_CELL
+            self.value = dict.fromkeys(CELL, "")
+            self.matrix.cell = NO_CELL
+        self._refreshed()
+
+    def _list(self) -> None:
+        """List the problems: those brushed, or all of the part."""
+        listed = (self.settings, self.part, self.selection.problems)
+        with self.table.hold_sync():
+            if listed != self._listed:
+                self._rows = self.data.problems(self.settings, self.part, among=self.selection.problems)
+                self.table.show(self._rows, key="problem", digits=DIGITS)
+                self._listed = listed
+            set_state(self.table, LISTING, {name: getattr(self, name) for name in LISTING})
+        self.page = self.table.page
+
+    def _choose(self, problem: int) -> None:
+        """Let every linked view look at a problem, and at its first failed rollout."""
+        if problem not in (-1, self.selection.problem):
+            self.selection.value = self.data.place(problem)
+
+    def _follow(self, _: Any = None) -> None:
+        self.table.chosen = self.selection.problem
+        self.table.reveal(self.selection.problem)
+
+    def charts(self) -> dict[str, Any]:
+        """Return the chart of the panel."""
+        return {} if self.chart.chart is None else {self.panel: self.chart.chart}
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Return what the panel draws, and the problems listed."""
+        return {**self._frames, "problems": self._rows}
+
+
+def _controls(data: TopographyData) -> dict[str, ipywidgets.Widget]:
+    """One control for each trait that has one."""
+    wide = {"style": {"description_width": "90px"}, "layout": {"width": "270px"}}
+    choices = {
+        "target": (data.targets, "predict"),
+        "within": (or_none("pooled", data.partitions), "within each"),
+        "part": (or_none("all together", ()), "of these"),
+        "by": (data.sources, "transfer by"),
+        "rollouts": (ROLLOUTS, "read rollouts"),
+    }
+    return {
+        **{
+            name: ipywidgets.Dropdown(options=options, description=words, **wide)
+            for name, (options, words) in choices.items()
+        },
+        "seed": ipywidgets.BoundedIntText(max=MAX_SEED, description="seed", **wide),
+        "features": ipywidgets.SelectMultiple(
+            options=data.features, rows=4, description="features", tooltip="none chosen = the published three", **wide
+        ),
+        "panel": ipywidgets.ToggleButtons(
+            options=list(PANELS), tooltips=[f"show {name}" for name in PANELS], style={"button_width": "106px"}
+        ),
+    }

@@ -1,0 +1,266 @@
+"""What a `TopographyExplorer` shows, as data: predictions, transfer and reading of the last settings."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from recover_nb import charts_prediction, charts_topography
+from recover_nb.errors import InputError
+from recover_nb.labels import Intervention
+from recover_nb.reading import Reading, reading
+from recover_nb.schema import text
+from recover_nb.tables import prediction
+from recover_nb.tables import topography as tables
+from recover_nb.tables.inspection import first_failed
+from recover_nb.topography import Topography, topography
+from recover_nb.transfer import ALLOWED, Transfer, transfer
+from recover_nb.units import ALL, PARTITIONS, TARGETS, unit_names
+
+Found = Topography | Transfer | Reading
+
+#: Counts of a first look, few enough to follow a control; `resample` takes the functions' own.
+ROUGH = {
+    "topography": {"n_repeats": 2, "n_permutations": 9},
+    "transfer": {"n_null": 20, "n_splits": 10, "n_bootstrap": 200},
+    "reading": {"n_repeats": 1},
+}
+#: What each is called while it is waited for.
+DOING = {
+    "topography": "Predicting from the features",
+    "transfer": "Transferring",
+    "reading": "Reading",
+}
+#: Results that are kept.
+KEPT = 32
+UNIT = ("family", "method", "task", "problem_id")
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One thing to look at.
+
+    Attributes
+    ----------
+    kind : str
+        What it is computed from: ``topography``, ``transfer`` or ``reading``.
+    frame : callable
+        From the result to a data frame.
+    plot : callable
+        From the data frame to a chart.
+    """
+
+    kind: str
+    frame: Callable[[Any], pd.DataFrame]
+    plot: Callable[..., Any]
+
+
+PANELS = {
+    "fingerprints": Panel("topography", tables.feature_quantiles, charts_topography.plot_feature_quantiles),
+    "effects": Panel("topography", tables.effect_sizes, charts_topography.plot_effects),
+    "scores": Panel("topography", prediction.score_lines, charts_prediction.plot_scores),
+    "confusion": Panel("topography", tables.confusion_cells, charts_topography.plot_confusion),
+    "coefficients": Panel("topography", prediction.coefficient_spans, charts_prediction.plot_coefficients),
+    "clusters": Panel("transfer", tables.transfer_agreement, charts_topography.plot_transfer_clusters),
+    "routing": Panel("transfer", tables.transfer_routing, charts_topography.plot_transfer_routing),
+    "reading": Panel("reading", tables.reading_scores, charts_topography.plot_reading),
+}
+#: Panels of one part at a time; the others show all parts, or those of the whole.
+OF_ONE = ("fingerprints", "effects", "coefficients")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the results depend on; each on some of it.
+
+    Attributes
+    ----------
+    target, within : str
+        As in `topography`; empty `within` = pooled.
+    features : tuple of str
+        Empty = the three published ones.
+    by : str
+        As in `transfer`.
+    rollouts : str
+        As in `reading`.
+    seed : int
+    """
+
+    target: str = "method"
+    within: str = ""
+    features: tuple[str, ...] = ()
+    by: str = "family"
+    rollouts: str = "all"
+    seed: int = 0
+
+    def arguments(self, kind: str) -> dict[str, Any]:
+        """Return the keywords of one kind of result."""
+        if kind == "transfer":
+            return {"by": self.by, "seed": self.seed}
+        rest = {"rollouts": self.rollouts} if kind == "reading" else {}
+        chosen = {"features": self.features or None, "within": self.within or None}
+        return {"target": self.target, **chosen, **rest, "seed": self.seed}
+
+
+class TopographyData:
+    """Results under changing settings; each is computed once.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A study, or a profile table.
+    counts : dict of str to dict, optional
+        Keywords of `resample`, by ``topography``, ``transfer`` and ``reading``.
+
+    Raises
+    ------
+    InputError
+        If the study has no features.
+    """
+
+    def __init__(self, ds: xr.Dataset, *, counts: dict[str, dict[str, int]] | None = None) -> None:
+        if "features" not in ds:
+            raise InputError("the study has no variable 'features'; compute it with compute_features first")
+        self.ds = ds
+        self.features = tuple(map(str, ds["feature"].values))
+        self.targets, self.partitions, self.sources = (
+            self._able(names) for names in (TARGETS, PARTITIONS, ALLOWED)
+        )
+        self._counts = dict(counts or {})
+        self._held: dict[tuple, tuple[Found, bool]] = {}
+
+    def _able(self, allowed: Sequence[str]) -> tuple[str, ...]:
+        """Return the labels this study holds."""
+        able = []
+        for name in allowed:
+            try:
+                unit_names(self.ds, name, "name", tuple(allowed))
+            except InputError:
+                continue
+            able.append(name)
+        return tuple(able)
+
+    def known(self, kind: str, settings: Settings) -> bool:
+        """Say whether a result is there already."""
+        return _key(kind, settings) in self._held
+
+    def exact(self, kind: str, settings: Settings) -> bool:
+        """Say whether a result was computed with all resamples."""
+        return self._held.get(_key(kind, settings), (None, False))[1]
+
+    def result(
+        self,
+        kind: str,
+        settings: Settings,
+        *,
+        exact: bool = False,
+        progress: Callable[[str], None] | None = None,
+    ) -> Found:
+        """Return a result: the one kept, or a new one.
+
+        Parameters
+        ----------
+        kind : {"topography", "transfer", "reading"}
+        settings : Settings
+        exact : bool
+            Compute with all resamples, unless that was done before.
+        progress : callable, optional
+            Called after each step; see `steps`.
+        """
+        key = _key(kind, settings)
+        found, done = self._held.pop(key, (None, False))
+        if found is None or (exact and not done):
+            counts = self._counts.get(kind, {}) if exact else ROUGH[kind]
+            compute = {"topography": topography, "transfer": transfer, "reading": reading}[kind]
+            found, done = compute(self.ds, **settings.arguments(kind), **counts, progress=progress), exact
+        # The last used is the last to be forgotten.
+        self._held[key] = found, done
+        while len(self._held) > KEPT:
+            del self._held[next(iter(self._held))]
+        return found
+
+    def steps(self, kind: str, settings: Settings, *, exact: bool = False) -> int:
+        """Return about how often `result` calls its progress."""
+        if kind == "transfer":
+            n = len(self._names(settings.by))
+            return n if settings.by == "cell" else n * (n - 1)
+        counts = self._counts.get(kind, {}) if exact else ROUGH[kind]
+        each = counts.get("n_repeats", 10 if kind == "topography" else 5)
+        each += counts.get("n_permutations", 100) if kind == "topography" else 0
+        return each * (len(self._names(settings.within)) if settings.within else 1)
+
+    def _names(self, by: str) -> set[str]:
+        return set(unit_names(self.ds, by, "by", ALLOWED).tolist()) if by in ALLOWED else {by}
+
+    def parts(self, settings: Settings) -> tuple[str, ...]:
+        """Return the parts that are predicted apart; none where nothing is."""
+        return tuple(name for name in self.result("topography", settings).parts if name != ALL)
+
+    def frame(self, panel: str, settings: Settings, part: str = "") -> pd.DataFrame:
+        """Return what a panel draws, of one part (empty = all, or the first where a panel shows one)."""
+        found = self.result(PANELS[panel].kind, settings)
+        if panel == "confusion" and not part:
+            return prediction.confusion_total(found) if len(found.parts) > 1 else tables.confusion_cells(found)
+        frame = PANELS[panel].frame(found)
+        if panel in OF_ONE and not part:
+            part = next(iter(found.parts))
+        return frame[frame["part"] == part].reset_index(drop=True) if part and "part" in frame else frame
+
+    def problems(
+        self, settings: Settings, part: str = "", cell: tuple[str, str] = ("", ""), among: Sequence[int] = ()
+    ) -> pd.DataFrame:
+        """Return the units of one part and one cell of the confusion matrix (empty = any), among some places."""
+        frame = prediction.unit_predictions(self.result("topography", settings))
+        kept = np.ones(len(frame), bool)
+        for name, wanted in (("part", part), ("true", cell[0]), ("predicted", cell[1])):
+            kept &= (frame[name] == wanted).to_numpy() if wanted else True
+        if len(among):
+            kept &= frame["problem"].isin(among).to_numpy()
+        frame = frame[kept].drop(columns="part").reset_index(drop=True)
+        rows = frame["problem"].to_numpy()
+        units = {name: text(self.ds[name])[rows] for name in UNIT if name in self.ds.coords and name != settings.target}
+        values = self.ds["features"].transpose("problem", "feature").to_numpy()[rows]
+        return frame.assign(**units, **dict(zip(self.features, values.T, strict=True)))
+
+    def classes(self, settings: Settings, part: str = "") -> list[str]:
+        """Return the classes of one part (empty = of all)."""
+        found = self.result("topography", settings).parts
+        return sorted({name for each, item in found.items() if part in ("", each) for name in item.classes})
+
+    def place(self, problem: int) -> dict[str, Any]:
+        """Return the state of a `Selection` that looks at a problem, and at its first failed rollout where stored."""
+        observed = "correct" in self.ds and Intervention.NONE.value in self.ds["intervention"].values
+        rollout = first_failed(self.ds, problem) if observed else -1
+        return {"problem": problem, "rollout": rollout, "intervention": Intervention.NONE.value, "token": -1}
+
+    def said(self, panel: str, settings: Settings) -> list[str]:
+        """Say in sentences what a panel shows."""
+        kind = PANELS[panel].kind
+        found = self.result(kind, settings)
+        said = [found.sentence] if kind != "transfer" else _say_losses(tables.transfer_losses(found))
+        left_out = getattr(found, "left_out", {})
+        if left_out:
+            name, reason = next(iter(left_out.items()))
+            said.append(f"Left out: {len(left_out)}, such as {name} ({reason}).")
+        if not self.exact(kind, settings):
+            counts = ", ".join(f"{value:,} {name.removeprefix('n_')}" for name, value in ROUGH[kind].items())
+            said.append(f"Rough (press resample): {counts}.")
+        return said
+
+
+def _key(kind: str, settings: Settings) -> tuple:
+    return (kind, *settings.arguments(kind).values())
+
+
+def _say_losses(losses: pd.DataFrame) -> list[str]:
+    """Say what the source's scale costs, by the estimator that selects nothing on what it scores."""
+    name = "split" if "split" in set(losses["estimator"]) else "all"
+    return [
+        f"{row.source} to {row.target}: routed by the source's scale less by its own, {row.points:+.1f} points "
+        f"[{row.low_points:+.1f}, {row.high_points:+.1f}] ({name}); {100 * row.same_routes:.0f} % of steerable_hard "
+        "problems are routed alike."
+        for row in losses[losses["estimator"] == name].itertuples()
+    ]
