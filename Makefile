@@ -12,8 +12,9 @@ test html: export OMP_NUM_THREADS ?= 1
 demo: $(VENV)/.models
 	$(BIN)/recover-nb demo --out runs
 
+# One process runs the whole of a file: the tests of one share a page, a cluster or an executed notebook.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lab: $(VENV)/.lab
 	$(BIN)/jupyter lab --FileContentsManager.preferred_dir=notebooks

@@ -20,8 +20,6 @@ from recover_nb.errors import InputError
 from recover_nb.labels import Signal
 from recover_nb.study import runner, store
 
-pytestmark = pytest.mark.xdist_group("cluster")
-
 
 def config():
     """Two pairs, blocks that straddle the chunks of the store, and more problems than one chunk holds."""

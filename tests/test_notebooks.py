@@ -12,9 +12,6 @@ from shipped_notebooks import NOTEBOOKS, errors_of
 
 SCREENSHOTS = Path(__file__).parent.parent / "runs" / "screenshots"
 
-#: A notebook is run once for all the tests of what comes out of it, which therefore go to one process.
-EACH = [pytest.param(path, id=path.stem, marks=pytest.mark.xdist_group(path.stem)) for path in NOTEBOOKS]
-
 
 class Sources(HTMLParser):
     """What a page loads by its tags, and its styles."""
@@ -69,7 +66,7 @@ def test_formulas_are_plain_text(path):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # jupyter_client and zmq, 2026-11-20
-@pytest.mark.parametrize("executed", EACH, indirect=True)
+@pytest.mark.parametrize("executed", NOTEBOOKS, indirect=True, ids=lambda path: path.stem)
 class TestExecuted:
     def test_no_error_anywhere(self, executed):
         assert not errors_of(executed)

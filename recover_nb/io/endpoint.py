@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -253,10 +254,8 @@ class Caller:
     def _retry_after(self, headers: Any) -> float:
         """Return the seconds that the server asks for, in seconds or as a date."""
         said = headers.get("Retry-After", "")
-        try:
+        with suppress(ValueError):
             return max(0.0, float(said))
-        except ValueError:
-            pass
         try:
             return max(0.0, parsedate_to_datetime(said).timestamp() - self.clock.date())
         except (TypeError, ValueError):

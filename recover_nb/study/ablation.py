@@ -39,7 +39,7 @@ from recover_nb.study.lineage import checkpoint_folder, load_lineage
 from recover_nb.study.provenance import git_commit, package_versions
 from recover_nb.study.recompute import compute_signals
 from recover_nb.study.stepping import check_traces
-from recover_nb.study.store import partial_folder, placed
+from recover_nb.study.store import partial_folder, placed, taken
 
 #: Decimals of the features written: finer than any of them is known.
 DECIMALS = 3
@@ -90,7 +90,7 @@ def run_ablations(
     """
     out = Path(out)
     if out.exists():
-        raise InputError(f"{out} exists; choose another --out, or remove it first")
+        raise taken(out)
     if n_problems < 1:
         raise InputError(f"n_problems={n_problems} leaves nothing to attempt; allowed: a whole number of at least 1")
     about = _describe(ds, n_problems, lab)

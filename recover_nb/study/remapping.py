@@ -12,7 +12,6 @@ import numpy as np
 import xarray as xr
 
 from recover_nb import tasks
-from recover_nb.errors import InputError
 from recover_nb.features import rollout_features
 from recover_nb.labels import ROUTED_INTERVENTIONS, Companion, Intervention, Signal, parse
 from recover_nb.study import store
@@ -81,7 +80,7 @@ def run_companion(
     out = Path(out)
     suffix = store.suffix_of(out)
     if out.exists():
-        raise InputError(f"{out} exists; choose another --out, or remove it first")
+        raise store.taken(out)
     whole = out.with_name(out.name.removesuffix(suffix) + ".whole.zarr")
     runner = need("recover_nb.study.runner", "models", "running a companion study")
     runner.run_study(config, whole, resume=resume, progress=progress, lab=lab)

@@ -173,7 +173,7 @@ def describe_models(config: StudyConfig, lab: str | Path | None) -> dict[str, di
 def already_there(out: Path | str, config: StudyConfig, resume: bool, staging: Staging) -> Path | str:
     """Refuse an existing `out`, unless it is the very study that was to be resumed."""
     if not resume:
-        raise InputError(f"{out} exists; choose another --out, or remove it first")
+        raise store.taken(out)
     with store.open_study(out) as ds:
         _check_config(json.loads(ds.attrs["config_json"]), config)
     staging.remove()

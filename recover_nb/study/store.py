@@ -219,6 +219,11 @@ _OPENERS: dict[str, Callable[[Path, dict | str | None], xr.Dataset]] = {
 }
 
 
+def taken(path: Path | str, what: str = "--out") -> InputError:
+    """Return the refusal of a place where something is already; `what` is how the caller names places."""
+    return InputError(f"{path} exists; choose another {what}, or remove it first")
+
+
 @contextmanager
 def placed(path: Path, *, replace: bool = True) -> Iterator[Path]:
     """Give a temporary sibling of `path` to fill; move it into place only if nothing went wrong.
@@ -229,7 +234,7 @@ def placed(path: Path, *, replace: bool = True) -> Iterator[Path]:
         If the folder cannot be written, or `path` exists and `replace` is False.
     """
     if not replace and path.exists():
-        raise InputError(f"{path} exists; choose another path, or remove it first")
+        raise taken(path, "path")
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

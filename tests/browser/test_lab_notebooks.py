@@ -16,8 +16,8 @@ def test_notebook_runs_all(open_notebook, path, record_property):
     saved = notebook.save()
     assert not errors_of(saved)
     assert any(cell.get("outputs") for cell in saved.cells)
-    assert not notebook.heard()
-    assert not notebook.console
+    assert notebook.heard() == []
+    assert notebook.console == []
 
 
 @pytest.mark.parametrize("open_notebook", [{"color_scheme": "dark"}], indirect=True, ids=["dark"])

@@ -28,5 +28,5 @@ def test_the_live_cells(open_notebook, request):
     notebook.wait_for("operate.done or operate.message", True, 180_000)
     notebook.page.get_by_role("button", name="branch").first.wait_for(timeout=60_000)
     notebook.screenshot(f"07_your_own_models-live-{theme}")
-    assert not notebook.heard()
-    assert not notebook.console
+    assert notebook.heard() == []
+    assert notebook.console == []

@@ -5,8 +5,7 @@ from lab_page import ACT
 from playwright.sync_api import expect
 from widget_page import page_of, picture, token, view
 
-# One page for the module: one process runs all of it.
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("reading_in_lab")]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 SOURCES = (
     "import recover_nb as rnb\nds = rnb.load_study()\nselection = rnb.widgets.Selection()",

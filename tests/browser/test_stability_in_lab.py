@@ -4,8 +4,7 @@ import pytest
 from lab_page import ACT
 from widget_page import cells_run, page_of, picture, view
 
-# One page for the module: one process runs all of it.
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("stability_in_lab")]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 N = 45
 SOURCE = f"""\

@@ -35,8 +35,8 @@ def notebook(opened):
     opened.read(f"[view.set_trait('pinned', -1), view.set_trait('tokens', {TOKENS!r}), view.set_trait('cursor', -1)]")
     opened.page.wait_for_function(UNTOUCHED, arg=len(TOKENS), timeout=ACT)
     yield opened
-    assert not opened.heard()
-    assert not opened.console
+    assert opened.heard() == []
+    assert opened.console == []
 
 
 #: The page shows all tokens and none is looked at.

@@ -4,8 +4,7 @@ import nbformat
 import pytest
 from lab_page import ACT, lab
 
-# One page for the module: one process runs all of it.
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("topography_in_lab")]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 SOURCE = """\
 import recover_nb as rnb
@@ -45,8 +44,8 @@ def notebook(opened):
     opened.wait_for("list(selection.problems)", [])
     opened.page.wait_for_function(f"({FRAMED})().length === 0", timeout=ACT)
     yield opened
-    assert not opened.heard()
-    assert not opened.console
+    assert opened.heard() == []
+    assert opened.console == []
 
 
 def in_dark(notebook, name):

@@ -26,8 +26,8 @@ def page_of(browser, server, folder, *sources):
         notebook.run_all()
         stretch(notebook)
         yield notebook
-        assert not notebook.heard()
-        assert not notebook.console
+        assert notebook.heard() == []
+        assert notebook.console == []
 
 
 def stretch(notebook, width=1400):
