@@ -159,6 +159,18 @@ def heading(view: Any, i: int) -> None:
     view.get_by_role("grid").get_by_role("button").nth(4 + i % 4).click()
 
 
+def cell(view: Any, i: int) -> None:
+    """Choose a cell of the confusion matrix in the table beside it, by a key."""
+    view.get_by_label("cells of the confusion matrix").locator("tbody tr").nth(i % 9).evaluate("(it) => it.focus()")
+    view.page.keyboard.press("Enter")
+
+
+def cluster(view: Any, i: int) -> None:
+    """Brush a cluster by a key in the table of clusters."""
+    view.get_by_label("clusters", exact=True).locator("tbody tr").nth(i % 3).evaluate("(it) => it.focus()")
+    view.page.keyboard.press("Enter")
+
+
 def rollout(view: Any, i: int) -> None:
     """Choose a rollout by mouse."""
     view.locator(".recover-nb-rollouts label").nth(1 + i % 40).click()
@@ -174,7 +186,7 @@ def routing(panel: str) -> list[Act]:
     doings = {
         "min gain": slide(0), "min failure": slide(1), "seed": number("seed"), "spread": choose("spread", operators),
         "fallback": choose("fallback", operators), "estimator": choose("estimator", ["null", "split", "all"]),
-        "cells": press(lambda view: view.get_by_label("cells"), "ArrowDown"),
+        "cells": press(lambda view: view.get_by_label("cells"), "ArrowDown", "ArrowUp"),
     }  # fmt: skip
     # Rates are multiples of a twentieth: a threshold changes something where it leaves one.
     edge = {"min gain": "setattr(it, 'min_gain', 0.05)", "min failure": "setattr(it, 'min_failure', 0.5)"}
@@ -188,6 +200,7 @@ def acts() -> dict[str, list[Act]]:
     panels = ["estimators", "budget", "regimes", "routes", "comparators"]
     signals = ["entropy (nat)", "KL(S, A) (nat)", "demotion pressure (nat)"]
     again = "[setattr(it, 'shown', 0)]"
+    glances, predictions = "it.data._glances.clear()", "it.data._held.clear()"
     return {
         "TraceInspector": [
             Act("colour", choose("colour", signals)),
@@ -207,12 +220,25 @@ def acts() -> dict[str, list[Act]]:
             *(act for panel in ("comparators", "estimators", "budget") for act in routing(panel)),
             Act("panel", buttons(panels)),
             Act("alpha", number("alpha")),
-            Act("budget in", choose("budget in", ["generated_tokens", "forward_passes", "attempts"]),
+            Act("budget in", choose("budget in", ["generated tokens", "forward passes", "attempts"]),
                 before="setattr(it, 'panel', 'budget')"),
             Act("regime", choose("regime", ["steerable_hard", "resample", "any"])),
             Act("sort", heading, own=True),
             Act("page", buttons(["Next", "Previous"]), own=True),
             Act("row", row, own=True),
+        ],
+        "StabilityExplorer": [
+            Act("k", slide(0), before=f"[{glances}, setattr(it, 'k', 3)]"),
+            Act("algorithm", choose("algorithm", ["ward", "gaussian mixture", "kmeans"]), before=glances),
+            Act("x", choose("x", ["concentration", "spread"])),
+            Act("by ranks", lambda view, i: view.get_by_label("by ranks").click(), before=glances),
+            Act("cluster", cluster, own=True),
+        ],
+        "TopographyExplorer": [
+            Act("predict", choose("predict", ["regime", "task", "method"]), before=predictions),
+            Act("within each", choose("within each", ["family", "pooled"]), before=predictions),
+            Act("panel", buttons(["fingerprints", "effects", "scores", "confusion"])),
+            Act("cell", cell, own=True, before="setattr(it, 'panel', 'confusion')"),
         ],
     }  # fmt: skip
 
@@ -238,7 +264,8 @@ def measure(notebook: LabNotebook, name: str, act: Act, repeats: int) -> dict[st
         "view": name, "act": act.name, "kind": act.kind, "n": len(found), "no_effect": missed,
         "median": float(np.median(last)), "p95": float(np.quantile(last, 0.95)),
         # Work in the kernel: unlike the delay, it hardly depends on what else the machine does.
-        "first_median": float(np.median(first)), "kernel_cpu": float(np.median(kernel or [np.nan])),
+        "first_median": float(np.median(first)), "first_p95": float(np.quantile(first, 0.95)),
+        "kernel_cpu": float(np.median(kernel or [np.nan])),
         "load": os.getloadavg()[0],
     }  # fmt: skip
 
@@ -254,6 +281,7 @@ def latency(browser: Any, server: Server, folder: Path, views: list[str], repeat
             notebook.page.locator(f".recover-nb-{name}").first.wait_for(timeout=ACT)
             for act in tqdm(acts()[name], desc=name, file=sys.stderr):
                 rows.append(measure(notebook, name, act, repeats))
+                tqdm.write(line(rows[-1]), file=sys.stderr)
     return rows
 
 
@@ -307,16 +335,19 @@ def memory(browser: Any, server: Server, folder: Path) -> dict[str, float]:
     return found
 
 
+def line(one: dict[str, Any]) -> str:
+    """Put the delays of an act into a line."""
+    mark = "" if one["p95"] <= AIMS[one["kind"]] else f"  over {AIMS[one['kind']]}"
+    return (
+        f"{one['view']:18s} {one['act']:28s} n={one['n']:3d}  median {one['median']:6.0f} ms  "
+        f"p95 {one['p95']:6.0f} ms  first change {one['first_median']:5.0f} ms, p95 {one['first_p95']:5.0f} ms  "
+        f"kernel {one['kernel_cpu']:4.0f} ms  load {one['load']:.1f}{mark}"
+    )
+
+
 def report(found: dict[str, Any]) -> str:
     """Put the figures into lines."""
-    lines = []
-    for one in found.get("latency", []):
-        mark = "" if one["p95"] <= AIMS[one["kind"]] else f"  over {AIMS[one['kind']]}"
-        lines.append(
-            f"{one['view']:16s} {one['act']:28s} n={one['n']:3d}  median {one['median']:6.0f} ms  "
-            f"p95 {one['p95']:6.0f} ms  first change {one['first_median']:5.0f} ms  "
-            f"kernel {one['kernel_cpu']:4.0f} ms  load {one['load']:.1f}{mark}"
-        )
+    lines = [line(one) for one in found.get("latency", [])]
     lines += [f"tour {name}: {value:.2f}" for name, value in found.get("tour", {}).items()]
     lines += [f"memory {name}: {value:.0f} MB" for name, value in found.get("memory", {}).items()]
     return "\n".join(lines)

@@ -262,6 +262,8 @@ class Reply(StrEnum):
     """How a completions server is asked for the log-probabilities of a prompt."""
 
     ECHO = "echo"
+    #: As echo, from a server that lists beside each token what may follow it: llama-cpp-python.
+    ECHO_LATE = "echo_late"
     PROMPT_LOGPROBS = "prompt_logprobs"
 
 

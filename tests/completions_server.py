@@ -1,6 +1,7 @@
 """A completions server on loopback around real checkpoints, in the forms of OpenAI (echo) and vLLM (prompt_logprobs).
 
-The serving command that is at hand, ``transformers serve``, ignores `echo` and `logprobs`; vLLM needs another machine.
+``transformers serve`` ignores `echo` and `logprobs`, vLLM needs another machine; what a real server answered is in
+``fixtures/llama_cpp``.
 """
 
 import json

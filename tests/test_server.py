@@ -1,19 +1,24 @@
+import gzip
 import json
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from completions_server import CompletionsServer
+from served_study import FAMILY, METHOD, as_text, few_problems
 
 import recover_nb as rnb
 from recover_nb import Endpoint, InputError, Patience
 from recover_nb.decoding import Settings, score_traces
 from recover_nb.features import problem_features, rollout_features
+from recover_nb.io.completions import Sent, Unlisted, read
+from recover_nb.io.endpoint import Caller
 from recover_nb.labels import Signal
 from recover_nb.schema import TOKEN
-from recover_nb.study.generate import trace_text
 
+FIXTURES = Path(__file__).parent / "fixtures"
 KEY = "sk-very-secret-123"
 N_VOCABULARY = 59
 #: float32 log-probabilities of another batch shape: what the two routes may differ by.
@@ -41,20 +46,12 @@ class FakeClock:
 
 @pytest.fixture(scope="module")
 def shipped():
-    return rnb.load_lineage("qwen3", "grpo", device="cpu")
+    return rnb.load_lineage(FAMILY, METHOD, device="cpu")
 
 
 @pytest.fixture(scope="module")
 def study():
-    """Return three problems of the bundled study with two to four failed rollouts each, without their signals."""
-    with rnb.load_study() as ds:
-        chosen = (ds["family"] == "qwen3") & (ds["method"] == "grpo")
-        few = np.flatnonzero(chosen & ds["n_failed_rollouts"].isin([2, 3, 4]))
-        # The three with the longest traces.
-        length = ds["n_tokens"].isel(problem=few, intervention=0).mean("rollout").values
-        signals = [name.value for name in Signal]
-        longest = np.sort(few[np.argsort(-length, kind="stable")[:3]])
-        return ds.isel(problem=longest).load().drop_vars([*signals, "has_signals", "junction"])
+    return few_problems()
 
 
 @pytest.fixture
@@ -147,26 +144,66 @@ def test_truncated_lists_show_what_they_miss(study, server, shipped):
     assert np.isnan(found["mean_missing_mass"].values[~failed(study)]).all()
 
 
-def as_text(ds, pair):
-    """Return a study that knows its rollouts as text alone."""
-    texts = np.full(ds["correct"].shape, "", dtype=object)
-    for place in np.ndindex(texts.shape):
-        texts[place] = trace_text(pair, ds["token_id"].values[place][: int(ds["n_tokens"].values[place])])
-    traced = [name for name, each in ds.data_vars.items() if TOKEN in each.dims]
-    return ds.drop_vars([*traced, "n_tokens", "fired_at"]).assign(generated_text=(ds["correct"].dims, texts))
+def of_text(study, pair):
+    """Return features, and pressure, of a teacher-forced pass over what text holds: not the end-of-sequence token."""
+    used, tokens = failed(study), study["token_id"].values[:, :, 0]
+    length = (tokens >= 0).sum(-1) - (tokens == pair.eos_ids[0]).sum(-1)
+    signals = score_traces(pair, study["prompt"].values.tolist(), tokens, np.where(used, length, 0), Settings())
+    rows = rollout_features(signals["demotion_pressure"], signals["logit_variance"], length)
+    return problem_features(rows, used), signals["demotion_pressure"]
 
 
 def test_text_alone_gives_features_of_what_was_written(study, server, shipped):
     found = score(as_text(study, shipped), server)
-    used = failed(study)
-    tokens = study["token_id"].values[:, :, 0]
-    # Text does not hold the end-of-sequence token.
-    length = (tokens >= 0).sum(-1) - (tokens == shipped.eos_ids[0]).sum(-1)
-    signals = score_traces(shipped, study["prompt"].values.tolist(), tokens, np.where(used, length, 0), Settings())
-    rows = rollout_features(signals["demotion_pressure"], signals["logit_variance"], length)
-    assert_features(found["features"].values, problem_features(rows, used), signals["demotion_pressure"], study)
+    assert_features(found["features"].values, *of_text(study, shipped), study)
     assert TOKEN not in found.dims
-    assert counts(found)["scored"] == used.sum()
+    assert counts(found)["scored"] == failed(study).sum()
+
+
+@pytest.fixture
+def llama_cpp(monkeypatch):
+    """Answer as llama.cpp's server did when `tests/fixtures/make_llama_cpp.py` asked it about these very traces."""
+    kept = json.loads(gzip.decompress((FIXTURES / "llama_cpp" / "exchanges.json.gz").read_bytes()))
+    replies = {json.dumps(each["request"], sort_keys=True): each for each in kept["exchanges"]}
+
+    def exchange(_caller, body, _key):
+        found = replies[json.dumps(json.loads(body), sort_keys=True)]
+        return found["status"], {}, json.dumps(found["reply"]).encode()
+
+    monkeypatch.setattr(Caller, "_exchange", exchange)
+
+    def score(ds, reply, **keywords):
+        about = {"top": N_VOCABULARY, "reply": reply, "extra": {"max_tokens": 1}}
+        ends = (Endpoint("http://127.0.0.1:1/v1", name, **about) for name in (METHOD, "ancestor"))
+        return rnb.score_with_server(ds, *ends, vocab_size=N_VOCABULARY, progress=False, **keywords)
+
+    return score
+
+
+def test_replies_of_llama_cpp_give_the_features_of_a_teacher_forced_pass(study, shipped, llama_cpp):
+    found = llama_cpp(as_text(study, shipped), "echo_late")
+    assert counts(found) == none_but(scored=int(failed(study).sum()))
+    assert_features(found["features"].values, *of_text(study, shipped), study)
+
+
+def test_a_server_that_is_one_place_off_is_refused(study, shipped, llama_cpp, tmp_path):
+    ds, partial = as_text(study, shipped), tmp_path / "scored.jsonl"
+    with pytest.raises(InputError, match=r"5 traces \d+\.\d nat on average, .* ask it for reply='echo_late'"):
+        llama_cpp(ds, "echo", partial=partial)
+    # Also where all of it was kept before; and what was kept is not taken for the other form's.
+    with pytest.raises(InputError, match="lists beside a token what may follow it"):
+        llama_cpp(ds, "echo", partial=partial)
+    assert counts(llama_cpp(ds, "echo_late", partial=partial))["kept_from_before"] == 0
+
+
+def test_a_late_list_that_does_not_hold_what_came_is_counted():
+    late = replace(Endpoint("http://127.0.0.1:1/v1", "m"), reply="echo_late")
+    tops = [None, {"a": -0.5, "b": -1.0}, {"c": -0.1}, {"z": -9.0}]
+    logged = {"tokens": list("xabc"), "token_logprobs": [None, -7.0, -8.0, -9.0], "top_logprobs": tops}
+    scored = read(late, Sent("xa", "b"), {"choices": [{"logprobs": logged}]})
+    assert scored.token_logprob.tolist() == [-1.0] and scored.logprobs.tolist() == [[-0.5, -1.0]]
+    with pytest.raises(Unlisted):
+        read(late, Sent("xa", "bd"), {"choices": [{"logprobs": {**logged, "tokens": list("xabd")}}]})
 
 
 def test_several_requests_at_once_change_nothing(study, server, shipped):
@@ -320,7 +357,7 @@ def test_unknown_model_is_not_asked_for_again(study, server, shipped):
         ({"url": "https://me:sk-1@x/v1"}, "key_env"),
         ({"url": "https://x/v1?key=sk-1"}, "key_env"),
         ({"url": "http://example.org/v1", "key_env": "K"}, "in the clear"),
-        ({"reply": "logits"}, "unknown reply 'logits'; allowed: echo, prompt_logprobs"),
+        ({"reply": "logits"}, "unknown reply 'logits'; allowed: echo, echo_late, prompt_logprobs"),
         ({"top": 0}, "top=0"),
         ({"timeout": 0}, "timeout=0"),
     ],

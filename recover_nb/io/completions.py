@@ -19,6 +19,10 @@ class Retokenised(Exception):
     """The server reads the sequence as other tokens than were sent."""
 
 
+class Unlisted(Exception):
+    """A token of the trace is not in the list that says what may come there."""
+
+
 def number_of(name: str) -> int:
     """Return a number for a token's name, the same whatever was read before.
 
@@ -64,10 +68,10 @@ class Sent:
 
 def request(endpoint: Endpoint, sequence: Sent) -> dict[str, Any]:
     """Return the body that asks for the log-probabilities of a sequence."""
-    body: dict[str, Any] = {"prompt": sequence.prompt + sequence.trace, "temperature": 1.0, **endpoint.extra}
+    form = {"max_tokens": 0, "echo": True, "logprobs": endpoint.top}
     if endpoint.reply == Reply.PROMPT_LOGPROBS:
-        return {**body, "max_tokens": 1, "prompt_logprobs": endpoint.top}
-    return {**body, "max_tokens": 0, "echo": True, "logprobs": endpoint.top}
+        form = {"max_tokens": 1, "prompt_logprobs": endpoint.top}
+    return {"prompt": sequence.prompt + sequence.trace, "temperature": 1.0, **form, **endpoint.extra}
 
 
 def read(endpoint: Endpoint, sequence: Sent, answer: dict) -> Scored:
@@ -77,6 +81,8 @@ def read(endpoint: Endpoint, sequence: Sent, answer: dict) -> Scored:
     ------
     Retokenised
         Other tokens than were sent, or one that is partly prompt and partly trace.
+    Unlisted
+        `labels.Reply.ECHO_LATE`, and a list too short to hold what came next.
     InputError
         No log-probabilities in the answer: the server does not offer them.
     """
@@ -84,7 +90,7 @@ def read(endpoint: Endpoint, sequence: Sent, answer: dict) -> Scored:
         choice = answer["choices"][0]
         if endpoint.reply == Reply.PROMPT_LOGPROBS:
             return _read_prompt_logprobs(sequence, choice.get("prompt_logprobs") or answer["prompt_logprobs"])
-        return _read_echo(sequence, choice["logprobs"])
+        return _read_echo(sequence, choice["logprobs"], late=endpoint.reply == Reply.ECHO_LATE)
     except InputError:
         raise
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
@@ -107,7 +113,7 @@ def _read_prompt_logprobs(sequence: Sent, given: list) -> Scored:
     return Scored(token_id, own, *_dense([list(row) for row in rows], [list(row.values()) for row in rows]))
 
 
-def _read_echo(sequence: Sent, given: dict) -> Scored:
+def _read_echo(sequence: Sent, given: dict, *, late: bool) -> Scored:
     names, own, tops = given["tokens"], given["token_logprobs"], given["top_logprobs"]
     if isinstance(sequence.prompt, str):
         start, stop = _by_text(sequence, names)
@@ -117,12 +123,18 @@ def _read_echo(sequence: Sent, given: dict) -> Scored:
         # One more where a server cannot but generate a token.
         if len(names) not in (stop, stop + 1):
             raise Retokenised
-    rows = [{number_of(name): float(value) for name, value in row.items()} for row in tops[start:stop]]
+    listed = tops[start - late : stop - late]
+    own = own[start:stop]
+    if late:
+        # What stands beside a token is its log-probability after itself.
+        own = [row.get(name) for row, name in zip(listed, names[start:stop], strict=True)]
+        if None in own:
+            raise Unlisted
+    rows = [{number_of(name): float(value) for name, value in row.items()} for row in listed]
     token_id = np.array([number_of(name) for name in names[start:stop]], np.int64)
     return Scored(
-        token_id, np.array(own[start:stop], float),
-        *_dense([list(row) for row in rows], [list(row.values()) for row in rows]),
-    )  # fmt: skip
+        token_id, np.array(own, float), *_dense([list(row) for row in rows], [list(row.values()) for row in rows])
+    )
 
 
 def _by_text(sequence: Sent, names: Sequence[str]) -> tuple[int, int]:

@@ -49,7 +49,8 @@ class Endpoint:
     timeout : float
         Seconds an answer may take from beginning to end.
     extra : mapping
-        Further fields of every request.
+        Further fields of every request, or others than are sent by default: llama.cpp's server needs
+        ``{"max_tokens": 1}``, as it takes 0 for as many tokens as there is room for.
 
     Raises
     ------

@@ -4,7 +4,7 @@ import hashlib
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 from itertools import islice
@@ -18,16 +18,18 @@ from tqdm import tqdm
 from recover_nb.derive import derive
 from recover_nb.errors import InputError
 from recover_nb.features import DEFAULT_WINDOW, junction, problem_features, rollout_features
-from recover_nb.io.completions import Retokenised, Scored, Sent, read, request
+from recover_nb.io.completions import Retokenised, Scored, Sent, Unlisted, read, request
 from recover_nb.io.endpoint import Caller, Clock, Endpoint, Patience, Unanswered
 from recover_nb.io.rows import MISSING_MASS
-from recover_nb.labels import Feature, Intervention, Signal
+from recover_nb.labels import Feature, Intervention, Reply, Signal
 from recover_nb.schema import INTERVENTION, MODELS, TOKEN, VARIABLES, text, validate
 from recover_nb.signals import default_k_cov, signals_from_topk
 
 #: Traces without an answer, one after the other, after which the server is left alone.
 GIVE_UP = 3
 NAMES = (*(name.value for name in Signal), *MISSING_MASS)
+#: Kept of each trace beside them: how unlikely the specialist finds its tokens, in nats.
+SURPRISAL = "surprisal"
 #: Attribute that says what became of the traces.
 COUNTS = "server_counts_json"
 
@@ -108,14 +110,18 @@ def score_with_server(
     def score(key: str) -> dict[str, list[float]] | str:
         return _score(callers, sent[key], constants)
 
+
     bar = tqdm(total=len(sent), initial=len(found), desc="scoring", unit="trace", file=sys.stderr,
                disable=not progress, dynamic_ncols=True)  # fmt: skip
     with kept, bar:
         for key, result in _answers(score, [key for key in sent if key not in found], patience.concurrent):
             bar.update()
             found[key] = result
+            if len(found) <= ENOUGH_TRACES:
+                _check_own(found.values(), specialist, least=ENOUGH_TRACES)
             if result != UNANSWERED:
                 kept.add(key, result)
+    _check_own(found.values(), specialist)
     results = {place: found[key] for place, key in keys.items()}
     tally = Counter(result if isinstance(result, str) else "scored" for result in results.values())
     counts.update({"scored": 0, RETOKENISED: 0, UNANSWERED: 0} | tally)
@@ -125,7 +131,26 @@ def score_with_server(
     return _with_signals(ds, signals, window, counts, (specialist, ancestor), constants)
 
 
-UNANSWERED, RETOKENISED = "unanswered", "retokenised"
+UNANSWERED, RETOKENISED, UNLISTED = "unanswered", "retokenised", "unlisted"
+#: Traces after which the specialist is judged, and nats a token by which it may be more surprised by them than by what
+#: it would draw itself. A model is not surprised by its own traces.
+ENOUGH_TRACES, MOST_SURPRISED = 5, 3.0
+
+
+def _check_own(results: Iterable[dict[str, list[float]] | str], endpoint: Endpoint, *, least: int = 1) -> None:
+    """Refuse a specialist that finds its own traces absurd: its lists are one place off, or it is another model."""
+    scored = [each for each in results if not isinstance(each, str) and SURPRISAL in each]
+    if len(scored) < least:
+        return
+    surprisal, entropy = (
+        np.concatenate([each[name] for each in scored]).mean() for name in (SURPRISAL, Signal.ENTROPY.value)
+    )
+    if surprisal > entropy + MOST_SURPRISED:
+        raise InputError(
+            f"{endpoint.url} gives the tokens of {len(scored)} traces {surprisal:.1f} nat on average, and what it "
+            f"would draw itself {entropy:.1f}: {endpoint.model!r} did not write them, or the server lists beside a "
+            f"token what may follow it; llama-cpp-python does, ask it for reply={Reply.ECHO_LATE.value!r}"
+        )
 
 
 def _answers(score: Callable, todo: list, concurrent: int) -> Iterator[tuple[Any, Any]]:
@@ -159,6 +184,8 @@ def _score(
         s, a = map(lists_of, callers)
     except Retokenised:
         return RETOKENISED
+    except Unlisted:
+        return UNLISTED
     except Unanswered:
         return UNANSWERED
     if not np.array_equal(s.token_id, a.token_id):
@@ -171,7 +198,7 @@ def _score(
         logprobs_s, s.ids, logprobs_a, a.ids, s.token_id, own_s, own_a,
         temperature=constants["temperature"], top_k=constants["top_k"], k_cov=_k_cov(constants, a),
     )  # fmt: skip
-    return {name: values[name].tolist() for name in NAMES}
+    return {SURPRISAL: (-s.token_logprob).tolist(), **{name: values[name].tolist() for name in NAMES}}
 
 
 def _k_cov(constants: dict[str, Any], ancestor: Scored) -> int:

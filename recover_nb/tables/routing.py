@@ -135,7 +135,8 @@ def problem_rows(ds: xr.Dataset, *, interventions: Sequence[str] | None = None) 
     """
     names = list(routed_interventions(ds) if interventions is None else map(str, interventions))
     frame = feature_points(ds)
-    kept = ds.isel(problem=frame["problem"].to_numpy())
+    # Not the attempts: copying them would take longer than everything else here.
+    kept = ds[[name for name in ("rescue_rate", "level") if name in ds]].isel(problem=frame["problem"].to_numpy())
     rates = kept["rescue_rate"].sel(intervention=names).transpose("problem", "intervention").to_numpy()
     score = np.where(np.isnan(rates), -1.0, rates)
     best, first = score.max(axis=1), np.array([*names, ""])[score.argmax(axis=1)]

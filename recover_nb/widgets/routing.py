@@ -36,6 +36,8 @@ PLOTS = {
     "regimes": charts.plot_regimes,
     "routes": charts.plot_routes,
 }
+#: Charts that draw every row, and whose looks no number changes.
+NUMBERS_ONLY = ("comparators", "budget")
 DIGITS = {"level": 0, **dict.fromkeys((name.value for name in Feature), 3)}
 MAX_SEED = 2**31 - 1
 LISTING = ("sort", "descending", "page")
@@ -228,7 +230,11 @@ class RoutingExplorer(View):
         self._say(data)
         drawn = (*at, {"comparators": self.estimator, "budget": self.basis}.get(self.panel))
         if drawn != self._drawn:
-            self.chart.show(PLOTS[self.panel](frames[self.panel]))
+            plot, frame = PLOTS[self.panel], frames[self.panel]
+            if self.panel in NUMBERS_ONLY:
+                self.chart.draw(plot, frame)
+            else:
+                self.chart.show(plot(frame))
         self._said_of, self._drawn = said_of, drawn
 
     def _say(self, data: dict) -> None:

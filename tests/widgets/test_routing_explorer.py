@@ -1,5 +1,7 @@
 """The routing explorer by its traits, against direct calls of what it shows."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +17,7 @@ from recover_nb.routing import PUBLISHED, RoutingPolicy, route
 from recover_nb.schema import cell_names
 from recover_nb.simulate import make_study
 from recover_nb.widgets import RoutingExplorer, Selection
+from recover_nb.widgets.routing import NUMBERS_ONLY, PLOTS
 from recover_nb.widgets.routing_data import KEPT, ROUGH, RoutingData, Settings
 
 CELL = "qwen3|sft|arithmetic"
@@ -225,6 +228,29 @@ def test_every_panel_draws_its_frame(view, panel):
     assert set(view.charts()) == {panel}
     assert len(view.tables()[panel])
     assert view.chart.chart.to_dict()["title"]
+
+
+@pytest.mark.parametrize("panel", list(PLOTS))
+def test_other_numbers_in_the_same_chart_are_the_chart_drawn_anew(study, panel):
+    view = RoutingExplorer(study, counts=FEW, panel=panel)
+    moved = []
+    for state in ({"seed": 1}, {"min_gain": 0.3}, {"estimator": "split"}, {"min_failure": 0.7}, {"cells": (CELL,)}):
+        before, drawn = view.chart.chart, view._drawn
+        view.value = state
+        moved.append(view.chart.chart is before and view._drawn != drawn)
+        wanted = PLOTS[panel](view.tables()[panel]).to_dict()
+        for shown in (view.chart._shown.spec, view.charts()[panel].to_dict()):
+            assert unnamed(shown) == unnamed(wanted)
+    # Another estimator is another title, and the same budgets.
+    assert moved == ([True, True, False, True, True] if panel in NUMBERS_ONLY else [False] * 5)
+
+
+def unnamed(spec):
+    """Return a specification without the names of its rows, which a chart makes of their content, and the rows."""
+    text = json.dumps({name: it for name, it in spec.items() if name != "datasets"}, sort_keys=True)
+    for place, name in enumerate(spec["datasets"]):
+        text = text.replace(name, f"rows {place}")
+    return text, list(spec["datasets"].values())
 
 
 def test_resampling_is_the_evaluation_itself(view, study):
