@@ -189,10 +189,14 @@ def routing(panel: str) -> list[Act]:
         "cells": press(lambda view: view.get_by_label("cells"), "ArrowDown", "ArrowUp"),
     }  # fmt: skip
     # Rates are multiples of a twentieth: a threshold changes something where it leaves one.
-    edge = {"min gain": "setattr(it, 'min_gain', 0.05)", "min failure": "setattr(it, 'min_failure', 0.5)"}
-    return [
-        Act(f"{name} ({panel})", do, before=f"[{edge.get(name)}, {fresh}]") for name, do in doings.items()
-    ]
+    edge = {"min gain": {"min_gain": 0.05}, "min failure": {"min_failure": 0.5}}
+    found = []
+    for name, do in doings.items():
+        # Every problem, by the published estimator, unless it is cells or the estimator that are chosen.
+        state = {key: it for key, it in {"cells": (), "estimator": "published"}.items() if key != name}
+        before = f"[setattr(it, 'value', {state | edge.get(name, {})}), {fresh}]"
+        found.append(Act(f"{name} ({panel})", do, before=before))
+    return found
 
 
 def acts() -> dict[str, list[Act]]:
@@ -218,7 +222,7 @@ def acts() -> dict[str, list[Act]]:
         "TraceSurgeon": [Act("problem", number("problem")), Act("cursor", walk, own=True, kind="cursor")],
         "RoutingExplorer": [
             *(act for panel in ("comparators", "estimators", "budget") for act in routing(panel)),
-            Act("panel", buttons(panels)),
+            Act("panel", buttons(panels), before="setattr(it, 'cells', ())"),
             Act("alpha", number("alpha")),
             Act("budget in", choose("budget in", ["generated tokens", "forward passes", "attempts"]),
                 before="setattr(it, 'panel', 'budget')"),

@@ -168,23 +168,26 @@ def plot_estimators(frame: pd.DataFrame, *, width: int = 520) -> alt.Chart:
     InputError
         If a column is missing or there are too many rows.
     """
-    frame = _checked(frame, ("estimator", "kind", "n", "lift_points", "low_points", "high_points", "p"))
+    needed = ("estimator", "kind", "n", "lift_points", "low_points", "high_points", "p")
+    frame = _checked(frame, (*needed, "band_low_points", "band_high_points"))
     title = "Lift of routing over retry, by estimator"
     axis = "routed minus retry (percentage points)"
     x = alt.X("low_points:Q", title=axis)
     tooltip = [_tip("estimator"), *_signed("lift_points", "low_points", "high_points")]
     tooltip += [alt.Tooltip("n:Q", format=".0f"), alt.Tooltip("p:Q", format=".3f")]
-    base = alt.Chart(_rows(frame)).encode(tooltip=tooltip)
-    null = alt.Chart(_rows(frame[frame["kind"] == "null"])).encode(x=x, x2="high_points:Q", tooltip=tooltip)
-    band = null.mark_rect(color=GREY, opacity=0.18)
+    base = alt.Chart().encode(tooltip=tooltip)
+    band = base.mark_rect(color=GREY, opacity=0.18)
+    band = band.encode(x=alt.X("band_low_points:Q", title=axis), x2="band_high_points:Q")
     colour = _colour("kind", KIND_COLOURS)
     rows = base.encode(y=alt.Y("estimator:N", title=None, sort=_order(frame["estimator"])), color=colour)
     spans = rows.mark_rule(strokeWidth=2).encode(x=x, x2="high_points:Q")
     points = rows.mark_point(filled=True, size=90, opacity=1).encode(
         x="lift_points:Q", shape=_shape("kind", KIND_SHAPES)
     )
-    zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color="currentColor", strokeDash=[4, 3]).encode(x="zero:Q")
-    return _finish(alt.layer(band, zero, spans, points), title, width, 30 * len(frame))
+    zero = alt.Chart().mark_rule(color="currentColor", strokeDash=[4, 3]).encode(x=alt.XDatum(0))
+    # One frame under all layers: it is written once.
+    layers = alt.layer(band, zero, spans, points, data=_rows(frame))
+    return _finish(layers, title, width, 30 * len(frame))
 
 
 def plot_comparators(frame: pd.DataFrame, *, width: int = 520) -> alt.Chart:

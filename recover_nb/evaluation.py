@@ -74,6 +74,7 @@ def evaluate_routing(
     min_failure: float = MIN_FAILURE,
     tolerance: float | None = None,
     only: Collection[str] = PARTS,
+    cell_intervals: bool = True,
     progress: Callable[[str], None] | None = None,
 ) -> Evaluation:
     """Evaluate a routing policy by the published, null, split and all estimators.
@@ -100,6 +101,8 @@ def evaluate_routing(
     only : collection of str
         The parts to compute, of `PARTS`; the others are None. A part's figures do not depend on which others are
         computed; a null brings ``published`` along, which it is compared with.
+    cell_intervals : bool
+        Bootstrap each cell too; otherwise the intervals of a cell are NaN.
     progress : callable, optional
         Called with the name of each stage as it begins.
 
@@ -136,7 +139,9 @@ def evaluate_routing(
     for index, name in enumerate(("published", "split", "all")):
         item = found[name]
         rng = _rng(seed, 6 + index)
-        summaries[name] = item and summarise(item, table, labels, resamples, n_permutations, rng)
+        summaries[name] = item and summarise(
+            item, table, labels, resamples, n_permutations, rng, cell_intervals=cell_intervals
+        )
     for name in ("null", "null_twins"):
         summaries[name] = found[name] and summarise_null(found["published"], found[name], resamples)
     if "budgets" in parts:

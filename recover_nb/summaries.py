@@ -6,6 +6,7 @@ import numpy as np
 
 from recover_nb.estimators import ORACLE, ROUTED, Contributions, Table
 from recover_nb.resampling import (
+    Intervals,
     Resamples,
     bootstrap_ratio,
     exceedance,
@@ -22,6 +23,8 @@ def summarise(
     resamples: Resamples,
     n_permutations: int,
     rng: np.random.Generator,
+    *,
+    cell_intervals: bool = True,
 ) -> dict:
     """Figures of one estimator, over all cells and in each.
 
@@ -37,6 +40,8 @@ def summarise(
         Permutations of the routes within each cell.
     rng : numpy Generator
         Source of the permutations.
+    cell_intervals : bool
+        Also in each cell; otherwise those are NaN.
 
     Returns
     -------
@@ -53,7 +58,7 @@ def summarise(
     out["p"] = exceedance(sum(observed.values()), sum(sums.values())) if out["n"] else math.nan
     cells = {}
     for code, name in enumerate(cell_names):
-        part = compare(item, resamples, np.flatnonzero(table.cells == code))
+        part = compare(item, resamples if cell_intervals else None, np.flatnonzero(table.cells == code))
         part["p"] = exceedance(observed[code], sums[code]) if part["n"] else math.nan
         cells[str(name)] = part
     adjusted = holm(np.array([part["p"] for part in cells.values()]))
@@ -62,8 +67,8 @@ def summarise(
     return {**out, "cells": cells}
 
 
-def compare(item: Contributions, resamples: Resamples, rows: np.ndarray) -> dict:
-    """Routing against each comparator on the problems `rows`.
+def compare(item: Contributions, resamples: Resamples | None, rows: np.ndarray) -> dict:
+    """Routing against each comparator on the problems `rows`; without resamples, intervals are NaN.
 
     Returns
     -------
@@ -73,11 +78,16 @@ def compare(item: Contributions, resamples: Resamples, rows: np.ndarray) -> dict
     """
     value, routed, weight = item.value[rows], item.routed[rows], item.weight[rows]
     # One call for all three statistics of all comparators: they share the resamples, hence are paired.
-    found = bootstrap_ratio(
+    ratios = (
         np.concatenate([value, routed - value, routed - value], axis=1),
         np.concatenate([weight, weight, value], axis=1),
-        resamples.subset(rows),
     )
+    if resamples is None:
+        unknown = np.full((2, ratios[0].shape[1]), np.nan)
+        # A product, as of resamples: to the last bit what it is beside an interval.
+        found = Intervals(ratio(*(np.ones((1, len(rows))) @ each for each in ratios))[0], unknown, unknown)
+    else:
+        found = bootstrap_ratio(*ratios, resamples.subset(rows))
     rate, lift, relative = np.split(np.arange(len(found.value)), 3)
     comparators = {
         name: {

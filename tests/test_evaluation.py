@@ -386,3 +386,15 @@ def test_parts_do_not_depend_on_which_others_are_computed(tied, evaluated, only)
 def test_an_unknown_part_is_refused(tied):
     with pytest.raises(InputError, match="unknown part 'best'; allowed: published, null, all, split"):
         evaluate_routing(tied, **QUICK, only=("best",))
+
+
+def test_without_intervals_of_cells_the_other_figures_are_the_same(tied):
+    whole, less = (evaluate_routing(tied, **QUICK, cell_intervals=given).to_dict() for given in (True, False))
+    for name in ("published", "split", "all"):
+        for cell, part in less["estimators"][name]["cells"].items():
+            for comparator, found in part["comparators"].items():
+                known = whole["estimators"][name]["cells"][cell]["comparators"][comparator]
+                ends = ("ci95", "ci95_bca", "relative_ci95")
+                assert [found.pop(end) for end in ends] == [[None, None]] * 3
+                assert all(known.pop(end) != [None, None] for end in ends)
+    assert less == whole

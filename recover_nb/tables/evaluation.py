@@ -88,7 +88,7 @@ def lift_over_retry(evaluation: Any) -> pd.DataFrame:
     -------
     DataFrame
         ``estimator``, ``kind`` (measured, null or excess), ``n``, ``lift_points``, ``low_points``, ``high_points``,
-        ``p`` (of an excess; else NaN).
+        ``p`` (of an excess; else NaN), and ``band_low_points``, ``band_high_points``: the interval of a null, else NaN.
     """
     frame = routing_by_estimator(evaluation)
     frame = frame[frame["comparator"] == RETRY]
@@ -109,7 +109,9 @@ def lift_over_retry(evaluation: Any) -> pd.DataFrame:
     )
     columns = list(below.columns)
     records = frame[columns].to_dict("records") + below.to_dict("records")
-    return pd.DataFrame(records, columns=columns)
+    found = pd.DataFrame(records, columns=columns)
+    null = found["kind"] == "null"
+    return found.assign(**{f"band_{end}": found[end].where(null) for end in ("low_points", "high_points")})
 
 
 def null_excess(evaluation: Any) -> pd.DataFrame:

@@ -167,6 +167,7 @@ class ChartPanel(ipywidgets.VBox):
         self.chart: Any = None
         self._shown: alt.JupyterChart | None = None
         self._looks: tuple | None = None
+        self._names: set[str] = set()
         self._brush, self._heard, self._brushed = brush, heard, False
 
     def draw(self, plot: Callable[[pd.DataFrame], Any], frame: pd.DataFrame) -> None:
@@ -195,17 +196,20 @@ class ChartPanel(ipywidgets.VBox):
         """Show a chart in the place of the last one."""
         self.chart, self._looks = chart, None
         spec = chart.to_dict(validate=False)
-        if self._shown is None:
+        names, self._names = self._names, {each["name"] for each in spec.get("params", ())}
+        if self._shown is None or names != self._names:
             # Without this the charting library would be asked of a host on the internet.
             if not alt.JupyterChart._is_offline:
                 alt.JupyterChart.enable_offline()
             # The view saves what it shows; the chart's own menu would open an editor on the internet.
             # A brush is heard once it rests: while it is dragged, answers would queue up.
             wait = {"debounce_wait": SETTLED, "max_wait": False} if self._brush else {}
-            self._shown = alt.JupyterChart(chart, embed_options={"actions": False}, **wait)
+            # Charts that were drawn in one place go on hearing of parameters there, and fail at those they lack.
+            last, self._shown = self._shown, alt.JupyterChart(chart, embed_options={"actions": False}, **wait)
             self.children = (self._shown,)
-        elif "params" in spec or self._shown._params or self._shown._vl_selections:
-            # With parameters, or away from a chart that had some: the page must not look for those of the last.
+            if last is not None:
+                last.close()
+        elif names:
             self._shown.chart = chart
         else:
             self._shown.spec = spec

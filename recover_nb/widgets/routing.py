@@ -37,7 +37,7 @@ PLOTS = {
     "routes": charts.plot_routes,
 }
 #: Charts that draw every row, and whose looks no number changes.
-NUMBERS_ONLY = ("comparators", "budget")
+NUMBERS_ONLY = ("comparators", "estimators", "budget")
 DIGITS = {"level": 0, **dict.fromkeys((name.value for name in Feature), 3)}
 MAX_SEED = 2**31 - 1
 LISTING = ("sort", "descending", "page")

@@ -112,7 +112,7 @@ class RoutingData:
         wanted = parts | {"published"} if parts & set(NULLS) else parts
         missing = wanted - self._parts.get(settings, set())
         if held is None or (missing and not held["exact"]):
-            self._keep(settings, self._evaluate(settings, only=missing, progress=progress, **ROUGH), missing)
+            self._keep(settings, self._rough(settings, missing, progress), missing)
         return self._held[settings]
 
     def resample(self, settings: Settings, *, progress: Callable[[str], None] | None = None) -> None:
@@ -120,6 +120,10 @@ class RoutingData:
         found = self._evaluate(settings, progress=progress, **self._counts)
         self._held.pop(settings, None)
         self._keep(settings, found, set(PARTS), exact=True)
+
+    def _rough(self, settings: Settings, parts: set[str], progress: Callable[[str], None] | None) -> dict:
+        # No sentence and no chart has the intervals of a cell.
+        return self._evaluate(settings, only=parts, cell_intervals=False, progress=progress, **ROUGH)
 
     def _keep(self, settings: Settings, found: dict, parts: set[str], *, exact: bool = False) -> None:
         old = self._held.pop(settings, {})

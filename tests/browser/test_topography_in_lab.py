@@ -122,3 +122,7 @@ def test_panels_are_drawn(notebook):
         notebook.page.locator(".vega-embed svg", has_text=words).wait_for(timeout=ACT)
         assert notebook.read("[view.panel, view.message]") == [panel, ""]
         notebook.screenshot(f"widget-topography-explorer-{panel}")
+    # Back to a chart with parameters, which those before it do not have.
+    notebook.page.get_by_role("button", name="confusion", exact=True).click(timeout=ACT)
+    row(notebook, "grpo", "grpo").click(timeout=ACT)
+    check(notebook, "grpo", "grpo")

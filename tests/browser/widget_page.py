@@ -26,8 +26,8 @@ def page_of(browser, server, folder, *sources):
         notebook.run_all()
         stretch(notebook)
         yield notebook
-        assert notebook.heard() == []
-        assert notebook.console == []
+        assert notebook.heard() == [], notebook.heard()
+        assert notebook.console == [], notebook.console
 
 
 def stretch(notebook, width=1400):
