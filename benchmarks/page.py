@@ -6,8 +6,9 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 
 HEAD = """# Performance
 
-`recover-nb bench --write` measures everything here anew and writes this page; `--json` prints the figures, `--quick`
-runs tiny sizes to see that all of it works. Every figure is a ratio to a named peer, or to a limit that is measured
+`recover-nb bench --write` measures everything here but the widgets anew and writes this page; `--json` prints the
+figures, `--quick` runs tiny sizes to see that all of it works, `python benchmarks/run.py --widgets FILE` adds the
+widgets. Every figure is a ratio to a named peer, or to a limit that is measured
 beside it, in one run, interleaved: ours, the peer, ours, the peer. Seconds depend on the machine and on who else uses
 it; the load average of the machine is given with every row. *median [least, most] of n repeats*. An aim is met by the
 median; where the spread holds the aim as well, the run does not settle it.
@@ -22,6 +23,16 @@ Exponent b of seconds ~ size^b over the sizes named: 1 is proportional, below 1 
 
 | what | over | sizes | seconds | b | b of the last step |
 |---|---|---|---|---|---|"""
+
+
+WIDGETS = """## Widgets
+
+`python benchmarks/widgets.py --parts latency --json` in JupyterLab and headless Chromium, on the same cores: from an
+event in the page to the frame with its first effect in the view, and to that with its last. Aims: a control 150 ms, a
+cursor 50 ms. Milliseconds, *median / 95th percentile*.
+
+| view | act | n | first effect | last effect | work in the kernel | load |
+|---|---|---|---|---|---|---|"""
 
 
 #: Part of a row's name -> what stands in the way of its aim, as profiles show it.
@@ -86,10 +97,28 @@ def page(found: dict) -> str:
         parts += [*(line(row) for row in found["rows"] if row["section"] == section), ""]
     parts += ["## What is missed, and why\n"] * bool(missed)
     parts += [f"- {row['name']}, beside {row['peer']}" + why(row["name"]) + "." for row in missed] + [""]
+    if "widgets" in found:
+        parts += widgets_text(**found["widgets"])
     parts += [GROWTH, *(grown(one) for one in found["growth"]), ""]
     if found["flips"]:
         parts += ["## Batch size and tokens\n", flips_text(found["flips"]), ""]
     return "\n".join(parts)
+
+
+def widgets_text(rows: list[dict], aims: dict[str, float]) -> list[str]:
+    """Return the lines about the delays of widgets, of `widgets.measure`."""
+    lines = [WIDGETS]
+    for one in rows:
+        first, last = (f"{one[a]:.0f} / {one[b]:.0f}" for a, b in (("first_median", "first_p95"), ("median", "p95")))
+        cells = (one["view"], one["act"], one["n"], first, last, f"{one['kernel_cpu']:.0f}", f"{one['load']:.1f}")
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    for kind, aim in aims.items():
+        mine = [one for one in rows if one["kind"] == kind]
+        if mine:
+            first, last = (sum(one[name] <= aim for one in mine) for name in ("first_p95", "p95"))
+            said = f"{kind.capitalize()}, 95th percentile at most {aim:.0f} ms"
+            lines.append(f"\n{said}: the first effect of {first} of {len(mine)}, the last of {last}.")
+    return [*lines, ""]
 
 
 def flips_text(flips: dict) -> str:

@@ -85,6 +85,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--figures", type=Path, help="a JSON of an earlier run to print or write again")
+    parser.add_argument("--widgets", type=Path, help="a JSON of benchmarks/widgets.py, to be written on the page")
     options = parser.parse_args(arguments)
     if options.write and (options.quick or set(options.only) != set(PARTS)):
         parser.error("--write needs all parts at full size; leave out --quick and --only")
@@ -92,6 +93,9 @@ def main(arguments: list[str] | None = None) -> None:
         found = json.loads(options.figures.read_text())
     else:
         found = measured(options.only, quick=options.quick, repeats=1 if options.quick else options.repeats)
+    if options.widgets:
+        delays = json.loads(options.widgets.read_text())
+        found["widgets"] = {"rows": delays["latency"], "aims": delays["aims"]}
     if options.write:
         page.PAGE.write_text(page.page(found))
         print(page.PAGE, file=sys.stderr)

@@ -365,7 +365,7 @@ def main() -> None:
     parser.add_argument("--views", nargs="+", choices=list(acts()), default=list(acts()))
     parser.add_argument("--repeats", type=int, default=20)
     options = parser.parse_args()
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"aims": {kind: AIMS[kind] for kind in ("control", "cursor")}}
     with tempfile.TemporaryDirectory() as name, jupyter_server(Path(name)) as server, chromium() as browser:
         folder = Path(name)
         if "latency" in options.parts:

@@ -189,3 +189,17 @@ def test_all_of_it_runs_at_tiny_sizes():
     # The peers compute the same figures: that is part of the measurement.
     gaps = [float(row["note"].split()[-1]) for row in found["rows"] if "largest difference" in row["note"]]
     assert len(gaps) == 2 and max(gaps) < 1e-5
+
+
+def test_delays_of_widgets_are_counted_by_their_95th_percentile():
+    import page
+
+    rows = [
+        {"view": "V", "act": name, "kind": kind, "n": 3, "load": 0.5, "kernel_cpu": 7.0,
+         "first_median": first, "first_p95": first + 10, "median": last, "p95": last + 10}
+        for name, kind, first, last in (("a", "control", 100, 139), ("b", "control", 140, 141), ("c", "cursor", 5, 41))
+    ]  # fmt: skip
+    text = "\n".join(page.widgets_text(rows, {"control": 150, "cursor": 50}))
+    assert "| V | b | 3 | 140 / 150 | 141 / 151 | 7 | 0.5 |" in text
+    assert "Control, 95th percentile at most 150 ms: the first effect of 2 of 2, the last of 1." in text
+    assert "Cursor, 95th percentile at most 50 ms: the first effect of 1 of 1, the last of 0." in text
