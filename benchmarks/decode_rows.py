@@ -226,7 +226,8 @@ def rows(quick: bool, repeats: int) -> tuple[list[Row], list[dict]]:
     n = most if quick else 64
     sizes = [2, 4] if quick else [8, 16, 32, 64, 128]
     found = [against_generate(it, n, repeats), *against_products(it, sizes, repeats), *operators(it, n, repeats)]
-    found += whole_study(it, *((2, 2, 2) if quick else (12, 12, 10)), 1 if quick else 2)
+    # Enough rows to fill batches, as any study has: 12 problems fill half of one.
+    found += whole_study(it, *((2, 2, 2) if quick else (48, 20, 10)), 1 if quick else 3)
     grown = []
     for name in ("retry", "sparse_steer"):
         runs = {ROLLOUTS * size: _no_work(it.run(name, size)) for size in sizes}
