@@ -357,6 +357,21 @@ def test_the_two_shapes_agree():
     np.testing.assert_allclose(one["alternative_log_probability"], other["alternative_log_probability"], atol=1e-5)
 
 
+def test_lists_of_a_specialist_that_are_one_place_late_are_refused(tmp_path):
+    late = tmp_path / "late.jsonl"
+    with late.open("w") as file:
+        for line in (LOGPROBS / "openai_specialist.jsonl").read_text().splitlines():
+            row = json.loads(line)
+            logged = row["choices"][0]["logprobs"]
+            tops = [*logged["top_logprobs"][1:], logged["top_logprobs"][-1]]
+            # What is not among the listed is less likely than they.
+            own = [top.get(name, min(top.values()) - 1) for name, top in zip(logged["tokens"], tops, strict=True)]
+            row["choices"][0]["logprobs"] |= {"top_logprobs": tops, "token_logprobs": own}
+            file.write(json.dumps(row) + "\n")
+    with pytest.raises(InputError, match=r"the specialist gives the tokens of 6 traces .* as llama-cpp-python does"):
+        rnb.from_openai_logprobs(late, LOGPROBS / "openai_ancestor.jsonl", k_cov=4)
+
+
 def test_lists_by_hand(tmp_path):
     """Two tokens; S says 0.5 and 0.25 of 0 and 1, A says 0.25 and 0.5; at T = 1."""
     half, quarter = np.log(0.5), np.log(0.25)

@@ -188,10 +188,10 @@ def test_replies_of_llama_cpp_give_the_features_of_a_teacher_forced_pass(study, 
 
 def test_a_server_that_is_one_place_off_is_refused(study, shipped, llama_cpp, tmp_path):
     ds, partial = as_text(study, shipped), tmp_path / "scored.jsonl"
-    with pytest.raises(InputError, match=r"5 traces \d+\.\d nat on average, .* ask it for reply='echo_late'"):
+    with pytest.raises(InputError, match=r"'grpo' at .* 5 traces \d+\.\d nat .*; ask for reply='echo_late'"):
         llama_cpp(ds, "echo", partial=partial)
     # Also where all of it was kept before; and what was kept is not taken for the other form's.
-    with pytest.raises(InputError, match="lists beside a token what may follow it"):
+    with pytest.raises(InputError, match="what may follow a token is listed beside it, as llama-cpp-python does"):
         llama_cpp(ds, "echo", partial=partial)
     assert counts(llama_cpp(ds, "echo_late", partial=partial))["kept_from_before"] == 0
 

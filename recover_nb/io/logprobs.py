@@ -19,7 +19,8 @@ from recover_nb.io.jsonl import PROBLEM_ID, ROLLOUT_IDX, TOKENS
 from recover_nb.io.lines import Row, read_jsonl
 from recover_nb.io.records import Collector
 from recover_nb.io.rows import RolloutRow
-from recover_nb.io.topk import Listed, signals_of_lists
+from recover_nb.io.topk import Listed, check_own, signals_of_lists
+from recover_nb.labels import Signal
 from recover_nb.signal_math import DEFAULT_TEMPERATURE, DEFAULT_TOP_K
 
 VLLM = "responses of vLLM (JSON lines with problem_id, rollout_idx, output_ids, prompt_logprobs)"
@@ -142,6 +143,7 @@ def _read_both(
             before = others[key][0].where
             raise InputError(f"{row.where}: rollout {key[1]} of problem {key[0]} came before ({before})")
         others[key] = row, trace(row)
+    surprisal, entropy = [], []
     for row in specialist:
         key, (tokens, lists) = _key(row), trace(row)
         if key not in others:
@@ -154,8 +156,12 @@ def _read_both(
         if along is None or len(lists) < len(tokens):
             out.count("tokenization_mismatches")
         elif tokens:
-            rollout.signals, rollout.alternatives = signals_of_lists(lists[-len(tokens) :], along, tokens, **options)
+            mine = lists[-len(tokens) :]
+            rollout.signals, rollout.alternatives = signals_of_lists(mine, along, tokens, **options)
+            surprisal.append([-listed[token] for listed, token in zip(mine, tokens, strict=True) if token in listed])
+            entropy.append(rollout.signals[Signal.ENTROPY.value])
         out.add(rollout)
+    check_own(surprisal, entropy, "the specialist", "take a server that lists what may come in a token's place")
     n, total = out.counts.get("tokenization_mismatches", 0), out.counts.get("rollouts_scored_by_both", 0)
     if n:
         out.notes.append(

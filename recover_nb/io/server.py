@@ -21,6 +21,7 @@ from recover_nb.features import DEFAULT_WINDOW, junction, problem_features, roll
 from recover_nb.io.completions import Retokenised, Scored, Sent, Unlisted, read, request
 from recover_nb.io.endpoint import Caller, Clock, Endpoint, Patience, Unanswered
 from recover_nb.io.rows import MISSING_MASS
+from recover_nb.io.topk import check_own
 from recover_nb.labels import Feature, Intervention, Reply, Signal
 from recover_nb.schema import INTERVENTION, MODELS, TOKEN, VARIABLES, text, validate
 from recover_nb.signals import default_k_cov, signals_from_topk
@@ -117,11 +118,11 @@ def score_with_server(
         for key, result in _answers(score, [key for key in sent if key not in found], patience.concurrent):
             bar.update()
             found[key] = result
-            if len(found) <= ENOUGH_TRACES:
-                _check_own(found.values(), specialist, least=ENOUGH_TRACES)
+            if len(found) == ENOUGH_TRACES:
+                _check(found.values(), specialist)
             if result != UNANSWERED:
                 kept.add(key, result)
-    _check_own(found.values(), specialist)
+    _check(found.values(), specialist)
     results = {place: found[key] for place, key in keys.items()}
     tally = Counter(result if isinstance(result, str) else "scored" for result in results.values())
     counts.update({"scored": 0, RETOKENISED: 0, UNANSWERED: 0} | tally)
@@ -132,25 +133,15 @@ def score_with_server(
 
 
 UNANSWERED, RETOKENISED, UNLISTED = "unanswered", "retokenised", "unlisted"
-#: Traces after which the specialist is judged, and nats a token by which it may be more surprised by them than by what
-#: it would draw itself. A model is not surprised by its own traces.
-ENOUGH_TRACES, MOST_SURPRISED = 5, 3.0
+#: Traces after which the specialist is judged for the first time.
+ENOUGH_TRACES = 5
 
 
-def _check_own(results: Iterable[dict[str, list[float]] | str], endpoint: Endpoint, *, least: int = 1) -> None:
-    """Refuse a specialist that finds its own traces absurd: its lists are one place off, or it is another model."""
+def _check(results: Iterable[dict[str, list[float]] | str], endpoint: Endpoint) -> None:
     scored = [each for each in results if not isinstance(each, str) and SURPRISAL in each]
-    if len(scored) < least:
-        return
-    surprisal, entropy = (
-        np.concatenate([each[name] for each in scored]).mean() for name in (SURPRISAL, Signal.ENTROPY.value)
-    )
-    if surprisal > entropy + MOST_SURPRISED:
-        raise InputError(
-            f"{endpoint.url} gives the tokens of {len(scored)} traces {surprisal:.1f} nat on average, and what it "
-            f"would draw itself {entropy:.1f}: {endpoint.model!r} did not write them, or the server lists beside a "
-            f"token what may follow it; llama-cpp-python does, ask it for reply={Reply.ECHO_LATE.value!r}"
-        )
+    surprisal, entropy = ([each[name] for each in scored] for name in (SURPRISAL, Signal.ENTROPY.value))
+    where, ask = f"{endpoint.model!r} at {endpoint.url}", f"ask for reply={Reply.ECHO_LATE.value!r}"
+    check_own(surprisal, entropy, where, ask)
 
 
 def _answers(score: Callable, todo: list, concurrent: int) -> Iterator[tuple[Any, Any]]:

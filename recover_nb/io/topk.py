@@ -4,12 +4,42 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from recover_nb.errors import InputError
 from recover_nb.labels import Signal
 from recover_nb.schema import N_ALTERNATIVES
 from recover_nb.signals import signals_from_topk
 
 #: One position: token id to log-probability at temperature 1, in nat.
 Listed = Mapping[int, float]
+#: Nats a token by which a model may be more surprised by its own traces than by what it would draw.
+MOST_SURPRISED = 3.0
+
+
+def check_own(surprisal: Sequence[Sequence[float]], entropy: Sequence[Sequence[float]], where: str, ask: str) -> None:
+    """Refuse a specialist that finds its own traces absurd: its lists are one place off, or it is another model.
+
+    Parameters
+    ----------
+    surprisal, entropy : sequence of sequences of float
+        Of each trace, in nat: what the specialist gives its tokens, and what it gives its own choice there.
+    where : str
+        Whose lists these are.
+    ask : str
+        What to do instead.
+
+    Raises
+    ------
+    InputError
+    """
+    if not surprisal:
+        return
+    theirs, own = (float(np.concatenate(each).mean()) for each in (surprisal, entropy))
+    if theirs > own + MOST_SURPRISED:
+        raise InputError(
+            f"{where} gives the tokens of {len(surprisal)} traces {theirs:.1f} nat on average, and what it would draw "
+            f"itself {own:.1f}: that model did not write them, or what may follow a token is listed beside it, as "
+            f"llama-cpp-python does; {ask}"
+        )
 
 
 def signals_of_lists(
