@@ -177,8 +177,15 @@ class RoutingExplorer(View):
     @property
     def evaluation(self) -> dict:
         """What is known of the present settings, as `evaluate_routing` gives it; ``exact`` is True once resampled."""
-        parts = {"published", "null"} if self.estimator in ("published", "null") else {self.estimator}
-        parts |= {"budget": {"budgets"}, "estimators": set(ESTIMATED)}.get(self.panel, set())
+        drawn = {"budget": {"budgets"}, "estimators": set(ESTIMATED)}.get(self.panel, set())
+        return self._evaluated(self._said_parts | drawn)
+
+    @property
+    def _said_parts(self) -> set[str]:
+        """What the sentences are of."""
+        return {"published", "null"} if self.estimator in ("published", "null") else {self.estimator}
+
+    def _evaluated(self, parts: set[str]) -> dict:
         began = time.monotonic()
         with self._telling("Evaluating", self._slow) as tell:
             found = self.data.evaluation(self.settings, parts, progress=tell)
@@ -216,18 +223,18 @@ class RoutingExplorer(View):
                 raise
 
     def _score(self) -> None:
-        """Say what the chosen estimator says, and draw the panel; whatever is there already is left."""
-        data = self.evaluation
+        """Say what the chosen estimator says, and then draw the panel; whatever is there already is left."""
+        data = self._evaluated(self._said_parts)
         at = (self.settings, data["exact"], self.panel)
         said_of = (*at, self.estimator, self.basis, self.alpha)
         if said_of == self._said_of:
             return
         frames = {"comparators": tables.comparators(data, self.estimator)}
         frames["tests"] = tables.significance(data, self.estimator, self.alpha)
-        if self.panel not in frames:
-            frames[self.panel] = self._frame(data)
         self._frames = frames
         self._say(data)
+        if self.panel not in frames:
+            frames[self.panel] = self._frame(self.evaluation)
         drawn = (*at, {"comparators": self.estimator, "budget": self.basis}.get(self.panel))
         if drawn != self._drawn:
             plot, frame = PLOTS[self.panel], frames[self.panel]
