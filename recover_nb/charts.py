@@ -184,7 +184,7 @@ def plot_estimators(frame: pd.DataFrame, *, width: int = 520) -> alt.Chart:
     points = rows.mark_point(filled=True, size=90, opacity=1).encode(
         x="lift_points:Q", shape=_shape("kind", KIND_SHAPES)
     )
-    zero = alt.Chart().mark_rule(color="currentColor", strokeDash=[4, 3]).encode(x=alt.XDatum(0))
+    zero = _zero()
     # One frame under all layers: it is written once.
     layers = alt.layer(band, zero, spans, points, data=_rows(frame))
     return _finish(layers, title, width, 30 * len(frame))
@@ -224,7 +224,7 @@ def plot_comparators(frame: pd.DataFrame, *, width: int = 520) -> alt.Chart:
     base = alt.Chart().encode(y=y, tooltip=tooltip, color=_colour("kind", colours))
     spans = base.mark_rule(strokeWidth=2).encode(x=alt.X("low_points:Q", title=axis), x2="high_points:Q")
     points = base.mark_point(filled=True, size=80, opacity=1).encode(x="lift_points:Q", shape=_shape("kind", shapes))
-    zero = alt.Chart().mark_rule(color="currentColor", strokeDash=[4, 3]).encode(x=alt.XDatum(0))
+    zero = _zero()
     layers = [zero, spans, points]
     if frame["band_low_points"].notna().any():
         layers.insert(0, bands)
@@ -382,6 +382,12 @@ def _checked(frame: pd.DataFrame, needed: tuple[str, ...]) -> pd.DataFrame:
 
 def _rows(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.reset_index(drop=True)
+
+
+def _zero(rows: pd.DataFrame | None = None) -> alt.Chart:
+    """Return a dashed line at x = 0. Rows are those of the layers beside it: a facet needs one table under all."""
+    chart = alt.Chart() if rows is None else alt.Chart(rows)
+    return chart.mark_rule(color="currentColor", strokeDash=[4, 3]).encode(x=alt.XDatum(0))
 
 
 def _order(names: pd.Series) -> list[str]:

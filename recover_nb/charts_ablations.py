@@ -5,7 +5,17 @@ import textwrap
 import altair as alt
 import pandas as pd
 
-from recover_nb.charts import _checked, _colour, _finish, _order, _rows, _shape, _signed, _tip
+from recover_nb.charts import (
+    _checked,
+    _colour,
+    _finish,
+    _order,
+    _rows,
+    _shape,
+    _signed,
+    _tip,
+    _zero,
+)
 from recover_nb.labels import Move
 from recover_nb.theme import GREY, ORANGE, PURPLE, SKY, VERMILION
 
@@ -61,7 +71,7 @@ def _panel(part: pd.DataFrame, y: alt.Y) -> alt.LayerChart:
     x = alt.X("low_points:Q", title="points")
     spans = base.mark_rule(strokeWidth=2).encode(x=x, x2="high_points:Q")
     points = base.mark_point(filled=True, size=55, opacity=1).encode(x="points:Q", shape=_shape("move", MOVE_SHAPES))
-    zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color="currentColor", strokeDash=[4, 3]).encode(x="zero:Q")
+    zero = _zero()
     return alt.layer(band, zero, spans, points)
 
 

@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from recover_nb.charts import _checked, _colour, _finish, _order, _rows, _shape, _tip
+from recover_nb.charts import _checked, _colour, _finish, _order, _rows, _shape, _tip, _zero
 from recover_nb.charts_topography import CLASS_COLOURS, _by_part
 from recover_nb.theme import GREY, ORANGE, SKY
 
@@ -97,9 +97,7 @@ def plot_coefficients(
     points = base.mark_point(filled=True, size=70, opacity=1).encode(
         x="coefficient:Q", shape=_shape("class", shapes)
     )
-    zero = (
-        alt.Chart(rows).mark_rule(color="currentColor", strokeDash=[4, 3]).encode(x=alt.XDatum(0))
-    )
+    zero = _zero(rows)
     height = max(48, 14 * len(classes)) * frame["feature"].nunique()
     layers = alt.layer(zero, spans, points)
     return _by_part(layers, frame, "What each feature says for a class", width, height, columns)

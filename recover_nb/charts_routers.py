@@ -3,7 +3,17 @@
 import altair as alt
 import pandas as pd
 
-from recover_nb.charts import _checked, _colour, _finish, _order, _percents, _rows, _signed, _tip
+from recover_nb.charts import (
+    _checked,
+    _colour,
+    _finish,
+    _order,
+    _percents,
+    _rows,
+    _signed,
+    _tip,
+    _zero,
+)
 from recover_nb.theme import BASIS_TITLES, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, YELLOW
 
 #: Retry is grey and the published rule dotted wherever they are drawn; the others take what is left in turn.
@@ -125,7 +135,7 @@ def _lifts(frame: pd.DataFrame, width: int) -> alt.FacetChart | alt.LayerChart:
     null = base.mark_point(shape="square", filled=False, size=60, color=GREY, strokeWidth=2).encode(
         x="null_points:Q"
     )
-    zero = alt.Chart().mark_rule(color="currentColor", strokeDash=[4, 3]).encode(x=alt.XDatum(0))
+    zero = _zero()
     layers = [zero, spans, points]
     if frame["null_points"].notna().any():
         layers.insert(1, null)

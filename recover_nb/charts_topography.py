@@ -13,6 +13,7 @@ from recover_nb.charts import (
     _shape,
     _signed,
     _tip,
+    _zero,
 )
 from recover_nb.theme import (
     BLUE,
@@ -219,9 +220,7 @@ def plot_effects(
     tooltip = [_tip("part"), _tip("feature"), _tip("class"), _tip("versus")]
     tooltip += [alt.Tooltip(f"{name}:Q", format="+.2f") for name in ("delta", "low", "high")]
     x = alt.X("low:Q", title="Cliff's delta, 95 % interval", scale=alt.Scale(domain=[-1, 1]))
-    zero = (
-        alt.Chart(rows).mark_rule(color="currentColor", strokeDash=[4, 3]).encode(x=alt.XDatum(0))
-    )
+    zero = _zero(rows)
     base = alt.Chart(rows).encode(
         y=alt.Y("pair:N", title=None, sort=_order(frame["pair"])),
         yOffset=alt.YOffset("feature:N", sort=features),
@@ -314,9 +313,7 @@ def plot_transfer_routing(frame: pd.DataFrame, *, width: int = 460) -> alt.Facet
     tooltip += [*_percents("routed", "retry"), *_signed("points", "low_points", "high_points")]
     tooltip.append(alt.Tooltip("p:Q", format=".3f"))
     rows = _rows(frame)
-    zero = (
-        alt.Chart(rows).mark_rule(color="currentColor", strokeDash=[4, 3]).encode(x=alt.XDatum(0))
-    )
+    zero = _zero(rows)
     base = alt.Chart(rows).encode(
         y=alt.Y("direction:N", title=None, sort=_order(frame["direction"])),
         yOffset=alt.YOffset("standardisation:N", sort=names),
@@ -394,9 +391,7 @@ def plot_reading(
     x = alt.X("auc_low:Q", title="AUC of the features less that of the reader")
     spans = base.mark_rule(color=SKY, strokeWidth=2).encode(x=x, x2="auc_high:Q")
     points = base.mark_point(color=SKY, filled=True, size=80, opacity=1).encode(x="auc_lead:Q")
-    zero = (
-        alt.Chart(rows).mark_rule(color="currentColor", strokeDash=[4, 3]).encode(x=alt.XDatum(0))
-    )
+    zero = _zero(rows)
     height = 28 * frame["reader"].nunique()
     return _by_part(
         alt.layer(zero, spans, points), frame, "Features against reading", width, height, columns

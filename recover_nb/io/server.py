@@ -111,7 +111,6 @@ def score_with_server(
     def score(key: str) -> dict[str, list[float]] | str:
         return _score(callers, sent[key], constants)
 
-
     bar = tqdm(total=len(sent), initial=len(found), desc="scoring", unit="trace", file=sys.stderr,
                disable=not progress, dynamic_ncols=True)  # fmt: skip
     with kept, bar:
