@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from loop_peers import PandasLoop, signals_of_token, stability_by_loop
-from measure import Row, Run, compare, growth
+from measure import Row, Run, compare, growth, shares
 
 from recover_nb.clustering import stability_grid
 from recover_nb.clustering.algorithms import Clusterer, least_share
@@ -52,6 +52,10 @@ def signals(n: int, vocab_size: int, loop: int, repeats: int) -> tuple[list[Row]
         signals_in_chunks(first, second, token, **how)
         return float(n)
 
+    def often() -> None:
+        for _ in range(repeats):
+            ours()
+
     def looped() -> float:
         for pair, one in zip(dicts, token, strict=False):
             signals_of_token(*pair, int(one), **how)
@@ -70,12 +74,17 @@ def signals(n: int, vocab_size: int, loop: int, repeats: int) -> tuple[list[Row]
                 np.exp(part, out=buffer[: len(part)])
         return float(n)
 
+    parts = {
+        f"selecting the top {how['top_k']} and the top {how['k_cov']}": ("candidates", "most_likely_of"),
+        "the exponential of every logit, and the sums": ("_sum_exponentials",),
+        "reading few places and reducing them": ("pick", "reduce_log_probabilities"),
+    }
     name = f"signals of {n:,} tokens x {vocab_size:,} logits, in chunks"
     note = f"seconds a token; the cost is proportional to tokens (below); largest difference to the loop {gap:.1e}"
     found = [
         compare("signals", name, ours, ("a Python loop over dicts", looped), repeats, aim=100.0, note=note),
         compare("signals", f"{name}: share of the memory limit", ours, ("reading the logits once (`max`)", read),
-                repeats, aim=0.4, note="seconds a token"),
+                repeats, aim=0.4, note="seconds a token", profile=shares(often, parts)),
         compare("signals", f"{name}: share of one exponential", ours, ("one `np.exp` of the logits", exponential),
                 repeats, note="seconds a token"),
         chunk_memory(first, second, token),

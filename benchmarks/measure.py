@@ -4,7 +4,9 @@ Absolute times depend on the machine and its other users; ratios of interleaved 
 the peak of a process of its own.
 """
 
+import cProfile
 import os
+import pstats
 import subprocess
 import sys
 import time
@@ -39,6 +41,8 @@ class Row:
     load : list of float
         Load average before and after.
     note : str
+    profile : dict of str to float
+        Shares of our time by what it goes into, where `shares` or the like measured them.
     """
 
     section: str
@@ -51,6 +55,7 @@ class Row:
     seconds: dict[str, float] = field(default_factory=dict)
     load: list[float] = field(default_factory=list)
     note: str = ""
+    profile: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict:
         """Return plain data with median, least, most and whether the aim is met."""
@@ -106,6 +111,29 @@ def compare(
         seconds={"ours": float(np.median(mine)), "peer": float(np.median(other))},
         load=[before, os.getloadavg()[0]], **fields,
     )  # fmt: skip
+
+
+def shares(run: Run, parts: dict[str, Sequence[str]], *, rest: str = "the rest") -> dict[str, float]:
+    """Return which share of a run's time is spent in functions, with all that they call, by cProfile.
+
+    Parameters
+    ----------
+    run : callable
+    parts : dict of str to sequence of str
+        What to name a share, and names of the functions it is made of, as `pstats` has them. None of them may call
+        another of them, and one name belongs to one part.
+    rest : str
+        Name of what is left.
+    """
+    profiler = cProfile.Profile()
+    profiler.runcall(run)
+    found = pstats.Stats(profiler)
+    spent = {what: 0.0 for what in parts}
+    for (_, _, function), (_, _, _, seconds, _) in found.stats.items():
+        for what, functions in parts.items():
+            spent[what] += seconds * (function in functions)
+    told = {what: seconds / found.total_tt for what, seconds in spent.items()}
+    return told | {rest: 1.0 - sum(told.values())}
 
 
 def slope(sizes: Sequence[float], seconds: Sequence[float]) -> float:

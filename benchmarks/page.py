@@ -56,6 +56,13 @@ def why(name: str) -> str:
     return next((f": {reason}" for part, reason in REASONS.items() if part in name), "")
 
 
+def spent(row: dict) -> str:
+    """Return where the time goes, largest share first, as a sentence of its own, or nothing."""
+    ordered = sorted(row["profile"].items(), key=lambda item: -item[1])
+    told = ", ".join(f"{what} {100 * share:.0f} %" for what, share in ordered)
+    return f" Profile: {told}." if told else ""
+
+
 def number(value: float) -> str:
     """Write a number with three significant figures."""
     if value == 0 or 0.001 <= abs(value) < 100_000:
@@ -96,7 +103,7 @@ def page(found: dict) -> str:
         parts += [f"## {section.capitalize()}\n", TABLE]
         parts += [*(line(row) for row in found["rows"] if row["section"] == section), ""]
     parts += ["## What is missed, and why\n"] * bool(missed)
-    parts += [f"- {row['name']}, beside {row['peer']}" + why(row["name"]) + "." for row in missed] + [""]
+    parts += [f"- {row['name']}, beside {row['peer']}{why(row['name'])}.{spent(row)}" for row in missed] + [""]
     if "widgets" in found:
         parts += widgets_text(**found["widgets"])
     parts += [GROWTH, *(grown(one) for one in found["growth"]), ""]

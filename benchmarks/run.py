@@ -76,6 +76,15 @@ def measured(parts: list[str], *, quick: bool, repeats: int) -> dict:
     return found
 
 
+def together(runs: list[dict]) -> dict:
+    """Return the figures of several runs as one: those of the first, replaced and added to by the later ones."""
+    named = {"rows": ("section", "name", "peer"), "growth": ("name",)}
+    found = dict(runs[0])
+    for key, names in named.items():
+        found[key] = list({tuple(row[name] for name in names): row for run in runs for row in run[key]}.values())
+    return found
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run everything and print it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -84,13 +93,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--write", action="store_true", help="write docs/performance.md")
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--figures", type=Path, help="a JSON of an earlier run to print or write again")
+    parser.add_argument(
+        "--figures", type=Path, nargs="+",
+        help="JSON of earlier runs to print or write again; a later one's rows replace those of the same name",
+    )  # fmt: skip
     parser.add_argument("--widgets", type=Path, help="a JSON of benchmarks/widgets.py, to be written on the page")
     options = parser.parse_args(arguments)
     if options.write and (options.quick or set(options.only) != set(PARTS)):
         parser.error("--write needs all parts at full size; leave out --quick and --only")
     if options.figures:
-        found = json.loads(options.figures.read_text())
+        found = together([json.loads(path.read_text()) for path in options.figures])
     else:
         found = measured(options.only, quick=options.quick, repeats=1 if options.quick else options.repeats)
     if options.widgets:

@@ -8,6 +8,7 @@ from numbers import Integral, Real
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import numpy as np
 from array_api_compat import array_namespace, is_torch_array
 
 from recover_nb.errors import InputError
@@ -27,6 +28,8 @@ DEFAULT_TEMPERATURE = 0.6
 DEFAULT_TOP_K = 100
 #: Below this a float32 could overflow; greedy decoding has no signals at a temperature.
 LEAST_TEMPERATURE = 1e-6
+# Groups of columns, times k, whose maxima bound the k-th largest value: fewer groups let more candidates through.
+_GROUPS = 8
 
 Array = Any
 
@@ -171,6 +174,61 @@ def _break_ties(xp: ModuleType, values: Array, least: Array, k: int) -> Array:
     return xp.reshape(xp.nonzero(chosen)[1], (values.shape[0], k))
 
 
+def most_candidates(k: int) -> int:
+    """Return how many places of a row `candidates` returns at most."""
+    return max(2 * k, 256)
+
+
+def least_width(k: int) -> int:
+    """Return how wide rows must be for `candidates`."""
+    return 2 * _GROUPS * k
+
+
+def candidates(
+    values: np.ndarray, k: int, best: np.ndarray, spare: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return places among which are each row's k largest values (N, V), row after row, and how many of each row (N,).
+
+    The places of a row ascend, and a value that ties with the k-th largest is left out only if its place is higher
+    than those taken. Writes each row's maximum to `best` (N, 1); `spare` (N, V) is for scratch. V is at least
+    `least_width(k)`.
+
+    The k-th largest of the maxima of groups of columns is no larger than the k-th largest value, and in most rows few
+    values more than k reach it. Halves are laid over each other until the groups are few, which costs one pass.
+    """
+    n, vocab_size = values.shape
+    heads = values
+    while (half := heads.shape[-1] // 2) >= _GROUPS * k:
+        odd = heads[:, 2 * half :]
+        heads = np.maximum(heads[:, :half], heads[:, half : 2 * half], out=spare[:, :half])
+        if odd.size:
+            np.maximum(heads[:, :1], odd, out=heads[:, :1])
+    edge = heads.shape[-1] - k
+    heads.partition(edge, axis=-1)
+    np.max(heads[:, edge:], axis=-1, keepdims=True, out=best)
+    places = np.flatnonzero(values >= heads[:, edge : edge + 1])
+    counts = np.diff(np.searchsorted(places, vocab_size * np.arange(n + 1)))
+    if ((counts >= k) & (counts <= most_candidates(k))).all():
+        return places % vocab_size, counts
+    # Many ties, NaN, or large values in few groups.
+    return np.sort(most_likely(np, values, k), axis=-1).reshape(-1), np.full(n, k)
+
+
+def most_likely_of(
+    values: np.ndarray, places: np.ndarray, counts: np.ndarray, k: int
+) -> np.ndarray:
+    """Do as `most_likely`, places ascending, given the `candidates` of all rows; no value is NaN."""
+    if (counts == k).all():
+        return places.reshape(len(values), k)
+    live = np.arange(counts.max()) < counts[:, None]
+    place = np.zeros(live.shape, np.int64)
+    place[live] = places
+    value = np.where(live, np.take_along_axis(values, place, axis=-1), -math.inf)
+    edge = live.shape[-1] - k
+    least = np.partition(value, edge, axis=-1)[:, edge : edge + 1]
+    return np.take_along_axis(place, _break_ties(np, value, least, k), axis=-1)
+
+
 def namespace_of(*arrays: Array) -> ModuleType:
     """Return the array namespace of `arrays`; an `InputError` if they have not just one."""
     try:
@@ -180,14 +238,19 @@ def namespace_of(*arrays: Array) -> ModuleType:
         raise InputError(f"arrays of types {kinds}; allowed: all numpy or all torch") from None
 
 
-def one_width(xp: ModuleType, *arrays: Array) -> tuple[Array, ...]:
-    """Return `arrays` as float64 if any of them is, else as float32 (half precision is widened)."""
+def width_of(xp: ModuleType, *arrays: Array) -> Any:
+    """Return the dtype float64 if any of `arrays` has it, else float32; an `InputError` unless all are floating."""
     for array in arrays:
         if not xp.isdtype(array.dtype, "real floating"):
             raise InputError(
                 f"logits or log-probabilities of dtype {array.dtype}; allowed: floating point"
             )
-    dtype = xp.float64 if any(array.dtype == xp.float64 for array in arrays) else xp.float32
+    return xp.float64 if any(array.dtype == xp.float64 for array in arrays) else xp.float32
+
+
+def one_width(xp: ModuleType, *arrays: Array) -> tuple[Array, ...]:
+    """Return `arrays` as float64 if any of them is, else as float32 (half precision is widened)."""
+    dtype = width_of(xp, *arrays)
     return tuple(xp.astype(array, dtype, copy=False) for array in arrays)
 
 

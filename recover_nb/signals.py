@@ -6,9 +6,11 @@ argument, so that importing this module imports no torch.
 
 import math
 from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 from array_api_compat import device as device_of
+from array_api_compat import is_torch_array
 
 from recover_nb.errors import InputError
 from recover_nb.signal_math import (
@@ -18,14 +20,18 @@ from recover_nb.signal_math import (
     PATH_SCORE,
     Array,
     LogProbabilities,
+    candidates,
     check_count,
     check_ids,
     check_temperature,
     default_k_cov,
+    least_width,
+    most_candidates,
     most_likely,
+    most_likely_of,
     namespace_of,
-    one_width,
     reduce_log_probabilities,
+    width_of,
 )
 from recover_nb.signals_topk import signals_from_topk
 
@@ -37,13 +43,28 @@ __all__ = [
     "signals_in_chunks",
 ]
 
-#: Small enough to stay in a processor's cache from one pass over a block to the next: 256 MiB takes up to twice as
-#: long, and so does 1 MiB.
+#: Small enough that a block stays in a processor's cache from one pass to the next: with torch, 256 MiB takes up to
+#: twice as long, and so does 1 MiB. (Wide numpy arrays go by tiles within a block.)
 DEFAULT_MAX_BYTES = 2**24
 
 # Numbers alive together at the worst moment, a position: of the vocabulary (two centred copies, an
-# exponential, the 8-byte places of a selection) and of the specialist's top-K.
-_WIDE, _KEPT = 6, 12
+# exponential, the 8-byte places of a selection) and of the specialist's top-K; bytes of a candidate of a selection.
+_WIDE, _KEPT, _CANDIDATE = 6, 12, 32
+
+# Bytes of logits that numpy passes over several times before it goes on: they stay in the cache of one core, and are
+# enough that calling numpy costs little.
+_TILE = 2**20
+
+
+class _Tempered(NamedTuple):
+    """One model's log p^T (N, V), to be read at few places: (values - best) / T - norm.
+
+    `best` and `norm` are (N, 1). Without `best`, `values` are (z - max z) / T already.
+    """
+
+    values: Array
+    best: Array | None
+    norm: Array
 
 
 def signals_from_logits(
@@ -96,24 +117,28 @@ def signals_from_logits(
     temperature = check_temperature(temperature)
     z_s, z_a, token, lead = _flatten(xp, logits_s, logits_a, token_id)
     vocab_size = z_s.shape[-1]
-    kept = most_likely(xp, z_s, check_count("top_k", top_k))
+    top_k = check_count("top_k", top_k)
     k_cov = default_k_cov(vocab_size) if k_cov is None else check_count("k_cov", k_cov)
-    cover = most_likely(xp, z_a, k_cov)
-    log_s, norm_s = _temper(xp, z_s, kept, temperature, "specialist")
-    log_a, norm_a = _temper(xp, z_a, cover, temperature, "ancestor")
+    dtype = width_of(xp, z_s, z_a)
+    temper = _temper_tiles if _in_tiles(z_s, top_k, k_cov) else _temper
+    model_s, kept = temper(xp, z_s, dtype, top_k, temperature, "specialist")
+    model_a, cover = temper(xp, z_a, dtype, k_cov, temperature, "ancestor")
     floor = LOG_FLOOR / temperature
 
-    def pick(values: Array, norm: Array, index: Array | None) -> Array:
-        chosen = values if index is None else xp.take_along_axis(values, index, axis=-1)
-        return xp.clip(chosen - norm, min=floor)
+    def pick(model: _Tempered, index: Array | None) -> Array:
+        chosen = model.values if index is None else xp.take_along_axis(model.values, index, axis=-1)
+        if model.best is not None:
+            with np.errstate(over="ignore"):
+                chosen = (xp.astype(chosen, dtype, copy=False) - model.best) * (1.0 / temperature)
+        return xp.clip(chosen - model.norm, min=floor)
 
     values = LogProbabilities(
-        kept_s=pick(log_s, norm_s, kept),
-        kept_a=pick(log_a, norm_a, kept),
-        cover_s=pick(log_s, norm_s, cover),
-        cover_a=pick(log_a, norm_a, cover),
-        token_s=pick(log_s, norm_s, token)[:, 0],
-        token_a=pick(log_a, norm_a, token)[:, 0],
+        kept_s=pick(model_s, kept),
+        kept_a=pick(model_a, kept),
+        cover_s=pick(model_s, cover),
+        cover_a=pick(model_a, cover),
+        token_s=pick(model_s, token)[:, 0],
+        token_a=pick(model_a, token)[:, 0],
     )
     signals = reduce_log_probabilities(xp, values, temperature)
     return {name: xp.reshape(value, lead) for name, value in signals.items()}
@@ -157,8 +182,15 @@ def signals_in_chunks(
     count = math.prod(lead)
     check_ids(xp, token_id, vocab_size)
     itemsize = 8 if xp.float64 in (logits_s.dtype, logits_a.dtype) else 4
-    numbers = _WIDE * vocab_size + _KEPT * min(check_count("top_k", top_k), vocab_size)
-    step = max(1, max_bytes // (numbers * itemsize))
+    top_k = check_count("top_k", top_k)
+    k_cov = default_k_cov(vocab_size) if k_cov is None else check_count("k_cov", k_cov)
+    wide = _WIDE * vocab_size * itemsize
+    narrow = _KEPT * min(top_k, vocab_size) * itemsize
+    step = max(1, max_bytes // (wide + narrow))
+    rows = _tile_rows(vocab_size, itemsize)
+    if step > rows and _in_tiles(logits_s, top_k, k_cov):  # wide temporaries of one tile, whatever the block
+        narrow += _CANDIDATE * most_candidates(max(top_k, k_cov))
+        step = max(rows, (max_bytes - rows * wide) // narrow)
     flat_s = xp.reshape(logits_s, (count, vocab_size))
     flat_a = xp.reshape(logits_a, (count, vocab_size))
     flat_token = xp.reshape(token_id, (count,))
@@ -180,9 +212,11 @@ def signals_in_chunks(
 
 
 def _temper(
-    xp: ModuleType, logits: Array, top: Array | None, temperature: float, model: str
-) -> tuple[Array, Array]:
-    """Return (z - max z) / T (N, V) and its log-sum-exp (N, 1): their difference is log p^T."""
+    xp: ModuleType, logits: Array, dtype: object, k: int, temperature: float, model: str
+) -> tuple[_Tempered, Array | None]:
+    """Return log p^T and the places of the k most likely tokens, with one operation after another on whole arrays."""
+    logits = xp.astype(logits, dtype, copy=False)
+    top = most_likely(xp, logits, k)
     # The maximum is among the tokens already selected, which saves a pass over a wide vocabulary.
     best = logits if top is None else xp.take_along_axis(logits, top, axis=-1)
     with np.errstate(over="ignore", invalid="ignore"):  # refused below, in words
@@ -190,6 +224,53 @@ def _temper(
         if temperature != 1.0:
             scaled *= 1.0 / temperature
         norm = xp.log(xp.sum(xp.exp(scaled), axis=-1, keepdims=True))
+    _check_norm(xp, norm, model)
+    return _Tempered(scaled, None, norm), top
+
+
+def _temper_tiles(
+    xp: ModuleType, logits: np.ndarray, dtype: np.dtype, k: int, temperature: float, model: str
+) -> tuple[_Tempered, np.ndarray]:
+    """Do as `_temper` for wide numpy arrays, with all passes over one tile of rows before the next.
+
+    The tile is read from memory once, and what is as wide as the vocabulary is never kept.
+    """
+    n, vocab_size = logits.shape
+    rows = _tile_rows(vocab_size, np.dtype(dtype).itemsize)
+    spare = np.empty((min(rows, n), vocab_size), dtype)
+    best, total = np.empty((n, 1), dtype), np.empty((n, 1), dtype)
+    found = []
+    with np.errstate(over="ignore", invalid="ignore"):  # refused below, in words
+        for start in range(0, max(n, 1), rows):
+            part = slice(start, start + rows)
+            tile = logits[part].astype(dtype, copy=False)
+            found.append(candidates(tile, k, best[part], spare[: len(tile)]))
+            _sum_exponentials(tile, best[part], temperature, spare[: len(tile)], total[part])
+        norm = np.log(total)
+    _check_norm(xp, norm, model)
+    places, counts = map(np.concatenate, zip(*found, strict=True))
+    return _Tempered(logits, best, norm), most_likely_of(logits, places, counts, k)
+
+
+def _sum_exponentials(
+    logits: np.ndarray, best: np.ndarray, temperature: float, spare: np.ndarray, out: np.ndarray
+) -> None:
+    np.subtract(logits, best, out=spare)
+    if temperature != 1.0:
+        spare *= 1.0 / temperature
+    np.sum(np.exp(spare, out=spare), axis=-1, keepdims=True, out=out)
+
+
+def _in_tiles(logits: Array, top_k: int, k_cov: int) -> bool:
+    """Say whether `_temper_tiles` can be used and pays."""
+    return not is_torch_array(logits) and logits.shape[-1] >= least_width(max(top_k, k_cov))
+
+
+def _tile_rows(vocab_size: int, itemsize: int) -> int:
+    return max(1, _TILE // (vocab_size * itemsize))
+
+
+def _check_norm(xp: ModuleType, norm: Array, model: str) -> None:
     # One NaN or +inf in a row, or nothing finite, ends in its sum: no pass of its own.
     bad = ~xp.isfinite(norm[:, 0])
     if xp.any(bad):
@@ -198,19 +279,17 @@ def _temper(
             f"logits of the {model} at position {row} (leading dimensions flattened) hold NaN or "
             "+inf, or nothing finite; allowed: finite numbers and -inf"
         )
-    return scaled, norm
 
 
 def _flatten(
     xp: ModuleType, logits_s: Array, logits_a: Array, token_id: Array
 ) -> tuple[Array, Array, Array, tuple[int, ...]]:
-    """Check the arrays; return logits (N, V) at one width, ids (N, 1) and the leading shape."""
+    """Check the arrays; return logits (N, V), ids (N, 1) and the leading shape."""
     token_id = xp.asarray(token_id, device=device_of(logits_s))
     _check_shapes(logits_s, logits_a, token_id)
     vocab_size, lead = logits_s.shape[-1], tuple(token_id.shape)
     count = math.prod(lead)
     check_ids(xp, token_id, vocab_size)
-    logits_s, logits_a = one_width(xp, logits_s, logits_a)
     return (
         xp.reshape(logits_s, (count, vocab_size)),
         xp.reshape(logits_a, (count, vocab_size)),

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from recover_nb.errors import InputError
 from recover_nb.labels import Signal
+from recover_nb.signal_math import candidates, most_likely_of
 from recover_nb.signals import (
     PATH_SCORE,
     default_k_cov,
@@ -210,6 +211,58 @@ def test_chunks_change_nothing(library, max_bytes):
     for name in KEYS:
         assert parts[name].shape == whole[name].shape
         np.testing.assert_allclose(parts[name], whole[name], rtol=1e-5, atol=1e-6)
+
+
+def spoil(values, how, rng):
+    """Rows that give the selection in a wide vocabulary few, many or unusual candidates."""
+    if how == "grid":  # some ties
+        return np.round(values / 0.05) * np.float32(0.05)
+    if how == "coarse":  # more ties than candidates are allowed
+        return np.round(values / 2) * np.float32(2)
+    if how == "sorted":
+        return np.sort(values, axis=-1)
+    if how == "impossible":  # fewer finite values than K, in one row
+        values[0, rng.permutation(values.shape[-1])[5:]] = -np.inf
+    return values
+
+
+@pytest.mark.parametrize("how", ["plain", "grid", "coarse", "sorted", "impossible"])
+@pytest.mark.parametrize(("vocab_size", "k"), [(16, 1), (2000, 100), (2047, 20), (12_345, 100)])
+def test_wide_numpy_rows_select_as_a_stable_sort(vocab_size, k, how):
+    rng = np.random.default_rng(0)
+    values = spoil(rng.standard_normal((7, vocab_size), dtype=np.float32), how, rng)
+    before, best = values.copy(), np.empty((7, 1), np.float32)
+    places, counts = candidates(values, k, best, np.empty_like(values))
+    np.testing.assert_array_equal(values, before)
+    np.testing.assert_array_equal(best[:, 0], values.max(axis=-1))
+    expected = np.sort(np.argsort(-values, axis=-1, kind="stable")[:, :k], axis=-1)
+    np.testing.assert_array_equal(most_likely_of(values, places, counts, k), expected)
+
+
+@pytest.mark.parametrize("how", ["plain", "grid", "coarse", "sorted", "impossible"])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_wide_chunks_change_no_bit(how, dtype):
+    rng = np.random.default_rng(0)
+    z_s, z_a, token = random_case((300,), 2500)
+    case = spoil(z_s, how, rng).astype(dtype), spoil(z_a, how, rng).astype(dtype), token
+    whole = signals_from_logits(*case)
+    narrow = signals_from_logits(*case, k_cov=len(z_s[0]))  # not selected in tiles
+    for max_bytes in (1, 10**6, 2**24):
+        parts = signals_in_chunks(*case, max_bytes=max_bytes)
+        for name in KEYS:
+            np.testing.assert_array_equal(parts[name], whole[name])
+    np.testing.assert_array_equal(whole["path_deformation"], narrow["path_deformation"])
+    for name in ("kl_divergence", "logit_variance", "entropy", "path_score"):
+        np.testing.assert_allclose(whole[name], narrow[name], rtol=2e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("count", [1, 150, 2000])
+def test_a_wide_row_is_refused_by_name(value, count):
+    z_s, z_a, token = random_case((200,), 2000)
+    z_a[150, :count] = value
+    with pytest.raises(InputError, match="ancestor at position 150"):
+        signals_from_logits(z_s, z_a, token)
 
 
 def test_chunks_of_nothing():
