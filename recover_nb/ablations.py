@@ -13,7 +13,7 @@ import xarray as xr
 from recover_nb import estimators, nulls
 from recover_nb.errors import InputError
 from recover_nb.estimators import BEST_FIXED, PERMUTED, Contributions, Table
-from recover_nb.evaluation import PARTS, tabulate
+from recover_nb.evaluation import PARTS
 from recover_nb.labels import ROUTED_INTERVENTIONS, Conclusion, Factor, Intervention, Move
 from recover_nb.recoverability import MIN_FAILURE, MIN_GAIN, TOLERANCE
 from recover_nb.resampling import bootstrap_weights, ratio
@@ -21,6 +21,7 @@ from recover_nb.schema import cell_names
 from recover_nb.study.ablation_file import ABLATIONS, OWN, fingerprint, load_ablations, unpack
 from recover_nb.study.paths import data_folder
 from recover_nb.summaries import plain
+from recover_nb.tabulation import tabulate
 from recover_nb.trials import (
     RULE,
     Trial,

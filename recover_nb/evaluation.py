@@ -17,16 +17,17 @@ from recover_nb.recoverability import (
     MIN_GAIN,
     TOLERANCE,
     regimes_from_rates,
-    rescue_rate,
 )
-from recover_nb.resampling import Resamples, bootstrap_weights
+from recover_nb.resampling import Resamples
 from recover_nb.routing import PUBLISHED, RoutingPolicy
-from recover_nb.schema import cell_names, text
 from recover_nb.summaries import plain, rescue_by_cell, summarise, summarise_null
+from recover_nb.tabulation import Inputs, generator, tabulate
 
 #: What an evaluation is made of (in this order: it numbers generators), and what needs the outcome of each attempt.
 PARTS = ("published", "null", "all", "split", "null_twins", "budgets")
 NEED_ATTEMPTS = ("split", "null_twins")
+#: Resamples of problems, permutations of routes, simulated nulls and halvings of attempts, unless told.
+COUNTS = {"n_bootstrap": 2000, "n_permutations": 2000, "n_null": 200, "n_splits": 100}
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,10 @@ def evaluate_routing(
     policy: RoutingPolicy = PUBLISHED,
     interventions: Sequence[str] = ROUTED_INTERVENTIONS,
     seed: int = 0,
-    n_bootstrap: int = 2000,
-    n_permutations: int = 2000,
-    n_null: int = 200,
-    n_splits: int = 100,
+    n_bootstrap: int = COUNTS["n_bootstrap"],
+    n_permutations: int = COUNTS["n_permutations"],
+    n_null: int = COUNTS["n_null"],
+    n_splits: int = COUNTS["n_splits"],
     min_gain: float = MIN_GAIN,
     min_failure: float = MIN_FAILURE,
     tolerance: float | None = None,
@@ -122,43 +123,85 @@ def evaluate_routing(
     moves together; selection, routes and z-scores are kept. Permutation p-values are one-sided.
     """
     counts = {"n_bootstrap": n_bootstrap, "n_permutations": n_permutations}
-    counts |= {"n_null": n_null, "n_splits": n_splits}
-    for name, count in counts.items():
-        if count < 1:
-            raise InputError(f"{name} is {count}; it must be at least 1")
-    parts = _parts(only)
+    counts = _counted(counts | {"n_null": n_null, "n_splits": n_splits})
     if tolerance is None:
         tolerance = float(ds.attrs.get("regime_tolerance", TOLERANCE))
     edges = {"min_gain": min_gain, "min_failure": min_failure, "tolerance": tolerance}
-    table, costs, labels = tabulate(ds, policy=policy, interventions=interventions, edges=edges)
+    parts = _parts(only)
+    taken = tabulate(ds, policy=policy, interventions=interventions, edges=edges)
+    return evaluate_inputs(
+        Inputs(*taken, ds.sizes["problem"]), parts,
+        seed=seed, counts=counts, cell_intervals=cell_intervals, progress=progress,
+    )  # fmt: skip
+
+
+def evaluate_inputs(
+    inputs: Inputs,
+    parts: Collection[str],
+    *,
+    seed: int,
+    counts: dict[str, int],
+    cell_intervals: bool = True,
+    resamples: Resamples | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Evaluation:
+    """Do what `evaluate_routing` does, with what it takes out of a study and draws for the bootstrap at hand.
+
+    Parameters
+    ----------
+    inputs : Inputs
+    parts, seed, cell_intervals, progress
+        As ``only`` and others of `evaluate_routing`.
+    counts : dict of str to int
+        Any of `COUNTS`, the others as they are there.
+    resamples : Resamples, optional
+        ``inputs.resamples(seed, counts["n_bootstrap"])``, computed unless given.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    InputError
+        If a count or part is not allowed.
+    """
+    table, labels = inputs.table, inputs.labels
+    counts, parts = _counted(counts), _parts(parts)
     tell = progress or (lambda stage: None)
     found = _estimate(table, seed, counts, parts, tell)
     tell("bootstrap")
-    resamples = bootstrap_weights(table.clusters, table.strata, n_bootstrap, _rng(seed, 5))
+    if resamples is None:
+        resamples = inputs.resamples(seed, counts["n_bootstrap"])
     summaries = {}
     for index, name in enumerate(("published", "split", "all")):
         item = found[name]
-        rng = _rng(seed, 6 + index)
+        rng = generator(seed, 6 + index)
         summaries[name] = item and summarise(
-            item, table, labels, resamples, n_permutations, rng, cell_intervals=cell_intervals
+            item, table, labels, resamples, counts["n_permutations"], rng, cell_intervals=cell_intervals
         )
     for name in ("null", "null_twins"):
         summaries[name] = found[name] and summarise_null(found["published"], found[name], resamples)
     if "budgets" in parts:
         tell("budgets")
-    budgets = _budgets(table, costs, resamples) if "budgets" in parts else None
+    budgets = _budgets(table, inputs.costs, resamples) if "budgets" in parts else None
     return Evaluation(
-        cells=_cells(table, labels, edges),
-        overall=_overall(table, ds, summaries),
+        cells=_cells(table, labels),
+        overall=_overall(inputs, summaries),
         estimators=summaries,
         budgets=budgets,
-        settings={"seed": seed, **counts, **edges, "policy": policy.to_dict()},
+        settings={"seed": seed, **counts, **table.edges, "policy": table.policy.to_dict()},
     )
 
 
-def _rng(seed: int, stage: int) -> np.random.Generator:
-    """One generator a stage, so that the size of one stage does not change the numbers of another."""
-    return np.random.default_rng([seed, stage])
+def _counted(counts: dict[str, int]) -> dict[str, int]:
+    """Check numbers of resamples, and fill in those not given."""
+    for name, count in counts.items():
+        if name not in COUNTS:
+            raise InputError(f"unknown count {name!r}; allowed: {', '.join(COUNTS)}")
+        if count < 1:
+            raise InputError(f"{name} is {count}; it must be at least 1")
+    return COUNTS | counts
 
 
 def _parts(only: Collection[str]) -> set[str]:
@@ -179,142 +222,8 @@ def _estimate(
         if name in parts and (table.correct is not None or name not in NEED_ATTEMPTS):
             tell(name)
             count = "n_null" if name.startswith("null") else "n_splits"
-            found[name] = run(table, _rng(seed, stage), **{count: counts[count]})
+            found[name] = run(table, generator(seed, stage), **{count: counts[count]})
     return found
-
-
-def tabulate(
-    ds: xr.Dataset,
-    *,
-    policy: RoutingPolicy = PUBLISHED,
-    interventions: Sequence[str] = ROUTED_INTERVENTIONS,
-    edges: dict | None = None,
-) -> tuple[Table, dict[str, np.ndarray], np.ndarray]:
-    """Take the failed problem units of a study out of xarray.
-
-    Parameters
-    ----------
-    ds, policy, interventions
-        As in `evaluate_routing`.
-    edges : dict, optional
-        Keywords of `recoverability.is_steerable_hard`.
-
-    Returns
-    -------
-    table : Table
-    costs : dict of str to float64 array, shape (problem, arm)
-        Mean cost of an attempt, by variable; what the study does not store is absent.
-    labels : array of str
-        Name of each cell number of the table.
-
-    Raises
-    ------
-    InputError
-        If a variable, feature or intervention is missing or no failed unit is left.
-    """
-    ds = _with_rates(ds)
-    arms = _arms(ds, policy, interventions)
-    rate = ds["rescue_rate"].sel(intervention=arms).transpose("problem", "intervention").to_numpy()
-    features = _features(ds, policy)
-    used = 1 + len(tuple(interventions))
-    keep = np.flatnonzero(~(np.isnan(features).any(axis=1) | np.isnan(rate[:, :used]).any(axis=1)))
-    if not len(keep):
-        raise InputError(
-            "the study holds no failed problem unit with all features and the rescue rates of "
-            + ", ".join(arms[:used])
-        )
-    kept = ds.isel(problem=keep)
-    by_arm = kept.sel(intervention=arms)
-    names = _coordinates(kept)
-    labels, cells = np.unique(names["cell"], return_inverse=True)
-    attempts = by_arm["attempts"].transpose("problem", "intervention").to_numpy()
-    order = ("problem", "rollout", "intervention")
-    correct = by_arm["correct"].transpose(*order).to_numpy() if "correct" in ds else None
-    table = Table(
-        arms=tuple(arms),
-        n_regime=used - 1,
-        rate=rate[keep],
-        attempts=attempts.astype(np.int64),
-        features=features[keep],
-        cells=cells,
-        clusters=np.unique(names["problem_id"], return_inverse=True)[1],
-        strata=np.unique(names["task"], return_inverse=True)[1],
-        policy=policy,
-        edges=dict(edges or {}),
-        correct=correct,
-    )
-    return table, _costs(by_arm, correct), labels
-
-
-def _with_rates(ds: xr.Dataset) -> xr.Dataset:
-    """Return a study with rescue rates, counting them from `correct` where they are missing."""
-    if "features" not in ds:
-        raise InputError(
-            "the study has no variable 'features'; compute it with compute_features first"
-        )
-    if {"rescue_rate", "attempts"} <= set(ds.data_vars):
-        return ds
-    if "correct" not in ds:
-        raise InputError(
-            "the study has neither rescue_rate and attempts nor correct; one of them is needed"
-        )
-    return ds.merge(rescue_rate(ds["correct"]), compat="override")
-
-
-def _arms(ds: xr.Dataset, policy: RoutingPolicy, interventions: Sequence[str]) -> list[str]:
-    """Order the study's interventions: retry, those regimes are over, then the rest; check none is missing."""
-    present = [str(name) for name in ds["intervention"].values]
-    regime = [str(name) for name in interventions]
-    retry, none = Intervention.RETRY.value, Intervention.NONE.value
-    missing = [name for name in (retry, *regime) if name not in present]
-    if missing:
-        raise InputError(
-            f"the study has no intervention {', '.join(missing)}; it holds {', '.join(present)}: "
-            "run the missing ones or pass interventions="
-        )
-    outside = [name for name in policy.interventions if name not in regime]
-    if outside:
-        raise InputError(
-            f"the policy routes to {', '.join(outside)}, which is not among the interventions "
-            f"evaluated ({', '.join(regime)}); name it in interventions="
-        )
-    return [retry, *regime, *(x for x in present if x not in (retry, none, *regime))]
-
-
-def _features(ds: xr.Dataset, policy: RoutingPolicy) -> np.ndarray:
-    """Feature columns in the order of the policy."""
-    present = [str(name) for name in ds["feature"].values]
-    missing = [name for name in policy.features if name not in present]
-    if missing:
-        raise InputError(
-            f"the study has no feature {', '.join(missing)}; it holds {', '.join(present)}"
-        )
-    chosen = ds["features"].sel(feature=list(policy.features))
-    return chosen.transpose("problem", "feature").to_numpy().astype(float)
-
-
-def _coordinates(ds: xr.Dataset) -> dict[str, np.ndarray]:
-    """Cell, question and task of each unit; units without a question or task are questions of their own."""
-    n = ds.sizes["problem"]
-    names = {
-        name: text(ds[name]) if name in ds.coords else default
-        for name, default in (("problem_id", np.arange(n)), ("task", np.zeros(n)))
-    }
-    return {"cell": cell_names(ds), **names}
-
-
-def _costs(by_arm: xr.Dataset, correct: np.ndarray | None) -> dict[str, np.ndarray]:
-    """Mean cost of one attempt (problem, arm) for each cost variable stored."""
-    costs = {}
-    if correct is None:
-        return costs
-    run = correct >= 0
-    count = np.maximum(run.sum(axis=1), 1)
-    for name in (variable for variables in COSTS.values() for variable in variables):
-        if name in by_arm:
-            values = by_arm[name].transpose("problem", "rollout", "intervention").to_numpy()
-            costs[name] = np.where(run, values, 0).sum(axis=1) / count
-    return costs
 
 
 def _budgets(table: Table, costs: dict[str, np.ndarray], resamples: Resamples) -> dict:
@@ -346,9 +255,9 @@ def _attempts(
     return Attempts(correct, attempts, fixed[arm], cost)
 
 
-def _cells(table: Table, labels: np.ndarray, edges: dict) -> dict:
+def _cells(table: Table, labels: np.ndarray) -> dict:
     """Sizes, regimes, routes and rescue rates of each cell, as published."""
-    regime = regimes_from_rates(table.rate[:, 0], table.rate[:, table.regime_arms], **edges)
+    regime = regimes_from_rates(table.rate[:, 0], table.rate[:, table.regime_arms], **table.edges)
     hard = table.hard(table.rate)
     decision = table.decide(hard[None])[0]
     oracle = table.rate[:, table.regime_arms].max(axis=1)
@@ -369,8 +278,9 @@ def _cells(table: Table, labels: np.ndarray, edges: dict) -> dict:
     return out
 
 
-def _overall(table: Table, ds: xr.Dataset, summaries: dict) -> dict:
+def _overall(inputs: Inputs, summaries: dict) -> dict:
     """Headline figures: the lift over retry by each estimator."""
+    table = inputs.table
     retry = Intervention.RETRY.value
 
     def headline(name: str) -> dict | None:
@@ -383,7 +293,7 @@ def _overall(table: Table, ds: xr.Dataset, summaries: dict) -> dict:
 
     out = {
         "n": len(table.rate),
-        "n_left_out": int(ds.sizes["problem"] - len(table.rate)),
+        "n_left_out": int(inputs.n_problems - len(table.rate)),
         "steerable_hard_fraction": float(table.hard(table.rate).mean()),
         "published": headline("published"),
         "split": headline("split"),

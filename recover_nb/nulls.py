@@ -4,7 +4,15 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from recover_nb.estimators import Contributions, Draw, Table, blocks, gather, score_best_fixed
+from recover_nb.estimators import (
+    Contributions,
+    Draw,
+    Table,
+    arms_apart,
+    blocks,
+    gather,
+    score_best_fixed,
+)
 from recover_nb.labels import Intervention
 from recover_nb.resampling import ratio
 
@@ -125,6 +133,7 @@ def repeating(table: Table, arm: int) -> float:
 
 def _simulated(table: Table, rate: np.ndarray, rng: np.random.Generator) -> tuple[Draw, np.ndarray]:
     """Select, route and score a block of simulated rates, shape (draw, problem, arm)."""
+    rate = arms_apart(rate)
     hard = table.hard(rate)
     draw = Draw(hard, table.decide(hard), rate, rate, rate)
     return draw, score_best_fixed(table, draw, rng.random(hard.shape) < 0.5)

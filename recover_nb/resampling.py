@@ -4,6 +4,7 @@ Every statistic here is a ratio of sums over problems, so a bootstrap resample i
 resamples of all statistics are one matrix product; no Python loop runs over resamples.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,27 +14,35 @@ from recover_nb.errors import InputError
 
 #: Largest number of float64 held at once by a block of resamples (64 MiB).
 BLOCK = 1 << 23
+#: Statistics that differ by less are equal: the same sum in another order may differ by its last bit.
+TIED = 1e-12
 
 
 @dataclass(frozen=True)
 class Resamples:
-    """Bootstrap weights of problems, and the clusters they came from.
+    """Bootstrap weights of clusters, and the clusters that problems belong to.
 
     Parameters
     ----------
-    weights : float64 array, shape (resample, problem)
-        How often each problem occurs in each resample.
+    counts : float64 array, shape (resample, cluster)
+        How often each cluster occurs in each resample.
     clusters : int array, shape (problem,)
-        Problems with the same number are drawn together (and left out together by the jackknife).
+        Column of `counts`; each has a problem. Those of one cluster are drawn together, and left out together by the
+        jackknife.
     """
 
-    weights: np.ndarray
+    counts: np.ndarray
     clusters: np.ndarray
+
+    @property
+    def weights(self) -> np.ndarray:
+        """How often each problem occurs in each resample, shape (resample, problem)."""
+        return self.counts[:, self.clusters]
 
     def subset(self, rows: np.ndarray) -> "Resamples":
         """Return the same resamples of the problems `rows` (a bool mask or indices)."""
-        _, clusters = np.unique(self.clusters[rows], return_inverse=True)
-        return Resamples(self.weights[:, rows], clusters)
+        kept, clusters = np.unique(self.clusters[rows], return_inverse=True)
+        return Resamples(self.counts[:, kept], clusters)
 
 
 def bootstrap_weights(
@@ -80,7 +89,7 @@ def bootstrap_weights(
         counts[:, members] = np.bincount(flat.ravel(), minlength=n_bootstrap * size).reshape(
             -1, size
         )
-    return Resamples(counts[:, cluster.ravel()], cluster.ravel())
+    return Resamples(counts, cluster.ravel())
 
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
@@ -118,7 +127,7 @@ def bootstrap_ratio(
 
     Parameters
     ----------
-    numerator, denominator : float arrays, shape (problem, column)
+    numerator, denominator : float arrays, shape (problem, column) or (problem, 1)
         Contributions of each problem. Pairing is by construction: one resample weighs every column.
     resamples : Resamples
         From `bootstrap_weights`.
@@ -136,35 +145,79 @@ def bootstrap_ratio(
     method.md section 8. BCa (Efron 1987): bias correction from the share of resamples below the observed value
     (ties count half), acceleration from the jackknife over clusters.
     """
+    parts = [numerator, denominator, *(offset or ())]
+    ends = np.cumsum([part.shape[1] for part in parts])[:-1]
 
-    def statistic(weights: np.ndarray) -> np.ndarray:
-        value = ratio(weights @ numerator, weights @ denominator)
-        if offset is not None:
-            value = value - ratio(weights @ offset[0], weights @ offset[1])
-        return value
+    def statistic(sums: np.ndarray) -> np.ndarray:
+        top, bottom, *other = np.split(sums, ends, axis=-1)
+        value = ratio(top, bottom)
+        return value - ratio(*other) if other else value
 
-    observed = statistic(np.ones((1, len(numerator))))[0]
-    draws = statistic(resamples.weights)
+    return bootstrap(np.concatenate(parts, axis=1), statistic, resamples, level=level)
+
+
+def bootstrap(
+    values: np.ndarray,
+    statistic: Callable[[np.ndarray], np.ndarray],
+    resamples: Resamples,
+    *,
+    level: float = 0.95,
+) -> Intervals:
+    """Interval of any statistic of sums over problems.
+
+    Parameters
+    ----------
+    values : float array, shape (problem, term)
+        What each problem adds to each sum. Pairing is by construction: one resample weighs every term.
+    statistic : callable
+        From sums (resample, term) to statistics (resample, column).
+    resamples : Resamples
+        From `bootstrap_weights`.
+    level : float
+        Coverage of the intervals.
+
+    Returns
+    -------
+    Intervals
+
+    Notes
+    -----
+    As `bootstrap_ratio`, which is this with ratios of sums.
+    """
+    observed = statistic(np.ones((1, len(values))) @ values)[0]
+    # A cluster's problems always weigh the same: what they add up to is all that a resample needs to know.
+    added = _by_cluster(values, resamples.clusters)
+    draws = statistic(resamples.counts @ added)
+    left_out = added.sum(axis=0) - added
+    # A difference of sums rounds: where only zeros are left, the sum must be 0, or a ratio to it would be defined.
+    some = _by_cluster(values != 0, resamples.clusters)
+    left_out[some.sum(axis=0) == some] = 0.0
     tails = np.array([(1 - level) / 2, (1 + level) / 2])
     percentile = _quantiles(draws, np.repeat(tails[:, None], draws.shape[1], axis=1))
-    n_clusters = int(resamples.clusters.max(initial=-1)) + 1
-    left_out = (resamples.clusters != np.arange(n_clusters)[:, None]).astype(float)
-    bca = _bca(observed, draws, statistic(left_out), tails)
-    return Intervals(observed, percentile, bca)
+    return Intervals(observed, percentile, _bca(observed, draws, statistic(left_out), tails))
+
+
+def _by_cluster(values: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    """Add up the problems of each cluster, shape (cluster, term)."""
+    order = np.argsort(clusters, kind="stable")
+    starts = np.flatnonzero(np.diff(clusters[order], prepend=-1))
+    return np.add.reduceat(values[order].astype(float, copy=False), starts, axis=0)
 
 
 def _bca(
     observed: np.ndarray, draws: np.ndarray, jackknife: np.ndarray, tails: np.ndarray
 ) -> np.ndarray:
     """Return the BCa ends, shape (2, column); those of the percentile method where BCa is undefined."""
-    below = (draws < observed).sum(axis=0) + 0.5 * (draws == observed).sum(axis=0)
+    below = (draws < observed - TIED).sum(axis=0) + 0.5 * (abs(draws - observed) <= TIED).sum(axis=0)
     known = np.maximum((~np.isnan(draws)).sum(axis=0), 1)
     # Half a draw from either end keeps the correction finite when every resample lies on one side.
     bias = ndtri(np.clip(below / known, 0.5 / known, 1 - 0.5 / known))
     defined = ~np.isnan(jackknife)
     center = ratio(np.where(defined, jackknife, 0.0).sum(axis=0), defined.sum(axis=0))
     deviation = np.where(defined, center - jackknife, 0.0)
-    acceleration = ratio((deviation**3).sum(axis=0), 6 * (deviation**2).sum(axis=0) ** 1.5)
+    square = deviation**2
+    # A product: numpy takes any power above the second by logarithms.
+    acceleration = ratio((square * deviation).sum(axis=0), 6 * square.sum(axis=0) ** 1.5)
     acceleration = np.where(np.isnan(acceleration), 0.0, acceleration)
     z = bias + ndtri(tails)[:, None]
     return _quantiles(draws, ndtr(bias + z / (1 - acceleration * z)))
@@ -182,17 +235,21 @@ def _quantiles(draws: np.ndarray, levels: np.ndarray) -> np.ndarray:
     return np.where(known > 0, value, np.nan)
 
 
-def permute_kernel(
-    kernel: np.ndarray,
+def permute_labels(
+    gain: np.ndarray,
+    label: np.ndarray,
     n_permutations: int,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Sum of kernel[i, pi(i)] over random permutations pi.
+    """Sum of gain[i, label[pi(i)]] over random permutations pi.
 
     Parameters
     ----------
-    kernel : float array, shape (n, n)
-        What problem i scores under the decision made for problem j.
+    gain : float array, shape (n, m)
+        What problem i scores under each label.
+    label : int array, shape (n,)
+        The label (a column of `gain`) of each problem, such as the intervention it is routed to; or its own number,
+        where `gain` holds what problem i scores under all that was decided for problem j.
     n_permutations : int
         Permutations drawn.
     rng : numpy Generator
@@ -202,27 +259,27 @@ def permute_kernel(
     -------
     float64 array, shape (n_permutations,)
     """
-    n = len(kernel)
+    n = len(gain)
     totals = np.zeros(n_permutations)
     if n == 0:
         return totals
     step = max(1, BLOCK // n)
     for start in range(0, n_permutations, step):
         stop = min(start + step, n_permutations)
-        order = rng.permuted(np.tile(np.arange(n), (stop - start, 1)), axis=1)
-        totals[start:stop] = kernel[np.arange(n), order].sum(axis=1)
+        drawn = rng.permuted(np.tile(label, (stop - start, 1)), axis=1)
+        totals[start:stop] = np.take(gain, drawn + gain.shape[1] * np.arange(n)).sum(axis=1)
     return totals
 
 
 def exceedance(observed: float, draws: np.ndarray) -> float:
     """One-sided p-value (1 + draws at or above `observed`) / (1 + draws); small means unusually high.
 
-    The added one makes it valid at every level. Draws within 1e-12 of the observed value count as ties.
+    The added one makes it valid at every level. Draws within `TIED` of the observed value count as ties.
     """
     draws = draws[~np.isnan(draws)]
     if np.isnan(observed) or not len(draws):
         return float("nan")
-    return float((1 + (draws >= observed - 1e-12).sum()) / (1 + len(draws)))
+    return float((1 + (draws >= observed - TIED).sum()) / (1 + len(draws)))
 
 
 def holm(p: np.ndarray) -> np.ndarray:

@@ -97,17 +97,18 @@ def standardise(features: ArrayLike, *, population: ArrayLike | None = None) -> 
     values = np.asarray(features, dtype=float)
     known = ~np.isnan(values).any(axis=-1)
     used = known if population is None else np.asarray(population, dtype=bool) & known
-    filled = np.where(known[:, None], values, 0.0)
+    # Features before problems: sums then run along the problems, which are many.
+    filled = np.where(known, np.moveaxis(values, -1, 0), 0.0)
     weight = used.astype(float)
     total = np.maximum(weight.sum(axis=-1), 1.0)[..., None]
-    mean = weight @ filled / total
-    deviation = filled - mean[..., None, :]
+    mean = weight @ filled.T / total
+    deviation = filled - mean[..., None]
     # Two passes (deviations, then their squares): one pass cancels badly when the mean is large.
-    variance = np.einsum("...p,...pf->...f", weight, deviation**2) / total
+    variance = np.einsum("...p,...fp->...f", weight, deviation**2) / total
     sd = np.sqrt(variance)
-    constant = sd <= CONSTANT_SHARE * np.abs(filled).max(axis=0, initial=0.0)
-    scale = np.where(constant, np.inf, sd)[..., None, :]
-    return np.where(known[:, None], deviation / scale, np.nan)
+    constant = sd <= CONSTANT_SHARE * np.abs(filled).max(axis=1, initial=0.0)
+    scale = np.where(constant, np.inf, sd)[..., None]
+    return np.swapaxes(np.where(known, deviation / scale, np.nan), -1, -2)
 
 
 def route_codes(
@@ -145,10 +146,11 @@ def route_codes(
             chosen = population[..., rows]
             chosen = chosen | ~chosen.any(axis=-1, keepdims=True)
         z = standardise(features[rows], population=chosen)
-        unknown = np.isnan(z).any(axis=-1)
-        z = np.where(unknown[..., None], 0.0, z)
-        code = np.where(z.max(axis=-1) > 0, z.argmax(axis=-1), features.shape[1])
-        codes[..., rows] = np.where(unknown, -1, code)
+        best = z.max(axis=-1)
+        code = np.where(np.isnan(best), -1, features.shape[1])
+        for column in reversed(range(features.shape[1])):
+            code[(z[..., column] == best) & (best > 0)] = column
+        codes[..., rows] = code
     return codes
 
 

@@ -8,10 +8,11 @@ from recover_nb.estimators import ORACLE, ROUTED, Contributions, Table
 from recover_nb.resampling import (
     Intervals,
     Resamples,
+    bootstrap,
     bootstrap_ratio,
     exceedance,
     holm,
-    permute_kernel,
+    permute_labels,
     ratio,
 )
 
@@ -50,15 +51,19 @@ def summarise(
         `compare`), ``p`` of the permutation test, and ``cells``: the same for each, with ``p_holm``.
     """
     sums = {
-        cell: permute_kernel(kernel, n_permutations, rng)
-        for cell, (_, kernel) in item.kernels.items()
+        cell: permute_labels(gain, label, n_permutations, rng)
+        for cell, (gain, label) in item.kernels.items()
     }
-    observed = {cell: float(np.trace(kernel)) for cell, (_, kernel) in item.kernels.items()}
+    observed = {
+        cell: float(gain[np.arange(len(label)), label].sum())
+        for cell, (gain, label) in item.kernels.items()
+    }
     out = compare(item, resamples, np.arange(len(table.rate)))
     out["p"] = exceedance(sum(observed.values()), sum(sums.values())) if out["n"] else math.nan
     cells = {}
-    for code, name in enumerate(cell_names):
-        part = compare(item, resamples if cell_intervals else None, np.flatnonzero(table.cells == code))
+    inside = [np.flatnonzero(table.cells == code) for code in range(len(cell_names))]
+    found = _with_intervals(item, resamples, inside) if cell_intervals else _without(item, inside)
+    for code, (name, part) in enumerate(zip(cell_names, found, strict=True)):
         part["p"] = exceedance(observed[code], sums[code]) if part["n"] else math.nan
         cells[str(name)] = part
     adjusted = holm(np.array([part["p"] for part in cells.values()]))
@@ -67,8 +72,8 @@ def summarise(
     return {**out, "cells": cells}
 
 
-def compare(item: Contributions, resamples: Resamples | None, rows: np.ndarray) -> dict:
-    """Routing against each comparator on the problems `rows`; without resamples, intervals are NaN.
+def compare(item: Contributions, resamples: Resamples, rows: np.ndarray) -> dict:
+    """Routing against each comparator on the problems `rows`.
 
     Returns
     -------
@@ -76,32 +81,59 @@ def compare(item: Contributions, resamples: Resamples | None, rows: np.ndarray) 
         ``n``, ``rate``, and ``comparators``: for each its ``rate``, the ``lift`` of routing over it (points)
         with ``ci95`` (percentile) and ``ci95_bca``, and the ``relative`` change with ``relative_ci95``.
     """
-    value, routed, weight = item.value[rows], item.routed[rows], item.weight[rows]
+    return _with_intervals(item, resamples, [rows])[0]
+
+
+def _with_intervals(item: Contributions, resamples: Resamples, groups: list[np.ndarray]) -> list[dict]:
+    """Compare on each group of problems."""
+    added = _added(item)
     # One call for all three statistics of all comparators: they share the resamples, hence are paired.
-    ratios = (
-        np.concatenate([value, routed - value, routed - value], axis=1),
-        np.concatenate([weight, weight, value], axis=1),
-    )
-    if resamples is None:
-        unknown = np.full((2, ratios[0].shape[1]), np.nan)
-        # A product, as of resamples: to the last bit what it is beside an interval.
-        found = Intervals(ratio(*(np.ones((1, len(rows))) @ each for each in ratios))[0], unknown, unknown)
-    else:
-        found = bootstrap_ratio(*ratios, resamples.subset(rows))
-    rate, lift, relative = np.split(np.arange(len(found.value)), 3)
+    return [
+        _figures(item, bootstrap(added[rows], _rates_and_lifts, resamples.subset(rows)), rows)
+        for rows in groups
+    ]
+
+
+def _without(item: Contributions, groups: list[np.ndarray]) -> list[dict]:
+    """Do the same, all groups at once, with NaN for intervals."""
+    added = _added(item)
+    # A product, as of resamples: to the last bit what it is beside an interval.
+    sums = np.concatenate([np.ones((1, len(rows))) @ added[rows] for rows in groups])
+    unknown = np.full((2, added.shape[1]), np.nan)
+    return [
+        _figures(item, Intervals(known, unknown, unknown), rows)
+        for known, rows in zip(_rates_and_lifts(sums), groups, strict=True)
+    ]
+
+
+def _added(item: Contributions) -> np.ndarray:
+    """Return what each problem adds to the sums of `_rates_and_lifts`."""
+    return np.concatenate([item.value, item.routed - item.value, item.weight], axis=1)
+
+
+def _figures(item: Contributions, found: Intervals, rows: np.ndarray) -> dict:
+    """Name the columns of `_rates_and_lifts`."""
+    value, percentile, bca = found.value.tolist(), found.percentile.T.tolist(), found.bca.T.tolist()
+    n = len(item.names)
     comparators = {
         name: {
-            "rate": found.value[rate[i]],
-            "lift": found.value[lift[i]],
-            "ci95": found.percentile[:, lift[i]].tolist(),
-            "ci95_bca": found.bca[:, lift[i]].tolist(),
-            "relative": found.value[relative[i]],
-            "relative_ci95": found.percentile[:, relative[i]].tolist(),
+            "rate": value[i],
+            "lift": value[n + i],
+            "ci95": percentile[n + i],
+            "ci95_bca": bca[n + i],
+            "relative": value[2 * n + i],
+            "relative_ci95": percentile[2 * n + i],
         }
         for i, name in enumerate(item.names)
         if name != ROUTED
     }
-    return {"n": float(weight[:, 0].sum()), "rate": found.value[0], "comparators": comparators}
+    return {"n": float(item.weight[rows, 0].sum()), "rate": value[0], "comparators": comparators}
+
+
+def _rates_and_lifts(sums: np.ndarray) -> np.ndarray:
+    """Rates, lifts and relative lifts of sums (resample, 3 * comparator): of values, gains and weights."""
+    value, gain, weight = np.split(sums, 3, axis=-1)
+    return np.concatenate([ratio(value, weight), ratio(gain, weight), ratio(gain, value)], axis=-1)
 
 
 def summarise_null(published: Contributions, null: Contributions, resamples: Resamples) -> dict:

@@ -15,13 +15,13 @@ from sklearn.metrics import adjusted_rand_score
 from recover_nb import estimators, nulls
 from recover_nb.errors import InputError
 from recover_nb.estimators import ROUTED, Contributions, Table
-from recover_nb.evaluation import tabulate
 from recover_nb.labels import Intervention
 from recover_nb.recoverability import MIN_FAILURE, MIN_GAIN, TOLERANCE
 from recover_nb.reliability import check_whole
 from recover_nb.resampling import Resamples, bootstrap_ratio, bootstrap_weights
 from recover_nb.routing import PUBLISHED, RoutingPolicy, route_codes, standardise
 from recover_nb.summaries import compare, plain, summarise_null
+from recover_nb.tabulation import tabulate
 from recover_nb.units import unit_names
 
 #: What sources and targets can be.
@@ -369,7 +369,7 @@ def _estimate(table: Table, seed: int, counts: dict) -> dict[str, Contributions 
 
 def _summarise(found: dict[str, Contributions | None], resamples: Resamples) -> Routing:
     """Figures against retry."""
-    rows = np.arange(resamples.weights.shape[1])
+    rows = np.arange(len(resamples.clusters))
     routed = {}
     for name in ESTIMATORS:
         if found[name] is None:

@@ -15,7 +15,7 @@ from recover_nb.ablations import CONCLUSIONS, Figure, ablate, moved
 from recover_nb.charts_ablations import plot_ablations
 from recover_nb.errors import InputError
 from recover_nb.estimators import Table
-from recover_nb.evaluation import evaluate_routing, tabulate
+from recover_nb.evaluation import evaluate_routing
 from recover_nb.labels import Conclusion, Factor, Move, Standardisation
 from recover_nb.study.ablation_file import (
     ABLATIONS,
@@ -28,6 +28,7 @@ from recover_nb.study.ablation_file import (
     unpack,
 )
 from recover_nb.study.paths import data_folder
+from recover_nb.tabulation import tabulate
 from recover_nb.trials import REFERENCES, RULE, STORED, ScopedTable, signal_trials, with_outcomes
 
 FEW = {"n_bootstrap": 200, "n_null": 20, "n_splits": 8}

@@ -10,13 +10,14 @@ import xarray as xr
 from recover_nb.budgets import Attempts, budget_curves, interpolate
 from recover_nb.errors import InputError
 from recover_nb.estimators import halve, published, split
-from recover_nb.evaluation import evaluate_routing, tabulate
+from recover_nb.evaluation import evaluate_routing
 from recover_nb.io.profiles import from_profiles
 from recover_nb.labels import Intervention
 from recover_nb.nulls import repeating, twinning
 from recover_nb.resampling import bootstrap_weights
 from recover_nb.routing import RoutingPolicy
 from recover_nb.simulate import make_study
+from recover_nb.tabulation import tabulate
 
 REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "reference"
 QUICK = {"n_bootstrap": 100, "n_permutations": 100, "n_null": 20, "n_splits": 10}

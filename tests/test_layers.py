@@ -22,7 +22,7 @@ LAYERS = (
     ("split_half",),
     ("remapping",),
     ("clustering",),
-    ("nulls", "budgets", "summaries", "estimators", "evaluation", "simulate"),
+    ("nulls", "budgets", "summaries", "estimators", "tabulation", "evaluation", "simulate"),
     ("prediction", "ngrams", "units"),
     ("topography", "transfer"),
     ("io",),

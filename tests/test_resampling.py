@@ -14,7 +14,7 @@ from recover_nb.resampling import (
     bootstrap_weights,
     exceedance,
     holm,
-    permute_kernel,
+    permute_labels,
     ratio,
 )
 
@@ -94,11 +94,11 @@ def test_constant_statistic_has_a_point_interval():
 def test_permutations_match_enumeration():
     kernel = np.random.default_rng(1).random((4, 4))
     exact = [sum(kernel[i, p[i]] for i in range(4)) for p in permutations(range(4))]
-    drawn = permute_kernel(kernel, 20_000, np.random.default_rng(2))
+    drawn = permute_labels(kernel, np.arange(len(kernel)), 20_000, np.random.default_rng(2))
     assert drawn.mean() == pytest.approx(np.mean(exact), abs=0.01)
     assert drawn.std() == pytest.approx(np.std(exact), abs=0.01)
     assert set(np.round(drawn, 9)) == set(np.round(exact, 9))
-    assert permute_kernel(np.zeros((0, 0)), 3, np.random.default_rng(0)).tolist() == [0, 0, 0]
+    assert permute_labels(np.zeros((0, 0)), np.arange(0), 3, np.random.default_rng(0)).tolist() == [0, 0, 0]
 
 
 def test_same_seed_same_numbers():

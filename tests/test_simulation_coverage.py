@@ -10,10 +10,10 @@ from scipy.stats import binom
 
 from recover_nb import estimators, nulls
 from recover_nb.errors import InputError
-from recover_nb.evaluation import tabulate
 from recover_nb.resampling import bootstrap_weights
 from recover_nb.simulate import make_study
 from recover_nb.summaries import compare, summarise_null
+from recover_nb.tabulation import tabulate
 
 N_STUDIES = 200
 

@@ -10,12 +10,12 @@ import xarray as xr
 from recover_nb.budgets import COSTS
 from recover_nb.errors import InputError
 from recover_nb.estimators import Table
-from recover_nb.evaluation import tabulate
 from recover_nb.labels import ROUTED_INTERVENTIONS, Intervention
 from recover_nb.recoverability import rescue_rate
 from recover_nb.routing import PUBLISHED, RoutingPolicy, standardise
 from recover_nb.schema import PROBLEM, ROLLOUT, text
 from recover_nb.tables.traces import token_pieces
+from recover_nb.tabulation import tabulate
 from recover_nb.tasks import parse_answer
 
 NONE = Intervention.NONE.value

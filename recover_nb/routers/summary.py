@@ -47,7 +47,7 @@ def summarise_policies(
         for name in routers
     ]
     columns = np.concatenate([*(curve.rescued for curve in curves.values()), *lift], axis=1)
-    found = _interval(columns, resamples.clusters, by_question(resamples))
+    found = _interval(columns, resamples)
     blocks = np.arange(columns.shape[1]).reshape(-1, n_budgets)
     policies, lifted = {}, {}
     for (name, curve), block in zip(curves.items(), blocks, strict=False):
@@ -68,17 +68,9 @@ def summarise_policies(
     return {"policies": policies, "curves": lifted}
 
 
-def by_question(resamples: Resamples) -> Resamples:
-    """Return the same resamples with one row a question: its problems always weigh the same."""
-    _, first = np.unique(resamples.clusters, return_index=True)
-    return Resamples(resamples.weights[:, first], np.arange(len(first)))
-
-
-def _interval(values: np.ndarray, clusters: np.ndarray, questions: Resamples) -> Intervals:
+def _interval(values: np.ndarray, resamples: Resamples) -> Intervals:
     """Interval of the mean over problems of each column of `values` (problem, column)."""
-    totals = np.stack([np.bincount(clusters, column) for column in values.T], axis=1)
-    counts = np.broadcast_to(np.bincount(clusters)[:, None].astype(float), totals.shape)
-    return bootstrap_ratio(totals, counts, questions)
+    return bootstrap_ratio(values, np.ones((len(values), 1)), resamples)
 
 
 def _paired(router: Curve, other: Curve, at: int) -> np.ndarray:
@@ -130,16 +122,16 @@ def headline(
         comparator's curve ends before).
     """
     others = comparator_names(curves, routers)
-    cluster, questions = resamples.clusters, by_question(resamples)
+    cluster = resamples.clusters
     signs = rng.choice([-1.0, 1.0], size=(n_permutations, int(cluster.max()) + 1))
     out: dict = {name: {} for name in (*routers, *BESIDE)}
     for other in others:
         mine = [name for name in out if name != other]
         lift = np.stack([_paired(curves[name], curves[other], at) for name in mine], axis=1)
         paid = np.stack([_paired_paid(curves[name], curves[other], at) for name in mine], axis=1)
-        found = _interval(lift, cluster, questions)
+        found = _interval(lift, resamples)
         known = ~np.isnan(paid).any(axis=0)
-        found_paid = _interval(np.where(known, paid, 0.0), cluster, questions)
+        found_paid = _interval(np.where(known, paid, 0.0), resamples)
         sums = np.stack([np.bincount(cluster, lift[:, i]) for i in range(len(mine))], axis=1)
         flipped = signs @ sums
         p = np.array([exceedance(sums[:, i].sum(), flipped[:, i]) for i in range(len(mine))])

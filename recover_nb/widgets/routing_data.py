@@ -1,6 +1,6 @@
 """What a `RoutingExplorer` shows, as data: evaluations of the last settings, and the problems under them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,14 +10,16 @@ import xarray as xr
 from recover_nb import tables
 from recover_nb.budgets import COSTS
 from recover_nb.errors import InputError
-from recover_nb.evaluation import NEED_ATTEMPTS, PARTS, evaluate_routing
+from recover_nb.evaluation import COUNTS, NEED_ATTEMPTS, PARTS, evaluate_inputs
 from recover_nb.labels import Intervention
-from recover_nb.recoverability import MIN_FAILURE, MIN_GAIN
+from recover_nb.recoverability import MIN_FAILURE, MIN_GAIN, TOLERANCE
+from recover_nb.resampling import Resamples
 from recover_nb.routing import PUBLISHED, RoutingPolicy
 from recover_nb.schema import cell_names
 from recover_nb.tables.evaluation import NULLS
 from recover_nb.tables.inspection import first_failed
-from recover_nb.tables.routing import CHOICES, routed_interventions
+from recover_nb.tables.routing import CHOICES, decide_again, routed_interventions
+from recover_nb.tabulation import Inputs, tabulate
 
 #: Resamples computed when a control moves, few enough to follow it.
 ROUGH = {"n_bootstrap": 200, "n_permutations": 200, "n_null": 10, "n_splits": 4}
@@ -88,6 +90,8 @@ class RoutingData:
         self._held: dict[Settings, dict] = {}
         self._parts: dict[Settings, set[str]] = {}
         self._decided: tuple[tuple, xr.Dataset, pd.DataFrame] | None = None
+        self._inputs: tuple[tuple, Inputs] | None = None
+        self._resamples: tuple[tuple, Resamples] | None = None
 
     @property
     def lacks(self) -> str:
@@ -136,15 +140,43 @@ class RoutingData:
             oldest = next(iter(self._held))
             del self._held[oldest], self._parts[oldest]
 
-    def _evaluate(self, settings: Settings, **kwargs) -> dict:
-        ds = self.ds
-        if settings.cells:
-            ds = ds.isel(problem=np.flatnonzero(self._inside(settings, np.arange(len(self._cell)))))
-        if "budgets" not in kwargs.get("only", PARTS):
-            # Counting costs takes longer than routing.
-            ds = ds.drop_vars([name for names in COSTS.values() for name in names], errors="ignore")
-        rule = {**settings.rule, "interventions": self.interventions, "seed": settings.seed}
-        return dict(vars(evaluate_routing(ds, **rule, **kwargs)))
+    def _evaluate(
+        self,
+        settings: Settings,
+        *,
+        only: Collection[str] = PARTS,
+        cell_intervals: bool = True,
+        progress: Callable[[str], None] | None = None,
+        **counts: int,
+    ) -> dict:
+        inputs = self._taken(settings, "budgets" in only)
+        # The bootstrap draws questions, whatever the thresholds and the policy are.
+        n_bootstrap = counts.get("n_bootstrap", COUNTS["n_bootstrap"])
+        drawn = (settings.cells, settings.seed, n_bootstrap)
+        if self._resamples is None or self._resamples[0] != drawn:
+            self._resamples = drawn, inputs.resamples(settings.seed, n_bootstrap)
+        found = evaluate_inputs(
+            inputs, only, seed=settings.seed, counts=counts, cell_intervals=cell_intervals,
+            resamples=self._resamples[1], progress=progress,
+        )  # fmt: skip
+        return dict(vars(found))
+
+    def _taken(self, settings: Settings, with_costs: bool) -> Inputs:
+        """Return what an evaluation needs of the chosen cells: taking it out of the study takes as long as routing."""
+        rule = settings.rule
+        policy = rule.pop("policy")
+        edges = {**rule, "tolerance": float(self.ds.attrs.get("regime_tolerance", TOLERANCE))}
+        of = (settings.cells, policy.features, with_costs)
+        if self._inputs is None or self._inputs[0] != of:
+            ds = self.ds
+            if settings.cells:
+                ds = ds.isel(problem=np.flatnonzero(self._inside(settings, np.arange(len(self._cell)))))
+            if not with_costs:
+                # Counting costs takes longer than routing.
+                ds = ds.drop_vars([name for names in COSTS.values() for name in names], errors="ignore")
+            taken = tabulate(ds, policy=policy, interventions=self.interventions, edges=edges)
+            self._inputs = of, Inputs(*taken, ds.sizes["problem"])
+        return self._inputs[1].decided_by(policy, edges)
 
     def _inside(self, settings: Settings, problems: np.ndarray) -> np.ndarray:
         """Tell which places along `problem` lie in the chosen cells."""
@@ -158,7 +190,10 @@ class RoutingData:
         rule = (settings.min_gain, settings.min_failure, settings.operators, settings.fallback)
         if self._decided is None or self._decided[0] != rule:
             ds = tables.decide(self.ds, interventions=self.interventions, **settings.rule)
-            self._decided = rule, ds, tables.problem_rows(ds, interventions=self.interventions)
+            rows = tables.problem_rows(ds, interventions=self.interventions) if self._decided is None else (
+                decide_again(self._decided[2], ds, self.interventions)
+            )
+            self._decided = rule, ds, rows
         _, ds, frame = self._decided
         if not settings.cells:
             return ds, frame

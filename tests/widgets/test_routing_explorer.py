@@ -10,7 +10,7 @@ from tiny_study import tiny_study
 
 from recover_nb import tables
 from recover_nb.errors import InputError
-from recover_nb.evaluation import evaluate_routing
+from recover_nb.evaluation import evaluate_inputs, evaluate_routing
 from recover_nb.io.profiles import from_profiles, to_profiles
 from recover_nb.recoverability import classify_regimes
 from recover_nb.routing import PUBLISHED, RoutingPolicy, route
@@ -447,11 +447,11 @@ def test_a_table_can_be_saved(view, tmp_path):
 def test_parts_are_computed_once(study, monkeypatch):
     calls = []
 
-    def counted(ds, *, only, **kwargs):
-        calls.append(set(only))
-        return evaluate_routing(ds, only=only, **kwargs)
+    def counted(inputs, parts, **kwargs):
+        calls.append(set(parts))
+        return evaluate_inputs(inputs, parts, **kwargs)
 
-    monkeypatch.setattr("recover_nb.widgets.routing_data.evaluate_routing", counted)
+    monkeypatch.setattr("recover_nb.widgets.routing_data.evaluate_inputs", counted)
     data = RoutingData(study)
     settings = Settings()
     data.evaluation(settings, {"published", "null"})
