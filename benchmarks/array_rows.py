@@ -28,6 +28,12 @@ CELLS = tuple(
     for family in Family for method in (Method.SFT, Method.GRPO) for task in (Task.ARITHMETIC, Task.PROGRAM)
 )  # fmt: skip
 
+#: Functions that an evaluation spends its time in.
+RESAMPLING = {
+    "binomial draws of the nulls": ["_binomial"], "permutations": ["permute_labels"],
+    "bootstrap": ["bootstrap_weights", "bootstrap"],
+}  # fmt: skip
+
 
 def logits(n: int, vocab_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return random logits of two models that agree in part, and tokens."""
@@ -150,6 +156,7 @@ def resampling(n: int, counts: dict[str, int], share: int, repeats: int) -> tupl
         "evaluation", f"{told}, {n:,} problems x 5 interventions", lambda: run(study), ("a pandas loop", looped),
         repeats, scale=share, aim=100.0,
         note=f"the loop ran 1 of {share} repeats and its seconds are multiplied; it computes lifts only",
+        profile=shares(lambda: run(study), RESAMPLING, rest="selecting, routing and scoring"),
     )  # fmt: skip
     waited = Row(
         "evaluation", "that evaluation", "the clock", "seconds", [row.seconds["ours"]], aim=2.0, higher=False,

@@ -1,18 +1,22 @@
 """Rows about decoding: beside `transformers.generate` and the matrix products alone, and operators beside retry."""
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from unittest import mock
 
 import numpy as np
 import torch
 from generate_peer import sample, study_peer
-from measure import Row, Run, compare, growth, interleave
+from measure import Row, Run, compare, growth, interleave, shares
+from torch.profiler import ProfilerActivity, profile, record_function
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import recover_nb as rnb
 from recover_nb import tasks
 from recover_nb.decoding import Calibration, Settings, calibrate, decode, problem_key
+from recover_nb.decoding.runner import Forward
 from recover_nb.study.config import attempts_of
 from recover_nb.study.generate import trace_text
 
@@ -62,7 +66,8 @@ class Setting:
                 self.pair, self.prompts[:n_problems], self.keys[:n_problems], np.arange(ROLLOUTS), intervention,
                 settings, calibration=part, record=record,
             )  # fmt: skip
-            return float(found.n_tokens.sum()) if work == "tokens" else float(found.n_tokens.size)
+            # A replayed prefix is not generated: the specialist evaluates one position a generated token.
+            return float(found.forward_specialist.sum()) if work == "tokens" else float(found.n_tokens.size)
 
         return decoded
 
@@ -138,6 +143,32 @@ def limit_run(run: Run) -> tuple[Run, int]:
     return limited, len(products.shapes)
 
 
+def spent(run: Run) -> dict[str, float]:
+    """Return shares of the time of one run by what it goes into; the cost of torch's profiler is in all of them."""
+    forward = Forward.__call__
+
+    def marked(*args, **kwargs) -> torch.Tensor:
+        with record_function("models"):
+            return forward(*args, **kwargs)
+
+    with mock.patch.object(Forward, "__call__", marked), profile(activities=[ProfilerActivity.CPU]) as seen:
+        begin = time.perf_counter()
+        run()
+        wall = 1e6 * (time.perf_counter() - begin)
+    found = {event.key: event for event in seen.key_averages()}
+    models = found["models"]
+    linear, attention = (
+        sum(event.self_cpu_time_total for key, event in found.items() if key.startswith(names))
+        for names in (("aten::addmm", "aten::mm", "aten::linear"), ("aten::scaled_dot", "aten::_scaled_dot"))
+    )
+    others = models.cpu_time_total - models.self_cpu_time_total - linear - attention
+    parts = {
+        "linear layers": linear, "attention": attention, "other tensor operations of the models": others,
+        "Python of the models": models.self_cpu_time_total, "`recover_nb` itself": wall - models.cpu_time_total,
+    }  # fmt: skip
+    return {what: float(seconds / wall) for what, seconds in parts.items()}
+
+
 def against_generate(it: Setting, n_problems: int, repeats: int) -> Row:
     """Compare sampling, with the same model, prompts, batch and rule of stopping."""
     rows = ROLLOUTS * n_problems
@@ -152,9 +183,8 @@ def against_generate(it: Setting, n_problems: int, repeats: int) -> Row:
 
 def against_products(it: Setting, sizes: list[int], repeats: int) -> list[Row]:
     """Share of the speed that the matrix products alone reach: the best batch, then every batch."""
-    rows = []
-    for n_problems in sizes:
-        run = it.run("retry", n_problems)
+    rows, runs = [], [it.run("retry", n_problems) for n_problems in sizes]
+    for n_problems, run in zip(sizes, runs, strict=True):
         limit, count = limit_run(run)
         before = os.getloadavg()[0]
         costs = interleave({"ours": run, "limit": limit}, repeats)
@@ -168,25 +198,34 @@ def against_products(it: Setting, sizes: list[int], repeats: int) -> list[Row]:
     best = min(rows, key=lambda row: row.seconds["ours"])
     best.aim = 0.65
     best.note += "; the fastest batch"
+    best.profile = spent(runs[rows.index(best)])
     return rows
 
 
 def operators(it: Setting, n_problems: int, repeats: int) -> list[Row]:
     """Measure what operators and recording cost beside retry."""
 
-    def beside(name: str, peer: str, aim: float | None, *, work: str = "tokens", note: str = "", **options) -> Row:
+    def beside(name: str, peer: str, aim: float | None, *, note: str = "seconds a generated token", **options) -> Row:
+        work = options.pop("work", "tokens")
         shown = f"`{name}`" + "".join(f", {key}={value}" for key, value in options.items())
         return compare(
             SECTION, shown, it.run(name, n_problems, work=work, **options),
-            (f"own `{peer}`", it.run(peer, n_problems, work=work)), repeats, aim=aim, higher=False,
-            note=note or f"seconds a {'generated token' if work == 'tokens' else 'rollout'}",
+            (f"own `{peer}`", it.run(peer, n_problems, work=work)), repeats, aim=aim, higher=False, note=note,
         )  # fmt: skip
+
+    def replayed() -> list[Row]:
+        ours, peer = it.run("sparse_steer", n_problems, anchoring="replay"), it.run("retry", n_problems)
+        lengths = "{:.1f} and {:.1f} tokens".format(*(run() / (ROLLOUTS * n_problems) for run in (ours, peer)))
+        note = f"seconds a rollout, in which {lengths} are generated: a failed trace that goes on is longer"
+        row = beside("sparse_steer", "retry", None, note=note, work="rollout", anchoring="replay")
+        row.profile = spent(ours)
+        return [beside("sparse_steer", "retry", 1.3, anchoring="replay"), row]
 
     recorded = "signals alone: both models run in both"
     return [
         beside("dense_steer", "retry", 2.1),
         beside("sparse_steer", "retry", 2.1),
-        beside("sparse_steer", "retry", 1.3, work="rollout", anchoring="replay"),
+        *replayed(),
         beside("dense_sample", "dense_sample", 1.15, record=True, note=recorded),
         beside("none", "none", None, record=True, note="signals and the ancestor's passes"),
     ]
@@ -210,7 +249,10 @@ def whole_study(it: Setting, n_problems: int, rollouts: int, attempts: int, repe
         sizes = f"{len(STUDY_OF)} interventions, {rollouts} rollouts, {attempts} attempts"
         shown = f"study of {n_problems} problems, {sizes}"
         note = "the peer is given the calibration and stores nothing; `calculator` is left out of both"
-        return compare(SECTION, shown, ours, (name, peer), repeats, warm=False, aim=3.0, note=note)
+        # By function: a trace of every tensor operation of a whole study takes gigabytes.
+        parts = {"passes of the models while decoding": ["_feed", "_read_contexts"]}
+        told = shares(ours, parts, rest="`recover_nb` itself") if together else {}
+        return compare(SECTION, shown, ours, (name, peer), repeats, warm=False, aim=3.0, note=note, profile=told)
 
     return [
         row("`transformers.generate` with a logits processor, one intervention and one problem at a time", False),

@@ -28,8 +28,8 @@ Exponent b of seconds ~ size^b over the sizes named: 1 is proportional, below 1 
 WIDGETS = """## Widgets
 
 `python benchmarks/widgets.py --parts latency --json` in JupyterLab and headless Chromium, on the same cores: from an
-event in the page to the frame with its first effect in the view, and to that with its last. Aims: a control 150 ms, a
-cursor 50 ms. Milliseconds, *median / 95th percentile*.
+event in the page to the frame with its first effect in the view, and to that with its last. Milliseconds,
+*median / 95th percentile*.
 
 | view | act | n | first effect | last effect | work in the kernel | load |
 |---|---|---|---|---|---|---|"""
@@ -37,16 +37,15 @@ cursor 50 ms. Milliseconds, *median / 95th percentile*.
 
 #: Part of a row's name -> what stands in the way of its aim, as profiles show it.
 REASONS = {
-    "matmul limit": "what is left is attention (reading the cache, masks, softmax), which takes more time than all "
-    "linear layers of models this small, and the Python of every layer; `recover_nb` itself takes less than a fifth",
-    "anchoring=replay": "every replayed prefix is a context of its own, which both models read from its first token; "
-    "`retry` reads a prompt once for all its rollouts",
+    "matmul limit": "in models this small, reading the cache (attention) takes more time than the linear layers, and "
+    "tensor operations are so small that calling them shows; both are transformers' own",
     "study of": "beside a peer that fills batches across problems as well, what is left to gain are prompts read "
     "once and rows that are dropped when they end; the peer stores no traces, signals, features or alternatives",
-    "share of the memory limit": "selecting 100 of 32,000 exactly and two exponentials a logit, not reading, take the "
-    "time; a selection by groups of columns was tried and saved an eighth of it",
+    "share of the memory limit": "two exponentials a logit alone take most of what the aim allows; selecting the top "
+    "100 exactly takes as long again",
     "tokens x": "a token costs two exponentials a logit and a selection, which no vectorising takes away",
-    "bootstraps": "pandas computes each of the loop's resamples with numpy",
+    "bootstraps": "random numbers take half of it, and drawing them otherwise would change every published figure; "
+    "pandas computes each of the loop's resamples with numpy",
     "import and open": "nearly all of it is importing pandas, xarray and zarr; on a quiet core it takes about a second",
 }
 

@@ -32,12 +32,24 @@ from lab_server import Server, jupyter_server  # noqa: E402
 from shipped_notebooks import NOTEBOOKS, TOUR  # noqa: E402
 from widget_page import page_of, write  # noqa: E402
 
-#: Milliseconds: aims of a control and of the cursor, at the 95th percentile; and seconds to the tour's first chart.
-AIMS = {"control": 150, "cursor": 50, "tour": 6}
+#: Milliseconds: aims of a control (on the bundled study, and on a large one) and of the cursor, at the 95th percentile;
+#: and seconds to the tour's first chart.
+AIMS = {"control": 150, "control of 20,000 problems": 300, "cursor": 50, "tour": 6}
+LARGE = "control of 20,000 problems"
 #: Milliseconds without a change after which an effect is over, and after which there was none.
 QUIET, NEVER = 300, 8_000
 
 PARTS = ("latency", "tour", "memory")
+
+#: A view and, behind a comma, what it is of; and the source of its study where that is not the bundled one.
+LARGE_VIEW = "RoutingExplorer, 20,000 problems"
+STUDY = "ds = rnb.load_study()"
+STUDIES = {
+    LARGE_VIEW: """from itertools import product
+cells = tuple(product(("qwen3", "neox"), ("sft", "grpo"), ("arithmetic", "program")))
+ds = rnb.make_study(effect="tied", n_problems=2_525, cells=cells, seed=0)
+assert ds["features"].notnull().all("feature").sum() >= 20_000""",
+}
 
 WATCH = """({ css, own, quiet, never }) => {
     const view = document.querySelector(css);
@@ -176,11 +188,12 @@ def rollout(view: Any, i: int) -> None:
     view.locator(".recover-nb-rollouts label").nth(1 + i % 40).click()
 
 
-def routing(panel: str) -> list[Act]:
+def routing(panel: str, kind: str = "control") -> list[Act]:
     """Return what changes the evaluation, with one panel shown."""
+    # What belongs to earlier settings is forgotten; what the study itself is, a reader has waited for already.
     fresh = (
         f"[setattr(it, 'panel', {panel!r}), it.data._held.clear(), it.data._parts.clear(), "
-        "setattr(it.data, '_decided', None)]"
+        "setattr(it.data, '_decided', (None, *it.data._decided[1:]))]"
     )
     operators = ["sparse_steer", "local_temperature", "dense_steer"]
     doings = {
@@ -195,7 +208,7 @@ def routing(panel: str) -> list[Act]:
         # Every problem, by the published estimator, unless it is cells or the estimator that are chosen.
         state = {key: it for key, it in {"cells": (), "estimator": "published"}.items() if key != name}
         before = f"[setattr(it, 'value', {state | edge.get(name, {})}), {fresh}]"
-        found.append(Act(f"{name} ({panel})", do, before=before))
+        found.append(Act(f"{name} ({panel})", do, before=before, kind=kind))
     return found
 
 
@@ -231,6 +244,7 @@ def acts() -> dict[str, list[Act]]:
             Act("page", buttons(["Next", "Previous"]), own=True),
             Act("row", row, own=True),
         ],
+        LARGE_VIEW: routing("comparators", LARGE),
         "StabilityExplorer": [
             Act("k", slide(0), before=f"[{glances}, setattr(it, 'k', 3)]"),
             Act("algorithm", choose("algorithm", ["ward", "gaussian mixture", "kmeans"]), before=glances),
@@ -249,8 +263,9 @@ def acts() -> dict[str, list[Act]]:
 
 def measure(notebook: LabNotebook, name: str, act: Act, repeats: int) -> dict[str, Any]:
     """Repeat an act, after two for practice, and return the delays in milliseconds."""
-    view, found, missed, kernel = notebook.page.locator(f".recover-nb-{name}").first, [], 0, []
-    options = {"css": f".recover-nb-{name}", "own": act.own, "quiet": QUIET, "never": NEVER}
+    css = f".recover-nb-{name.split(',')[0]}"
+    view, found, missed, kernel = notebook.page.locator(css).first, [], 0, []
+    options = {"css": css, "own": act.own, "quiet": QUIET, "never": NEVER}
     for i in range(repeats + 2):
         notebook.read(f"[0 for it in [view] if [{act.before}] is None]")
         notebook.page.wait_for_timeout(100)
@@ -278,11 +293,12 @@ def latency(browser: Any, server: Server, folder: Path, views: list[str], repeat
     """Measure every act of every view, each view in a notebook of its own."""
     rows = []
     for name in views:
-        place = folder / name
+        place = folder / name.replace(", ", "_").replace(" ", "_")
         place.mkdir()
-        source = f"import recover_nb as rnb\nds = rnb.load_study()\nview = rnb.widgets.{name}(ds)\nview"
+        kind = name.split(",")[0]
+        source = f"import recover_nb as rnb\n{STUDIES.get(name, STUDY)}\nview = rnb.widgets.{kind}(ds)\nview"
         with page_of(browser, server, place, source) as notebook:
-            notebook.page.locator(f".recover-nb-{name}").first.wait_for(timeout=ACT)
+            notebook.page.locator(f".recover-nb-{kind}").first.wait_for(timeout=ACT)
             for act in tqdm(acts()[name], desc=name, file=sys.stderr):
                 rows.append(measure(notebook, name, act, repeats))
                 tqdm.write(line(rows[-1]), file=sys.stderr)
@@ -365,7 +381,7 @@ def main() -> None:
     parser.add_argument("--views", nargs="+", choices=list(acts()), default=list(acts()))
     parser.add_argument("--repeats", type=int, default=20)
     options = parser.parse_args()
-    found: dict[str, Any] = {"aims": {kind: AIMS[kind] for kind in ("control", "cursor")}}
+    found: dict[str, Any] = {"aims": {kind: aim for kind, aim in AIMS.items() if kind != "tour"}}
     with tempfile.TemporaryDirectory() as name, jupyter_server(Path(name)) as server, chromium() as browser:
         folder = Path(name)
         if "latency" in options.parts:

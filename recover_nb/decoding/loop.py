@@ -100,35 +100,42 @@ def steps(
 def _run(
     batch: Batch, contexts: list, owner: torch.Tensor, operator: Operator, record: bool
 ) -> Iterator[Step]:
-    """Decode one batch to its end."""
-    pair = batch.pair
-    n_steps = batch.settings.max_new_tokens - int(batch.start.min())
+    """Decode one batch to its end, all rows at the same position.
+
+    A row whose replayed prefix is longer than its neighbours' is fed that prefix up to its own start: this costs less
+    than padding all rows to the longest prefix.
+    """
+    pair, first = batch.pair, int(batch.start.min())
+    n_steps = batch.settings.max_new_tokens - first
     specialist = Runner(pair.specialist, pair, contexts, owner, n_steps)
     ancestor = Runner(pair.ancestor, pair, contexts, owner, n_steps)
-    history = torch.full((len(batch), n_steps), pair.pad_id, device=pair.device)
+    history = batch.token_id[:, first:]
     fired_at = torch.full((len(batch),), -1, device=pair.device)
     alive = torch.ones(len(batch), dtype=torch.bool, device=pair.device)
     asks = alive.clone()
     ends = torch.tensor(pair.eos_ids, device=pair.device)
 
     for step in range(n_steps):
+        plays = alive & (batch.start <= first + step)
+        if not bool(plays.any()):
+            continue
         logits, rows = specialist.logits(history, step), specialist.rows
-        if not bool(alive[rows].all()):
-            here = alive[rows]
+        if not bool(plays[rows].all()):
+            here = plays[rows]
             logits, rows = logits[here], rows[here]
-        specialist.evaluated[rows] = step + 1
+        position = torch.full_like(rows, first + step)
+        specialist.evaluated[rows] = (position + 1 - batch.start[rows]).int()
         # Bound, not called: the ancestor runs only if an operator reads its logits.
-        read = partial(_read_ancestor, ancestor, history, step)
-        proposal = Proposal(batch, rows, batch.start[rows] + step, logits, fired_at[rows], read)
+        read = partial(_read_ancestor, ancestor, specialist, history, step)
+        proposal = Proposal(batch, rows, position, logits, fired_at[rows], read)
         if not record:
             asks[rows] = operator.may_ask_ancestor(proposal)
         ancestor.keep(alive & asks)
         token, acted = operator.act(proposal)
         emitted = _emit(proposal, token, acted, ends, specialist, ancestor, record)
         history[rows, step] = token
-        batch.token_id[rows, proposal.position] = token
-        first = (proposal.fired_at < 0) & acted
-        fired_at[rows] = torch.where(first, proposal.position, proposal.fired_at)
+        fires = (proposal.fired_at < 0) & acted
+        fired_at[rows] = torch.where(fires, position, proposal.fired_at)
         alive[rows] = ~emitted.last
         yield emitted
         if not bool(alive.any()):
@@ -137,11 +144,11 @@ def _run(
 
 
 def _read_ancestor(
-    ancestor: Runner, history: torch.Tensor, step: int, rows: torch.Tensor
+    ancestor: Runner, specialist: Runner, history: torch.Tensor, step: int, rows: torch.Tensor
 ) -> torch.Tensor:
     """Return the ancestor's logits in the order of `rows`, all of which it must still hold."""
     logits = ancestor.logits(history, step)
-    ancestor.evaluated[rows] = step + 1
+    ancestor.evaluated[rows] = specialist.evaluated[rows]
     if torch.equal(rows, ancestor.rows):
         return logits
     place = torch.full((len(history),), -1, device=logits.device)

@@ -153,12 +153,14 @@ def _replayed(
 
 
 def _contexts(batch: Batch, tokens: list[list[int]]) -> tuple[list[list[int]], torch.Tensor]:
-    """Return the distinct token sequences the rows continue, and which one each row continues."""
-    problem, start = batch.problem.tolist(), batch.start.tolist()
-    replayed = batch.token_id.tolist() if any(start) else None
+    """Return the distinct token sequences the rows continue, and which one each row continues.
+
+    Of a replayed prefix they hold what all rows of the batch have: the loop begins where the first row begins.
+    """
+    replayed = batch.token_id[:, : int(batch.start.min())].tolist()
     contexts: dict[tuple[int, ...], int] = {}
-    owner = []
-    for row, (p, begin) in enumerate(zip(problem, start, strict=True)):
-        prefix = replayed[row][:begin] if begin else []
-        owner.append(contexts.setdefault((*tokens[p], *prefix), len(contexts)))
+    owner = [
+        contexts.setdefault((*tokens[p], *prefix), len(contexts))
+        for p, prefix in zip(batch.problem.tolist(), replayed, strict=True)
+    ]
     return [list(context) for context in contexts], torch.tensor(owner, device=batch.pair.device)

@@ -51,9 +51,12 @@ class GrowingLayer(DynamicLayer):
         return room
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:
-        """Keep (or repeat) rows of the batch."""
-        super().batch_select_indices(indices)
-        self._room = None
+        """Keep (or repeat) rows of the batch, spare room included: one copy of whole rows, and none to grow again."""
+        if self._room is None:
+            return
+        used = self.get_seq_length()
+        self._room = tuple(room.index_select(0, indices) for room in self._room)
+        self.keys, self.values = (room[..., :used, :] for room in self._room)
 
 
 def new_cache(model: Any) -> DynamicCache:
@@ -110,8 +113,8 @@ class Forward:
 class Runner:
     """Serve logits of the next token to the rows of one batch, lazily.
 
-    Every distinct context is read once and its cache then shared out to its rows. A runner that was not asked for some
-    steps catches up in one go, so an ancestor that is never asked costs nothing.
+    Every distinct context is read once; its cache is shared out to the rows still held when they go on from there. A
+    runner that was not asked for some steps catches up in one go, so an ancestor that is never asked costs nothing.
 
     Parameters
     ----------
@@ -148,8 +151,9 @@ class Runner:
         places = held.nonzero().squeeze(-1)
         self.rows = self.rows[places]
         if self._cache is not None and n_wanted:
-            self._select(places)
-            self._logits = None if self._logits is None else self._logits[places]
+            self._logits = self._logits[places]
+            if self._fed:
+                self._select(places)
 
     def logits(self, history: torch.Tensor, step: int) -> torch.Tensor:
         """Return next-token logits (n, V) of the held rows after `step` emitted tokens.
@@ -162,7 +166,8 @@ class Runner:
         if self._cache is None:
             self._read_contexts()
         if step > self._fed:
-            self._logits = self._feed(history[self.rows, self._fed : step])
+            # Rows that have ended have no token (-1); what they are fed is of no consequence.
+            self._logits = self._feed(history[self.rows, self._fed : step].clamp(min=0))
         return self._logits
 
     def _select(self, places: torch.Tensor) -> None:
@@ -187,11 +192,11 @@ class Runner:
             )
         room = torch.ones((len(mask), self._n_steps), dtype=mask.dtype, device=mask.device)
         self._mask, self._lengths = torch.cat([mask, room], -1), mask.sum(-1)
-        owner = self._owner[self.rows]
-        self._select(owner)
-        self._logits = logits[owner]
+        self._logits = logits[self._owner[self.rows]]
 
     def _feed(self, tokens: torch.Tensor) -> torch.Tensor:
+        if not self._fed:
+            self._select(self._owner[self.rows])
         end = self._fed + tokens.shape[1]
         steps = torch.arange(self._fed, end, device=tokens.device)
         mask = None if self._no_padding else self._mask[:, : self._width + end]

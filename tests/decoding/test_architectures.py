@@ -1,12 +1,14 @@
 """Any pair: eleven architectures decode what `generate` gives, and what is recorded is a plain forward pass."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from decoding_models import char_tokenizer, near
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
-from recover_nb.decoding import Settings, decode, load_pair, problem_key
+from recover_nb.decoding import Settings, calibrate, decode, load_pair, problem_key
 from recover_nb.signals import signals_from_logits
 
 #: Ragged on purpose: the longest prompt is past the sliding window, the shortest within it.
@@ -82,3 +84,18 @@ def test_recorded_signals_are_a_plain_teacher_forced_pass(pair):
                     found.signals[name][p, r, : len(trace)], values, atol=1e-4, err_msg=f"{name} of {prompt}"
                 )
 
+
+
+def test_replayed_prefixes_of_any_length_go_together(pair):
+    """Alone, a row reads its whole prefix at once; beside rows that begin earlier, it is fed token by token."""
+    settings = Settings(max_new_tokens=N_NEW, anchoring="replay")
+    arguments = pair, PROMPTS, KEYS, np.arange(3)
+    observed = decode(*arguments, "none", settings, record=True)
+    learned = calibrate(observed, np.ones((3, 3), dtype=bool), settings)
+    learned.junction[:] = np.minimum([[0, 9, 3], [12, 2, 5], [7, 7, 1]], observed.n_tokens - 1)
+    together, alone = (
+        decode(*arguments, "sparse_steer", replace(settings, batch_size=n), calibration=learned) for n in (9, 1)
+    )
+    np.testing.assert_array_equal(together.fired_at, learned.junction)
+    for field in ("token_id", "n_tokens", "stopped", "fired_at", "forward_specialist", "forward_ancestor"):
+        np.testing.assert_array_equal(getattr(together, field), getattr(alone, field), err_msg=field)
