@@ -40,9 +40,12 @@ class Attempts:
     def curve(self, n_max: int) -> np.ndarray:
         """rescue@k of each problem for k = 0 .. n_max, shape (problem, n_max + 1); NaN beyond its attempts."""
         k = np.arange(1, n_max + 1)
-        attempts = self.attempts[:, None]
-        value = rescue_at_k(self.correct[:, None], attempts, np.minimum(k, np.maximum(attempts, 1)))
-        value = np.where((k <= attempts) | self.exhausted[:, None], value, np.nan)
+        # Problems are many, pairs of counts are few.
+        base = self.attempts.max(initial=0) + 1
+        pair, of = np.unique(self.correct * base + self.attempts, return_inverse=True)
+        correct, attempts = (each[:, None] for each in np.divmod(pair, base))
+        value = rescue_at_k(correct, attempts, np.minimum(k, np.maximum(attempts, 1)))[of]
+        value = np.where((k <= self.attempts[:, None]) | self.exhausted[:, None], value, np.nan)
         return np.concatenate([np.zeros((len(value), 1)), value], axis=1)
 
     def mean_cost(self, name: str) -> float:
@@ -129,7 +132,7 @@ def _compare(
     routed, retry, both = (x[:, reached] for x in (routed, retry, both))
     routed, retry = np.where(both, routed, 0.0), np.where(both, retry, 0.0)
     weight = both.astype(float)
-    lift = bootstrap_ratio(routed - retry, weight, resamples)
+    lift = bootstrap_ratio(routed - retry, weight, resamples, bca=False)
     count = weight.sum(axis=0)
     return {
         "k": k_retry[reached].tolist(),

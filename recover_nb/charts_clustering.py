@@ -53,7 +53,7 @@ def plot_stability(frame: pd.DataFrame, *, width: int = 460) -> alt.Chart:
     sources = list(SOURCE_COLOURS)
     tooltip = [_tip("figure"), _tip("source"), _tip("kind"), alt.Tooltip("value:Q", format=".3f")]
     # ARI can be below 0, so the axis starts where the values do.
-    x = alt.X("value:Q", title="figure").scale(zero=False)
+    x = alt.X("value:Q", title="figure", scale=alt.Scale(zero=False))
 
     def part(kind: str) -> alt.Chart:
         return alt.Chart(_rows(frame[frame["kind"] == kind])).encode(
@@ -64,15 +64,17 @@ def plot_stability(frame: pd.DataFrame, *, width: int = 460) -> alt.Chart:
             tooltip=tooltip,
         )
 
-    draws = part("draw").mark_tick(thickness=1, size=8, opacity=0.7)
-    limits = part("limit").mark_tick(thickness=3, size=16, opacity=1)
-    values = part("value").mark_point(filled=True, size=90, opacity=1)
+    layers = [part("value").mark_point(filled=True, size=90, opacity=1).encode(shape=_shape("source", SOURCE_SHAPES))]
+    # Before it is judged, a clustering has values alone.
+    if set(frame["kind"]) != {"value"}:
+        draws = part("draw").mark_tick(thickness=1, size=8, opacity=0.7)
+        limits = part("limit").mark_tick(thickness=3, size=16, opacity=1)
+        layers = [draws, limits, *layers]
     title = alt.Title(
         "Stability beside data without clusters",
         subtitle="circle: the data; thin ticks: draws of each null; thick tick: its 95 % limit",
     )
-    layers = alt.layer(draws, limits, values.encode(shape=_shape("source", SOURCE_SHAPES)))
-    return _finish(layers, title, width, 54 * len(figures))
+    return _finish(alt.LayerChart(layer=layers), title, width, 54 * len(figures))
 
 
 def plot_stability_grid(frame: pd.DataFrame, *, width: int = 150, height: int = 120) -> alt.VConcatChart:
@@ -235,10 +237,11 @@ def plot_cluster_brush(
     drawn = {"value": {axis: list(brush[name]) for axis, name in (("x", x), ("y", y))}} if brush else {}
     chosen = alt.param("picked", value=list(picked))
     inside = "length(picked) == 0 || indexof(picked, datum.problem) >= 0"
+    # Said in full: conditions in short are looked up in Vega-Lite's schema, which takes as long as the rest.
     chart = _cluster_marks(frame).encode(
         **_axes(x, y),
-        opacity=alt.condition(inside, alt.value(0.75), alt.value(0.25)),
-        size=alt.condition(inside, alt.value(40), alt.value(26)),
+        opacity=alt.OpacityValue(0.25, condition={"test": inside, "value": 0.75}),
+        size=alt.SizeValue(26, condition={"test": inside, "value": 40}),
     )
     chart = chart.add_params(chosen, alt.selection_interval(name="brush", encodings=["x", "y"], **drawn))
     return _finish(chart, "Failed problems by cluster: drag to brush", width, height)
@@ -246,8 +249,8 @@ def plot_cluster_brush(
 
 def _axes(x: str, y: str) -> dict[str, alt.X | alt.Y]:
     return {
-        "x": alt.X(f"{x}:Q", title=FEATURE_TITLES[x]).scale(zero=False),
-        "y": alt.Y(f"{y}:Q", title=FEATURE_TITLES[y]).scale(zero=False),
+        "x": alt.X(f"{x}:Q", title=FEATURE_TITLES[x], scale=alt.Scale(zero=False)),
+        "y": alt.Y(f"{y}:Q", title=FEATURE_TITLES[y], scale=alt.Scale(zero=False)),
     }
 
 
@@ -256,7 +259,7 @@ def _cluster_marks(frame: pd.DataFrame) -> alt.Chart:
     clusters = sorted((name for name in set(frame["cluster"]) if name.isdigit()), key=int)
     looks = {name: (_look(CLUSTER_COLOURS, i), _look(CLUSTER_SHAPES, i)) for i, name in enumerate(clusters)}
     looks |= {name: NOISE_LOOK for name in _order(frame["cluster"]) if name not in looks}
-    tooltip = [_tip("cell"), _tip("problem_id"), "problem:Q", _tip("cluster")]
+    tooltip = [_tip("cell"), _tip("problem_id"), alt.Tooltip("problem:Q"), _tip("cluster")]
     names = [name.value for name in Feature if name.value in frame]
     tooltip += [alt.Tooltip(f"{name}:Q", format=".3f") for name in names]
     marks = alt.Chart(_rows(frame)).mark_point(filled=True, size=34, opacity=0.6)

@@ -26,6 +26,7 @@ from recover_nb.theme import (
     SKY,
     VERMILION,
     YELLOW,
+    theme,
 )
 
 #: What names a cell of a confusion matrix.
@@ -79,7 +80,7 @@ def plot_confusion(
         alt.Tooltip("count:Q", format=".1f"),
         *_percents("share"),
     ]
-    base = alt.Chart(_rows(frame)).encode(
+    base = alt.Chart().encode(
         x=alt.X(
             "predicted:N",
             title="predicted",
@@ -96,10 +97,8 @@ def plot_confusion(
             "share:Q", title="share of the true class", scale=scale, legend=alt.Legend(format=".0%")
         )
     )
-    words = base.mark_text(color=ON_BAR).encode(text="label:N")
-    layers = alt.layer(cells, words)
-    if chosen is not None:
-        layers = alt.layer(_choosable(cells, chosen), words, _frame(base))
+    words = base.mark_text(color=ON_BAR).encode(text=alt.Text("label:N"))
+    layers = [cells, words] if chosen is None else [_choosable(cells, chosen), words, _frame(base)]
     return _by_part(layers, frame, "What is taken for what, out of fold", width, width, columns)
 
 
@@ -117,7 +116,7 @@ def _choosable(cells: alt.Chart, chosen: tuple[str, str]) -> alt.Chart:
 def _frame(base: alt.Chart) -> alt.Chart:
     """Draw a line around the chosen cell, over its neighbours."""
     here = " && ".join(f"datum.{name} === chosen_{name}" for name in CELL)
-    width = alt.when(here).then(alt.value(5)).otherwise(alt.value(0))
+    width = alt.StrokeWidthValue(0, condition=[{"test": here, "value": 5}])
     return base.mark_rect(fill=None, stroke=VERMILION).encode(strokeWidth=width)
 
 
@@ -148,8 +147,7 @@ def plot_feature_quantiles(frame: pd.DataFrame, *, width: int = 230) -> alt.Face
     colours = {name: CLASS_COLOURS[i % len(CLASS_COLOURS)] for i, name in enumerate(classes)}
     # A facet takes one source of data for all layers, and is built much faster than as many charts side by side.
     titles = {name: str(FEATURE_TITLES.get(name, name)) for name in features}
-    layers = _boxes(frame.assign(feature=frame["feature"].map(titles)), colours)
-    layers = layers.properties(width=width, height=26 * len(classes) + 8)
+    layers = alt.LayerChart(layer=_boxes(colours), width=width, height=26 * len(classes) + 8)
     panels = {"column": alt.Facet("feature:N", title=None, sort=list(titles.values()))}
     if frame["part"].nunique() > 1:
         panels["row"] = alt.Facet("part:N", title=None, sort=_order(frame["part"]))
@@ -157,32 +155,32 @@ def plot_feature_quantiles(frame: pd.DataFrame, *, width: int = 230) -> alt.Face
         "Features by class",
         subtitle="line: middle 90 %; bar: middle half; tick: median; diamond: mean",
     )
-    return _finish(layers.facet(**panels).resolve_scale(x="independent"), title)
+    rows = _rows(frame.assign(feature=frame["feature"].map(titles)))
+    free = alt.Resolve(scale=alt.ScaleResolveMap(x="independent"))
+    return alt.FacetChart(data=rows, spec=layers, facet=alt.FacetMapping(**panels), resolve=free, **_top(title))
 
 
-def _boxes(frame: pd.DataFrame, colours: dict[str, str]) -> alt.LayerChart:
+def _boxes(colours: dict[str, str]) -> list[alt.Chart]:
     """Boxes whose every figure is a column."""
-    tooltip = [_tip("part"), _tip("class"), "units:Q"]
+    tooltip = [_tip("part"), _tip("class"), alt.Tooltip("units:Q")]
     tooltip += [
         alt.Tooltip(f"{name}:Q", format=".3f")
         for name in ("mean", "q05", "q25", "q50", "q75", "q95")
     ]
-    base = alt.Chart(_rows(frame)).encode(
-        y=alt.Y("class:N", title=None, sort=list(colours)), tooltip=tooltip
-    )
+    base = alt.Chart().encode(y=alt.Y("class:N", title=None, sort=list(colours)), tooltip=tooltip)
 
     def x(name: str) -> alt.X:
-        return alt.X(f"{name}:Q", title=None).scale(zero=False)
+        return alt.X(f"{name}:Q", title=None, scale=alt.Scale(zero=False))
 
     # The axis names the classes already.
     colour = _colour("class", colours).legend(None)
-    whiskers = base.mark_rule(strokeWidth=2).encode(x=x("q05"), x2="q95:Q", color=colour)
-    bars = base.mark_bar(height=14).encode(x=x("q25"), x2="q75:Q", color=colour)
+    whiskers = base.mark_rule(strokeWidth=2).encode(x=x("q05"), x2=alt.X2("q95:Q"), color=colour)
+    bars = base.mark_bar(height=14).encode(x=x("q25"), x2=alt.X2("q75:Q"), color=colour)
     median = base.mark_tick(color="white", thickness=2, size=14).encode(x=x("q50"))
     mean = base.mark_point(shape="diamond", filled=True, color=ON_BAR, size=40, opacity=1).encode(
         x=x("mean")
     )
-    return alt.layer(whiskers, bars, median, mean)
+    return [whiskers, bars, median, mean]
 
 
 def plot_effects(
@@ -210,8 +208,6 @@ def plot_effects(
         If a column is missing or there are too many rows.
     """
     frame = _checked(frame, ("part", "feature", "class", "versus", "pair", "delta", "low", "high"))
-    # A panel a part takes one source of data for all layers.
-    rows = _rows(frame)
     features = _order(frame["feature"])
     colours = {name: CLASS_COLOURS[i % len(CLASS_COLOURS)] for i, name in enumerate(features)}
     shapes = dict(
@@ -220,21 +216,19 @@ def plot_effects(
     tooltip = [_tip("part"), _tip("feature"), _tip("class"), _tip("versus")]
     tooltip += [alt.Tooltip(f"{name}:Q", format="+.2f") for name in ("delta", "low", "high")]
     x = alt.X("low:Q", title="Cliff's delta, 95 % interval", scale=alt.Scale(domain=[-1, 1]))
-    zero = _zero(rows)
-    base = alt.Chart(rows).encode(
+    base = alt.Chart().encode(
         y=alt.Y("pair:N", title=None, sort=_order(frame["pair"])),
         yOffset=alt.YOffset("feature:N", sort=features),
         color=_colour("feature", colours),
         tooltip=tooltip,
     )
-    spans = base.mark_rule(strokeWidth=2).encode(x=x, x2="high:Q")
+    spans = base.mark_rule(strokeWidth=2).encode(x=x, x2=alt.X2("high:Q"))
     points = base.mark_point(filled=True, size=60, opacity=1).encode(
-        x="delta:Q", shape=_shape("feature", shapes)
+        x=alt.X("delta:Q"), shape=_shape("feature", shapes)
     )
     height = 48 * frame["pair"].nunique()
-    return _by_part(
-        alt.layer(zero, spans, points), frame, "How far apart classes are", width, height, columns
-    )
+    layers = [_zero(), spans, points]
+    return _by_part(layers, frame, "How far apart classes are", width, height, columns)
 
 
 def plot_transfer_clusters(frame: pd.DataFrame, *, width: int = 460) -> alt.Chart:
@@ -258,7 +252,7 @@ def plot_transfer_clusters(frame: pd.DataFrame, *, width: int = 460) -> alt.Char
         If a column is missing or there are too many rows.
     """
     frame = _checked(frame, ("direction", "n_source", "n_target", "assigned", "ari", "evenness"))
-    tooltip = [_tip("direction"), "n_source:Q", "n_target:Q", _tip("assigned")]
+    tooltip = [_tip("direction"), alt.Tooltip("n_source:Q"), alt.Tooltip("n_target:Q"), _tip("assigned")]
     tooltip += [alt.Tooltip(f"{name}:Q", format=".2f") for name in ("ari", "evenness")]
     colours = {name: look[0] for name, look in ASSIGNED_LOOKS.items()}
     shapes = {name: look[1] for name, look in ASSIGNED_LOOKS.items()}
@@ -312,27 +306,26 @@ def plot_transfer_routing(frame: pd.DataFrame, *, width: int = 460) -> alt.Facet
     ]
     tooltip += [*_percents("routed", "retry"), *_signed("points", "low_points", "high_points")]
     tooltip.append(alt.Tooltip("p:Q", format=".3f"))
-    rows = _rows(frame)
-    zero = _zero(rows)
-    base = alt.Chart(rows).encode(
+    base = alt.Chart().encode(
         y=alt.Y("direction:N", title=None, sort=_order(frame["direction"])),
         yOffset=alt.YOffset("standardisation:N", sort=names),
         color=_colour("standardisation", STANDARDISATION_COLOURS),
         tooltip=tooltip,
     )
     x = alt.X("low_points:Q", title="routed minus retry (percentage points)")
-    spans = base.mark_rule(strokeWidth=2).encode(x=x, x2="high_points:Q")
+    spans = base.mark_rule(strokeWidth=2).encode(x=x, x2=alt.X2("high_points:Q"))
     shape = _shape("standardisation", STANDARDISATION_SHAPES)
-    points = base.mark_point(filled=True, size=70, opacity=1).encode(x="points:Q", shape=shape)
+    points = base.mark_point(filled=True, size=70, opacity=1).encode(x=alt.X("points:Q"), shape=shape)
     height = 40 * frame["direction"].nunique()
-    panels = alt.layer(zero, spans, points).properties(width=width, height=height)
+    panels = alt.LayerChart(layer=[_zero(), spans, points], width=width, height=height)
     row = alt.Facet(
         "estimator:N",
         title=None,
         sort=_order(frame["estimator"]),
         header=alt.Header(labelOrient="top", labelAnchor="start"),
     )
-    return _finish(panels.facet(row=row), "Routing on the target, by whose scale standardises")
+    top = _top("Routing on the target, by whose scale standardises")
+    return alt.FacetChart(data=_rows(frame), spec=panels, facet=alt.FacetMapping(row=row), **top)
 
 
 def plot_reading(
@@ -371,12 +364,11 @@ def plot_reading(
         "accuracy",
     )
     frame = _checked(frame, needed)
-    # The features lead themselves by nothing. One source of data for all layers, so that they can be faceted.
+    # The features lead themselves by nothing.
     frame = _checked(frame[frame["auc_lead"].notna()], needed)
-    rows = _rows(frame)
     tooltip = [
         _tip("part"),
-        "units:Q",
+        alt.Tooltip("units:Q"),
         _tip("reader"),
         _tip("about"),
         alt.Tooltip("auc:Q", format=".3f"),
@@ -385,26 +377,32 @@ def plot_reading(
         alt.Tooltip(f"{name}:Q", format="+.3f") for name in ("auc_lead", "auc_low", "auc_high")
     ]
     tooltip += _percents("accuracy")
-    base = alt.Chart(rows).encode(
+    base = alt.Chart().encode(
         y=alt.Y("reader:N", title=None, sort=_order(frame["reader"])), tooltip=tooltip
     )
     x = alt.X("auc_low:Q", title="AUC of the features less that of the reader")
-    spans = base.mark_rule(color=SKY, strokeWidth=2).encode(x=x, x2="auc_high:Q")
-    points = base.mark_point(color=SKY, filled=True, size=80, opacity=1).encode(x="auc_lead:Q")
-    zero = _zero(rows)
+    spans = base.mark_rule(color=SKY, strokeWidth=2).encode(x=x, x2=alt.X2("auc_high:Q"))
+    points = base.mark_point(color=SKY, filled=True, size=80, opacity=1).encode(x=alt.X("auc_lead:Q"))
     height = 28 * frame["reader"].nunique()
-    return _by_part(
-        alt.layer(zero, spans, points), frame, "Features against reading", width, height, columns
-    )
+    layers = [_zero(), spans, points]
+    return _by_part(layers, frame, "Features against reading", width, height, columns)
 
 
 def _by_part(
-    layers: alt.LayerChart, frame: pd.DataFrame, title: str, width: int, height: int, columns: int
+    layers: list[alt.Chart], frame: pd.DataFrame, title: str, width: int, height: int, columns: int
 ) -> alt.LayerChart | alt.FacetChart:
-    """One chart, or a panel a part where there are several."""
+    """Layers over one table as one chart, or a panel a part where there are several.
+
+    The table and all properties are given as a chart is made: one with layers is built anew by each that is added.
+    """
+    rows, size = _rows(frame), {"width": width, "height": height}
     if frame["part"].nunique() == 1:
-        return _finish(layers, title, width, height)
+        return alt.LayerChart(data=rows, layer=layers, **size, **_top(title))
     part = alt.Facet("part:N", title=None, sort=_order(frame["part"]))
-    return _finish(
-        layers.properties(width=width, height=height).facet(part, columns=columns), title
-    )
+    panels = alt.LayerChart(layer=layers, **size)
+    return alt.FacetChart(data=rows, spec=panels, facet=part, columns=columns, **_top(title))
+
+
+def _top(title: str | alt.Title) -> dict[str, object]:
+    """Title and theme, as keywords of a chart."""
+    return {"title": title, "config": alt.Config(**theme())}

@@ -6,10 +6,10 @@
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.stats import rankdata, t
+from scipy.stats import t
 
 from recover_nb.errors import InputError
-from recover_nb.resampling import Resamples, ratio
+from recover_nb.resampling import ratio
 from recover_nb.routing import standardise
 
 #: Half this times the sum of squared coefficients is added to the loss; intercepts are free. scikit-learn's C = 1.
@@ -135,22 +135,24 @@ def fit_softmax(
     log-odds, so that ``C=2/penalty`` agrees), by Newton's method with halved steps: the hundreds of small fits of a
     permutation test are then a few matrix products each.
     """
-    design = np.concatenate([np.ones((*x.shape[:2], 1)), x], axis=-1)
-    design = np.where(used[..., None], design, 0.0)
-    target = np.eye(n_classes)[code] * used[..., None]
-    ridge = np.full(design.shape[-1], penalty)
+    # Rows last: sums over the few classes are then sums of whole rows of memory.
+    design = np.ones((len(x), 1 + x.shape[-1], x.shape[1]))
+    design[:, 1:] = x.swapaxes(-1, -2)
+    design = np.where(used[:, None], design, 0.0)
+    target = (code == np.arange(n_classes)[:, None]) & used[:, None]
+    ridge = np.full(design.shape[1], penalty)
     ridge[0] = _FLAT
-    weights = np.zeros((len(x), n_classes, design.shape[-1]))
-    loss = _loss(design, target, used, weights, ridge)
+    weights = np.zeros((len(x), n_classes, design.shape[1]))
+    loss, probability = _loss(design, target, used, weights, ridge)
     for _ in range(_MAX_STEPS):
-        step, decrement = _newton(design, target, used, weights, ridge)
+        step, decrement = _newton(design, target, probability * used[:, None], weights, ridge)
         if (decrement < _DECREMENT).all():
             break
         scale = np.ones(len(x))
         # With a ridge a full step is nearly always right; where it is not, half of it comes closer.
         while True:
             trial = weights - scale[:, None, None] * step
-            after = _loss(design, target, used, trial, ridge)
+            after, probability = _loss(design, target, used, trial, ridge)
             worse = after > loss + 1e-9
             if not worse.any() or scale.min() < 1e-6:
                 break
@@ -159,36 +161,35 @@ def fit_softmax(
     return weights - weights.mean(axis=1, keepdims=True)
 
 
-def _probability(design: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    score = design @ weights.swapaxes(-1, -2)
-    score -= score.max(axis=-1, keepdims=True)
-    odds = np.exp(score)
-    return odds / odds.sum(axis=-1, keepdims=True)
+def _probability(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Turn scores (..., class, n) into probabilities, and into the logarithms of what they are divided by, (..., n)."""
+    top = score.max(axis=-2, keepdims=True)
+    odds = np.exp(score - top)
+    total = odds.sum(axis=-2, keepdims=True)
+    return odds / total, (top + np.log(total))[..., 0, :]
 
 
 def _loss(
     design: np.ndarray, target: np.ndarray, used: np.ndarray, weights: np.ndarray, ridge: np.ndarray
-) -> np.ndarray:
-    """Penalised negative log-likelihood of each fit, (fit,)."""
-    score = design @ weights.swapaxes(-1, -2)
-    top = score.max(axis=-1)
-    total = top + np.log(np.exp(score - top[..., None]).sum(axis=-1))
+) -> tuple[np.ndarray, np.ndarray]:
+    """Penalised negative log-likelihood of each fit (fit,), and its probabilities (fit, class, n)."""
+    score = weights @ design
+    probability, total = _probability(score)
     fit = (used * total).sum(axis=-1) - (target * score).sum(axis=(-2, -1))
-    return fit + 0.5 * (ridge * weights**2).sum(axis=(-2, -1))
+    return fit + 0.5 * (ridge * weights**2).sum(axis=(-2, -1)), probability
 
 
 def _newton(
-    design: np.ndarray, target: np.ndarray, used: np.ndarray, weights: np.ndarray, ridge: np.ndarray
+    design: np.ndarray, target: np.ndarray, probability: np.ndarray, weights: np.ndarray, ridge: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Newton step (fit, class, column) and what it promises: gradient times step, (fit,)."""
     n_fits, n_classes, n_columns = weights.shape
-    probability = _probability(design, weights) * used[..., None]
-    gradient = (probability - target).swapaxes(-1, -2) @ design + ridge * weights
-    scaled = probability[..., None] * design[:, :, None, :]
-    scaled = scaled.reshape(n_fits, -1, n_classes * n_columns)
-    hessian = -(scaled.swapaxes(-1, -2) @ scaled)
-    own = (scaled.swapaxes(-1, -2) @ design).reshape(n_fits, n_classes, n_columns, n_columns)
-    own = own + np.diag(ridge)
+    rows = design.swapaxes(-1, -2)
+    gradient = (probability - target) @ rows + ridge * weights
+    scaled = probability[:, :, None] * design[:, None]
+    scaled = scaled.reshape(n_fits, n_classes * n_columns, -1)
+    hessian = -(scaled @ scaled.swapaxes(-1, -2))
+    own = (scaled @ rows).reshape(n_fits, n_classes, n_columns, n_columns) + np.diag(ridge)
     for each in range(n_classes):
         block = slice(each * n_columns, (each + 1) * n_columns)
         hessian[:, block, block] += own[:, each]
@@ -222,8 +223,8 @@ def predict_out_of_fold(
     units = np.arange(len(code))
     # Each unit once, under the fit that has not seen its fold.
     own = np.concatenate([np.ones((len(x), 1)), z[fold, units]], axis=1)
-    probability = _probability(own[:, None, :], weights[fold])[:, 0]
-    return probability, weights[..., 1:]
+    score = (weights[fold] @ own[..., None])[..., 0]
+    return _probability(score.T)[0].T, weights[..., 1:]
 
 
 def fold_scores(
@@ -258,13 +259,14 @@ def macro_auc(code: np.ndarray, probability: np.ndarray) -> float:
     float
         Over the classes that some units have and some have not; NaN without any.
     """
-    rank = rankdata(probability, axis=0)
-    member = code[:, None] == np.arange(probability.shape[1])
-    inside = member.sum(axis=0)
-    sums = (rank * member).sum(axis=0) - inside * (inside + 1) / 2
-    auc = ratio(sums, (inside * (len(code) - inside)).astype(float))
-    known = ~np.isnan(auc)
-    return float(auc[known].mean()) if known.any() else float("nan")
+    known = []
+    for each, column in enumerate(probability.T):
+        mine, rest = column[code == each], np.sort(column[code != each])
+        if len(mine) and len(rest):
+            # A rank for each side of a tie: their mean counts it half.
+            wins = sum(int(np.searchsorted(rest, mine, side=side).sum()) for side in ("left", "right"))
+            known.append(wins / 2 / (len(mine) * len(rest)))
+    return float(np.mean(known)) if known else float("nan")
 
 
 def fold_interval(
@@ -324,20 +326,28 @@ def cliffs_delta(
     -----
     Cliff 1993.
     """
-    first, second = weights or (np.ones((1, len(a))), np.ones((1, len(b))))
+    # Resamples last: sums then run along memory.
+    first, second = (each.T for each in weights or (np.ones((1, len(a))), np.ones((1, len(b)))))
     order = np.argsort(b, kind="stable")
-    below = np.concatenate([np.zeros((len(second), 1)), second[:, order].cumsum(axis=1)], axis=1)
-    smaller = below[:, np.searchsorted(b[order], a, side="left")]
-    larger = below[:, -1:] - below[:, np.searchsorted(b[order], a, side="right")]
-    return ratio((first * (smaller - larger)).sum(axis=1), first.sum(axis=1) * below[:, -1])
+    below = np.zeros((len(b) + 1, second.shape[1]))
+    np.cumsum(second[order], axis=0, out=below[1:])
+    ordered = b[order]
+    # Those that are smaller, less those that are larger.
+    lead = below[np.searchsorted(ordered, a, side="left")]
+    lead += below[np.searchsorted(ordered, a, side="right")]
+    lead -= below[-1]
+    return ratio((first * lead).sum(axis=0), first.sum(axis=0) * below[-1])
 
 
 def cliffs_interval(
-    values: np.ndarray, a: np.ndarray, b: np.ndarray, resamples: Resamples, *, level: float = 0.95
+    values: np.ndarray, a: np.ndarray, b: np.ndarray, weights: np.ndarray, *, level: float = 0.95
 ) -> tuple[float, float, float]:
-    """Cliff's delta of the rows `a` against the rows `b` with its percentile bootstrap interval over problems."""
+    """Cliff's delta of the rows `a` against the rows `b` with its percentile interval over resamples of problems.
+
+    `weights` (resample, row) is how often each row occurs; it is fastest in Fortran order.
+    """
     delta = cliffs_delta(values[a], values[b])[0]
-    draws = cliffs_delta(values[a], values[b], (resamples.weights[:, a], resamples.weights[:, b]))
+    draws = cliffs_delta(values[a], values[b], (weights.T[a].T, weights.T[b].T))
     draws = draws[~np.isnan(draws)]
     if not len(draws):
         return float(delta), float("nan"), float("nan")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csc_array
 from scipy.special import ndtr, ndtri
 
 from recover_nb.errors import InputError
@@ -122,6 +123,7 @@ def bootstrap_ratio(
     *,
     offset: tuple[np.ndarray, np.ndarray] | None = None,
     level: float = 0.95,
+    bca: bool = True,
 ) -> Intervals:
     """Interval of sum(numerator) / sum(denominator), optionally less a second such ratio.
 
@@ -135,6 +137,8 @@ def bootstrap_ratio(
         Numerator and denominator of a ratio that is subtracted (the null, for an excess).
     level : float
         Coverage of the intervals.
+    bca : bool
+        Compute those of BCa, too; otherwise they are NaN.
 
     Returns
     -------
@@ -153,7 +157,7 @@ def bootstrap_ratio(
         value = ratio(top, bottom)
         return value - ratio(*other) if other else value
 
-    return bootstrap(np.concatenate(parts, axis=1), statistic, resamples, level=level)
+    return bootstrap(np.concatenate(parts, axis=1), statistic, resamples, level=level, bca=bca)
 
 
 def bootstrap(
@@ -162,6 +166,7 @@ def bootstrap(
     resamples: Resamples,
     *,
     level: float = 0.95,
+    bca: bool = True,
 ) -> Intervals:
     """Interval of any statistic of sums over problems.
 
@@ -175,6 +180,8 @@ def bootstrap(
         From `bootstrap_weights`.
     level : float
         Coverage of the intervals.
+    bca : bool
+        Compute those of BCa, too; otherwise they are NaN.
 
     Returns
     -------
@@ -188,20 +195,24 @@ def bootstrap(
     # A cluster's problems always weigh the same: what they add up to is all that a resample needs to know.
     added = _by_cluster(values, resamples.clusters)
     draws = statistic(resamples.counts @ added)
-    left_out = added.sum(axis=0) - added
-    # A difference of sums rounds: where only zeros are left, the sum must be 0, or a ratio to it would be defined.
-    some = _by_cluster(values != 0, resamples.clusters)
-    left_out[some.sum(axis=0) == some] = 0.0
     tails = np.array([(1 - level) / 2, (1 + level) / 2])
     percentile = _quantiles(draws, np.repeat(tails[:, None], draws.shape[1], axis=1))
+    if not bca:
+        return Intervals(observed, percentile, np.full_like(percentile, np.nan))
+    total = added.sum(axis=0)
+    left_out = total - added
+    # A difference of sums rounds: where only zeros are left, the sum must be 0, or a ratio to it would be defined.
+    if ((left_out != 0) & (abs(left_out) <= TIED * abs(total))).any():
+        some = _by_cluster((values != 0).astype(float), resamples.clusters)
+        left_out[some.sum(axis=0) == some] = 0.0
     return Intervals(observed, percentile, _bca(observed, draws, statistic(left_out), tails))
 
 
 def _by_cluster(values: np.ndarray, clusters: np.ndarray) -> np.ndarray:
     """Add up the problems of each cluster, shape (cluster, term)."""
-    order = np.argsort(clusters, kind="stable")
-    starts = np.flatnonzero(np.diff(clusters[order], prepend=-1))
-    return np.add.reduceat(values[order].astype(float, copy=False), starts, axis=0)
+    n = len(values)
+    shape = (int(clusters.max(initial=-1)) + 1, n)
+    return csc_array((np.ones(n), clusters, np.arange(n + 1)), shape=shape) @ values
 
 
 def _bca(

@@ -4,7 +4,7 @@ Fingerprinting a method is not predicting what fixes a problem: both are measure
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import combinations
 
@@ -27,6 +27,25 @@ from recover_nb.units import Units, select_units, split_units
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _N_BOOTSTRAP = 500
+
+
+class _Later:
+    """A field that may be given as a function: it is called when the field is first read."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __set__(self, instance: object, value: object) -> None:
+        instance.__dict__[self._name] = value
+
+    def __get__(self, instance: object, owner: type | None = None) -> np.ndarray:
+        if instance is None:
+            # To `dataclass`: there is no default.
+            raise AttributeError(self._name)
+        value = instance.__dict__[self._name]
+        if callable(value):
+            value = instance.__dict__[self._name] = value()
+        return value
 
 
 @dataclass(frozen=True)
@@ -74,7 +93,7 @@ class Part:
     mean: np.ndarray
     quantiles: np.ndarray
     pairs: tuple[tuple[str, str], ...]
-    delta: np.ndarray
+    delta: np.ndarray = _Later()
     rows: np.ndarray
     code: np.ndarray
     predicted: np.ndarray
@@ -280,6 +299,8 @@ def _predict(
 ) -> Part:
     """Predict, permute and describe the units of one part."""
     classes, code = np.unique(units.label, return_inverse=True)
+    # Numbers in the order of the names: they are sorted again for every fold and permutation.
+    units = replace(units, group=np.unique(units.group, return_inverse=True)[1])
     score, coefficients, predicted = [], [], []
     confusion = np.zeros((len(classes), len(classes)))
     folds = {"n_splits": n_splits, "n_repeats": n_repeats, "seed": seed}
@@ -310,7 +331,9 @@ def _predict(
         rows=units.rows,
         code=code,
         predicted=np.array(predicted),
-        **_describe(units, classes, code, np.random.default_rng([seed, 2, place])),
+        # Half as long as the prediction, and only one table reads it.
+        delta=partial(_effects, units, code, [seed, 2, place]),
+        **_describe(units, classes, code),
     )
 
 
@@ -342,24 +365,25 @@ def _scores(code: np.ndarray, probability: np.ndarray, fold: np.ndarray) -> tupl
     return float(right.mean()), float(known.mean()) if len(known) else float("nan")
 
 
-def _describe(
-    units: Units, classes: np.ndarray, code: np.ndarray, rng: np.random.Generator
-) -> dict:
-    """Distribution of each feature in each class, and how far apart two classes are."""
-    members = [np.flatnonzero(code == each) for each in range(len(classes))]
-    quantiles = [np.quantile(units.x[rows], QUANTILES, axis=0).T for rows in members]
-    resamples = bootstrap_weights(units.group, units.task, _N_BOOTSTRAP, rng)
-    pairs = list(combinations(range(len(classes)), 2))
-    delta = [
-        [cliffs_interval(column, members[a], members[b], resamples) for column in units.x.T]
-        for a, b in pairs
-    ]
+def _describe(units: Units, classes: np.ndarray, code: np.ndarray) -> dict:
+    """Distribution of each feature in each class, and the pairs of classes."""
+    members = [units.x[code == each] for each in range(len(classes))]
     return {
-        "mean": np.array([units.x[rows].mean(axis=0) for rows in members]),
-        "quantiles": np.array(quantiles),
-        "pairs": tuple((str(classes[a]), str(classes[b])) for a, b in pairs),
-        "delta": np.moveaxis(np.array(delta), -1, 0),
+        "mean": np.array([values.mean(axis=0) for values in members]),
+        "quantiles": np.array([np.quantile(values, QUANTILES, axis=0).T for values in members]),
+        "pairs": tuple(combinations(classes.tolist(), 2)),
     }
+
+
+def _effects(units: Units, code: np.ndarray, seed: Sequence[int]) -> np.ndarray:
+    """How far apart two classes are, (3, pair, feature)."""
+    members = [np.flatnonzero(code == each) for each in range(int(code.max()) + 1)]
+    rng = np.random.default_rng(seed)
+    resamples = bootstrap_weights(units.group, units.task, _N_BOOTSTRAP, rng)
+    # What a unit weighs lies together in memory: units of two classes are taken from it for every pair.
+    weights = np.asfortranarray(resamples.weights)
+    delta = [[cliffs_interval(column, a, b, weights) for column in units.x.T] for a, b in combinations(members, 2)]
+    return np.moveaxis(np.array(delta), -1, 0)
 
 
 def _plain_part(part: Part) -> dict:

@@ -25,9 +25,10 @@ from recover_nb.tables.evaluation import (
     ESTIMATORS,
     NULLS,
     RETRY,
-    null_excess,
+    estimator_rows,
+    excess_rows,
     plain,
-    routing_by_estimator,
+    table_of,
 )
 from recover_nb.tables.findings import NOT_TESTABLE
 from recover_nb.tables.study import ALL, feature_points
@@ -203,21 +204,21 @@ def comparators(evaluation: Any, estimator: str = "published") -> pd.DataFrame:
     """
     if estimator not in ESTIMATORS:
         raise InputError(f"unknown estimator {estimator!r}; allowed: {', '.join(ESTIMATORS)}")
-    frame = routing_by_estimator(evaluation)
-    rows = frame[frame["estimator"] == estimator].reset_index(drop=True)
-    if not len(rows):
-        has = ", ".join(dict.fromkeys(frame["estimator"])) or "none"
+    rows = estimator_rows(evaluation, (estimator,))
+    if not rows:
+        stored = plain(evaluation)["estimators"]
+        has = ", ".join(name for name in ESTIMATORS if stored.get(name)) or "none"
         needs = " needs the outcome of each attempt, which is not stored" if estimator in NEED_ATTEMPTS else ""
         raise InputError(f"estimator {estimator!r}{needs or ' was not computed'}; there is: {has}")
-    band = frame[frame["estimator"] == "null"].set_index("comparator")
-    ends = {"band_low_points": "low_points", "band_high_points": "high_points"}
-    if estimator != "published" or not len(band):
-        found = dict.fromkeys(ends, np.nan)
-    else:
-        found = {name: band[column].reindex(rows["comparator"]).to_numpy() for name, column in ends.items()}
+    null = estimator_rows(evaluation, ("null",)) if estimator == "published" else []
+    bands = {row["comparator"]: row for row in null}
+    for row in rows:
+        band = bands.get(row["comparator"], {})
+        row |= {"kind": "null" if estimator in NULLS else "measured"}
+        row |= {f"band_{end}": band.get(end) for end in ("low_points", "high_points")}
     columns = ["estimator", "comparator", "kind", "n", "routed", "rate", "lift_points", "low_points", "high_points"]
-    kind = "null" if estimator in NULLS else "measured"
-    return rows.assign(kind=kind, **found)[[*columns, *ends]]
+    columns += ["band_low_points", "band_high_points"]
+    return table_of(rows, columns, text=columns[:3])
 
 
 def significance(evaluation: Any, estimator: str = "published", alpha: float = 0.05) -> pd.DataFrame:
@@ -242,8 +243,8 @@ def significance(evaluation: Any, estimator: str = "published", alpha: float = 0
     """
     data = plain(evaluation)
     counts, rows = data["settings"], []
-    excess = null_excess(data) if estimator in ("published", "null") else None
-    for one in () if excess is None else excess[excess["comparator"] == RETRY].to_dict("records"):
+    excess = excess_rows(data) if estimator in ("published", "null") else []
+    for one in (row for row in excess if row["comparator"] == RETRY):
         found = {"points": one["excess_points"], "low_points": one["low_points"], "high_points": one["high_points"]}
         rows.append({"test": f"excess over {one['null']}", "cell": ALL, **found, "p": one["p"], "of": "n_null"})
     item = data["estimators"].get(estimator)
@@ -261,7 +262,7 @@ def significance(evaluation: Any, estimator: str = "published", alpha: float = 0
         row["least_p"] = (1 if row["cell"] == ALL else max(cells, 1)) / (1 + counts[row.pop("of")])
         known = not math.isnan(row["p"]) and row["least_p"] <= alpha
         row["verdict"] = (SIGNIFICANT if row["p"] <= alpha else NOT_SIGNIFICANT) if known else NOT_TESTABLE
-    return pd.DataFrame(rows, columns=columns)
+    return table_of(rows, columns, text=("test", "cell", "verdict"))
 
 
 _POPULATIONS = {

@@ -176,7 +176,8 @@ class ChartPanel(ipywidgets.VBox):
         Where only numbers differ from the last frame, the chart gets other rows: building one takes as long as a
         third of what is computed for it.
         """
-        looks = (plot, *map(tuple, frame.select_dtypes(exclude="number").to_numpy()), frame.isna().to_numpy().tobytes())
+        words = [tuple(frame[name]) for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])]
+        looks = (plot, *words, frame.isna().to_numpy().tobytes())
         if looks != self._looks or not self._renew(frame):
             self.show(plot(frame))
             self._looks = looks
@@ -188,8 +189,7 @@ class ChartPanel(ipywidgets.VBox):
         ((name, rows),) = self._shown.spec["datasets"].items()
         frame = frame[list(rows[0])].reset_index(drop=True)
         self.chart.data = frame
-        rows = alt.utils.sanitize_pandas_dataframe(frame).to_dict(orient="records")
-        self._shown.spec = {**self._shown.spec, "datasets": {name: rows}}
+        self._shown.spec = {**self._shown.spec, "datasets": {name: _records(frame)}}
         return True
 
     def show(self, chart: Any) -> None:
@@ -205,12 +205,14 @@ class ChartPanel(ipywidgets.VBox):
             # A brush is heard once it rests: while it is dragged, answers would queue up.
             wait = {"debounce_wait": SETTLED, "max_wait": False} if self._brush else {}
             # Charts that were drawn in one place go on hearing of parameters there, and fail at those they lack.
-            last, self._shown = self._shown, alt.JupyterChart(chart, embed_options={"actions": False}, **wait)
+            with _given(chart, spec):
+                last, self._shown = self._shown, alt.JupyterChart(chart, embed_options={"actions": False}, **wait)
             self.children = (self._shown,)
             if last is not None:
                 last.close()
         elif names:
-            self._shown.chart = chart
+            with _given(chart, spec):
+                self._shown.chart = chart
         else:
             self._shown.spec = spec
         if self._brush:
@@ -237,6 +239,22 @@ class ChartPanel(ipywidgets.VBox):
     def clear(self) -> None:
         """Show nothing."""
         self.chart, self._shown, self._looks, self.children = None, None, None, ()
+
+
+def _records(frame: pd.DataFrame) -> list[dict]:
+    """Return rows of text and numbers as a chart's specification has them: what is no number is None."""
+    columns = {name: [None if value != value else value for value in frame[name].tolist()] for name in frame.columns}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+@contextmanager
+def _given(chart: Any, spec: dict[str, Any]) -> Iterator[None]:
+    """Let a chart be `spec` already: the library would make it once more, and hold it against Vega-Lite's schema."""
+    object.__setattr__(chart, "to_dict", lambda *_, **__: spec)
+    try:
+        yield
+    finally:
+        object.__delattr__(chart, "to_dict")
 
 
 def _alert(message: str) -> str:

@@ -18,19 +18,21 @@ class MatrixControl(ipywidgets.VBox):
 
     Parameters
     ----------
-    panel : ChartPanel
+    chart : ChartPanel
         Where the matrix is drawn.
 
     Attributes
     ----------
+    chart : ChartPanel
     cell : tuple of (str, str)
         True and predicted class; empty = none, or any.
     """
 
     cell = traitlets.Tuple(traitlets.Unicode(), traitlets.Unicode(), default_value=NO_CELL)
 
-    def __init__(self, panel: ChartPanel) -> None:
-        self._panel, self._frame = panel, pd.DataFrame(columns=CELL)
+    def __init__(self, chart: ChartPanel) -> None:
+        self.chart, self._frame = chart, pd.DataFrame(columns=CELL)
+        self._drawn: pd.DataFrame | None = None
         self.table = TableView(label="cells of the confusion matrix")
         self.every = ipywidgets.Button(description="every problem", tooltip="choose no cell")
         super().__init__([self.table, self.every])
@@ -41,24 +43,31 @@ class MatrixControl(ipywidgets.VBox):
     def show(self, frame: pd.DataFrame) -> None:
         """Draw the cells of a matrix (`tables.topography.confusion_cells`), with the chosen one framed."""
         self._frame = frame
-        self._panel.show(plot_confusion(frame, chosen=self.cell))
-        # Each chart has a new object for what is selected in it.
-        self._panel.children[0].selections.observe(self._clicked, names=["cell"])
-        self.table.show(frame[[*CELL, "share", "count"]], digits={"count": 1})
+        if self._drawn is None or not frame.equals(self._drawn):
+            self._drawn = frame
+            self.chart.show(plot_confusion(frame, chosen=self.cell))
+            # Each chart has a new object for what is selected in it.
+            self.chart.children[0].selections.observe(self._clicked, names=["cell"])
+            self.table.show(frame[[*CELL, "share", "count"]], digits={"count": 1})
         self._mark()
-        self.layout.display = ""
+        self.layout.display = self.chart.layout.display = ""
 
     def hide(self) -> None:
         """Step aside for another chart."""
         self._frame = self._frame[:0]
-        self.layout.display = "none"
+        self.layout.display = self.chart.layout.display = "none"
+
+    def clear(self) -> None:
+        """Show no matrix."""
+        self._drawn = None
+        self.chart.clear()
 
     def _mark(self) -> None:
         """Frame the chosen cell in the chart, and mark its row."""
         here = self._frame.index[(self._frame[list(CELL)] == list(self.cell)).all(axis=1)]
-        if len(self._frame) and self._panel.children:
-            params = self._panel.children[0].params
-            params.chosen_true, params.chosen_predicted = self.cell
+        if len(self._frame):
+            for name, value in zip(CELL, self.cell, strict=True):
+                self.chart.give(f"chosen_{name}", value)
         self.table.chosen = int(here[0]) if len(here) else -1
 
     def _clicked(self, change: Any) -> None:

@@ -23,6 +23,8 @@ from recover_nb.tabulation import Inputs, tabulate
 
 #: Resamples computed when a control moves, few enough to follow it.
 ROUGH = {"n_bootstrap": 200, "n_permutations": 200, "n_null": 10, "n_splits": 4}
+#: Simulated problems of a rough null, all studies together: a large study needs fewer to be as exact, and time.
+ROUGH_NULL, LEAST_NULLS = 100_000, 5
 #: Settings whose evaluations are kept.
 KEPT = 16
 ESTIMATED = PARTS[:-1]
@@ -90,7 +92,7 @@ class RoutingData:
         self._held: dict[Settings, dict] = {}
         self._parts: dict[Settings, set[str]] = {}
         self._decided: tuple[tuple, xr.Dataset, pd.DataFrame] | None = None
-        self._inputs: tuple[tuple, Inputs] | None = None
+        self._inputs: dict[bool, tuple[tuple, Inputs]] = {}
         self._resamples: tuple[tuple, Resamples] | None = None
 
     @property
@@ -126,8 +128,11 @@ class RoutingData:
         self._keep(settings, found, set(PARTS), exact=True)
 
     def _rough(self, settings: Settings, parts: set[str], progress: Callable[[str], None] | None) -> dict:
+        n_null = max(LEAST_NULLS, min(ROUGH["n_null"], ROUGH_NULL // max(self.ds.sizes["problem"], 1)))
         # No sentence and no chart has the intervals of a cell.
-        return self._evaluate(settings, only=parts, cell_intervals=False, progress=progress, **ROUGH)
+        return self._evaluate(
+            settings, only=parts, cell_intervals=False, progress=progress, **{**ROUGH, "n_null": n_null}
+        )
 
     def _keep(self, settings: Settings, found: dict, parts: set[str], *, exact: bool = False) -> None:
         old = self._held.pop(settings, {})
@@ -166,8 +171,8 @@ class RoutingData:
         rule = settings.rule
         policy = rule.pop("policy")
         edges = {**rule, "tolerance": float(self.ds.attrs.get("regime_tolerance", TOLERANCE))}
-        of = (settings.cells, policy.features, with_costs)
-        if self._inputs is None or self._inputs[0] != of:
+        of = (settings.cells, policy.features)
+        if with_costs not in self._inputs or self._inputs[with_costs][0] != of:
             ds = self.ds
             if settings.cells:
                 ds = ds.isel(problem=np.flatnonzero(self._inside(settings, np.arange(len(self._cell)))))
@@ -175,8 +180,8 @@ class RoutingData:
                 # Counting costs takes longer than routing.
                 ds = ds.drop_vars([name for names in COSTS.values() for name in names], errors="ignore")
             taken = tabulate(ds, policy=policy, interventions=self.interventions, edges=edges)
-            self._inputs = of, Inputs(*taken, ds.sizes["problem"])
-        return self._inputs[1].decided_by(policy, edges)
+            self._inputs[with_costs] = of, Inputs(*taken, ds.sizes["problem"])
+        return self._inputs[with_costs][1].decided_by(policy, edges)
 
     def _inside(self, settings: Settings, problems: np.ndarray) -> np.ndarray:
         """Tell which places along `problem` lie in the chosen cells."""

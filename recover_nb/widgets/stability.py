@@ -173,12 +173,12 @@ class StabilityExplorer(View):
             self._refreshed()
 
     def refresh(self) -> None:
-        """Draw the clusters, then what is known of their stability: what is quick is on the screen first."""
+        """Say what is known of the clusters, then draw them: the page draws the one while the other is on its way."""
         settings, before = self.settings, self._settings
         if settings != before:
             self._settings, self._points = None, pd.DataFrame()
             try:
-                self._points = self.data.points(self.data.labels(settings))
+                self._points = self.data.points(self.data.found(settings))
             except InputError:
                 self._blank()
                 raise
@@ -187,9 +187,11 @@ class StabilityExplorer(View):
                 # The cluster that was looked at is gone with its clustering, which is no mistake of the reader's.
                 self.cluster = ""
         self._brush()
-        self._scatter()
-        self._highlight()
-        self._judge()
+        try:
+            self._judge()
+        finally:
+            self._scatter()
+            self._highlight()
 
     def _blank(self) -> None:
         """Show nothing, where there are no clusters to show."""
@@ -243,7 +245,9 @@ class StabilityExplorer(View):
             self.words.value = f'<div role="status">{lines}</div>'
         self._frames[self.panel] = frame
         if self._panelled is None or self._panelled[0] != self.panel or self._panelled[1] is not source:
-            self.chart.show(PLOTS[self.panel](frame))
+            # Figures of another clustering are other numbers in the same chart.
+            show = self.chart.draw if self.panel == "figures" else lambda plot, rows: self.chart.show(plot(rows))
+            show(PLOTS[self.panel], frame)
             self._panelled = (self.panel, source)
 
     def _heard(self, brush: dict[str, tuple[float, float]]) -> None:

@@ -86,23 +86,17 @@ class StabilityData:
         self._cell = cell_names(self.ds)
         self.cells = tuple(dict.fromkeys(self._cell.tolist()))
         self.n_stages = _DATA + len(Null) * n_null
-        self._glances: dict[tuple[Settings, int], Glance] = {}
+        self._glances: dict[Settings, Glance] = {}
         self._judged: dict[Settings, ClusterStability] = {}
         self._grids: dict[Settings, pd.DataFrame] = {}
 
-    def labels(self, settings: Settings) -> Glance:
-        """Cluster, without a resample."""
-        return self._glance(settings, 0)
-
     def found(self, settings: Settings) -> ClusterStability | Glance:
         """Return the clustering judged beside its nulls if `judge` was called, otherwise from few resamples."""
-        return self._judged.get(settings) or self._glance(settings, ROUGH)
-
-    def _glance(self, settings: Settings, n_resamples: int) -> Glance:
-        key = (settings, n_resamples)
-        if key not in self._glances:
-            self._keep(self._glances, key, glance(self.ds, n_resamples=n_resamples, **settings.keywords))
-        return self._glances[key]
+        if settings in self._judged:
+            return self._judged[settings]
+        if settings not in self._glances:
+            self._keep(self._glances, settings, glance(self.ds, n_resamples=ROUGH, **settings.keywords))
+        return self._glances[settings]
 
     def judge(self, settings: Settings, n_resamples: int, *, progress: Callable[[str], None]) -> None:
         """Set the clustering beside data without clusters; `progress` is called at each of `n_stages`."""

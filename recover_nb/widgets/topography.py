@@ -1,6 +1,7 @@
 """See what the features say of methods and regimes, what transfers, and what reading says; brush who is mistaken."""
 
 import html
+import time
 from itertools import count
 from typing import Any, ClassVar
 
@@ -21,6 +22,8 @@ from recover_nb.widgets.table_view import TableView
 from recover_nb.widgets.topography_data import DOING, OF_ONE, PANELS, Settings, TopographyData
 
 MAX_SEED = 2**31 - 1
+#: Seconds of work before a bar follows it.
+PATIENCE = 0.2
 LISTING = ("sort", "descending", "page")
 DIGITS = {"spread": 3, "concentration": 3, "logit_dispersion": 3}
 _WRAP = {"flex_flow": "row wrap"}
@@ -112,8 +115,9 @@ class TopographyExplorer(View):
 
     def build(self) -> tuple[ipywidgets.Widget, ...]:
         """Lay out the controls, what is said, the chart with its cells, and the problems."""
-        self.chart, self.words, self.busy = ChartPanel(), ipywidgets.HTML(), Busy()
-        self.matrix, self.table = MatrixControl(self.chart), TableView(label="problems", page_size=10)
+        # A place for the matrix, which hears clicks, and one for all others: changing places is slow in the page.
+        self._plain, self.words, self.busy = ChartPanel(), ipywidgets.HTML(), Busy()
+        self.matrix, self.table = MatrixControl(ChartPanel()), TableView(label="problems", page_size=10)
         self.matrix.observe(
             lambda change: setattr(self, "value", dict(zip(CELL, change["new"], strict=True))), names=["cell"]
         )
@@ -132,8 +136,14 @@ class TopographyExplorer(View):
         return (
             ipywidgets.HBox([*boxes, ipywidgets.VBox([controls["features"], self.button])], layout=_WRAP),
             controls["panel"],
-            self.busy, self.words, ipywidgets.HBox([self.chart, self.matrix], layout=_WRAP), self.table,
+            self.busy, self.words, self._plain, ipywidgets.HBox([self.matrix.chart, self.matrix], layout=_WRAP),
+            self.table,
         )  # fmt: skip
+
+    @property
+    def chart(self) -> ChartPanel:
+        """Where the chart of the panel is."""
+        return self.matrix.chart if self.panel == "confusion" else self._plain
 
     @property
     def settings(self) -> Settings:
@@ -145,8 +155,17 @@ class TopographyExplorer(View):
         data, at, done = self.data, self.settings, count(1)
         if data.known(kind, at) and (data.exact(kind, at) or not exact):
             return data.result(kind, at)
-        with self.busy.doing(DOING[kind], data.steps(kind, at, exact=exact)) as tell:
-            return data.result(kind, at, exact=exact, progress=lambda _: tell(next(done)))
+        steps = data.steps(kind, at, exact=exact)
+        with self.busy.doing(DOING[kind], steps) as tell:
+            began = time.monotonic()
+
+            def progress(_: str) -> None:
+                n_done = next(done)
+                # Most first looks are over before anyone could read a bar: a message for each step would delay them.
+                if n_done == steps or time.monotonic() - began > PATIENCE:
+                    tell(n_done)
+
+            return data.result(kind, at, exact=exact, progress=progress)
 
     def resample(self) -> None:
         """Compute what the panel shows with all repeats, permutations and resamples, and show it."""
@@ -169,7 +188,8 @@ class TopographyExplorer(View):
             self._list()
         except InputError:
             self._drawn, self._frames, self.words.value = None, {}, ""
-            self.chart.clear()
+            self.matrix.clear()
+            self._plain.clear()
             raise
 
     def _offer_parts(self) -> None:
@@ -192,10 +212,12 @@ class TopographyExplorer(View):
         frame = self.data.frame(self.panel, self.settings, self.part)
         self._frames = {self.panel: frame}
         if self.panel == "confusion":
+            self._plain.layout.display = "none"
             self.matrix.show(frame)
         else:
             self.matrix.hide()
-            self.chart.show(PANELS[self.panel].plot(frame))
+            self._plain.layout.display = ""
+            self._plain.show(PANELS[self.panel].plot(frame))
         said = self.data.said(self.panel, self.settings)
         if self.panel in OF_ONE and len(self._parts) > 1:
             said.append(f"Shown: {frame['part'].iloc[0]}, one of {len(self._parts)} parts.")

@@ -368,7 +368,7 @@ def test_charts_and_tables_can_be_saved(view, tmp_path):
 def test_old_clusterings_are_forgotten(ds):
     data = StabilityData(ds)
     for seed in range(KEPT + 3):
-        data.labels(Settings(seed=seed))
+        data.found(Settings(seed=seed))
     assert len(data._glances) == KEPT
 
 
