@@ -1,6 +1,6 @@
 """What `recover-nb bench` runs: ratios to named peers and to measured limits, side by side in one run.
 
-    python benchmarks/run.py [--json] [--quick] [--write] [--only decoding arrays starting] [--repeats 5]
+    python benchmarks/run.py [--json] [--quick] [--write] [--only decoding arrays starting study] [--repeats 5]
 
 Needs the extra ``models``; nothing needs a network.
 """
@@ -25,7 +25,10 @@ import start_rows
 
 from recover_nb.decoding import Settings, decode
 
-PARTS = {"decoding": decode_rows.rows, "arrays": array_rows.rows, "starting": start_rows.rows}
+PARTS = {
+    "decoding": decode_rows.rows, "arrays": array_rows.rows, "starting": start_rows.rows,
+    "study": start_rows.study_rows,
+}  # fmt: skip
 
 
 def environment() -> dict:

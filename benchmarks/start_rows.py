@@ -27,6 +27,13 @@ from recover_nb.cli import main
 with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
     assert main(["demo", "--out", folder]) == 0
 """
+RUN = """
+import contextlib, io, tempfile
+from recover_nb.cli import main
+with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
+    assert main(["run", "--out", folder + "/study.zarr.zip", *{options}]) == 0
+"""
+FEW = "--family neox --method sft --task program --problems 2 --rollouts 2 --attempts 2 --max-new-tokens 12"
 EVALUATE = "import recover_nb as rnb\nrnb.evaluate_routing(rnb.load_study())"
 #: Blocks of random top-k lists of both models, as an importer reads them: never more than one block at a time.
 STREAM = """
@@ -91,6 +98,13 @@ def rows(quick: bool, repeats: int) -> tuple[list[Row], list[dict]]:
                  ("open it", "import recover_nb as rnb\nrnb.load_study()")),
         ]  # fmt: skip
     return found, []
+
+
+def study_rows(quick: bool, repeats: int) -> tuple[list[Row], list[dict]]:
+    """Return the peak of memory of making the bundled study anew: a quarter of an hour."""
+    options = FEW.split() if quick else []
+    what = f"`recover-nb run {FEW}`" if quick else "`recover-nb run`, the bundled study"
+    return [peak("memory", what, RUN.format(options=options), ("`recover-nb demo`", DEMO))], []
 
 
 if __name__ == "__main__":

@@ -195,6 +195,12 @@ def test_routes_add_up(evaluation):
     assert frame.groupby("cell")["end"].last().tolist() == pytest.approx([1.0] * len(counts))
 
 
+def test_routes_come_in_the_order_of_the_study():
+    names = ["z|y|x", "neox|sft|program", "a|b|c", "qwen3|grpo|program", "qwen3|sft|deduction", "qwen3|sft|program"]
+    frame = tables.routes_by_cell({"cells": {name: {"routed_counts": {"retry": 1}} for name in names}}, total=True)
+    assert frame["cell"].tolist() == [*reversed(names[3:]), names[1], names[0], names[2], "all"]
+
+
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
     [(0.1, 2, SUPPORTED), (-1, 2, NOT_SHOWN), (-2, -0.1, CONTRADICTED), (0, 1, NOT_SHOWN), (math.nan, 1, NOT_TESTABLE)],
@@ -283,6 +289,11 @@ def test_render_text_shortens_the_first_column_and_breaks_headings():
     assert [line.split()[-1] for line in lines[:3]] == ["sparse", "steer", "random"]
     assert ".." in lines[-1] and lines[-1].startswith("aaa") and "bbb" in lines[-1]
     assert lines[-1].endswith(" 1.2")
+
+
+def test_paragraphs_break_at_spaces_alone():
+    text = tables.paragraphs("one -2.5 of self-made", "x" * 12, width=10)
+    assert text.split("\n") == ["one -2.5", "of", "self-made", "", "x" * 12]
 
 
 def test_render_text_of_nothing():

@@ -68,7 +68,7 @@ from recover_nb.tables.study import (
     regimes_by_cell,
     rescue_by_intervention,
 )
-from recover_nb.tables.text import render_text, summary_text
+from recover_nb.tables.text import paragraphs, render_text, summary_text
 from recover_nb.tables.tools import calculator_by_regime, calculator_sentence
 from recover_nb.tables.topography import (
     coefficients,
@@ -121,6 +121,7 @@ __all__ = [
     "needed_rows",
     "null_excess",
     "null_sentence",
+    "paragraphs",
     "prediction_scores",
     "problem_rows",
     "problems_by_cell",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recover_nb.labels import Intervention
+from recover_nb.labels import SPECIALISTS, Family, Intervention, Task
 from recover_nb.tables.study import ALL, stack_shares
 
 RETRY = Intervention.RETRY.value
@@ -18,6 +18,8 @@ MEASURED, NULLS = ("published", "split", "all"), ("null", "null_twins")
 ESTIMATORS = ("published", *NULLS, "split", "all")
 #: Two-sided 95 % of a normal distribution: the band drawn for a null of given mean and sd.
 NORMAL_95 = 1.959963984540054
+#: Names of the three parts of a cell, in the order of tables and charts.
+_SHIPPED = (list(Family), list(SPECIALISTS), list(Task))
 #: What budgets are made equal in.
 BASES = ("attempts", "generated_tokens", "forward_passes")
 
@@ -44,14 +46,19 @@ def routing_by_estimator(evaluation: Any) -> pd.DataFrame:
         A null's lift is its mean and its interval mean +- 1.96 sd, its rates NaN. An estimator that cannot be
         computed has no row.
     """
-    rows = []
-    for name, item in _stored(plain(evaluation), ESTIMATORS):
-        for comparator, found in item["comparators"].items():
-            figures = _null_figures(found) if name in NULLS else _measured_figures(item, found)
-            rows.append({"estimator": name, "comparator": comparator, "n": item["n"], **figures})
     columns = ["estimator", "comparator", "n", "routed", "rate", "lift_points", "low_points", "high_points"]
     columns += ["low_bca_points", "high_bca_points", "relative", "relative_low", "relative_high"]
-    return _table(rows, columns, text=("estimator", "comparator"))
+    return table_of(estimator_rows(evaluation, ESTIMATORS), columns, text=("estimator", "comparator"))
+
+
+def estimator_rows(evaluation: Any, names: tuple[str, ...]) -> list[dict]:
+    """Return the rows of `routing_by_estimator` of some estimators, as dicts; a null has no rates."""
+    return [
+        {"estimator": name, "comparator": comparator, "n": item["n"]}
+        | (_null_figures(found) if name in NULLS else _measured_figures(item, found))
+        for name, item in _stored(plain(evaluation), names)
+        for comparator, found in item["comparators"].items()
+    ]
 
 
 def _stored(data: dict, names: tuple[str, ...]) -> list[tuple[str, dict]]:
@@ -91,22 +98,22 @@ def lift_over_retry(evaluation: Any) -> pd.DataFrame:
         ``estimator``, ``kind`` (measured, null or excess), ``n``, ``lift_points``, ``low_points``, ``high_points``,
         ``p`` (of an excess; else NaN), and ``band_low_points``, ``band_high_points``: the interval of a null, else NaN.
     """
-    frame, excess = routing_by_estimator(evaluation), null_excess(evaluation)
-    shared = ["estimator", "n", "lift_points", "low_points", "high_points"]
     rows = [
-        row | {"kind": "null" if row["estimator"] in NULLS else "measured", "p": None}
-        for row in frame.loc[frame["comparator"] == RETRY, shared].to_dict("records")
+        row | {"kind": "null" if row["estimator"] in NULLS else "measured"}
+        for row in estimator_rows(evaluation, ESTIMATORS)
+        if row["comparator"] == RETRY
     ]
     rows += [
-        {"estimator": f"published less {row['null']}", "kind": "excess", "n": None, "lift_points": row["excess_points"]}
+        {"estimator": f"published less {row['null']}", "kind": "excess", "lift_points": row["excess_points"]}
         | {name: row[name] for name in ("low_points", "high_points", "p")}
-        for row in excess[excess["comparator"] == RETRY].to_dict("records")
+        for row in excess_rows(evaluation)
+        if row["comparator"] == RETRY
     ]
     for row in rows:
         of_null = row["kind"] == "null"
         row |= {f"band_{end}": row[end] if of_null else None for end in ("low_points", "high_points")}
     columns = ["estimator", "kind", "n", "lift_points", "low_points", "high_points", "p"]
-    return _table(rows, [*columns, "band_low_points", "band_high_points"], text=("estimator", "kind"))
+    return table_of(rows, [*columns, "band_low_points", "band_high_points"], text=("estimator", "kind"))
 
 
 def null_excess(evaluation: Any) -> pd.DataFrame:
@@ -118,6 +125,13 @@ def null_excess(evaluation: Any) -> pd.DataFrame:
         One row a null and comparator: ``null``, ``comparator``, ``published_points``, ``mean_points``, ``sd_points``
         of the null, ``excess_points`` with ``low_points``, ``high_points``, and the one-sided ``p``.
     """
+    columns = ["null", "comparator", "published_points", "mean_points", "sd_points"]
+    columns += ["excess_points", "low_points", "high_points", "p"]
+    return table_of(excess_rows(evaluation), columns, text=("null", "comparator"))
+
+
+def excess_rows(evaluation: Any) -> list[dict]:
+    """Return the rows of `null_excess` as dicts."""
     data = plain(evaluation)
     rows = []
     for name, item in _stored(data, NULLS):
@@ -128,9 +142,7 @@ def null_excess(evaluation: Any) -> pd.DataFrame:
             row |= {"mean_points": _points(found["mean"]), "sd_points": _points(found["sd"])}
             row |= {"excess_points": _points(found["excess"]), "low_points": low, "high_points": high}
             rows.append(row | {"p": found["p"]})
-    columns = ["null", "comparator", "published_points", "mean_points", "sd_points"]
-    columns += ["excess_points", "low_points", "high_points", "p"]
-    return _table(rows, columns, text=("null", "comparator"))
+    return rows
 
 
 def null_sentence(evaluation: Any) -> str:
@@ -161,7 +173,7 @@ def routing_by_cell(evaluation: Any) -> pd.DataFrame:
             row |= {key: figures[key] for key in ("lift_points", "low_points", "high_points")}
             rows.append(row | {"p": part["p"], "p_holm": part["p_holm"]})
     columns = ["cell", "estimator", "n", "routed", "retry", "lift_points", "low_points", "high_points", "p", "p_holm"]
-    return _table(rows, columns, text=("cell", "estimator"))
+    return table_of(rows, columns, text=("cell", "estimator"))
 
 
 def routes_by_cell(evaluation: Any, *, total: bool = False) -> pd.DataFrame:
@@ -171,14 +183,22 @@ def routes_by_cell(evaluation: Any, *, total: bool = False) -> pd.DataFrame:
     -------
     DataFrame
         One row a cell and intervention: ``cell``, ``intervention``, ``count``, ``share``, ``routed`` (problems), and
-        ``start``, ``middle``, ``end``: where its share lies when shares are laid end to end.
+        ``start``, ``middle``, ``end``: where its share lies when shares are laid end to end. Shipped families, methods
+        and tasks come in the order of `labels`, as in the bundled study; others after them, as the evaluation has them.
     """
-    cells = {cell: item["routed_counts"] for cell, item in plain(evaluation)["cells"].items()}
+    found = plain(evaluation)["cells"]
+    cells = {cell: found[cell]["routed_counts"] for cell in sorted(found, key=_place)}
     if total:
         summed = pd.DataFrame(cells).sum(axis=1)
         cells[ALL] = {name: int(count) for name, count in summed.items()}
     frames = [stack_shares(cell, "intervention", counts, "routed") for cell, counts in cells.items()]
     return pd.concat(frames, ignore_index=True)
+
+
+def _place(cell: str) -> list[int]:
+    """Return where each part of a cell's name stands among those that are shipped."""
+    parts = zip(_SHIPPED, cell.split("|"), strict=False)
+    return [known.index(part) if part in known else len(known) for known, part in parts]
 
 
 def budgets(evaluation: Any, population: str = "all") -> pd.DataFrame:
@@ -209,7 +229,7 @@ def budgets(evaluation: Any, population: str = "all") -> pd.DataFrame:
             found = {name: item[name][i] for name in ("k_routed", "n", "routed", "retry")}
             found |= {"lift_points": _points(item["lift"][i]), "low_points": low, "high_points": high}
             rows.append({"basis": basis, "budget": item.get("cost", item["k"])[i], "k_retry": item["k"][i], **found})
-    return _table(rows, columns, text=("basis",))
+    return table_of(rows, columns, text=("basis",))
 
 
 def budget_lines(evaluation: Any, population: str = "all") -> pd.DataFrame:
@@ -228,7 +248,7 @@ def budget_lines(evaluation: Any, population: str = "all") -> pd.DataFrame:
         for row in wide
     ]
     columns = ["basis", "strategy", "budget", "k", "rescue", "n", "lift_points", "low_points", "high_points"]
-    return _table(rows, columns, text=("basis", "strategy"))
+    return table_of(rows, columns, text=("basis", "strategy"))
 
 
 def _points(value: float | None) -> float:
@@ -239,7 +259,7 @@ def _pair(ends: list[float | None]) -> tuple[float, float]:
     return _points(ends[0]), _points(ends[1])
 
 
-def _table(rows: list[dict], columns: Sequence[str], *, text: Sequence[str]) -> pd.DataFrame:
+def table_of(rows: list[dict], columns: Sequence[str], *, text: Sequence[str]) -> pd.DataFrame:
     """Return rows as a frame, every column but `text` of floats; what a row lacks, or has as JSON's None, is NaN.
 
     Column by column: a frame made of rows and then converted takes ten times as long.

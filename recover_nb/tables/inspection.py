@@ -104,9 +104,16 @@ def _check_place(ds: xr.Dataset, problem: int, rollout: int, intervention: str) 
         raise InputError(f"the study has no intervention {intervention!r}; it holds {', '.join(names)}")
 
 
+def rollouts_run(ds: xr.Dataset, problem: int, intervention: str) -> np.ndarray:
+    """Return which rollouts of an intervention there are of a problem; none of an intervention that is not stored."""
+    if "n_tokens" not in ds or intervention not in ds["intervention"].values:
+        return np.zeros(0, int)
+    return np.flatnonzero(ds["n_tokens"].isel(problem=problem).sel(intervention=intervention).values)
+
+
 def _run(ds: xr.Dataset, problem: int, intervention: str) -> str:
     """Say which rollouts of an intervention there are."""
-    stored = np.flatnonzero(ds["n_tokens"].isel(problem=problem).sel(intervention=intervention).values)
+    stored = rollouts_run(ds, problem, intervention)
     if not stored.size:
         return f"No rollout of {intervention} is stored for this problem: interventions run on problems that failed"
     return f"Allowed: {stored[0]} to {stored[-1]}"

@@ -205,8 +205,9 @@ def firing(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a cell and operator: ``cell``, ``intervention``, ``attempts``, ``fired`` (share of attempts that
-        changed something), ``median_position`` (of those). Empty for a study without attempts.
+        One row a cell and operator: ``cell``, ``intervention``, ``attempts``, ``fired`` (share of attempts in
+        which it acted, even where no token changed by it), ``median_position`` (of those). Empty for a study without
+        attempts.
     """
     columns = ["cell", "intervention", "attempts", "fired", "median_position"]
     if "fired_at" not in ds or "n_tokens" not in ds:

@@ -107,6 +107,12 @@ def render_text(frame: pd.DataFrame, decimals: dict[str, int] | None = None, wid
     return "\n".join(_lines(columns, left, width))
 
 
+def paragraphs(*sentences: str, width: int = WIDTH) -> str:
+    """Fill sentences into lines, a blank line between any two: what is printed breaks at spaces and nowhere else."""
+    filled = (textwrap.fill(each, width, break_long_words=False, break_on_hyphens=False) for each in sentences)
+    return "\n\n".join(filled)
+
+
 def _lines(columns: list[tuple[list[str], list[str]]], left: list[bool], width: int) -> list[str]:
     tall = max(len(head) for head, _ in columns)
     columns = [([""] * (tall - len(head)) + head, cells) for head, cells in columns]

@@ -54,17 +54,19 @@ class View(ipywidgets.VBox):
     def __init__(self, *, selection: Selection | None = None, **state: Any) -> None:
         super().__init__(selection=selection or Selection())
         self.add_class("recover-nb").add_class(f"recover-nb-{type(self).__name__}")
-        self._said = ipywidgets.HTML()
+        self.said = ipywidgets.HTML()
         self._saver = Download()
         self._saver.on_msg(self._save_asked)
-        ipywidgets.dlink((self, "message"), (self._said, "value"), _alert)
+        ipywidgets.dlink((self, "message"), (self.said, "value"), _alert)
         set_state(self, self.STATE, state)
-        self.children = (*self.build(), self._said, self._saver, Keys())
+        panels = self.build()
+        # Set once: a page that is told of children twice at once may remove the same one twice.
+        self.children = (*panels, *(() if self.said in panels else (self.said,)), self._saver, Keys())
         self.observe(lambda _: self._refreshed(), names=list(self.STATE))
         self._refreshed()
 
     def build(self) -> tuple[ipywidgets.Widget, ...]:
-        """Return the controls and panels, from top to bottom. Called once."""
+        """Return the controls and panels, from top to bottom: with `said`, or it comes below them. Called once."""
         raise NotImplementedError
 
     def refresh(self) -> None:

@@ -1,6 +1,7 @@
 """Read a failed trace token by token: signals, junction, both models' alternatives, and a second trace beside it."""
 
 import html
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets
@@ -19,6 +20,7 @@ from recover_nb.tables.inspection import (
     differences,
     first_failed,
     read_trace,
+    rollouts_run,
     signal_frame,
     stored_alternatives,
 )
@@ -69,6 +71,7 @@ class TraceInspector(View):
     compare : str
         The second trace: ``nothing``, ``ancestor``, or an intervention, of which `compare_rollout` is shown.
     compare_rollout : int
+        The first that was run, where `compare` changes to an intervention that lacks this one.
     """
 
     STATE: ClassVar = ("signal", "window", "temperature", "top_k", "k_cov", "compare", "compare_rollout")
@@ -127,8 +130,8 @@ class TraceInspector(View):
             narrow.layout.width = "180px"
         wrap = ipywidgets.Layout(flex_flow="row wrap")
         return (
-            self._title, ipywidgets.HBox([signal, beside, number], layout=wrap), self.text, self._legend,
-            self._other_title, self.other, self._alternatives, self.chart,
+            self._title, ipywidgets.HBox([signal, beside, number], layout=wrap), self.said, self.text,
+            self._legend, self._other_title, self.other, self._alternatives, self.chart,
             ipywidgets.HBox([window, heat, top, cover, button], layout=wrap), self.busy,
         )  # fmt: skip
 
@@ -202,20 +205,29 @@ class TraceInspector(View):
             "line below: grey the window, orange the junction</small>"
         )
 
+    @traitlets.observe("compare")
+    def _begin(self, _change: Any) -> None:
+        """Go to the first rollout of another intervention where it has none of this number."""
+        with suppress(InputError):
+            run = rollouts_run(self._one, 0, self.compare)
+            if run.size and self.compare_rollout not in run:
+                self.compare_rollout = int(run[0])
+
     def _show_second(self) -> None:
         """Show the second trace, and underline what differs in both."""
-        if self.compare == NOTHING:
-            self.other.tokens, self._other_title.value, self.text.differs = [], "", []
-            return
-        if self.compare == ANCESTOR:
-            other = self._ancestor()
-            name = f"the ancestor's most likely answer: {'correct' if other.correct else 'wrong'}"
-        else:
-            other = read_trace(self._one, 0, self.compare_rollout, self.compare)
-            name = f"{self.compare} rollout {self.compare_rollout}: {'correct' if other.correct else 'wrong'}"
-        here, there = differences(self.trace.token_id, other.token_id)
-        self.text.differs = here
         with self.other.hold_sync():
+            # What was shown before must not stand under a choice that has no trace.
+            self.other.tokens, self._other_title.value, self.text.differs = [], "", []
+            if self.compare == NOTHING:
+                return
+            if self.compare == ANCESTOR:
+                other = self._ancestor()
+                name = f"the ancestor's most likely answer: {'correct' if other.correct else 'wrong'}"
+            else:
+                other = read_trace(self._one, 0, self.compare_rollout, self.compare)
+                name = f"{self.compare} rollout {self.compare_rollout}: {'correct' if other.correct else 'wrong'}"
+            here, there = differences(self.trace.token_id, other.token_id)
+            self.text.differs = here
             self.other.tokens, self.other.differs = other.tokens, there
         self._other_title.value = f"<b>{html.escape(name)}</b> (underlined: where the two differ)"
 

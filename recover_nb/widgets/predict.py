@@ -20,6 +20,8 @@ class Predict(ipywidgets.VBox):
         What can be guessed.
     answer : str or callable () -> str
         Revealed after the guess; a callable is called only then.
+    right : str or callable () -> str, optional
+        The choice that is right, named before the answer. Without it the answer has to name it.
 
     Attributes
     ----------
@@ -29,7 +31,7 @@ class Predict(ipywidgets.VBox):
 
     Examples
     --------
-    >>> ask = Predict("Which is larger?", ["2**10", "10**3"], "2**10 is 1024.")
+    >>> ask = Predict("Which is larger?", ["2**10", "10**3"], "2**10 is 1024.", right="2**10")
     >>> ask.guess = "10**3"
     >>> ask.reveal()
     '2**10 is 1024.'
@@ -38,8 +40,15 @@ class Predict(ipywidgets.VBox):
     guess = traitlets.Unicode("")
     revealed = traitlets.Bool(False)
 
-    def __init__(self, question: str, choices: Sequence[str], answer: str | Callable[[], str]) -> None:
-        self._answer = answer
+    def __init__(
+        self,
+        question: str,
+        choices: Sequence[str],
+        answer: str | Callable[[], str],
+        *,
+        right: str | Callable[[], str] = "",
+    ) -> None:
+        self._answer, self._right = answer, right
         self._choices = ipywidgets.RadioButtons(
             options=list(choices), value=None, layout=ipywidgets.Layout(width="auto")
         )
@@ -58,10 +67,13 @@ class Predict(ipywidgets.VBox):
     def _check(self, proposal: dict[str, Any]) -> str:
         if self.revealed:
             return self.guess
-        if proposal["value"] not in ("", *self._choices.options):
+        return self._checked(proposal["value"])
+
+    def _checked(self, choice: str) -> str:
+        if choice not in ("", *self._choices.options):
             allowed = ", ".join(self._choices.options)
-            raise traitlets.TraitError(f"{proposal['value']!r} is not a choice; allowed: {allowed}")
-        return proposal["value"]
+            raise traitlets.TraitError(f"{choice!r} is not a choice; allowed: {allowed}")
+        return choice
 
     @traitlets.observe("guess")
     def _guessed(self, change: dict[str, Any]) -> None:
@@ -77,7 +89,9 @@ class Predict(ipywidgets.VBox):
         if not self.guess:
             self._said.value = "Choose first: a guess made afterwards teaches nothing."
             return ""
-        answer = self._answer() if callable(self._answer) else self._answer
+        answer, right = (each() if callable(each) else each for each in (self._answer, self._right))
+        verdict = f"; right is <b>{html.escape(self._checked(right))}</b>" if right else ""
+        verdict = ", and that is right" if right == self.guess else verdict
         self.revealed = self._choices.disabled = True
-        self._said.value = f"You said <b>{html.escape(self.guess)}</b>. {html.escape(answer)}"
+        self._said.value = f"You said <b>{html.escape(self.guess)}</b>{verdict}. {html.escape(answer)}"
         return answer

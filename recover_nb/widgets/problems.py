@@ -99,15 +99,32 @@ class Problems(StudyReader):
         if state["source"] != Source.LIVE_DEV:
             place = self.place(state)
             return place, problem_at(self.one(place), 0)
-        key = (state["task"], state["level"])
-        if key not in self._dev:
-            self._dev[key] = dev_problems(*key)
-        return -1, self._dev[key][_among(state["problem"], len(self._dev[key]))]
+        new = self._new(state)
+        return -1, new[_among(state["problem"], len(new))]
+
+    def count(self, state: dict[str, Any]) -> int:
+        """Return how many problems there are to number, whatever the state's own number is.
+
+        Raises
+        ------
+        InputError
+            If there are none.
+        """
+        return len(self._new(state) if state["source"] == Source.LIVE_DEV else self._places(state))
 
     def place(self, state: dict[str, Any]) -> int:
         """Return the place along `problem` of what a state names."""
-        places = places_of(self.ds, *(state[name] for name in CELL), state["level"])
+        places = self._places(state)
         return int(places[_among(state["problem"], len(places))])
+
+    def _places(self, state: dict[str, Any]) -> np.ndarray:
+        return places_of(self.ds, *(state[name] for name in CELL), state["level"])
+
+    def _new(self, state: dict[str, Any]) -> list[Problem]:
+        key = (state["task"], state["level"])
+        if key not in self._dev:
+            self._dev[key] = dev_problems(*key)
+        return self._dev[key]
 
     def shows(self, state: dict[str, Any], place: int) -> bool:
         """Whether a state names this place."""

@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets
@@ -37,8 +38,9 @@ _SOURCES = {
 }
 #: Largest number that a control takes.
 _MOST = 10**6
-#: What names a problem among those on offer.
-_NAMES = (*CELL, "level", "problem")
+#: What is on offer, and what names a problem among it.
+_OFFER = (*CELL, "level")
+_NAMES = (*_OFFER, "problem")
 
 
 class RolloutStepper(View):
@@ -69,7 +71,8 @@ class RolloutStepper(View):
     level : int
         0 = every level.
     problem : int
-        Counted from 0 among the problems of this family, method, task and level.
+        Counted from 0 among the problems of this family, method, task and level. 0 again with another task or level,
+        and with another family or method that has no problem of this number.
     temperature, seed : float, int
         Of live rollouts; those of the study by default.
     rollouts : int
@@ -109,12 +112,13 @@ class RolloutStepper(View):
         self._problems = Problems(ds, self.busy)
         self._models = Models(self.busy, pair)
         self._live = LiveRollouts(self._models, self.busy, checker)
-        self._settling = False
+        self._settling, self._named = False, True
         self._place, self._problem = -1, None
         self.walk: Walk | None = None
         self.rollout_frame: pd.DataFrame | None = None
         selection = selection or Selection()
         super().__init__(selection=selection, **(self._opening(selection, state) | state))
+        self._named = False
         selection.observe(self._follow, names=["problem", "rollout"])
         selection.observe(lambda _: self._look(), names=["token"])
 
@@ -154,7 +158,7 @@ class RolloutStepper(View):
         self.buttons = {name: _button(name, *about, getattr(self, name)) for name, about in buttons.items()}
         wrap = ipywidgets.Layout(flex_flow="row wrap")
         return (
-            ipywidgets.HBox(list(fields.values()), layout=wrap), self._headline,
+            ipywidgets.HBox(list(fields.values()), layout=wrap), self.said, self._headline,
             ipywidgets.HBox(list(self.buttons.values()), layout=wrap), self.busy, self.grid, self.text,
             self._alternatives,
         )  # fmt: skip
@@ -206,6 +210,26 @@ class RolloutStepper(View):
 
     # --- problems
 
+    @View.value.setter
+    def value(self, state: dict[str, Any]) -> None:
+        """Set some or all of the state at once."""
+        before, self._named = self._named, "problem" in state
+        try:
+            set_state(self, self.STATE, state)
+        finally:
+            self._named = before
+
+    @traitlets.observe(*_OFFER)
+    def _begin(self, change: Any) -> None:
+        """Go to the first of other problems, unless one was named with them.
+
+        Another family or method has the same questions under the same numbers: there the number stays if it can.
+        """
+        with suppress(InputError):
+            other = change["name"] in ("task", "level") or self.problem >= self._problems.count(self.value)
+            if other and not self._named:
+                self.problem = 0
+
     @traitlets.validate(*CELL)
     def _is_known(self, proposal: Any) -> str:
         name, value = proposal["trait"].name, proposal["value"]
@@ -232,7 +256,7 @@ class RolloutStepper(View):
             if self.source != Source.LIVE_DEV and place >= 0 and not self._problems.shows(self.value, place):
                 state = self._problems.state_of(place)
         if state:
-            set_state(self, self.STATE, state)
+            self.value = state
         elif not self.message:
             self._refreshed()
 

@@ -128,6 +128,32 @@ def test_each_control_changes_what_is_shown(view):
     assert view.other.tokens == [] and view.text.differs == []
 
 
+def test_a_rollout_that_the_other_operator_lacks_becomes_its_first(ds, view):
+    view.compare, view.compare_rollout = "sparse_steer", 3
+    view.compare = "dense_steer"
+    assert (view.compare_rollout, view.message) == (0, "")
+    assert view.other.tokens == read_trace(ds, 1, 0, "dense_steer").tokens
+    assert "dense_steer rollout 0" in view._other_title.value
+    view.compare_rollout = 1
+    view.compare = "sparse_steer"
+    assert view.compare_rollout == 1
+    n = ds["n_tokens"].values
+    n[1, 0, list(ds["intervention"].values).index("retry")] = 0
+    view = TraceInspector(ds, selection=view.selection)
+    view.compare = "retry"
+    assert view.compare_rollout == 1
+
+
+def test_a_second_trace_that_is_not_there_leaves_none_on_the_screen(view):
+    view.compare = "dense_steer"
+    assert view.other.tokens
+    view.compare_rollout = 3
+    assert view.message == "dense_steer has no rollout 3 of this problem: it was not run. Allowed: 0 to 1"
+    assert (view.other.tokens, view._other_title.value, view.text.differs) == ([], "", [])
+    assert view.children[2] is view.said
+    assert view.children.count(view.said) == 1
+
+
 def test_state_can_be_read_set_and_replayed(ds, view):
     view.value = {"window": 2, "signal": "entropy", "compare": "retry"}
     again = TraceInspector(ds, selection=Selection(**view.selection.value), **view.value)
@@ -151,9 +177,9 @@ def test_a_state_it_does_not_have(view, state, said):
 def test_what_is_missing_is_said_in_a_sentence_and_goes_away_again(view):
     view.compare = "ancestor"
     assert view.message == "the ancestor's own answer is not stored; press compute"
-    assert 'role="alert"' in view._said.value
+    assert 'role="alert"' in view.said.value
     view.compare = "nothing"
-    assert view.message == "" and view._said.value == ""
+    assert view.message == "" and view.said.value == ""
     view.selection.rollout = 77
     assert "rollout 77 is not there" in view.message
     view.selection.intervention, view.selection.rollout = "retry", 0

@@ -16,6 +16,23 @@ def test_the_answer_comes_after_the_guess_and_the_guess_stays():
     assert ask.guess == "<b>" and ask.revealed
 
 
+@pytest.mark.parametrize("right", ["<b>", lambda: "<b>"], ids=["text", "call"])
+def test_the_right_choice_is_named(right):
+    for guess, said in (("<b>", "You said <b>&lt;b&gt;</b>, and that is right. So."),
+                        ("a", "You said <b>a</b>; right is <b>&lt;b&gt;</b>. So.")):  # fmt: skip
+        ask = Predict("Which?", ["a", "<b>"], "So.", right=right)
+        ask.guess = guess
+        assert ask.reveal() == "So."
+        assert ask._said.value == said
+
+
+def test_what_is_right_is_one_of_the_choices():
+    ask = Predict("Which?", ["a", "b"], "So.", right="c")
+    ask.guess = "a"
+    with pytest.raises(traitlets.TraitError, match="'c' is not a choice; allowed: a, b"):
+        ask.reveal()
+
+
 def test_a_guess_is_one_of_the_choices():
     with pytest.raises(traitlets.TraitError, match="'c' is not a choice; allowed: a, b"):
         Predict("Which?", ["a", "b"], "a").guess = "c"

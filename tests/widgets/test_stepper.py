@@ -271,6 +271,42 @@ def test_selection_reaches_a_problem_of_another_level(ds):
     assert view.message == "problem 3 is not there; allowed for this choice: 0 to 2"
 
 
+@pytest.mark.parametrize(("name", "other"), [("family", "neox"), ("method", "grpo"), ("task", "program"), ("level", 2)])
+def test_a_number_that_other_problems_lack_becomes_their_first(name, other):
+    ds = tiny_study()
+    ds["level"].values[:] = [1, 1, 1, 1, 2, 2]
+    if name != "level":
+        ds[name].values[4:] = other
+    view = RolloutStepper(ds, selection=Selection(problem=3, rollout=0))
+    assert view.problem == 3
+    setattr(view, name, other)
+    assert (view.problem, view.selection.problem, view.message) == (0, 4, "")
+    assert "p4" in view._headline.value
+
+
+@pytest.mark.parametrize(("name", "other", "number"), [("method", "grpo", 1), ("task", "program", 0), ("level", 2, 0)])
+def test_the_number_stays_where_it_is_the_same_question(name, other, number):
+    ds = tiny_study()
+    ds["level"].values[:] = [1, 1, 1, 2, 2, 2]
+    if name != "level":
+        ds[name].values[3:] = other
+    view = RolloutStepper(ds, selection=Selection(problem=1, rollout=0))
+    view.value = {name: other}
+    assert (view.problem, view.selection.problem) == (number, 3 + number)
+    # Whatever the state names is kept, and so is what another view has chosen.
+    view.value = {name: other, "problem": 2}
+    assert view.selection.problem == 5
+    view.selection.problem = 1
+    assert (view.problem, view.selection.problem) == (1, 1)
+    view.value = {name: other, "problem": 1}
+    assert view.selection.problem == 4
+
+
+def test_the_message_stands_below_the_controls(view):
+    assert view.children[1] is view.said
+    assert view.children.count(view.said) == 1
+
+
 @pytest.mark.parametrize(
     ("state", "said"),
     [
