@@ -3,6 +3,7 @@
 import nbformat
 import pytest
 from lab_page import ACT, lab
+from widget_page import wear
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -50,10 +51,9 @@ def notebook(opened):
 
 def in_dark(notebook, name):
     """Take a screenshot under the dark theme."""
-    for scheme, light in (("dark", "false"), ("light", "true")):
-        notebook.page.emulate_media(color_scheme=scheme)
-        notebook.page.wait_for_function(f"document.body.dataset.jpThemeLight === '{light}'", timeout=ACT)
-        if scheme == "dark":
+    for theme in ("dark", "light"):
+        wear(notebook, theme)
+        if theme == "dark":
             notebook.screenshot(name)
 
 

@@ -46,15 +46,22 @@ def token(place, at):
     return place.locator(".recover-nb-tokens").first.locator(f".token[data-place='{at}']")
 
 
+def wear(notebook, theme):
+    """Change to the light or dark theme, and wait until it is there."""
+    notebook.page.emulate_media(color_scheme=theme)
+    notebook.page.wait_for_function(LIGHT, arg=theme == "light", timeout=ACT)
+    # Style sheets of a theme come one by one.
+    notebook.page.wait_for_load_state("networkidle", timeout=ACT)
+    # With another change before the splash is gone, JupyterLab takes it away twice.
+    notebook.page.locator("#jupyterlab-splash").wait_for(state="detached", timeout=ACT)
+
+
 def picture(notebook, name):
     """Write ``runs/screenshots/widget-NAME-light.png`` and ``-dark.png``, and return to the light theme."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     stretch(notebook)
     for theme in ("dark", "light"):
-        notebook.page.emulate_media(color_scheme=theme)
-        notebook.page.wait_for_function(LIGHT, arg=theme == "light", timeout=ACT)
-        # Style sheets of a theme come one by one.
-        notebook.page.wait_for_load_state("networkidle", timeout=ACT)
+        wear(notebook, theme)
         notebook.page.evaluate(SETTLED)
         path = SCREENSHOTS / f"widget-{name}-{theme}.png"
         view(notebook, name).screenshot(path=path, timeout=ACT)
