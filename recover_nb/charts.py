@@ -19,7 +19,6 @@ from recover_nb.theme import (
     KIND_SHAPES,
     ON_BAR,
     ORANGE,
-    PURPLE,
     REGIME_COLOURS,
     REGIME_SHAPES,
     ROUTE_COLOURS,
@@ -79,7 +78,7 @@ def plot_routes(frame: pd.DataFrame, *, width: int = 560) -> alt.Chart:
         If a column is missing or there are too many rows.
     """
     title = "Where the rule sends steerable_hard problems"
-    colours = {name: ROUTE_COLOURS.get(name, PURPLE) for name in dict.fromkeys(frame.get("intervention", ()))}
+    colours = {name: ROUTE_COLOURS.get(name, SKY) for name in dict.fromkeys(frame.get("intervention", ()))}
     return _shares(frame, "intervention", "routed", colours, title, "share of steerable_hard problems", width)
 
 

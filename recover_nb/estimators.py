@@ -5,8 +5,8 @@ comparator. Bootstrap, permutation and reporting are done once, on those (`resam
 Leading axes (a split, a simulated null) are carried through and averaged, in blocks that bound memory.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -20,8 +20,14 @@ ROUTED, BEST_FIXED, BEST_IN_SAMPLE = "routed", "best_fixed", "best_fixed_in_samp
 RANDOM, PERMUTED, ORACLE = "random", "permuted", "oracle"
 #: An intervention with fewer attempts is never halved: it is scored on all of them and selects nothing.
 MIN_HALVED = 4
+#: Of up to so many draws, permutations look at each by itself; more are added up for each pair of problems.
+FEW_DRAWS = 16
 #: Rates and their sums that differ by less are equal.
 SLACK = 1e-9
+
+
+#: Scores under labels (draw, n, label), and the label of each problem (draw, n): see `Contributions.kernels`.
+Kernel = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -106,9 +112,10 @@ class Contributions:
         of draws in which the problem was selected and the comparator was run).
     totals : float64 array, shape (3, draw, column)
         Sums of the same three over problems, draw by draw.
-    kernels : dict of int to (float64 array of shape (n, m), int array of shape (n,))
-        Per cell, ``gain`` and ``label``: problem i scores ``gain[i, label[j]]`` under the decision made for problem j.
-        Of one draw, labels are arms; of several, every problem is a label of its own.
+    kernels : dict of int to (float64 array of shape (s, n, m), int array of shape (s, n))
+        Per cell, ``gain`` and ``label``: problem i scores the sum over s of ``gain[s, i, label[s, j]]`` under the
+        decisions made for problem j. Of few draws, s is a draw and labels are arms; of many, which are added up, s is
+        1 and every problem is a label of its own.
     """
 
     names: tuple[str, ...]
@@ -116,7 +123,7 @@ class Contributions:
     routed: np.ndarray
     weight: np.ndarray
     totals: np.ndarray
-    kernels: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    kernels: dict[int, Kernel] = field(default_factory=dict)
 
     def lifts(self) -> np.ndarray:
         """Lift of routing over each comparator in each draw, shape (draw, column)."""
@@ -168,14 +175,7 @@ def _in_sample(
     for size in blocks(n_splits, table.rate.size):
         halves = rng.random((size, len(selected))) < 0.5
         best += score_best_fixed(table, draw, halves).sum(axis=0)
-    found = gather(table, [(draw, best[None] / n_splits)])
-    gain = filled(table.rate)
-    kernels = {
-        cell: (gain[some], draw.decision[0, some])
-        for cell, rows in table.rows_by_cell.items()
-        for some in [rows[selected[rows]]]
-    }
-    return replace(found, kernels=kernels)
+    return gather(table, [(draw, best[None] / n_splits)], kernels=_by_draw)
 
 
 def split(table: Table, rng: np.random.Generator, *, n_splits: int) -> Contributions:
@@ -195,7 +195,7 @@ def split(table: Table, rng: np.random.Generator, *, n_splits: int) -> Contribut
             draw = Draw(hard, table.decide(hard), select, choose, score)
             yield draw, score_best_fixed(table, draw, rng.random(hard.shape) < 0.5)
 
-    return gather(table, draws(), kernels=True)
+    return gather(table, draws(), kernels=_by_draw if 2 * n_splits <= FEW_DRAWS else _added_up)
 
 
 def halve(
@@ -308,9 +308,12 @@ def filled(values: np.ndarray, value: float = 0.0) -> np.ndarray:
 
 
 def gather(
-    table: Table, draws: Iterable[tuple[Draw, np.ndarray]], *, kernels: bool = False
+    table: Table,
+    draws: Iterable[tuple[Draw, np.ndarray]],
+    *,
+    kernels: Callable[[Kernel | None, Draw, np.ndarray], Kernel] | None = None,
 ) -> Contributions:
-    """Average the contributions of all draws."""
+    """Average the contributions of all draws; `kernels` adds a block of them to what permutations of a cell need."""
     n_problems, n_columns = len(table.rate), len(table.comparators)
     sums = np.zeros((3, n_problems, n_columns))
     totals, cells, count = [], {}, 0
@@ -322,23 +325,28 @@ def gather(
         totals.append(np.stack([x.sum(axis=1) for x in parts]))
         sums += np.stack([x.sum(axis=0) for x in parts])
         count += len(draw.hard)
-        if kernels:
-            _add_kernels(table, draw, cells)
+        for cell, rows in table.rows_by_cell.items() if kernels else ():
+            cells[cell] = kernels(cells.get(cell), draw, rows)
     sums /= count
     chosen = {
-        cell: (kernel[np.ix_(keep, keep)] / count, np.arange(keep.sum()))
-        for cell, kernel in cells.items()
+        cell: (gain[:, keep] / count, label[:, keep])
+        for cell, (gain, label) in cells.items()
         for keep in [sums[2, table.rows_by_cell[cell], 0] > 0]
     }
     return Contributions(table.comparators, *sums, np.concatenate(totals, axis=1), chosen)
 
 
-def _add_kernels(table: Table, draw: Draw, cells: dict[int, np.ndarray]) -> None:
-    """Add to each cell's kernel what problem i, where selected, scores under the decision made for problem j."""
-    score = filled(np.broadcast_to(draw.score, (*draw.hard.shape, len(table.arms))))
-    for cell, rows in table.rows_by_cell.items():
-        gain = score[:, rows] * draw.hard[:, rows, None]
-        made = (draw.decision[:, rows, None] == np.arange(len(table.arms))).astype(float)
-        # One product over draws and arms.
-        left, right = (np.moveaxis(each, 1, 0).reshape(len(rows), -1) for each in (gain, made))
-        cells[cell] = cells.get(cell, 0.0) + left @ right.T
+def _by_draw(held: Kernel | None, draw: Draw, rows: np.ndarray) -> Kernel:
+    """Keep draw by draw what problems score under each arm where they are selected, and their arms."""
+    hard = draw.hard[:, rows, None]
+    new = (filled(draw.score[:, rows]) * hard, draw.decision[:, rows])
+    return new if held is None else tuple(np.concatenate(pair) for pair in zip(held, new, strict=True))
+
+
+def _added_up(held: Kernel | None, draw: Draw, rows: np.ndarray) -> Kernel:
+    """Add up what problem i scores under the decisions made for problem j: one product over draws and arms."""
+    gain, arm = _by_draw(None, draw, rows)
+    made = (arm[..., None] == np.arange(gain.shape[-1])).astype(float)
+    left, right = (np.moveaxis(each, 1, 0).reshape(len(rows), -1) for each in (gain, made))
+    kernel = (left @ right.T)[None]
+    return kernel if held is None else held[0] + kernel, np.arange(len(rows))[None]

@@ -252,13 +252,13 @@ def permute_labels(
     n_permutations: int,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Sum of gain[i, label[pi(i)]] over random permutations pi.
+    """Sum of gain[s, i, label[s, pi(i)]] over draws s and problems i, for random permutations pi.
 
     Parameters
     ----------
-    gain : float array, shape (n, m)
+    gain : float array, shape (draw, n, m)
         What problem i scores under each label.
-    label : int array, shape (n,)
+    label : int array, shape (draw, n)
         The label (a column of `gain`) of each problem, such as the intervention it is routed to; or its own number,
         where `gain` holds what problem i scores under all that was decided for problem j.
     n_permutations : int
@@ -270,15 +270,16 @@ def permute_labels(
     -------
     float64 array, shape (n_permutations,)
     """
-    n = len(gain)
+    n, n_labels = gain.shape[1:]
     totals = np.zeros(n_permutations)
     if n == 0:
         return totals
     step = max(1, BLOCK // n)
     for start in range(0, n_permutations, step):
         stop = min(start + step, n_permutations)
-        drawn = rng.permuted(np.tile(label, (stop - start, 1)), axis=1)
-        totals[start:stop] = np.take(gain, drawn + gain.shape[1] * np.arange(n)).sum(axis=1)
+        order = rng.permuted(np.tile(np.arange(n), (stop - start, 1)), axis=1)
+        for scored, made in zip(gain, label, strict=True):
+            totals[start:stop] += np.take(scored, made[order] + n_labels * np.arange(n)).sum(axis=1)
     return totals
 
 

@@ -55,7 +55,7 @@ def summarise(
         for cell, (gain, label) in item.kernels.items()
     }
     observed = {
-        cell: float(gain[np.arange(len(label)), label].sum())
+        cell: float(np.take_along_axis(gain, label[..., None], axis=-1).sum())
         for cell, (gain, label) in item.kernels.items()
     }
     out = compare(item, resamples, np.arange(len(table.rate)))

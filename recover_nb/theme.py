@@ -17,11 +17,12 @@ SKY, PURPLE, YELLOW, GREY = "#56B4E9", "#CC79A7", "#F0E442", "#999999"
 
 REGIME_COLOURS = {Regime.STEERABLE_HARD: GREEN, Regime.BEYOND_REACH: ORANGE, Regime.RESAMPLE: SKY}
 REGIME_SHAPES = {Regime.STEERABLE_HARD: "circle", Regime.BEYOND_REACH: "cross", Regime.RESAMPLE: "triangle-up"}
+#: None of the colours of regimes, which are drawn beside them.
 ROUTE_COLOURS = {
-    Intervention.SPARSE_STEER: SKY,
+    Intervention.SPARSE_STEER: PURPLE,
     Intervention.SPARSE_STEER_RANDOM: YELLOW,
-    Intervention.LOCAL_TEMPERATURE: ORANGE,
-    Intervention.DENSE_STEER: GREEN,
+    Intervention.LOCAL_TEMPERATURE: VERMILION,
+    Intervention.DENSE_STEER: GREY,
 }
 OUTCOME_COLOURS = {Outcome.CORRECT: GREEN, Outcome.WRONG: ORANGE, Outcome.NOT_RUN: GREY}
 #: What colour says of a rollout, said again: check mark, cross, dash.

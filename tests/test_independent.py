@@ -105,7 +105,7 @@ def test_permutation_p_is_scipys():
         alternative="greater", n_resamples=np.inf, vectorized=False,
     )  # fmt: skip
     kernel = rate[:, decision]
-    drawn = permute_labels(kernel, np.arange(len(kernel)), 20_000, np.random.default_rng(5))
+    drawn = permute_labels(kernel[None], np.arange(len(kernel))[None], 20_000, np.random.default_rng(5))
     p = exceedance(float(np.trace(kernel)), drawn)
     assert 0.05 < exact.pvalue < 0.95
     assert p == pytest.approx(exact.pvalue, abs=4 * np.sqrt(exact.pvalue * (1 - exact.pvalue) / 20_000))

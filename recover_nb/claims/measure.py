@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from joblib import parallel_config
 from sklearn.metrics import adjusted_rand_score
 
 from recover_nb.claims import own
@@ -88,7 +89,7 @@ def measure(
     else:
         # Started afresh: a fork of a process that runs threads (a notebook's) can hang.
         with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-            waiting = {pool.submit(_section, name, ds, seed): name for name in names}
+            waiting = {pool.submit(_section_alone, name, ds, seed): name for name in names}
             for done in as_completed(waiting):
                 found[waiting[done]] = done.result()
                 tell(waiting[done])
@@ -101,6 +102,15 @@ def _section(name: str, ds: xr.Dataset, seed: int) -> dict:
     except InputError as error:
         return {"missing": str(error)}
     return rounded(plain(figures))
+
+
+def _section_alone(name: str, ds: xr.Dataset, seed: int) -> dict:
+    """Compute a section in this process alone: one of several has its share of the processors.
+
+    Workers of its own would also be waited for when the process ends: minutes, until they are tired of idling.
+    """
+    with parallel_config(backend="sequential"):
+        return _section(name, ds, seed)
 
 
 def rounded(value: Any, digits: int = DIGITS) -> Any:

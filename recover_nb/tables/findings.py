@@ -306,7 +306,7 @@ def _say_budget(figure: dict, verdict: str, basis: str) -> str:
     text = f"Over every failed problem {k} routed rescue {figure['routed']:.1%} and {spent}, "
     text += f"{figure['retry']:.1%}: {_signed(figure['lift_points'])} points {interval(figure['interval'])}"
     if figure["scaled"]:
-        text += f" (the claim is {CLAIM_ROUTED} against {CLAIM_RETRY}; this study has too few attempts for it)"
+        text += f" (the paper's claim is {CLAIM_ROUTED} against {CLAIM_RETRY}; this study has too few attempts for it)"
     endings = {
         SUPPORTED: f"matched, to within {figure['margin_points']:.0f} points",
         NOT_SHOWN: "not shown to match",

@@ -286,6 +286,8 @@ class StabilityExplorer(View):
         n = int(self._points["problem"].isin(problems).sum()) if len(self._points) else 0
         none = "The brush holds no problem, so all are shown." if self.brush or self.cluster else "Nothing is brushed."
         said = f"{n} of {len(self._points)} problems are brushed." if problems else none
+        if self.brush and self.cluster:
+            said += f" Both count: the rectangle, and cluster {html.escape(self.cluster)} of the table."
         self.picked.value = f'<span role="status">{said}</span>'
 
     def charts(self) -> dict[str, Any]:

@@ -243,6 +243,7 @@ def test_brush_and_cluster_are_both_asked_for(view, ds):
     low = float(np.sort(values[::3, 1])[5])
     view.brush = {"concentration": (low, 1e9)}
     assert view.selection.problems == tuple(i for i in range(0, N, 3) if values[i, 1] >= low)
+    assert f"Both count: the rectangle, and cluster {view.cluster} of the table." in view.picked.value
     view.brush = {"concentration": (1e8, 1e9)}
     assert view.selection.problems == () and "The brush holds no problem" in view.picked.value
 
