@@ -41,11 +41,11 @@ REASONS = {
     "tensor operations are so small that calling them shows; both are transformers' own",
     "study of": "beside a peer that fills batches across problems as well, what is left to gain are prompts read "
     "once and rows that are dropped when they end; the peer stores no traces, signals, features or alternatives",
-    "share of the memory limit": "two exponentials a logit alone take most of what the aim allows; selecting the top "
-    "100 exactly takes as long again",
+    "share of the memory limit": "the one exponential a logit that the definition needs takes longer by itself than "
+    "the aim allows (the row below it); selecting the top 100 exactly takes as long again",
     "tokens x": "a token costs two exponentials a logit and a selection, which no vectorising takes away",
-    "bootstraps": "random numbers take half of it, and drawing them otherwise would change every published figure; "
-    "pandas computes each of the loop's resamples with numpy",
+    "bootstraps": "random numbers take about half of it, and drawing them otherwise would change every figure of the "
+    "study; pandas computes each of the loop's resamples with numpy",
     "import and open": "nearly all of it is importing pandas, xarray and zarr; on a quiet core it takes about a second",
 }
 

@@ -1,5 +1,7 @@
 """Views for notebooks: state in traits, thin on the screen, the maths elsewhere."""
 
+import gc
+
 from recover_nb.widgets.base import ChartPanel, View
 from recover_nb.widgets.inspector import TraceInspector
 from recover_nb.widgets.predict import Predict
@@ -18,3 +20,7 @@ __all__ = [
     "ChartPanel", "Predict", "Press", "RolloutGrid", "RolloutStepper", "RoutingExplorer", "Selection",
     "StabilityExplorer", "TableView", "TokenView", "TopographyExplorer", "TraceInspector", "TraceSurgeon", "View",
 ]  # fmt: skip
+
+# What is loaded by now (Altair's classes, pandas, xarray: 300,000 objects) stays to the end. A collection that goes
+# through all of it takes a fifth of a second, and comes while somebody moves a slider.
+gc.freeze()

@@ -177,12 +177,13 @@ class RoutingExplorer(View):
     @property
     def evaluation(self) -> dict:
         """What is known of the present settings, as `evaluate_routing` gives it; ``exact`` is True once resampled."""
-        drawn = {"budget": {"budgets"}, "estimators": set(ESTIMATED)}.get(self.panel, set())
-        return self._evaluated(self._said_parts | drawn)
+        return self._evaluated(self._said_parts | ({"budgets"} if self.panel == "budget" else set()))
 
     @property
     def _said_parts(self) -> set[str]:
-        """What the sentences are of."""
+        """What the sentences are of; with every estimator drawn, all at once: in two goes much is computed twice."""
+        if self.panel == "estimators":
+            return set(ESTIMATED)
         return {"published", "null"} if self.estimator in ("published", "null") else {self.estimator}
 
     def _evaluated(self, parts: set[str]) -> dict:
@@ -300,7 +301,7 @@ def _narrow(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _controls(data: RoutingData) -> dict[str, ipywidgets.Widget]:
     """One control for each trait that has one."""
-    wide, edge, base = (sized(label, width) for label, width in ((100, 258), (70, 230), (70, 210)))
+    wide, edge, base = (sized(label, width) for label, width in ((100, 278), (70, 210), (70, 210)))
     slide = {**edge, "max": 1.0, "step": 0.01, "continuous_update": False}
     bases = [(name.replace("_", " "), name) for name in BASES]
     return {
