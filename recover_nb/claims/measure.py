@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from joblib import parallel_config
 from sklearn.metrics import adjusted_rand_score
 
 from recover_nb.claims import own
@@ -88,8 +87,8 @@ def measure(
             tell(name)
     else:
         # Started afresh: a fork of a process that runs threads (a notebook's) can hang.
-        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-            waiting = {pool.submit(_section_alone, name, ds, seed): name for name in names}
+        with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_alone) as pool:
+            waiting = {pool.submit(_section, name, ds, seed): name for name in names}
             for done in as_completed(waiting):
                 found[waiting[done]] = done.result()
                 tell(waiting[done])
@@ -104,13 +103,12 @@ def _section(name: str, ds: xr.Dataset, seed: int) -> dict:
     return rounded(plain(figures))
 
 
-def _section_alone(name: str, ds: xr.Dataset, seed: int) -> dict:
-    """Compute a section in this process alone: one of several has its share of the processors.
+def _alone() -> None:
+    """Tell joblib of one processor: each of these processes has its share, and starts no workers.
 
     Workers of its own would also be waited for when the process ends: minutes, until they are tired of idling.
     """
-    with parallel_config(backend="sequential"):
-        return _section(name, ds, seed)
+    os.environ["LOKY_MAX_CPU_COUNT"] = "1"
 
 
 def rounded(value: Any, digits: int = DIGITS) -> Any:

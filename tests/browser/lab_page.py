@@ -52,7 +52,9 @@ TALL = f"""() => {PANEL}.content.widgets
 READ = f"""async (code) => {{
     const kernel = {PANEL}.sessionContext.session.kernel;
     const request = {{ code: "", silent: true, store_history: false, user_expressions: {{ value: code }} }};
-    return (await kernel.requestExecute(request).done).content.user_expressions.value;
+    // Held by the page: a request that nothing refers to can be collected before it is answered.
+    window.asked = kernel.requestExecute(request);
+    return (await window.asked.done).content.user_expressions.value;
 }}"""
 
 
