@@ -177,13 +177,12 @@ class RoutingExplorer(View):
     @property
     def evaluation(self) -> dict:
         """What is known of the present settings, as `evaluate_routing` gives it; ``exact`` is True once resampled."""
-        return self._evaluated(self._said_parts | ({"budgets"} if self.panel == "budget" else set()))
+        drawn = {"budget": {"budgets"}, "estimators": set(ESTIMATED)}.get(self.panel, set())
+        return self._evaluated(self._said_parts | drawn)
 
     @property
     def _said_parts(self) -> set[str]:
-        """What the sentences are of; with every estimator drawn, all at once: in two goes much is computed twice."""
-        if self.panel == "estimators":
-            return set(ESTIMATED)
+        """What the sentences are of."""
         return {"published", "null"} if self.estimator in ("published", "null") else {self.estimator}
 
     def _evaluated(self, parts: set[str]) -> dict:
