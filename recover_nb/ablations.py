@@ -21,7 +21,7 @@ from recover_nb.schema import cell_names
 from recover_nb.study.ablation_file import ABLATIONS, OWN, fingerprint, load_ablations, unpack
 from recover_nb.study.paths import data_folder
 from recover_nb.summaries import plain
-from recover_nb.tabulation import tabulate
+from recover_nb.tabulation import generator, tabulate
 from recover_nb.trials import (
     RULE,
     Trial,
@@ -258,7 +258,7 @@ def _score(
     """Score one trial, and compare it with its reference."""
     table = trial.table
     found = estimate(table, trial.parts, seed, counts)
-    weights = bootstrap_weights(table.clusters, table.strata, counts["n_bootstrap"], _rng(seed, 5)).weights
+    weights = bootstrap_weights(table.clusters, table.strata, counts["n_bootstrap"], generator(seed, 5)).weights
     figures, own = {}, {}
     before = settings.get(trial.reference)
     for conclusion, (part, _) in CONCLUSIONS.items():
@@ -284,11 +284,7 @@ def estimate(table: Table, parts: tuple[str, ...], seed: int, counts: dict[str, 
         "split": lambda rng: estimators.split(table, rng, n_splits=counts["n_splits"]),
     }
     able = [part for part in parts if part != "split" or table.correct is not None]
-    return {part: runs[part](_rng(seed, PARTS.index(part))) for part in able}
-
-
-def _rng(seed: int, stage: int) -> np.random.Generator:
-    return np.random.default_rng([seed, stage])
+    return {part: runs[part](generator(seed, PARTS.index(part))) for part in able}
 
 
 def _lift(conclusion: Conclusion, found: dict[str, Contributions], weights: np.ndarray) -> tuple[float, np.ndarray]:
@@ -342,7 +338,7 @@ def _operators(
     chosen = np.concatenate([np.flatnonzero(names == cell)[found["attempted"]] for cell, found in cells.items()])
     _, clusters = np.unique(problem[chosen], return_inverse=True)
     strata = units["task"].values.astype(str)[chosen]
-    weights = bootstrap_weights(clusters, strata, n_bootstrap, _rng(seed, 5)).weights
+    weights = bootstrap_weights(clusters, strata, n_bootstrap, generator(seed, 5)).weights
     out: dict[str, dict[str, dict[str, Any]]] = {}
     for name in next(iter(cells.values()))["attempts"]:
         out[name] = {}
