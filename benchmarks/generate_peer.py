@@ -15,6 +15,7 @@ from recover_nb import tasks
 from recover_nb.decoding import Calibration, Pair, Settings
 from recover_nb.decoding.firing import firing_score
 from recover_nb.decoding.mixtures import mix_rows
+from recover_nb.decoding.runner import cache_name
 from recover_nb.signals import signals_from_logits
 from recover_nb.study.generate import trace_text
 
@@ -37,6 +38,7 @@ class Steer(LogitsProcessor):
     def __init__(self, pair: Pair, settings: Settings, name: str, mask: torch.Tensor, fields: dict) -> None:
         self.pair, self.settings, self.name, self.mask, self.fields = pair, settings, name, mask, fields
         self.cache, self.step = DynamicCache(config=pair.ancestor.config), 0
+        self.cache_name = cache_name(pair.ancestor)
         self.fired = torch.zeros(len(mask), dtype=torch.bool)
         self.is_coverage = torch.arange(len(mask)) % 2 == 1
         room = (fields["median_length"].ceil().long() - fields["warmup"]).clamp(min=1)
@@ -68,7 +70,7 @@ class Steer(LogitsProcessor):
         new = input_ids if not self.step else input_ids[:, -1:]
         output = self.pair.ancestor(
             input_ids=new, attention_mask=self.mask, position_ids=position[:, -new.shape[1] :],
-            past_key_values=self.cache, use_cache=True, logits_to_keep=1,
+            use_cache=True, logits_to_keep=1, **{self.cache_name: self.cache},
         )  # fmt: skip
         return output.logits[:, -1]
 

@@ -14,6 +14,8 @@ from recover_nb.errors import InputError
 COMPACT_BELOW = 0.75
 #: How many positions the cache grows by.
 GROWTH = 32
+#: What models call their cache, the preferred name first: transformers 5.24 renamed it, and 5.40 drops the old name.
+CACHE_NAMES = ("cache", "past_key_values")
 
 
 class GrowingLayer(DynamicLayer):
@@ -79,12 +81,61 @@ def pad_left(contexts: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tens
     return ids, mask
 
 
+def forward_arguments(model: Any) -> set[str]:
+    """Return the names of the arguments that `model` takes, ``**kwargs`` not counted.
+
+    A wrapper that passes ``**kwargs`` on (``torch.compile``, PEFT, ``DataParallel``) takes what the model in it takes.
+    """
+    names: set[str] = set()
+    while model is not None:
+        known = inspect.signature(model.forward).parameters.values()
+        names |= {each.name for each in known if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)}
+        passes_on = any(each.kind is each.VAR_KEYWORD for each in known)
+        model = _wrapped(model) if passes_on else None
+    return names
+
+
+def _wrapped(model: Any) -> Any:
+    """Return the model that `model` wraps, or None."""
+    if hasattr(model, "_orig_mod"):
+        return model._orig_mod
+    if isinstance(model, torch.nn.DataParallel | torch.nn.parallel.DistributedDataParallel):
+        return model.module
+    base = model.get_base_model() if hasattr(model, "get_base_model") else None
+    return None if base is model else base
+
+
+def cache_name(model: Any) -> str:
+    """Return the name under which `model` takes its cache.
+
+    Raises
+    ------
+    InputError
+        If its forward takes none of `CACHE_NAMES`: a cache that vanishes in ``**kwargs`` ruins every result silently.
+    """
+    known = forward_arguments(model)
+    for name in CACHE_NAMES:
+        if name in known:
+            return name
+    raise InputError(
+        f"{type(model).__name__}: its forward takes no cache; allowed is an argument named {' or '.join(CACHE_NAMES)} "
+        "(**kwargs alone does not say that a cache is used); use a causal language model of transformers, or add it"
+    )
+
+
 class Forward:
-    """Call a model with as many of transformers' optional arguments as it knows, trimmed to the shared vocabulary."""
+    """Call a model with as many of transformers' optional arguments as it knows, trimmed to the shared vocabulary.
+
+    Raises
+    ------
+    InputError
+        As `cache_name`.
+    """
 
     def __init__(self, model: Any, pair: Pair) -> None:
         self.model, self.pair = model, pair
-        known = inspect.signature(model.forward).parameters
+        known = forward_arguments(model)
+        self._cache_name = cache_name(model)
         self._takes_positions = "position_ids" in known
         self._takes_keep = "logits_to_keep" in known
 
@@ -103,8 +154,8 @@ class Forward:
         output = self.model(
             input_ids=ids,
             attention_mask=mask,
-            past_key_values=cache,
             use_cache=cache is not None,
+            **{self._cache_name: cache},
             **extra,
         )
         return output.logits[:, -keep:, : self.pair.vocab_size].float()
