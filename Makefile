@@ -3,57 +3,92 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+LATEST := .venv-latest
+
+# What is installed: locks of every version, with hashes, and torch apart, because its build differs by machine. On Linux
+# the public index has the build for GPUs (3 GB), so a machine that shows none takes the one for processors from PyTorch;
+# where that index cannot be reached, pip goes on without. Another build: make demo TORCH_INDEX=ADDRESS, or nothing after
+# the = for the public one.
+LAB_LOCK := binder/requirements.txt
+TEST_LOCK := tests/requirements.txt
+TORCH_LOCK := binder/torch.txt
+TORCH_INDEX ?= $(shell [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null && echo https://download.pytorch.org/whl/cpu)
+FROM_INDEX = $(if $(TORCH_INDEX),--quiet --retries 2 --extra-index-url $(TORCH_INDEX))
 
 # One thread a process: two test workers with two threads each on two cores would wait for one another.
-test html: export OMP_NUM_THREADS ?= 1
+test latest docs: export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lab html binder lint clean
+.PHONY: demo test lab docs binder lint latest lock clean
 
-demo: $(VENV)/.models
+demo: $(VENV)/.lab
 	$(BIN)/recover-nb demo --out runs
 
 # One process runs the whole of a file: the tests of one share a page, a cluster or an executed notebook.
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
+# The newest releases, which nothing locks: a warning of theirs is reported, and one that our own lines cause is an error.
+# torch stays at the locked version, because a newer one would bring gigabytes; another: make latest TORCH=torch==2.14.1
+SMOKE := tests/decoding tests/test_signals.py tests/test_features.py tests/test_charts.py tests/test_import.py \
+  tests/test_io_formats.py tests/test_schema.py tests/test_study.py tests/test_notebooks.py
+
+latest: $(LATEST)/.made
+	$(LATEST)/bin/python -m pip --disable-pip-version-check --quiet install $(FROM_INDEX) $(or $(TORCH),-r $(TORCH_LOCK))
+	$(LATEST)/bin/python -m pip --disable-pip-version-check --quiet install --upgrade --upgrade-strategy eager \
+	  $(if $(TORCH),,-c $(TORCH_LOCK)) --editable '.[models,test]'
+	PYTHONPATH=tests $(LATEST)/bin/python -m pytest -p newest_releases -n auto --dist loadfile -m 'not browser' $(SMOKE)
+
 lab: $(VENV)/.lab
 	$(BIN)/jupyter lab --FileContentsManager.preferred_dir=notebooks
 
-# Every notebook as a page that opens without a network: runs/html/index.html.
-html: $(VENV)/.lab
-	$(BIN)/python docs/pages.py runs/html
+# The documentation, notebooks and their pictures included, for a browser without a network: runs/docs/index.html.
+docs: $(VENV)/.lab $(VENV)/.dev
+	$(BIN)/python docs/pages.py runs/docs-build/source
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs -d runs/docs-build/trees runs/docs-build/source runs/docs
 
-# What mybinder.org installs, from pyproject.toml; and the badges of this copy (REPO=OWNER/NAME where git cannot tell).
-binder: $(VENV)/.lab
-	$(BIN)/python binder/pin.py
+# The Binder badges of this copy (REPO=OWNER/NAME where git cannot tell).
+binder: $(VENV)/.made
 	$(BIN)/python binder/badges.py $(if $(REPO),--repo $(REPO))
+
+# Both locks from pyproject.toml, for every Python and platform. What is still allowed stays; all anew: make lock UPGRADE=1
+LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --fork-strategy fewest \
+  --generate-hashes --no-emit-package torch --no-emit-index-url --custom-compile-command 'make lock' \
+  --constraints $(TORCH_LOCK) $(if $(UPGRADE),--upgrade)
+
+lock: $(VENV)/.made
+	$(PIP) install $(or $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' $(TEST_LOCK)),uv)
+	$(LOCK) --all-extras --group pyproject.toml:dev --output-file $(TEST_LOCK)
+	$(LOCK) --extra models --extra lab --extra io --group pyproject.toml:build --constraints $(TEST_LOCK) \
+	  --output-file $(LAB_LOCK)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 
 clean:
-	rm -rf $(VENV) runs
+	rm -rf $(VENV) $(LATEST) runs
 
-# One stamp for each set of extras: nothing is installed twice until pyproject.toml changes.
-$(VENV)/.made:
+$(VENV)/.made $(LATEST)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "recover_nb needs Python 3.11 or newer; say which with: make PYTHON=python3.12" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(@D)
 	@touch $@
 
-$(VENV)/.models: $(VENV)/.made pyproject.toml
+# A stamp for each lock: nothing is installed twice until it changes. The package itself brings nothing with it.
+define install
+$(PIP) install --require-hashes -r $(1)
+$(PIP) install $(FROM_INDEX) -r $(TORCH_LOCK)
+$(PIP) install --no-deps --no-build-isolation --editable .
+@touch $@
+endef
+
+$(VENV)/.lab: $(VENV)/.made $(LAB_LOCK) $(TORCH_LOCK) pyproject.toml
 	@echo "installing recover_nb with its models (a few minutes the first time) ..."
-	$(PIP) install --editable '.[models]'
-	@touch $@
+	$(call install,$(LAB_LOCK))
 
-$(VENV)/.test: $(VENV)/.models
-	$(PIP) install --editable '.[models,test]'
-	@touch $@
+$(VENV)/.test: $(VENV)/.made $(TEST_LOCK) $(TORCH_LOCK) pyproject.toml
+	@echo "installing recover_nb with its models and tests (a few minutes the first time) ..."
+	$(call install,$(TEST_LOCK))
 
-$(VENV)/.lab: $(VENV)/.models
-	$(PIP) install --editable '.[models,lab,io]'
-	@touch $@
-
-$(VENV)/.dev: $(VENV)/.models
-	$(PIP) install --editable '.[models,test,dev]'
+# The tools of a checkout are in the same lock as the tests.
+$(VENV)/.dev: $(VENV)/.test
 	@touch $@

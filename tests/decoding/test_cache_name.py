@@ -40,7 +40,9 @@ class TakesPast(Chain):
 
 
 class TakesBoth(Chain):
-    def forward(self, input_ids, attention_mask=None, past_key_values=None, cache=None, use_cache=False):
+    def forward(
+        self, input_ids, attention_mask=None, past_key_values=None, cache=None, use_cache=False
+    ):
         return self.answer(input_ids, cache=cache, past_key_values=past_key_values)
 
 
@@ -96,7 +98,9 @@ def test_the_cache_goes_under_the_name_of_the_signature(model, name):
     assert caches[0] is not None
     # One cache, step after step; the other name stays empty.
     assert len({id(cache) for cache in caches}) == 1
-    assert all(cache is None for given in model.given for other, cache in given.items() if other != name)
+    assert all(
+        cache is None for given in model.given for other, cache in given.items() if other != name
+    )
 
 
 @pytest.mark.parametrize("model", [TakesAnything(), TakesNothing(), Sealed(TakesCache())])
@@ -141,4 +145,6 @@ def test_a_wrapped_model_of_transformers_goes_on_from_its_cache(architecture):
         assert cache.get_seq_length() == 4
         torch.testing.assert_close(torch.cat([first, last], 1), whole, rtol=1e-4, atol=1e-4)
         # Without the cache the last token is the first of a text: another answer.
-        assert not torch.allclose(forward(ids[:, 3:], None, positions[:, 3:]), whole[:, 3:], atol=1e-2)
+        assert not torch.allclose(
+            forward(ids[:, 3:], None, positions[:, 3:]), whole[:, 3:], atol=1e-2
+        )
