@@ -71,7 +71,8 @@ class Still:
         """Return the scripts of the widgets that `html` was asked for; each module is there once."""
         if not self._shown:
             return NOTHING
-        data = json.dumps({"modules": list(self._modules), "models": self._shown}).replace("</", r"<\/")
+        # Nothing in the data can end the script, or open a comment in it.
+        data = json.dumps({"modules": list(self._modules), "models": self._shown}).replace("<", r"\u003c")
         runtime = RUNTIME.read_text("utf-8")
         return f'<script type="application/json" id="still-data">{data}</script>\n<script>{runtime}</script>'
 
