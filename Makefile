@@ -13,7 +13,7 @@ LAB_LOCK := binder/requirements.txt
 TEST_LOCK := tests/requirements.txt
 TORCH_LOCK := binder/torch.txt
 TORCH_INDEX ?= $(shell [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null && echo https://download.pytorch.org/whl/cpu)
-FROM_INDEX = $(if $(TORCH_INDEX),--quiet --retries 2 --extra-index-url $(TORCH_INDEX))
+FROM_INDEX = $(if $(TORCH_INDEX),-qq --retries 2 --extra-index-url $(TORCH_INDEX))
 
 # One thread a process: two test workers with two threads each on two cores would wait for one another.
 test latest docs: export OMP_NUM_THREADS ?= 1
@@ -33,7 +33,7 @@ SMOKE := tests/decoding tests/test_signals.py tests/test_features.py tests/test_
   tests/test_io_formats.py tests/test_schema.py tests/test_study.py tests/test_notebooks.py
 
 latest: $(LATEST)/.made
-	$(LATEST)/bin/python -m pip --disable-pip-version-check --quiet install $(FROM_INDEX) $(or $(TORCH),-r $(TORCH_LOCK))
+	$(LATEST)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps $(FROM_INDEX) $(or $(TORCH),-r $(TORCH_LOCK))
 	$(LATEST)/bin/python -m pip --disable-pip-version-check --quiet install --upgrade --upgrade-strategy eager \
 	  $(if $(TORCH),,-c $(TORCH_LOCK)) --editable '.[models,test]'
 	PYTHONPATH=tests $(LATEST)/bin/python -m pytest -p newest_releases -n auto --dist loadfile -m 'not browser' $(SMOKE)

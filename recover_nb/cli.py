@@ -61,6 +61,8 @@ def build_parser() -> Parser:
     _add_info(commands)
     _add_train(commands)
     _add_converters(commands)
+    notebooks = commands.add_parser("notebooks", help="copy the notebooks out of the package, to run and to change")
+    notebooks.add_argument("folder", metavar="FOLDER", help="where they go; nothing in it is overwritten")
     bench = commands.add_parser("bench", help="run the benchmarks: ratios to named peers, half an hour")
     _json(bench)
     bench.add_argument("--quick", action="store_true", help="tiny sizes, to see that all of it works")

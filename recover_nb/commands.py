@@ -1,6 +1,7 @@
 """What each command of `recover-nb` does, given its parsed options."""
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from recover_nb.schema import UNIT_COORDS, cell_names, text
 from recover_nb.study import remapping, store
 from recover_nb.study.config import StudyConfig
 from recover_nb.study.extras import need
+from recover_nb.study.notebooks import copy_notebooks
 from recover_nb.study.paths import checkout_folder, data_folder
 
 TABLE_SUFFIX = ".csv"
@@ -192,6 +194,8 @@ def train(options: Namespace) -> None:
     """Retrain the lineage."""
     families = [parse(Family, name) for name in options.family or Family]
     methods = [parse(Method, name) for name in options.method or Method]
+    if options.out is None and checkout_folder() is None:
+        raise InputError("--out is needed outside a checkout, whose data/lab is retrained otherwise: a folder")
     out = options.out or data_folder() / "lab"
     training = need("recover_nb.lab.train", "models", "training")
     for folder in training.train(families, methods, out=out, seed=options.seed, progress=True):
@@ -206,6 +210,14 @@ def bench(options: Namespace) -> None:
         raise InputError("there are no benchmarks here; run recover-nb bench in a checkout that has benchmarks/run.py")
     flags = [f"--{name}" for name in ("json", "quick", "write") if getattr(options, name)]
     subprocess.run([sys.executable, str(script), *flags], check=True)
+
+
+def notebooks(options: Namespace) -> None:
+    """Copy the notebooks out of the package."""
+    copied = copy_notebooks(options.folder)
+    for path in copied:
+        print(path)
+    print(f"open them with: jupyter lab {shlex.quote(str(copied[0]))}", file=sys.stderr)
 
 
 def demo(options: Namespace) -> None:
@@ -253,6 +265,7 @@ COMMANDS: dict[str, Callable[[Namespace], None]] = {
     "train": train,
     "import": import_,
     "export": export,
+    "notebooks": notebooks,
     "bench": bench,
     "demo": demo,
 }

@@ -1,4 +1,4 @@
-"""Where the shipped data are: beside the package in a checkout, inside it when installed from a wheel."""
+"""Where the shipped folders are: beside the package in a checkout, inside it when installed from a wheel."""
 
 from pathlib import Path
 
@@ -7,21 +7,33 @@ from recover_nb.errors import InputError
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
-def data_folder() -> Path:
-    """Return the folder of shipped data.
+def shipped_folder(name: str) -> Path:
+    """Return a folder that travels with the package: ``data``, ``docs`` or ``notebooks``.
 
     Raises
     ------
     InputError
         If neither place exists: the installation is incomplete.
     """
-    for folder in (_PACKAGE / "data", _PACKAGE.parent / "data"):
+    places = (_PACKAGE / name, _PACKAGE.parent / name)
+    for folder in places:
         if folder.is_dir():
             return folder
     raise InputError(
-        f"the shipped data are neither in {_PACKAGE / 'data'} nor in {_PACKAGE.parent / 'data'}; "
+        f"the shipped {name} are neither in {places[0]} nor in {places[1]}; "
         "reinstall recover-nb, or work in a complete checkout"
     )
+
+
+def data_folder() -> Path:
+    """Return the folder of shipped data.
+
+    Raises
+    ------
+    InputError
+        As `shipped_folder`.
+    """
+    return shipped_folder("data")
 
 
 def example_folder() -> Path:
