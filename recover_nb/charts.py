@@ -10,6 +10,7 @@ import altair as alt
 import pandas as pd
 
 from recover_nb.errors import InputError
+from recover_nb.escaping import escaped
 from recover_nb.labels import Feature
 from recover_nb.theme import (
     BASIS_TITLES,
@@ -417,6 +418,6 @@ def _signed(*fields: str) -> list[alt.Tooltip]:
 
 
 def _finish(chart: Any, title: str | alt.Title, width: int | None = None, height: int | None = None) -> Any:
-    """Give a chart its title, size and the theme."""
+    """Give a chart its title, size and the theme, and see that no text in it can run where it is shown."""
     size = {} if width is None else {"width": width, "height": height}
-    return chart.properties(title=title, **size).configure(**theme())
+    return escaped(chart.properties(title=title, **size).configure(**theme()))

@@ -5,6 +5,7 @@ import pandas as pd
 
 from recover_nb.charts import _checked, _colour, _order, _rows, _shape, _tip, _zero
 from recover_nb.charts_topography import CLASS_COLOURS, _by_part, _top
+from recover_nb.escaping import escaped
 from recover_nb.theme import GREY, ORANGE, SKY
 
 _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross")
@@ -47,7 +48,7 @@ def plot_scores(frame: pd.DataFrame, *, width: int = 280) -> alt.FacetChart:
         subtitle="blue point: from the features; orange tick: baseline; grey bar: permuted labels",
     )
     column = alt.FacetMapping(column=alt.Column("score:N", title=None, sort=_order(frame["score"])))
-    return alt.FacetChart(data=_rows(frame), spec=layers, facet=column, **_top(title))
+    return escaped(alt.FacetChart(data=_rows(frame), spec=layers, facet=column, **_top(title)))
 
 
 def plot_coefficients(

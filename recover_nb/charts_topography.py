@@ -15,6 +15,7 @@ from recover_nb.charts import (
     _tip,
     _zero,
 )
+from recover_nb.escaping import escaped
 from recover_nb.theme import (
     BLUE,
     FEATURE_TITLES,
@@ -157,7 +158,9 @@ def plot_feature_quantiles(frame: pd.DataFrame, *, width: int = 230) -> alt.Face
     )
     rows = _rows(frame.assign(feature=frame["feature"].map(titles)))
     free = alt.Resolve(scale=alt.ScaleResolveMap(x="independent"))
-    return alt.FacetChart(data=rows, spec=layers, facet=alt.FacetMapping(**panels), resolve=free, **_top(title))
+    return escaped(
+        alt.FacetChart(data=rows, spec=layers, facet=alt.FacetMapping(**panels), resolve=free, **_top(title))
+    )
 
 
 def _boxes(colours: dict[str, str]) -> list[alt.Chart]:
@@ -325,7 +328,7 @@ def plot_transfer_routing(frame: pd.DataFrame, *, width: int = 460) -> alt.Facet
         header=alt.Header(labelOrient="top", labelAnchor="start"),
     )
     top = _top("Routing on the target, by whose scale standardises")
-    return alt.FacetChart(data=_rows(frame), spec=panels, facet=alt.FacetMapping(row=row), **top)
+    return escaped(alt.FacetChart(data=_rows(frame), spec=panels, facet=alt.FacetMapping(row=row), **top))
 
 
 def plot_reading(
@@ -397,10 +400,10 @@ def _by_part(
     """
     rows, size = _rows(frame), {"width": width, "height": height}
     if frame["part"].nunique() == 1:
-        return alt.LayerChart(data=rows, layer=layers, **size, **_top(title))
+        return escaped(alt.LayerChart(data=rows, layer=layers, **size, **_top(title)))
     part = alt.Facet("part:N", title=None, sort=_order(frame["part"]))
     panels = alt.LayerChart(layer=layers, **size)
-    return alt.FacetChart(data=rows, spec=panels, facet=part, columns=columns, **_top(title))
+    return escaped(alt.FacetChart(data=rows, spec=panels, facet=part, columns=columns, **_top(title)))
 
 
 def _top(title: str | alt.Title) -> dict[str, object]:

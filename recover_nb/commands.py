@@ -1,8 +1,8 @@
 """What each command of `recover-nb` does, given its parsed options."""
 
 import json
+import os
 import shlex
-import shutil
 import subprocess
 import sys
 from argparse import Namespace
@@ -17,6 +17,7 @@ from tqdm import tqdm
 from recover_nb.converters import export, import_
 from recover_nb.errors import InputError
 from recover_nb.labels import Companion, Family, Method, parse
+from recover_nb.places import check_free, check_study_folder, placed, remove_study
 from recover_nb.schema import UNIT_COORDS, cell_names, text
 from recover_nb.study import remapping, store
 from recover_nb.study.config import StudyConfig
@@ -25,6 +26,8 @@ from recover_nb.study.notebooks import copy_notebooks
 from recover_nb.study.paths import checkout_folder, data_folder
 
 TABLE_SUFFIX = ".csv"
+#: Keys by which the figures of a demo are known.
+_EVALUATION = ("cells", "overall", "estimators", "settings")
 
 
 def run(options: Namespace) -> None:
@@ -127,6 +130,7 @@ def findings(options: Namespace) -> None:
     figures, page = _findings_files(options)
     # Figures of a source that is not given again stay: the authors' rows need not be at hand.
     sources = claims.read_figures(figures)
+    claims.check_places(figures, page)
     bundled = options.source is None
     given = {claims.BUNDLED if bundled else Path(options.source).name: options.source}
     if options.profiles:
@@ -226,17 +230,21 @@ def demo(options: Namespace) -> None:
     folder = Path(options.out)
     study, figures, page = (folder / f"demo{suffix}" for suffix in (".zarr", ".json", ".html"))
     config = StudyConfig.quick()
-    for old in (study, figures, page):
-        _remove(old)
+    staging = need("recover_nb.study.staging", "models", "the demo").Staging(study)
+    _check_former_demo(study, figures, page)
+    staging.check()
+    remove_study(study)
+    for old in (figures, page):
+        old.unlink(missing_ok=True)
     print("1/3  generating: rollouts, signals, features, regimes, routes", file=sys.stderr)
     if not runner.can_resume(config, study, lab=options.lab):
         # An unfinished demo of another configuration or other checkpoints is not worth keeping.
-        _remove(store.partial_folder(study))
+        staging.remove()
     runner.run_study(config, study, resume=True, lab=options.lab)
     with store.open_study(study, load=True) as ds:
         print("2/3  evaluating: every estimator, every comparator", file=sys.stderr)
         evaluation = _evaluation(ds)
-        with store.placed(figures) as temporary:
+        with placed(figures) as temporary:
             temporary.write_text(json.dumps(evaluation.to_dict(), indent=1, allow_nan=False) + "\n")
         print("3/3  writing the report", file=sys.stderr)
         need("recover_nb.report", "models", "the report").write_html(ds, evaluation, page)
@@ -244,11 +252,23 @@ def demo(options: Namespace) -> None:
     print(f"study   {study}\nfigures {figures}\nreport  {page}  (open it in a browser; it needs no network)")
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def _check_former_demo(study: Path, figures: Path, page: Path) -> None:
+    """Refuse places of the demo where something is that no demo wrote: only a former demo is replaced."""
+    if os.path.lexists(study):
+        check_study_folder(study)
+    is_report = need("recover_nb.report.write", "models", "the report").is_report
+    for path, is_ours in ((figures, _is_evaluation), (page, is_report)):
+        if check_free(path, replace=True) is not None and not is_ours(path):
+            raise InputError(f"{path} was not written by a demo, so it is left alone; choose another --out")
+
+
+def _is_evaluation(path: Path) -> bool:
+    """Whether a file holds an evaluation, as the demo writes it."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and all(name in found for name in _EVALUATION)
 
 
 def _print_json(value: Any) -> None:

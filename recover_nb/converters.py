@@ -10,6 +10,7 @@ from typing import Any
 
 from recover_nb.errors import InputError
 from recover_nb.labels import Intervention
+from recover_nb.places import check_free
 from recover_nb.study import store
 from recover_nb.study.extras import need
 
@@ -28,7 +29,7 @@ FORMATS = {
     "trl": ("io.training.from_trl", None),
     "verl": ("io.training.from_verl", None),
 }
-#: Endings that a writer's own check needs to see, also in the temporary file it fills.
+#: Endings that a format asks for.
 ENDINGS = {"netcdf": ".nc"}
 #: Arguments of readers that are given otherwise, or that a command line cannot give.
 NOT_OPTIONS = ("path", "rollouts", "specialist", "tokenizer", "table", "load")
@@ -38,6 +39,7 @@ def import_(options: Namespace) -> None:
     """Read another format and write it as a study."""
     reader = _converter(options.format, 0)
     store.suffix_of(options.out)
+    check_free(Path(options.out))
     ds = reader(_source(options), **_reader_options(options.format, reader, options))
     for note in ds.attrs.get("import_notes", ()):
         print(f"note: {note}", file=sys.stderr)
@@ -52,10 +54,9 @@ def export(options: Namespace) -> None:
     path, ending = Path(options.path), ENDINGS.get(options.format, "")
     if ending and path.suffix != ending:
         raise InputError(f"{path}: format {options.format} ends in {ending}")
-    with store.reading(options.study), store.open_study(options.study) as ds, store.placed(path) as temporary:
-        made = writer(ds, temporary.with_name(temporary.name + ending))
-        if ending:
-            made.rename(temporary)
+    check_free(path)
+    with store.reading(options.study), store.open_study(options.study) as ds:
+        writer(ds, path)
     print(path)
 
 

@@ -56,8 +56,8 @@ class Fate:
 
 def attempt(lab, out, fate):
     # Not os.replace itself: zarr renames every chunk, which would make hundreds of moments.
-    ours = types.SimpleNamespace(replace=fate.around(os.replace), fsync=os.fsync)
-    staging.os = store.os = runner.os = ours
+    staging.os = types.SimpleNamespace(replace=fate.around(os.replace), fsync=os.fsync)
+    runner.move_new = fate.around(runner.move_new)
     staging.Staging.write = fate.around(staging.Staging.write)
     store.write_tokens = fate.around(store.write_tokens)
     store.write_folder = fate.around(store.write_folder)

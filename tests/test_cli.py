@@ -93,7 +93,9 @@ def test_evaluate_a_profile_table_equals_its_import(table, tmp_path, capsys):
 def test_export_then_import_keeps_the_numbers(study, tmp_path):
     out = tmp_path / "out.csv"
     assert main(["export", "profiles", str(study), str(out)]) == 0
-    assert main(["export", "profiles", str(study), str(out)]) == 0
+    before = out.read_bytes()
+    assert main(["export", "profiles", str(study), str(out)]) == 2
+    assert out.read_bytes() == before
     with store.open_study(study) as ds:
         wanted = ds["features"].values[2:]
     np.testing.assert_allclose(from_profiles(out)["features"].values, wanted, atol=1e-6)

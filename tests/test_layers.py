@@ -11,7 +11,7 @@ ROOT = Path(recover_nb.__file__).parent
 
 #: From left to right. A name stands for a module or a whole folder.
 LAYERS = (
-    ("errors", "labels", "checkpoints"),
+    ("errors", "labels", "checkpoints", "places", "escaping"),
     ("schema", "tasks", "signal_math"),
     ("signals", "signals_topk"),
     ("reliability", "features"),

@@ -146,9 +146,9 @@ def test_nothing_half_written(study, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(write, "vega_bundle", lambda: "")
-    monkeypatch.setattr(write.os, "replace", fail)
+    monkeypatch.setattr("recover_nb.places.os.replace", fail)
     with pytest.raises(InputError, match="No space left"):
-        write_html(study, evaluate_routing(study, **FEW), path)
+        write_html(study, evaluate_routing(study, **FEW), path, replace=True)
     assert path.read_text() == "before"
     assert [each.name for each in tmp_path.iterdir()] == ["a.html"]
 

@@ -407,7 +407,7 @@ def test_store_round_trip(tmp_path, suffix):
     assert dict(back.attrs) == dict(ds.attrs)
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
     assert_equal(rnb.open_study(path).load(), back)
-    assert_equal(store.open_study(store.save_study(back, path), load=True), back)
+    assert_equal(store.open_study(store.save_study(back, path, replace=True), load=True), back)
 
 
 def test_open_is_lazy(tmp_path):
@@ -426,7 +426,7 @@ def test_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
 
     monkeypatch.setitem(store._WRITERS, ".zarr", broken)
     with pytest.raises(OSError, match="No space"):
-        store.save_study(tiny_study(n=3), path)
+        store.save_study(tiny_study(n=3), path, replace=True)
     assert [each.name for each in tmp_path.iterdir()] == ["s.zarr"]
     assert store.open_study(path).sizes["problem"] == 6
 
@@ -439,7 +439,7 @@ def test_invalid_study_is_not_written(tmp_path):
         store.save_zip(tiny_study(), tmp_path / "s.zarr")
     path = store.save_study(tiny_study(), tmp_path / "s.zarr")
     with pytest.raises(InputError, match="exists"):
-        store.save_study(tiny_study(), path, replace=False)
+        store.save_study(tiny_study(), path)
 
 
 def truncate(path):

@@ -4,7 +4,7 @@ from recover_nb.claims.judge import CLAIMS, judge
 from recover_nb.claims.judgement import Claim, Judgement
 from recover_nb.claims.measure import SECTIONS, measure
 from recover_nb.claims.page import AUTHORS, BUNDLED, render_page
-from recover_nb.claims.record import read_figures, write_findings
+from recover_nb.claims.record import check_places, read_figures, write_findings
 
 __all__ = [
     "AUTHORS",
@@ -13,6 +13,7 @@ __all__ = [
     "SECTIONS",
     "Claim",
     "Judgement",
+    "check_places",
     "judge",
     "measure",
     "read_figures",

@@ -5,8 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recover_nb.claims.page import render_page
+from recover_nb.claims.page import COMMAND, render_page
 from recover_nb.errors import InputError
+from recover_nb.places import check_free, placed
+
+#: Characters of the page within which it says what wrote it.
+_HEAD = 1000
 
 
 def read_figures(path: str | Path) -> dict[str, dict[str, Any]]:
@@ -48,14 +52,41 @@ def write_findings(
     sources : mapping of str to mapping
         Source -> what `measure` gave for it.
     figures, page : path
-        Where they go; folders are made.
+        Where they go; folders are made. Only an earlier record and an earlier page are replaced.
     seed : int
         Of the resampling, for the record.
+
+    Raises
+    ------
+    InputError
+        If something else is there.
     """
+    check_places(figures, page)
     text = json.dumps({"seed": seed, "sources": sources}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     figures, page = Path(figures), Path(page)
-    for path in (figures, page):
-        path.parent.mkdir(parents=True, exist_ok=True)
     # Minutes of work first: the page can be made from the figures again.
-    figures.write_text(text, encoding="utf-8")
-    page.write_text(render_page(sources), encoding="utf-8")
+    for path, content in ((figures, text), (page, render_page(sources))):
+        with placed(path, replace=True) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+
+
+def check_places(figures: str | Path, page: str | Path) -> None:
+    """Refuse places of figures and page, before the work, where something is that `write_findings` did not write.
+
+    Raises
+    ------
+    InputError
+        What is there, and what to do.
+    """
+    figures, page = Path(figures), Path(page)
+    for path in (figures, page):
+        check_free(path, replace=True)
+        if path.is_dir():
+            raise InputError(f"{path} is a folder; choose another folder for the findings")
+    read_figures(figures)
+    try:
+        known = not page.exists() or f"`{COMMAND}`" in page.read_text(encoding="utf-8")[:_HEAD]
+    except UnicodeDecodeError:
+        known = False
+    if not known:
+        raise InputError(f"{page} is no page of findings, so it is not replaced; choose another folder")

@@ -4,6 +4,7 @@ from recover_nb.decoding.batch import Batch, Proposal, Step
 from recover_nb.decoding.calculator import Calculator, evaluate
 from recover_nb.decoding.firing import Calibration, calibrate, firing_score
 from recover_nb.decoding.interventions import FiresOnce
+from recover_nb.decoding.loading import check_device
 from recover_nb.decoding.loop import Decoded, decode, steps
 from recover_nb.decoding.operators import REGISTRY, Operator, find_operator, register
 from recover_nb.decoding.pair import Pair, load_pair
@@ -13,7 +14,7 @@ from recover_nb.decoding.traces import score_traces, top_alternatives
 
 __all__ = [
     "REGISTRY", "Batch", "Calculator", "Calibration", "Decoded", "FiresOnce", "Operator", "Pair",
-    "Proposal", "Settings", "Step", "Stream", "calibrate", "decode", "evaluate", "find_operator",
+    "Proposal", "Settings", "Step", "Stream", "calibrate", "check_device", "decode", "evaluate", "find_operator",
     "firing_score", "inverse_cdf", "load_pair", "problem_key", "register", "score_traces", "steps",
     "temper", "to_grid", "top_alternatives", "uniforms",
 ]  # fmt: skip

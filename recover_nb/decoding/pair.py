@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer
 
+from recover_nb.decoding.loading import check_device, first_line, load_checkpoint
 from recover_nb.decoding.memory import check_memory as check_memory_of
 from recover_nb.errors import InputError
 
@@ -126,12 +127,15 @@ def load_pair(
     Raises
     ------
     InputError
-        Missing folder, different tokenizers, a vocabulary larger than the model's, no end-of-sequence token, no
-        padding token and nothing to stand in for it, models on different devices or too large for the memory there
+        Missing folder, a device that is not there, a checkpoint that is cut short, lacks weights or is of another
+        architecture than it says, different tokenizers, a vocabulary larger than the model's, no end-of-sequence token,
+        no padding token and nothing to stand in for it, models on different devices or too large for the memory there
         is, no chat template with ``chat=True``.
     """
     if dtype not in DTYPES:
         raise InputError(f"dtype {dtype!r} cannot be used; allowed: {', '.join(DTYPES)}")
+    if device is not None:
+        check_device(device)
     sources = {"specialist": specialist, "ancestor": ancestor}
     for role, source in sources.items():
         _check_source(role, source)
@@ -195,17 +199,7 @@ def _name(source: Any) -> str:
 def _load_model(role: str, source: Any, device: Any, dtype: str, trust_remote_code: bool) -> Any:
     if not _is_path(source):
         return (source if device is None else source.to(device)).eval()
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            str(source),
-            dtype=getattr(torch, dtype),
-            use_safetensors=True,
-            trust_remote_code=trust_remote_code,
-        )
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"{role} {str(source)!r} cannot be loaded: {_first_line(error)}"
-        ) from error
+    model = load_checkpoint(role, source, dtype=dtype, trust_remote_code=trust_remote_code)
     return model.to(device or _default_device()).eval()
 
 
@@ -227,10 +221,6 @@ def _check_source(role: str, source: Any) -> None:
         )
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
 def _shared_tokenizer(sources: dict[str, Any], trust_remote_code: bool) -> Any:
     loaded = {}
     for role, source in sources.items():
@@ -242,7 +232,7 @@ def _shared_tokenizer(sources: dict[str, Any], trust_remote_code: bool) -> Any:
         except (OSError, ValueError, KeyError) as error:
             if _is_path(source):
                 raise InputError(
-                    f"tokenizer of {role} {name!r} cannot be loaded: {_first_line(error)}"
+                    f"tokenizer of {role} {name!r} cannot be loaded: {first_line(error)}"
                 ) from error
     if not loaded:
         raise InputError(

@@ -24,6 +24,7 @@ from recover_nb.io.paths import Source, by_intervention, names_of
 from recover_nb.io.records import Collector
 from recover_nb.io.rows import MISSING_MASS, RolloutRow, Unit
 from recover_nb.labels import Signal
+from recover_nb.places import placed
 from recover_nb.schema import INTERVENTION, PROBLEM, ROLLOUT, TOKEN, VARIABLES, text
 
 WHAT = "rollouts as JSON lines (problem_id, rollout_idx, generated_text or output_ids, is_correct)"
@@ -200,7 +201,7 @@ def _study(row: Row) -> dict[str, Any]:
     return {"attrs": attrs.values, "interventions": names, "least_tokens": study.whole(TOKEN)}
 
 
-def to_jsonl(ds: xr.Dataset, path: str | PathLike, *, tokenizer: Any = None) -> Path:
+def to_jsonl(ds: xr.Dataset, path: str | PathLike, *, tokenizer: Any = None, replace: bool = False) -> Path:
     """Write a study as JSON lines, one rollout a line; `from_jsonl` reads it back, equal.
 
     Parameters
@@ -208,9 +209,11 @@ def to_jsonl(ds: xr.Dataset, path: str | PathLike, *, tokenizer: Any = None) -> 
     ds : Dataset
         A study with rollouts.
     path : path
-        Replaced if there.
+        Whole once it is there.
     tokenizer : optional
         With ``decode``: writes the text of rollouts whose study stores tokens only.
+    replace : bool
+        Whether an existing file may be replaced.
 
     Returns
     -------
@@ -219,10 +222,10 @@ def to_jsonl(ds: xr.Dataset, path: str | PathLike, *, tokenizer: Any = None) -> 
     Raises
     ------
     InputError
-        The study has no rollouts (a profile table).
+        The study has no rollouts (a profile table), or `path` exists.
     """
     path = Path(path)
-    with path.open("w", encoding="utf-8") as file:
+    with placed(path, replace=replace, source=ds) as temporary, temporary.open("w", encoding="utf-8") as file:
         for line in lines_of(ds, tokenizer):
             file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
     return path

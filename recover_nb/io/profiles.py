@@ -9,6 +9,7 @@ import xarray as xr
 
 from recover_nb.errors import InputError
 from recover_nb.labels import Feature, Intervention, Method, Regime, Split
+from recover_nb.places import placed
 from recover_nb.recoverability import classify_regimes
 from recover_nb.routing import route
 from recover_nb.schema import SCHEMA_VERSION
@@ -96,7 +97,7 @@ def from_profiles(path: str | Path) -> xr.Dataset:
     return ds
 
 
-def to_profiles(ds: xr.Dataset, path: str | Path) -> Path:
+def to_profiles(ds: xr.Dataset, path: str | Path, *, replace: bool = False) -> Path:
     """Write the failed problem units of a study as the authors' profile table.
 
     Parameters
@@ -105,7 +106,9 @@ def to_profiles(ds: xr.Dataset, path: str | Path) -> Path:
         With ``features``, ``rescue_rate`` and the coords of the contract. Units with a missing feature or rate
         (they were not failed) are left out; interventions the table has no column for are too.
     path : str or Path
-        CSV file to write; replaced if there.
+        CSV file to write.
+    replace : bool
+        Whether an existing file may be replaced.
 
     Returns
     -------
@@ -115,7 +118,7 @@ def to_profiles(ds: xr.Dataset, path: str | Path) -> Path:
     Raises
     ------
     InputError
-        If a variable or an intervention of the table is missing from `ds`, or no unit is left.
+        If a variable or an intervention of the table is missing from `ds`, no unit is left, or `path` exists.
 
     Notes
     -----
@@ -162,7 +165,8 @@ def to_profiles(ds: xr.Dataset, path: str | Path) -> Path:
             "the study has no failed problem unit with features and rescue rates to write"
         )
     path = Path(path)
-    frame[list(COLUMNS)].to_csv(path, index=False, float_format="%.6f")
+    with placed(path, replace=replace, source=ds) as temporary:
+        frame[list(COLUMNS)].to_csv(temporary, index=False, float_format="%.6f")
     return path
 
 

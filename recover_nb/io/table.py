@@ -16,6 +16,7 @@ from recover_nb.io.dense import NONE
 from recover_nb.io.jsonl import WHAT, lines_of, read_rollouts
 from recover_nb.io.lines import MAX_LINE_BYTES, Row, existing, read_jsonl, read_parquet
 from recover_nb.io.records import Collector
+from recover_nb.places import placed
 
 #: What a column can be mapped to: the fields of the JSON lines.
 FIELDS = (
@@ -72,12 +73,12 @@ def from_table(
     return out.study(n_observed=n_observed, window=window, **study)
 
 
-def to_parquet(ds: xr.Dataset, path: str | PathLike, *, tokenizer: Any = None) -> Path:
+def to_parquet(ds: xr.Dataset, path: str | PathLike, *, tokenizer: Any = None, replace: bool = False) -> Path:
     """Write a study as a parquet table, one row a rollout; `from_table` reads it back, equal.
 
     Parameters
     ----------
-    ds, path, tokenizer
+    ds, path, tokenizer, replace
         See `to_jsonl`. Nested values (signals, what problems store) are columns of JSON.
 
     Returns
@@ -87,7 +88,7 @@ def to_parquet(ds: xr.Dataset, path: str | PathLike, *, tokenizer: Any = None) -
     Raises
     ------
     InputError
-        The study has no rollouts, or pyarrow is not installed.
+        The study has no rollouts, `path` exists, or pyarrow is not installed.
     """
     try:
         import pyarrow as pa
@@ -102,11 +103,15 @@ def to_parquet(ds: xr.Dataset, path: str | PathLike, *, tokenizer: Any = None) -
     }  # fmt: skip
     names = [name for name in FIELDS if name not in ("prompt", "answer")]
     schema = pa.schema([(name, types.get(name, pa.string())) for name in (*names, *NESTED)])
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    path = Path(path)
+    with (
+        placed(path, replace=replace, source=ds) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
+    ):
         for block in _blocks(lines_of(ds, tokenizer)):
             rows = [line | {name: json.dumps(line[name]) for name in NESTED if name in line} for line in block]
             writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-    return Path(path)
+    return path
 
 
 def _blocks(lines: Iterator[dict], size: int = 4096) -> Iterator[list[dict]]:

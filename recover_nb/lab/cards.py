@@ -2,13 +2,18 @@
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 import altair as alt
 import pandas as pd
 
 from recover_nb.checkpoints import WEIGHTS, checkpoint_hash
+from recover_nb.errors import InputError
 from recover_nb.labels import Method, Task
+
+#: What a checkpoint trained here says of itself.
+RECORD = "training.json"
 
 
 def curve_frame(curve: list[dict]) -> pd.DataFrame:
@@ -44,6 +49,33 @@ def _level_table(by_level: dict) -> str:
     return "\n".join([head, rule, *rows])
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse a folder for a checkpoint that holds something else than a checkpoint trained here.
+
+    Raises
+    ------
+    InputError
+        What to do instead.
+    """
+    if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    try:
+        record = json.loads((folder / RECORD).read_text("utf-8"))
+    except (OSError, ValueError):
+        record = None
+    if folder.is_symlink() or not isinstance(record, dict) or not {"family", "method"} <= record.keys():
+        raise InputError(
+            f"{folder} holds something that recover-nb train did not write (it has no {RECORD} of it), and is left "
+            "alone; choose another --out, or move it away"
+        )
+
+
+def mark(folder: Path, family: str, method: str) -> None:
+    """Begin the record of a checkpoint, so that one that is interrupted while it is written is known as ours."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / RECORD).write_text(json.dumps({"family": family, "method": method}) + "\n")
+
+
 def write_card(folder: Path, family: str, method: str, facts: dict) -> None:
     """Write `README.md`, `curve.svg` and `training.json` beside a saved checkpoint.
 
@@ -60,7 +92,7 @@ def write_card(folder: Path, family: str, method: str, facts: dict) -> None:
     digest = checkpoint_hash(folder)
     curve_chart(curve_frame(facts["curve"])).save(str(folder / "curve.svg"))
     record = {**facts, "recipe": recipe, "family": family, "method": method, "sha256": digest}
-    (folder / "training.json").write_text(json.dumps(record, indent=1) + "\n")
+    (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n")
     dev = facts["dev"]
     measure = "greedy exact traces" if method == Method.ANCESTOR else "pass@1"
     (folder / "README.md").write_text(f"""# {family} / {method}

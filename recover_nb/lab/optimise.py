@@ -1,7 +1,6 @@
 """One training loop for all stages: Muon on the matrices, AdamW on the rest, resumable, no pickle."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,6 +60,10 @@ class Optimiser:
             part.load_state_dict(whole)
 
 
+#: Files of a state of training.
+STATE = ("model.safetensors", "optimiser.safetensors", "progress.json")
+
+
 class Progress:
     """A training run's place on disk: model, optimiser, step and learning curve, replaced atomically.
 
@@ -73,16 +76,17 @@ class Progress:
 
     def __init__(self, folder: Path, recipe: str = ""):
         self.folder, self.recipe = Path(folder), recipe
+        self._fresh = self.folder.with_name(self.folder.name + ".new")
 
     def save(self, step: int, model, optimiser: Optimiser, curve: list[dict]) -> None:
         """Write everything to a new folder, then put it in the place of the old one."""
-        fresh = self.folder.with_name(self.folder.name + ".new")
-        shutil.rmtree(fresh, ignore_errors=True)
+        fresh = self._fresh
+        _clear(fresh)
         fresh.mkdir(parents=True)
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, fresh / "model.safetensors")
         save_file(optimiser.tensors(), fresh / "optimiser.safetensors")
         (fresh / "progress.json").write_text(json.dumps({"step": step, "curve": curve, "recipe": self.recipe}))
-        shutil.rmtree(self.folder, ignore_errors=True)
+        _clear(self.folder)
         fresh.rename(self.folder)
 
     def load(self, model, optimiser: Optimiser) -> tuple[int, list[dict]]:
@@ -91,8 +95,10 @@ class Progress:
         Raises
         ------
         InputError
-            If what is there was made by another recipe.
+            If what is there was made by another recipe, or is no state of training: it would be written over.
         """
+        _check_own(self.folder)
+        _check_own(self._fresh)
         if not (self.folder / "progress.json").exists():
             return 0, []
         progress = json.loads((self.folder / "progress.json").read_text())
@@ -101,6 +107,23 @@ class Progress:
         model.load_state_dict(load_file(self.folder / "model.safetensors"))
         optimiser.load(load_file(self.folder / "optimiser.safetensors"))
         return progress["step"], progress["curve"]
+
+
+def _check_own(folder: Path) -> None:
+    """Refuse a folder that holds anything but a state of training."""
+    strange = [each.name for each in folder.iterdir() if each.name not in STATE] if folder.is_dir() else []
+    if strange or folder.is_symlink() or folder.is_file():
+        held = f"holds {strange[0]}" if strange else "is no folder"
+        raise InputError(f"{folder} {held}, so it is no state of training and is left alone; move it away")
+
+
+def _clear(folder: Path) -> None:
+    """Remove a state of training, and nothing else."""
+    _check_own(folder)
+    for name in STATE:
+        (folder / name).unlink(missing_ok=True)
+    if folder.is_dir():
+        folder.rmdir()
 
 
 def trapezoid(step: int, steps: int, warmup: int = 50, decay: float = 0.5) -> float:

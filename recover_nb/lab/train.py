@@ -6,10 +6,11 @@ from pathlib import Path
 
 import torch
 from tqdm import tqdm
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer
 
 from recover_nb.checkpoints import checkpoint_hash
-from recover_nb.lab.cards import write_card
+from recover_nb.decoding.loading import load_checkpoint
+from recover_nb.lab.cards import check_folder, mark, write_card
 from recover_nb.lab.evaluate import dev_figures
 from recover_nb.lab.posttrain import posttrain, recipe_of
 from recover_nb.lab.pretrain import MIXTURE, STEPS, pretrain
@@ -42,9 +43,17 @@ def train(
         Where checkpoints go, and where resumable state is kept.
     seed : int
         Decides every weight.
+
+    Raises
+    ------
+    InputError
+        A name that is unknown, or a folder of `out` that holds something else than a checkpoint trained here.
     """
     families = [parse(Family, name) for name in families or Family]
     methods = [parse(Method, name) for name in methods or Method]
+    for family in families:
+        for method in {*methods, Method.ANCESTOR}:
+            check_folder(Path(out) / family / method)
     jobs = [(f, methods, Path(out), Path(work), seed, i if progress else None) for i, f in enumerate(families)]
     if len(jobs) == 1 or torch.cuda.is_available():
         return [folder for job in jobs for folder in _train_family(*job)]
@@ -70,6 +79,7 @@ def _bar(family: str, method: str, steps: int, line: int | None):
 
 
 def _save(model, tokenizer, folder: Path, family: str, method: str, facts: dict) -> Path:
+    mark(folder, family, method)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     dev = dev_figures(model, tokenizer, n_problems=100, n=8)
@@ -90,7 +100,7 @@ def _train_ancestor(family: str, folder: Path, work: Path, seed: int, line: int 
 
 def _train_specialist(family, method, ancestor_folder, out: Path, work: Path, seed: int, line) -> Path:
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    ancestor = AutoModelForCausalLM.from_pretrained(ancestor_folder, dtype=torch.float32).to(device)
+    ancestor = load_checkpoint("ancestor", ancestor_folder).to(device)
     tokenizer = AutoTokenizer.from_pretrained(ancestor_folder)
     recipe = recipe_of(family, method)
     with _bar(family, method, recipe.steps, line) as bar:

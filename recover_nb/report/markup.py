@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from recover_nb.escaping import ScriptSafe
 from recover_nb.report.page import Block, Page, Section
 
 #: Nothing may be loaded: what is not in the file is not there.
@@ -15,6 +16,8 @@ POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
     "img-src data: blob:; base-uri 'none'; form-action 'none'"
 )
+#: Says that a page is ours, so that a later demo may replace it.
+GENERATOR = '<meta name="generator" content="recover_nb">'
 #: Characters that would otherwise be invisible in a token.
 VISIBLE = str.maketrans({"\n": "\u23ce", "\t": "\u21e5", " ": "\u00b7"})
 
@@ -43,6 +46,7 @@ def page_html(page: Page, bundle: str) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{_text(POLICY)}">
+{GENERATOR}
 <meta name="color-scheme" content="light dark">
 <title>{_text(page.title)}</title>
 <style>{_asset("report.css")}</style>
@@ -61,10 +65,7 @@ def page_html(page: Page, bundle: str) -> str:
 
 def json_script(value: Any) -> str:
     """Return JSON that can stand inside a script element: no character in it can end the element."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
+    return json.dumps(value, allow_nan=False, separators=(",", ":"), cls=ScriptSafe)
 
 
 def _script(code: str) -> str:

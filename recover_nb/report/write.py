@@ -1,6 +1,5 @@
 """Write the report: one file, whole or not at all, that asks nothing of any network."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +7,22 @@ import altair as alt
 import xarray as xr
 
 from recover_nb.errors import InputError
-from recover_nb.report.markup import page_html
+from recover_nb.places import check_free, placed
+from recover_nb.report.markup import GENERATOR, page_html
 from recover_nb.report.page import build_page
 
+#: Characters of a page within which its generator is named.
+HEAD = 1000
 
-def write_html(ds: xr.Dataset, evaluation: Any, path: str | Path, *, title: str = "Recoverability report") -> Path:
+
+def write_html(
+    ds: xr.Dataset,
+    evaluation: Any,
+    path: str | Path,
+    *,
+    title: str = "Recoverability report",
+    replace: bool = False,
+) -> Path:
     """Write a study and its evaluation as one HTML file that opens offline.
 
     Parameters
@@ -22,8 +32,10 @@ def write_html(ds: xr.Dataset, evaluation: Any, path: str | Path, *, title: str 
     evaluation : Evaluation or dict
         What `evaluate_routing` returned for it, or its ``to_dict()``.
     path : str or Path
-        The file; replaced if it exists, in one step.
+        The file.
     title : str
+    replace : bool
+        Whether an existing file may be replaced, in one step.
 
     Returns
     -------
@@ -33,23 +45,29 @@ def write_html(ds: xr.Dataset, evaluation: Any, path: str | Path, *, title: str 
     Raises
     ------
     InputError
-        If the folder does not exist or cannot be written, or the study lacks cells, rates or retry.
+        If the folder does not exist or cannot be written, `path` exists, or the study lacks cells, rates or retry.
     """
     path = Path(path)
     if not path.parent.is_dir():
         raise InputError(f"the folder {path.parent} does not exist; make it first, or write elsewhere")
     if path.is_dir():
         raise InputError(f"{path} is a folder; give the name of a file, such as {path / 'report.html'}")
+    check_free(path, replace=replace)
     text = page_html(build_page(ds, evaluation, title=title), vega_bundle())
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        draft.write_text(text, "utf-8")
-        os.replace(draft, path)
+        with placed(path, replace=replace) as draft:
+            draft.write_text(text, "utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from None
-    finally:
-        draft.unlink(missing_ok=True)
     return path
+
+
+def is_report(path: Path) -> bool:
+    """Whether a file is a page that `write_html` wrote."""
+    try:
+        return path.is_file() and GENERATOR in path.read_text("utf-8")[:HEAD]
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def vega_bundle() -> str:

@@ -4,6 +4,7 @@ Every attempt repeats the random numbers of the study's, so that it is a twin of
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,10 +17,19 @@ import xarray as xr
 from tqdm import tqdm
 
 from recover_nb.checkpoints import checkpoint_hash
-from recover_nb.decoding import Calibration, Decoded, Pair, Settings, decode, problem_key
+from recover_nb.decoding import (
+    Calibration,
+    Decoded,
+    Pair,
+    Settings,
+    check_device,
+    decode,
+    problem_key,
+)
 from recover_nb.errors import InputError
 from recover_nb.features import problem_features, rollout_features
 from recover_nb.labels import Intervention, Method, Signal
+from recover_nb.places import check_free, placed, taken
 from recover_nb.schema import UNIT_COORDS, text
 from recover_nb.signals import default_k_cov
 from recover_nb.study.ablation_file import (
@@ -39,7 +49,7 @@ from recover_nb.study.lineage import checkpoint_folder, load_lineage
 from recover_nb.study.provenance import git_commit, package_versions
 from recover_nb.study.recompute import compute_signals
 from recover_nb.study.stepping import check_traces
-from recover_nb.study.store import partial_folder, placed, taken
+from recover_nb.study.store import partial_folder
 
 #: Decimals of the features written: finer than any of them is known.
 DECIMALS = 3
@@ -89,8 +99,11 @@ def run_ablations(
         or is not the one the study was made with, an operator is not in the study.
     """
     out = Path(out)
-    if out.exists():
+    if os.path.lexists(out):
         raise taken(out)
+    check_free(out)
+    if device is not None:
+        check_device(device)
     if n_problems < 1:
         raise InputError(f"n_problems={n_problems} leaves nothing to attempt; allowed: a whole number of at least 1")
     about = _describe(ds, n_problems, lab)
@@ -107,7 +120,7 @@ def run_ablations(
                 part = ds.isel(problem=cell_units(ds, cell))
                 tell = bar.set_postfix_str
                 cells["|".join(cell)] = ablate_cell(part, loaded[cell[:2]], n_problems, about["n_attempts"], tell)
-                _write(partial, {"about": about, "cells": cells})
+                _write(partial, {"about": about, "cells": cells}, replace=True)
                 bar.update()
     variations = [{"name": each.name, "factor": each.factor, "value": each.value} for each in _VARIATIONS]
     stamp = {"created_at": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -148,19 +161,30 @@ def _describe(ds: xr.Dataset, n_problems: int, lab: str | Path | None) -> dict[s
 
 def _begun(partial: Path, about: dict[str, Any], resume: bool) -> dict[str, Any]:
     """Return the cells that an unfinished run has done."""
-    if not partial.exists():
+    if not os.path.lexists(partial):
         return {}
     if not resume:
         raise InputError(f"{partial} holds an unfinished run; go on with --resume, or remove it")
-    before = json.loads(partial.read_text())
+    before = _read_partial(partial)
     changed = [name for name in ("study", "n_problems", "models") if before["about"].get(name) != about[name]]
     if changed:
         raise InputError(f"{partial} is of a run with another {changed[0]}; remove it, or choose another --out")
     return before["cells"]
 
 
-def _write(path: Path, found: dict[str, Any]) -> None:
-    with placed(path) as temporary:
+def _read_partial(partial: Path) -> dict[str, Any]:
+    """Read the cells of an unfinished run: it is written over and removed, so it has to be one."""
+    try:
+        found = json.loads(partial.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{partial} cannot be read ({error}); move it away, or choose another --out") from error
+    if not isinstance(found, dict) or not all(isinstance(found.get(name), dict) for name in ("about", "cells")):
+        raise InputError(f"{partial} is no unfinished run of ablations; move it away, or choose another --out")
+    return found
+
+
+def _write(path: Path, found: dict[str, Any], *, replace: bool = False) -> None:
+    with placed(path, replace=replace) as temporary:
         temporary.write_text(json.dumps(found, separators=(",", ":")) + "\n")
 
 

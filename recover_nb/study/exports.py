@@ -9,14 +9,16 @@ from recover_nb.errors import InputError
 from recover_nb.study.store import save_study, suffix_of
 
 
-def to_netcdf(ds: xr.Dataset, path: str | PathLike) -> Path:
+def to_netcdf(ds: xr.Dataset, path: str | PathLike, *, replace: bool = False) -> Path:
     """Write a study as netCDF; `open_study` reads it back.
 
     Parameters
     ----------
     ds : Dataset
     path : path
-        Ends in ``.nc``; replaced if there.
+        Ends in ``.nc``.
+    replace : bool
+        Whether an existing file may be replaced, unless `ds` still reads from it.
 
     Returns
     -------
@@ -25,10 +27,10 @@ def to_netcdf(ds: xr.Dataset, path: str | PathLike) -> Path:
     Raises
     ------
     InputError
-        Another suffix, or a folder that cannot be written.
+        Another suffix, an existing path, or a folder that cannot be written.
     SchemaError
         If `ds` is not a study.
     """
     if suffix_of(path) != ".nc":
         raise InputError(f"{path}: a netCDF study ends in .nc")
-    return save_study(ds, path)
+    return save_study(ds, path, replace=replace)

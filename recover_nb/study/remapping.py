@@ -5,7 +5,7 @@ is due to the numbers. Both companions are ordinary runs of which the small vari
 reading does not.
 """
 
-import shutil
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import xarray as xr
 from recover_nb import tasks
 from recover_nb.features import rollout_features
 from recover_nb.labels import ROUTED_INTERVENTIONS, Companion, Intervention, Signal, parse
+from recover_nb.places import check_free, check_study_folder, remove_study, taken
 from recover_nb.study import store
 from recover_nb.study.config import StudyConfig
 from recover_nb.study.extras import need
@@ -79,14 +80,18 @@ def run_companion(
     """
     out = Path(out)
     suffix = store.suffix_of(out)
-    if out.exists():
-        raise store.taken(out)
+    if os.path.lexists(out):
+        raise taken(out)
+    check_free(out)
     whole = out.with_name(out.name.removesuffix(suffix) + ".whole.zarr")
+    if os.path.lexists(whole):
+        # It is removed at the end, so it has to be what a run makes and nothing else.
+        check_study_folder(whole)
     runner = need("recover_nb.study.runner", "models", "running a companion study")
     runner.run_study(config, whole, resume=resume, progress=progress, lab=lab)
     with store.open_study(whole) as ds:
-        store.save_study(compact(ds, config), out, replace=False)
-    shutil.rmtree(whole)
+        store.save_study(compact(ds, config), out)
+    remove_study(whole)
     return out
 
 

@@ -12,7 +12,7 @@ from typing import IO
 from recover_nb.errors import InputError
 from recover_nb.study import store
 from recover_nb.study.extras import need
-from recover_nb.study.staging import Staging
+from recover_nb.study.staging import _OWN, Staging
 
 #: Written last: a study at a URL is whole exactly if it is there, for nothing can be moved into place.
 COMMIT = ".zmetadata"
@@ -54,13 +54,19 @@ class UrlStaging(Staging):
         return self._fs.exists(self._study())
 
     def remove(self) -> None:
-        """Forget the run."""
-        with suppress(FileNotFoundError):
-            self._fs.rm(self._root, recursive=True)
+        """Forget the run: delete what a run makes, and the folder if nothing else is in it."""
+        for name in self._names():
+            if _OWN.fullmatch(name):
+                with suppress(FileNotFoundError):
+                    self._fs.rm(f"{self._root}/{name}", recursive=True)
+        # Many stores have no folders at all, and say so in their own ways.
+        with suppress(OSError, NotImplementedError):
+            self._fs.rmdir(self._root)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Do nothing: see the class."""
+        """Hold nothing, see the class; refuse a place that no run has made."""
+        self.check()
         yield
 
     def _study(self) -> str:
@@ -68,6 +74,17 @@ class UrlStaging(Staging):
 
     def _make(self) -> None:
         self._fs.makedirs(self._root, exist_ok=True)
+
+    def _names(self) -> list[str]:
+        self._fs.invalidate_cache()
+        try:
+            found = self._fs.ls(self._root, detail=False)
+        except FileNotFoundError:
+            return []
+        return sorted(name for each in found if (name := each.rstrip("/").rpartition("/")[2]))
+
+    def _is_link(self) -> bool:
+        return False
 
     def _is_there(self, name: str) -> bool:
         return self._fs.exists(f"{self._root}/{name}")

@@ -17,10 +17,11 @@ from tqdm import tqdm
 
 from recover_nb import tasks
 from recover_nb.checkpoints import checkpoint_hash
-from recover_nb.decoding import Pair
+from recover_nb.decoding import Pair, check_device
 from recover_nb.derive import assemble, derive
 from recover_nb.errors import InputError
 from recover_nb.labels import Method
+from recover_nb.places import check_free, move_new, taken
 from recover_nb.schema import FIXED_SIZES, MODELS, ROLE, TOKEN, VARIABLES, validate
 from recover_nb.study import store
 from recover_nb.study.config import StudyConfig
@@ -28,13 +29,10 @@ from recover_nb.study.extras import need
 from recover_nb.study.generate import Plan, run_block
 from recover_nb.study.lineage import checkpoint_folder, load_lineage
 from recover_nb.study.provenance import study_attrs
-from recover_nb.study.staging import Staging, has_tokens
+from recover_nb.study.staging import WHOLE, Staging, has_tokens
 
 if TYPE_CHECKING:
     from distributed import Client
-
-#: The Zarr folder that becomes the study, inside the staging folder: a kill leaves no other trace than that.
-WHOLE = "whole"
 
 
 @dataclass(frozen=True)
@@ -102,8 +100,8 @@ def run_study(
     ------
     InputError
         `out` exists, an unfinished run is there and ``resume`` is False, the run there has another configuration or
-        other checkpoints, a checkpoint is missing, another process is at it; or a cluster that fails, see
-        `study.cluster.run_blocks`.
+        other checkpoints, a checkpoint is missing, there is no such device, another process is at it; or a cluster that
+        fails, see `study.cluster.run_blocks`.
     """
     out = store.place_of(out)
     if store.suffix_of(out) not in (".zarr", ".zarr.zip"):
@@ -112,9 +110,12 @@ def run_study(
     if isinstance(out, str) or client is not None:
         cluster = need("recover_nb.study.cluster", "cluster", "a run on a cluster")
         return cluster.run(client, config, out, models, resume=resume, progress=progress, lab=lab, device=device)
+    if device is not None:
+        check_device(device)
     staging = Staging(out)
-    if out.exists():
+    if os.path.lexists(out):
         return already_there(out, config, resume, staging)
+    check_free(out)
     with begun(config, staging, models, resume):
         _run_blocks(config, staging, progress, lab, device)
         _consolidate(config, staging, out)
@@ -131,26 +132,26 @@ def begun(config: StudyConfig, staging: Staging, models: dict, resume: bool) -> 
     InputError
         An unfinished run is there and `resume` is False, or it is another run, or another process is at it.
     """
-    if staging.exists() and not resume:
+    if staging.started() and not resume:
         raise InputError(f"{staging.folder} holds an unfinished run; go on with --resume, or remove it")
     with staging.locked():
-        if staging.exists():
+        if staging.started():
             _check_same(staging.read_run(), config, models)
-        else:
+        elif not (resume and _is_same(staging, config, models)):
+            # A run that was refused or killed before its first block has nothing to lose.
             staging.begin({"attrs": study_attrs(config.seed, config.to_dict(), models)})
-        yield
+        try:
+            yield
+        except InputError:
+            if not staging.started():
+                staging.remove()
+            raise
 
 
 def can_resume(config: StudyConfig, out: str | Path, *, lab: str | Path | None = None) -> bool:
     """Return whether an unfinished run of this configuration and these checkpoints waits at `out`."""
     staging = Staging(Path(out))
-    if not staging.exists():
-        return False
-    try:
-        _check_same(staging.read_run(), config, describe_models(config, lab))
-    except InputError:
-        return False
-    return True
+    return _is_same(staging, config, describe_models(config, lab))
 
 
 def describe_models(config: StudyConfig, lab: str | Path | None) -> dict[str, dict[str, str]]:
@@ -173,11 +174,22 @@ def describe_models(config: StudyConfig, lab: str | Path | None) -> dict[str, di
 def already_there(out: Path | str, config: StudyConfig, resume: bool, staging: Staging) -> Path | str:
     """Refuse an existing `out`, unless it is the very study that was to be resumed."""
     if not resume:
-        raise store.taken(out)
+        raise taken(out)
     with store.open_study(out) as ds:
         _check_config(json.loads(ds.attrs["config_json"]), config)
     staging.remove()
     return out
+
+
+def _is_same(staging: Staging, config: StudyConfig, models: dict[str, dict[str, str]]) -> bool:
+    """Whether the run that was begun there is this one."""
+    if not staging.exists():
+        return False
+    try:
+        _check_same(staging.read_run(), config, models)
+    except InputError:
+        return False
+    return True
 
 
 def _check_same(run: dict[str, Any], config: StudyConfig, models: dict[str, dict[str, str]]) -> None:
@@ -257,14 +269,14 @@ def _consolidate(config: StudyConfig, staging: Staging, out: Path) -> None:
 
 
 def move_into_place(folder: Path, out: Path) -> None:
-    """Turn the finished Zarr folder of a run into the study, at once."""
+    """Turn the finished Zarr folder of a run into the study, at once, unless something took its place meanwhile."""
     archive = folder.with_suffix(".zip")
     if store.suffix_of(out) == ".zarr.zip":
         store.zip_folder(folder, archive)
-        os.replace(archive, out)
+        move_new(archive, out)
     else:
         store.seal(folder)
-        os.replace(folder, out)
+        move_new(folder, out)
 
 
 def _write_blocks(config: StudyConfig, staging: Staging, folder: Path) -> None:

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -18,6 +19,12 @@ from recover_nb.study.store import partial_folder
 
 RUN_FILE = "run.json"
 LOCK_FILE = "lock"
+#: The Zarr folder that becomes the study, inside the staging folder: a kill leaves no other trace than that.
+WHOLE = "whole"
+
+#: Names that a run gives. A folder with any other is somebody else's: nothing in it is touched.
+_OWN = re.compile(r"run\.json|lock|block_\d{5,}\.npz|(run\.json|block_\d{5,}\.npz)\.[0-9a-f]{8}\.tmp|whole(\.zip)?")
+_BLOCK = re.compile(r"block_\d{5,}\.npz")
 
 
 def block_file(block: int) -> str:
@@ -49,6 +56,23 @@ class Staging:
         """Whether a run was begun here."""
         return self._is_there(RUN_FILE)
 
+    def started(self) -> bool:
+        """Whether any block is done: a run without one holds no work, and any other may take its place."""
+        return any(_BLOCK.fullmatch(name) for name in self._names())
+
+    def check(self) -> None:
+        """Refuse a folder that no run has made, before anything in it is touched.
+
+        Raises
+        ------
+        InputError
+            Naming what a run does not make.
+        """
+        strange = next((name for name in self._names() if not _OWN.fullmatch(name)), None)
+        if strange is not None or self._is_link():
+            what = "is a link" if strange is None else f"holds {strange}, which no run has made"
+            raise InputError(f"{self.folder} {what}, so it is left alone; choose another --out, or move it away")
+
     def begin(self, run: dict[str, Any]) -> None:
         """Start a new run: `run` is what `read_run` returns from now on."""
         self._make()
@@ -77,7 +101,7 @@ class Staging:
 
     def read(self, block: int, *, tokens: bool | None = None) -> dict[str, np.ndarray]:
         """Return a block as it was given to `write`, or only its variables with tokens (True) or without (False)."""
-        with self._reading(block_file(block)) as file, np.load(file) as stored:
+        with self._reading(block_file(block)) as file, np.load(file, allow_pickle=False) as stored:
             chosen = [name for name in stored.files if tokens is None or has_tokens(name) == tokens]
             arrays = {name: stored[name] for name in chosen}
         for name, each in arrays.items():
@@ -86,8 +110,17 @@ class Staging:
         return arrays
 
     def remove(self) -> None:
-        """Forget the run."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Forget the run: delete what a run makes, and the folder if nothing else is in it."""
+        for name in self._names():
+            each = self.folder / name
+            if not _OWN.fullmatch(name):
+                continue
+            if each.is_dir() and not each.is_symlink():
+                shutil.rmtree(each, ignore_errors=True)
+            else:
+                each.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.folder.rmdir()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -96,8 +129,9 @@ class Staging:
         Raises
         ------
         InputError
-            If another process holds it, or the folder cannot be written.
+            If another process holds it, no run has made it, or it cannot be written.
         """
+        self.check()
         try:
             self._make()
             file = (self.folder / LOCK_FILE).open("w")
@@ -115,6 +149,14 @@ class Staging:
 
     def _make(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+
+    def _names(self) -> list[str]:
+        """Return the names in the folder."""
+        return sorted(each.name for each in self.folder.iterdir()) if self.folder.is_dir() else []
+
+    def _is_link(self) -> bool:
+        """Whether the folder, or anything in it, leads elsewhere."""
+        return self.folder.is_symlink() or any((self.folder / name).is_symlink() for name in self._names())
 
     def _is_there(self, name: str) -> bool:
         return (self.folder / name).is_file()

@@ -3,10 +3,8 @@
 Every writer fills a temporary sibling and moves it into place, so that a path holds a whole study or nothing.
 """
 
-import os
 import re
 import shutil
-import uuid
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -19,7 +17,9 @@ import zarr
 from numcodecs import Blosc
 
 from recover_nb.errors import InputError
+from recover_nb.places import check_free, placed
 from recover_nb.schema import PROBLEM, TEXT, TOKEN, VARIABLES, SchemaError, validate
+from recover_nb.study import layout
 from recover_nb.study.extras import need
 from recover_nb.study.paths import data_folder
 
@@ -127,7 +127,7 @@ def open_study(path: str | Path, *, load: bool = False, chunks: "dict | str | No
     with reading(path):
         ds = opener(path, chunks)
         try:
-            ds = _plain_text(ds)
+            ds = _sourced(_plain_text(ds), path)
             if load:
                 ds.load()
             validate(ds, deep=load)
@@ -161,6 +161,13 @@ def _plain_text(ds: xr.Dataset) -> xr.Dataset:
     return ds
 
 
+def _sourced(ds: xr.Dataset, path: Path | str) -> xr.Dataset:
+    """Note on every variable where it is read from: derived datasets keep it, so their store is not replaced."""
+    for variable in ds.variables.values():
+        variable.encoding["source"] = str(path)
+    return ds
+
+
 def _absent(path: Path) -> str:
     partial = partial_folder(path)
     if partial.is_dir():
@@ -171,12 +178,17 @@ def _absent(path: Path) -> str:
 
 def _open_url(url: str, chunks: dict | str | None) -> xr.Dataset:
     need("fsspec", "cluster", "opening a URL")
-    return xr.open_zarr(url, chunks=chunks, **_FORMAT)
+    try:
+        found = zarr.storage.FsspecStore.from_url(url, read_only=True)
+    except ImportError as error:
+        raise InputError(f"{url} cannot be used: {error}") from None
+    return xr.open_zarr(layout.Checked(found), chunks=chunks, **_FORMAT)
 
 
 def _open_folder(path: Path, chunks: dict | str | None) -> xr.Dataset:
     if not path.is_dir():
         raise InputError(f"{path}: not a folder; a .zarr study is one (a zipped one ends in .zarr.zip)")
+    layout.check_folder(path)
     _check_count(path)
     return xr.open_zarr(path, chunks=chunks, **_FORMAT)
 
@@ -198,6 +210,7 @@ def _open_zip(path: Path, chunks: dict | str | None) -> xr.Dataset:
     # Asked first, because a store that fails to open complains once more when it is collected.
     if not zipfile.is_zipfile(path):
         raise zipfile.BadZipFile("File is not a zip file")
+    layout.check_zip(path)
     store = zarr.storage.ZipStore(path, mode="r")
     try:
         ds = xr.open_zarr(store, chunks=chunks, **_FORMAT)
@@ -209,6 +222,7 @@ def _open_zip(path: Path, chunks: dict | str | None) -> xr.Dataset:
 
 
 def _open_netcdf(path: Path, chunks: dict | str | None) -> xr.Dataset:
+    layout.check_netcdf(path)
     return xr.open_dataset(path, engine="h5netcdf", chunks=chunks)
 
 
@@ -219,38 +233,7 @@ _OPENERS: dict[str, Callable[[Path, dict | str | None], xr.Dataset]] = {
 }
 
 
-def taken(path: Path | str, what: str = "--out") -> InputError:
-    """Return the refusal of a place where something is already; `what` is how the caller names places."""
-    return InputError(f"{path} exists; choose another {what}, or remove it first")
-
-
-@contextmanager
-def placed(path: Path, *, replace: bool = True) -> Iterator[Path]:
-    """Give a temporary sibling of `path` to fill; move it into place only if nothing went wrong.
-
-    Raises
-    ------
-    InputError
-        If the folder cannot be written, or `path` exists and `replace` is False.
-    """
-    if not replace and path.exists():
-        raise taken(path, "path")
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        if path.is_dir():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
-    except PermissionError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}; choose another folder") from error
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        temporary.unlink(missing_ok=True)
-
-
-def save_study(ds: xr.Dataset, path: str | Path, *, replace: bool = True) -> Path:
+def save_study(ds: xr.Dataset, path: str | Path, *, replace: bool = False) -> Path:
     """Write a study, in the form that the suffix of `path` says, after checking all of it.
 
     Parameters
@@ -259,28 +242,30 @@ def save_study(ds: xr.Dataset, path: str | Path, *, replace: bool = True) -> Pat
     path : path
         Ends in ``.zarr``, ``.zarr.zip`` or ``.nc``.
     replace : bool
-        Whether an existing study may be replaced.
+        Whether an existing file, or ``.zarr`` folder of a study, may be replaced. No other folder is, no link, and not
+        the store that `ds` still reads from.
 
     Raises
     ------
     InputError
-        Another suffix, an existing path with ``replace=False``, or a folder that cannot be written.
+        Another suffix, an existing path that may not be replaced, or a folder that cannot be written.
     SchemaError
         If `ds` is not a study.
     """
     path = Path(path)
     writer = _WRITERS[suffix_of(path)]
+    check_free(path, replace=replace, source=ds)
     validate(ds)
-    with placed(path, replace=replace) as temporary:
+    with placed(path, replace=replace, source=ds) as temporary:
         writer(ds, temporary)
     return path
 
 
-def save_zip(ds: xr.Dataset, path: str | Path) -> Path:
+def save_zip(ds: xr.Dataset, path: str | Path, *, replace: bool = False) -> Path:
     """Write a study as one zipped Zarr; see `save_study`."""
     if suffix_of(path) != ".zarr.zip":
         raise InputError(f"{path}: a zipped study ends in .zarr.zip")
-    return save_study(ds, path)
+    return save_study(ds, path, replace=replace)
 
 
 def write_folder(ds: xr.Dataset, path: Path) -> None:

@@ -13,6 +13,7 @@ import traitlets
 from altair.utils.schemapi import debug_mode
 
 from recover_nb.errors import InputError
+from recover_nb.places import check_free, placed
 from recover_nb.widgets.download import Download
 from recover_nb.widgets.export import as_bytes, formats_of
 from recover_nb.widgets.keys import Keys
@@ -90,7 +91,7 @@ class View(ipywidgets.VBox):
     def value(self, state: dict[str, Any]) -> None:
         set_state(self, self.STATE, state)
 
-    def save(self, path: str | Path, what: str | None = None) -> Path:
+    def save(self, path: str | Path, what: str | None = None, *, replace: bool = False) -> Path:
         """Save a chart (``.png``, ``.svg``, ``.html``) or a table (``.csv``, ``.parquet``) that is shown.
 
         Parameters
@@ -99,11 +100,13 @@ class View(ipywidgets.VBox):
             Its ending says the format.
         what : str, optional
             A name of `charts` or `tables`; the first that has the format by default.
+        replace : bool
+            Whether an existing file may be replaced.
 
         Raises
         ------
         InputError
-            Another ending, or nothing of that name.
+            Another ending, nothing of that name, or something at `path` already.
         """
         path, shown = Path(path), self._savable()
         kind = path.suffix.lstrip(".")
@@ -113,7 +116,10 @@ class View(ipywidgets.VBox):
             allowed = ", ".join(f"{each} ({', '.join(kinds)})" for each, kinds in shown.items()) or "nothing yet"
             what = what or "nothing shown"
             raise InputError(f"{path}: {what} cannot be saved as {kind or 'that'}; allowed: {allowed}")
-        path.write_bytes(as_bytes(shown[name][kind], kind))
+        check_free(path, replace=replace)
+        content = as_bytes(shown[name][kind], kind)
+        with placed(path, replace=replace) as temporary:
+            temporary.write_bytes(content)
         return path
 
     def _savable(self) -> dict[str, dict[str, Any]]:

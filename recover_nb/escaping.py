@@ -1,0 +1,138 @@
+"""Text and charts in HTML: no name, token or answer can end the script that holds it.
+
+Altair writes the JSON of a chart into a script as it is, and there ``</script>`` in a name would end the script and
+begin another. The charts here write such characters by their code, as JSON allows; every reader takes it for the same.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import altair as alt
+
+#: Characters that mean something in HTML, or end a line in JavaScript but not in JSON.
+SPECIAL = "<>&\u2028\u2029"
+
+
+def script_safe(text: str) -> str:
+    """Return JSON that can stand inside a script element, and means the same; these characters are only in strings."""
+    for character in SPECIAL:
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+class ScriptSafe(json.JSONEncoder):
+    """Writes JSON that can stand inside a script element: ``json.dumps(value, cls=ScriptSafe)``."""
+
+    def encode(self, o: Any) -> str:
+        """Return JSON."""
+        return script_safe(super().encode(o))
+
+    def iterencode(self, o: Any, _one_shot: bool = False) -> Iterator[str]:
+        """Yield JSON in pieces."""
+        return map(script_safe, super().iterencode(o, _one_shot))
+
+
+class Escaped:
+    """What every chart of this package adds to Altair's: wherever it becomes HTML, its JSON is script-safe.
+
+    Charts that are put together with ``|``, ``&`` and ``+``, and copies with other properties, stay so. In a chart that
+    Altair's own functions put together, texts that could end a script are broken by a character that is not seen.
+    """
+
+    def to_html(self, *arguments: Any, **options: Any) -> str:
+        """Return a page, as Altair's method does."""
+        return super().to_html(*arguments, **_safe(options))
+
+    def save(self, *arguments: Any, **options: Any) -> None:
+        """Write a file, as Altair's method does."""
+        super().save(*arguments, **_safe(options))
+
+    def _repr_mimebundle_(self, *arguments: Any, **options: Any) -> Any:
+        """Return what a notebook shows, by whichever renderer is chosen."""
+        renderer = alt.renderers.get()
+        if renderer is None:
+            return super()._repr_mimebundle_(*arguments, **options)
+        spec = self.to_dict(context={"pre_transform": False})
+        if alt.renderers.active in _BY_TEMPLATE:
+            return renderer(spec, **_safe({}))
+        found = renderer(spec)
+        bundle = found[0] if isinstance(found, tuple) else found
+        if isinstance(bundle, dict) and isinstance(bundle.get("text/html"), str):
+            plain = json.dumps(spec)
+            bundle["text/html"] = bundle["text/html"].replace(plain, script_safe(plain))
+        return found
+
+    def to_dict(self, *arguments: Any, context: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+        """Return the specification, as Altair's method does."""
+        context = {} if context is None else context
+        if context.get("top_level", True):
+            context = {**context, _SAFE: True}
+        known = set(context.get("datasets", ()))
+        spec = super().to_dict(*arguments, context=context, **options)
+        if context.get(_SAFE):
+            return spec
+        datasets = context.get("datasets", {})
+        datasets.update({name: _broken(datasets[name]) for name in set(datasets) - known})
+        return _broken(spec)
+
+    def __and__(self, other: Any) -> Any:
+        """Put one chart above another."""
+        return escaped(super().__and__(other))
+
+    def __or__(self, other: Any) -> Any:
+        """Put one chart beside another."""
+        return escaped(super().__or__(other))
+
+    def __add__(self, other: Any) -> Any:
+        """Draw one chart over another."""
+        return escaped(super().__add__(other))
+
+    def facet(self, *arguments: Any, **options: Any) -> Any:
+        """Draw one panel for each value, as Altair's method does."""
+        return escaped(super().facet(*arguments, **options))
+
+    def repeat(self, *arguments: Any, **options: Any) -> Any:
+        """Draw one panel for each field, as Altair's method does."""
+        return escaped(super().repeat(*arguments, **options))
+
+
+#: Renderers that fill a template, and take arguments for the JSON in it.
+_BY_TEMPLATE = ("default", "html", "colab", "kaggle", "zeppelin", "olli", "browser")
+#: In the context of a specification: the chart around this one escapes its JSON.
+_SAFE = "recover_nb_escaped"
+#: What ends a script, or opens something in it that hides its end.
+_ENDING = re.compile(r"<(?=/?script|!--)", re.IGNORECASE)
+
+
+def _safe(options: dict[str, Any]) -> dict[str, Any]:
+    return {**options, "json_kwds": {"cls": ScriptSafe, **(options.get("json_kwds") or {})}}
+
+
+def _broken(value: Any) -> Any:
+    """Return a value of JSON in whose texts nothing ends a script: an unseen word joiner follows the bracket."""
+    if isinstance(value, str):
+        return _ENDING.sub("<\u2060", value)
+    if isinstance(value, dict):
+        return {_broken(name): _broken(each) for name, each in value.items()}
+    return [_broken(each) for each in value] if isinstance(value, list) else value
+
+
+_KINDS = {
+    kind: type(kind.__name__, (Escaped, kind), {"__doc__": kind.__doc__, "__module__": __name__})
+    for kind in (
+        alt.Chart, alt.LayerChart, alt.HConcatChart, alt.VConcatChart, alt.ConcatChart, alt.FacetChart, alt.RepeatChart
+    )
+}  # fmt: skip
+
+
+def escaped(chart: Any) -> Any:
+    """Return a chart as one that is `Escaped`, equal to it in everything else."""
+    kind = _KINDS.get(type(chart))
+    if kind is None:
+        return chart
+    chart = chart.copy(deep=False)
+    # Altair's own way of setting attributes would make this a part of the specification.
+    object.__setattr__(chart, "__class__", kind)
+    return chart
