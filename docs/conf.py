@@ -19,6 +19,8 @@ copyright = author
 extensions = ["sphinx.ext.autodoc", "numpydoc", "myst_nb"]
 root_doc = "index"
 source_suffix = {".rst": "restructuredtext", ".md": "myst-nb", ".ipynb": "myst-nb"}
+# 2026-11-26: the changelog is listed where there is one (changelog*).
+suppress_warnings = ["toc.empty_glob"]
 # `name` in a docstring is a link where it is a public name, and code where it is not.
 default_role = "py:obj"
 add_module_names = False
