@@ -24,6 +24,9 @@ NOTEBOOKS = ROOT / "notebooks"
 #: Pages from elsewhere than ``docs`` and ``notebooks``: file of the repository -> file of the site.
 ELSEWHERE = {"data/README.md": "data.md", "CHANGELOG.md": "changelog.md"}
 
+#: Lists what a call has gathered, so that the next one removes nothing else.
+GATHERED = ".gathered"
+
 
 def execute(path: Path, *, timeout: int = 600) -> nbformat.NotebookNode:
     """Return a notebook as it is after it has run in its own folder; a cell that fails raises."""
@@ -123,14 +126,26 @@ def stale(target: Path, notebook: Path) -> bool:
 
 
 def build(out: Path, *, workers: int, run: Callable[[Path], nbformat.NotebookNode] = execute) -> None:
-    """Gather everything into the folder `out`, and remove what is gone from the repository."""
+    """Gather everything into the folder `out`, and remove of it what is gone from the repository."""
     paths = list(sources())
+    before = gathered(out, {out / place(path.relative_to(ROOT).as_posix()) for path in paths})
     # Each notebook has a process of its own; the threads wait for them.
     with ThreadPoolExecutor(workers) as pool:
         kept = set(pool.map(lambda path: gather(path, out, run), paths))
-    for path in out.rglob("*"):
-        if path.is_file() and path not in kept:
-            path.unlink()
+    for path in before - kept:
+        path.unlink()
+    (out / GATHERED).write_text("".join(f"{path.relative_to(out).as_posix()}\n" for path in sorted(kept)), "utf-8")
+
+
+def gathered(out: Path, wanted: set[Path]) -> set[Path]:
+    """Return the files that an earlier call gathered in `out`; stop if there are others, for they would be lost."""
+    record = out / GATHERED
+    listed = {out / name for name in record.read_text("utf-8").splitlines()} if record.is_file() else set()
+    found = {path for path in out.rglob("*") if path.is_file() and path != record}
+    strange = sorted(found - listed - wanted)
+    if strange:
+        raise SystemExit(f"{strange[0]} was not gathered here; move it away, or gather the site in another folder")
+    return found
 
 
 def main() -> None:
