@@ -25,14 +25,17 @@ from recover_nb.simulate import make_study
 
 CELLS = tuple(
     (family.value, method.value, task.value)
-    for family in Family for method in (Method.SFT, Method.GRPO) for task in (Task.ARITHMETIC, Task.PROGRAM)
-)  # fmt: skip
+    for family in Family
+    for method in (Method.SFT, Method.GRPO)
+    for task in (Task.ARITHMETIC, Task.PROGRAM)
+)
 
 #: Functions that an evaluation spends its time in.
 RESAMPLING = {
-    "binomial draws of the nulls": ["_binomial"], "permutations": ["permute_labels"],
+    "binomial draws of the nulls": ["_binomial"],
+    "permutations": ["permute_labels"],
     "bootstrap": ["bootstrap_weights", "bootstrap"],
-}  # fmt: skip
+}
 
 
 def logits(n: int, vocab_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -47,7 +50,9 @@ def signals(n: int, vocab_size: int, loop: int, repeats: int) -> tuple[list[Row]
     """Signals in chunks, beside a loop over dicts and beside reading the logits once."""
     first, second, token = logits(n, vocab_size)
     how = {"temperature": 0.6, "top_k": min(100, vocab_size), "k_cov": default_k_cov(vocab_size)}
-    dicts = [tuple(dict(enumerate(row.tolist())) for row in (first[i], second[i])) for i in range(loop)]
+    dicts = [
+        tuple(dict(enumerate(row.tolist())) for row in (first[i], second[i])) for i in range(loop)
+    ]
     mine = signals_from_logits(first[:loop], second[:loop], token[:loop], **how)
     gap = 0.0
     for i, pair in enumerate(dicts):
@@ -81,22 +86,52 @@ def signals(n: int, vocab_size: int, loop: int, repeats: int) -> tuple[list[Row]
         return float(n)
 
     parts = {
-        f"selecting the top {how['top_k']} and the top {how['k_cov']}": ("candidates", "most_likely_of"),
+        f"selecting the top {how['top_k']} and the top {how['k_cov']}": (
+            "candidates",
+            "most_likely_of",
+        ),
         "the exponential of every logit, and the sums": ("_sum_exponentials",),
         "reading few places and reducing them": ("pick", "reduce_log_probabilities"),
     }
     name = f"signals of {n:,} tokens x {vocab_size:,} logits, in chunks"
-    note = f"seconds a token; the cost is proportional to tokens (below); largest difference to the loop {gap:.1e}"
+    note = (
+        "seconds a token; the cost is proportional to tokens (below); largest difference to the"
+        f" loop {gap:.1e}"
+    )
     found = [
-        compare("signals", name, ours, ("a Python loop over dicts", looped), repeats, aim=100.0, note=note),
-        compare("signals", f"{name}: share of the memory limit", ours, ("reading the logits once (`max`)", read),
-                repeats, aim=0.4, note="seconds a token", profile=shares(often, parts)),
-        compare("signals", f"{name}: share of one exponential", ours, ("one `np.exp` of the logits", exponential),
-                repeats, note="seconds a token"),
+        compare(
+            "signals",
+            name,
+            ours,
+            ("a Python loop over dicts", looped),
+            repeats,
+            aim=100.0,
+            note=note,
+        ),
+        compare(
+            "signals",
+            f"{name}: share of the memory limit",
+            ours,
+            ("reading the logits once (`max`)", read),
+            repeats,
+            aim=0.4,
+            note="seconds a token",
+            profile=shares(often, parts),
+        ),
+        compare(
+            "signals",
+            f"{name}: share of one exponential",
+            ours,
+            ("one `np.exp` of the logits", exponential),
+            repeats,
+            note="seconds a token",
+        ),
         chunk_memory(first, second, token),
-    ]  # fmt: skip
+    ]
     parts = {size: _first(first, second, token, size) for size in (n // 8, n // 4, n // 2, n)}
-    return found, growth("signals", "signals in chunks", f"tokens of {vocab_size:,} logits", parts, repeats)
+    return found, growth(
+        "signals", "signals in chunks", f"tokens of {vocab_size:,} logits", parts, repeats
+    )
 
 
 def _first(first: np.ndarray, second: np.ndarray, token: np.ndarray, size: int) -> Run:
@@ -111,9 +146,16 @@ def chunk_memory(first: np.ndarray, second: np.ndarray, token: np.ndarray) -> Ro
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return Row(
-        "signals", "peak memory of signals in chunks", "one chunk (`max_bytes`)", "ours / peer, MiB", [most / budget],
-        aim=1.5, higher=False, seconds={"ours": most / 2**20, "peer": budget / 2**20}, note="temporaries and results",
-    )  # fmt: skip
+        "signals",
+        "peak memory of signals in chunks",
+        "one chunk (`max_bytes`)",
+        "ours / peer, MiB",
+        [most / budget],
+        aim=1.5,
+        higher=False,
+        seconds={"ours": most / 2**20, "peer": budget / 2**20},
+        note="temporaries and results",
+    )
 
 
 def failed_study(n: int):
@@ -138,7 +180,9 @@ def resampling(n: int, counts: dict[str, int], share: int, repeats: int) -> tupl
     """Bootstrap, permutations and nulls of a whole evaluation, beside pandas; the loop runs 1 of `share` repeats."""
     study = failed_study(n)
     arms = [str(name) for name in ROUTED_INTERVENTIONS]
-    attempts = {name: int(study["attempts"].sel(intervention=name).max()) for name in ("retry", *arms)}
+    attempts = {
+        name: int(study["attempts"].sel(intervention=name).max()) for name in ("retry", *arms)
+    }
     loop = PandasLoop(as_frame(study), arms, [str(name) for name in Feature], attempts)
 
     def run(data) -> None:
@@ -153,20 +197,37 @@ def resampling(n: int, counts: dict[str, int], share: int, repeats: int) -> tupl
     names = {"n_bootstrap": "bootstraps", "n_permutations": "permutations", "n_null": "nulls"}
     told = " + ".join(f"{counts[key]:,} {name}" for key, name in names.items())
     row = compare(
-        "evaluation", f"{told}, {n:,} problems x 5 interventions", lambda: run(study), ("a pandas loop", looped),
-        repeats, scale=share, aim=100.0,
-        note=f"the loop ran 1 of {share} repeats and its seconds are multiplied; it computes lifts only",
+        "evaluation",
+        f"{told}, {n:,} problems x 5 interventions",
+        lambda: run(study),
+        ("a pandas loop", looped),
+        repeats,
+        scale=share,
+        aim=100.0,
+        note=(
+            f"the loop ran 1 of {share} repeats and its seconds are multiplied; it computes lifts"
+            " only"
+        ),
         profile=shares(lambda: run(study), RESAMPLING, rest="selecting, routing and scoring"),
-    )  # fmt: skip
+    )
     waited = Row(
-        "evaluation", "that evaluation", "the clock", "seconds", [row.seconds["ours"]], aim=2.0, higher=False,
-        load=row.load, note="the median of the row above",
-    )  # fmt: skip
+        "evaluation",
+        "that evaluation",
+        "the clock",
+        "seconds",
+        [row.seconds["ours"]],
+        aim=2.0,
+        higher=False,
+        load=row.load,
+        note="the median of the row above",
+    )
     parts = {
         size: _bound(run, study.isel(problem=np.linspace(0, n - 1, size).astype(int)))
         for size in (n // 8, n // 4, n // 2, n)
     }
-    return [row, waited], growth("evaluation", "bootstrap, permutations and nulls", "problems", parts, repeats)
+    return [row, waited], growth(
+        "evaluation", "bootstrap, permutations and nulls", "problems", parts, repeats
+    )
 
 
 def _bound(run, data) -> Run:
@@ -184,7 +245,9 @@ def blobs(n: int) -> np.ndarray:
 def all_clusterers(n: int, ks: range) -> list[Clusterer]:
     """Every algorithm with every k; HDBSCAN once."""
     share = least_share(None, n)
-    chosen = [Clusterer(name, k, share) for name in Algorithm if name != Algorithm.HDBSCAN for k in ks]
+    chosen = [
+        Clusterer(name, k, share) for name in Algorithm if name != Algorithm.HDBSCAN for k in ks
+    ]
     return [*chosen, Clusterer(Algorithm.HDBSCAN, 2, share)]
 
 
@@ -195,22 +258,36 @@ def stability(n: int, n_resamples: int, ks: range, repeats: int) -> tuple[list[R
     kept: dict = {}
 
     def ours() -> None:
-        found = measure(points, clusterers, n_resamples, shown, np.random.default_rng(1), agreement=False)
+        found = measure(
+            points, clusterers, n_resamples, shown, np.random.default_rng(1), agreement=False
+        )
         kept["ours"] = [each.figures for each in found]
 
     def looped() -> None:
-        kept["peer"] = stability_by_loop(points, clusterers, n_resamples, shown, np.random.default_rng(1))
+        kept["peer"] = stability_by_loop(
+            points, clusterers, n_resamples, shown, np.random.default_rng(1)
+        )
 
     row = compare(
-        "clustering", f"{len(clusterers)} clusterings x {n_resamples} resamples of {n:,} points", ours,
-        ("scikit-learn in a loop", looped), repeats, warm=False, aim=2.0,
-    )  # fmt: skip
+        "clustering",
+        f"{len(clusterers)} clusterings x {n_resamples} resamples of {n:,} points",
+        ours,
+        ("scikit-learn in a loop", looped),
+        repeats,
+        warm=False,
+        aim=2.0,
+    )
     names = ("mean_jaccard", "best_jaccard", "ari", "pac")
-    gaps = [abs(a[name] - b[name]) for a, b in zip(kept["ours"], kept["peer"], strict=True) for name in names]
+    gaps = [
+        abs(a[name] - b[name])
+        for a, b in zip(kept["ours"], kept["peer"], strict=True)
+        for name in names
+    ]
     row.note = f"largest difference of a figure {max(gaps):.1e}"
 
     data = xr.Dataset(
-        {"features": (("problem", "feature"), points[: n // 3])}, coords={"feature": [str(name) for name in Feature]}
+        {"features": (("problem", "feature"), points[: n // 3])},
+        coords={"feature": [str(name) for name in Feature]},
     )
 
     def grid(n_jobs: int) -> Run:
@@ -220,17 +297,34 @@ def stability(n: int, n_resamples: int, ks: range, repeats: int) -> tuple[list[R
         return run
 
     shared = compare(
-        "clustering", f"`stability_grid` in two processes: {n // 3} points, 39 data sets", grid(2),
-        ("the same in one process", grid(1)), 1 if n < 1000 else 2, note="the same figures",
-    )  # fmt: skip
+        "clustering",
+        f"`stability_grid` in two processes: {n // 3} points, 39 data sets",
+        grid(2),
+        ("the same in one process", grid(1)),
+        1 if n < 1000 else 2,
+        note="the same figures",
+    )
 
     def part(size: int) -> Run:
-        return lambda: measure(
-            points[:size], clusterers, max(2, n_resamples // 10), points_shown(size, MAX_CONSENSUS, 0),
-            np.random.default_rng(1), agreement=False,
-        ) and None  # fmt: skip
+        return lambda: (
+            measure(
+                points[:size],
+                clusterers,
+                max(2, n_resamples // 10),
+                points_shown(size, MAX_CONSENSUS, 0),
+                np.random.default_rng(1),
+                agreement=False,
+            )
+            and None
+        )
 
-    grown = growth("clustering", "stability of all clusterings", "points", {s: part(s) for s in (n // 4, n // 2, n)}, 2)
+    grown = growth(
+        "clustering",
+        "stability of all clusterings",
+        "points",
+        {s: part(s) for s in (n // 4, n // 2, n)},
+        2,
+    )
     return [row, shared], grown
 
 
@@ -239,6 +333,10 @@ def rows(quick: bool, repeats: int) -> tuple[list[Row], list[dict]]:
     few = {"n_bootstrap": 20, "n_permutations": 20, "n_null": 10}
     many = {"n_bootstrap": 2000, "n_permutations": 2000, "n_null": 200}
     found, grown = signals(*((64, 2000, 2) if quick else (2000, 32_000, 4)), repeats)
-    evaluated, grown_evaluation = resampling(*((160, few, 10) if quick else (1423, many, 50)), repeats)
-    clustered, grown_clusters = stability(*((120, 4, range(2, 4)) if quick else (1500, 100, range(2, 9))), 1)
+    evaluated, grown_evaluation = resampling(
+        *((160, few, 10) if quick else (1423, many, 50)), repeats
+    )
+    clustered, grown_clusters = stability(
+        *((120, 4, range(2, 4)) if quick else (1500, 100, range(2, 9))), 1
+    )
     return [*found, *evaluated, *clustered], [grown, grown_evaluation, grown_clusters]

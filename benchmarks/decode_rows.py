@@ -23,8 +23,17 @@ from recover_nb.study.generate import trace_text
 SECTION = "decoding"
 #: Each problem has this many rollouts in a batch.
 ROLLOUTS = 4
-STUDY_OF = ("none", "retry", "temperature", "local_temperature", "sparse_steer", "sparse_steer_wrong",
-            "sparse_steer_random", "dense_steer", "dense_sample")  # fmt: skip
+STUDY_OF = (
+    "none",
+    "retry",
+    "temperature",
+    "local_temperature",
+    "sparse_steer",
+    "sparse_steer_wrong",
+    "sparse_steer_random",
+    "dense_steer",
+    "dense_sample",
+)
 
 
 @dataclass(frozen=True)
@@ -63,11 +72,22 @@ class Setting:
 
         def decoded() -> float:
             found = decode(
-                self.pair, self.prompts[:n_problems], self.keys[:n_problems], np.arange(ROLLOUTS), intervention,
-                settings, calibration=part, record=record,
-            )  # fmt: skip
-            # A replayed prefix is not generated: the specialist evaluates one position a generated token.
-            return float(found.forward_specialist.sum()) if work == "tokens" else float(found.n_tokens.size)
+                self.pair,
+                self.prompts[:n_problems],
+                self.keys[:n_problems],
+                np.arange(ROLLOUTS),
+                intervention,
+                settings,
+                calibration=part,
+                record=record,
+            )
+            # A replayed prefix is not generated: the specialist evaluates one position a generated
+            # token.
+            return (
+                float(found.forward_specialist.sum())
+                if work == "tokens"
+                else float(found.n_tokens.size)
+            )
 
         return decoded
 
@@ -77,17 +97,24 @@ def setting(n_problems: int, tokens: int) -> Setting:
     pair = rnb.load_lineage("neox", "sft")
     settings = Settings(max_new_tokens=tokens)
     problems = tasks.problems("program", "dev", 3 * n_problems)
-    keys = np.array([problem_key("bench", "", p.task, p.problem_id) for p in problems], dtype=np.uint64)
+    keys = np.array(
+        [problem_key("bench", "", p.task, p.problem_id) for p in problems], dtype=np.uint64
+    )
     prompts = [each.prompt for each in problems]
     seen = decode(pair, prompts, keys, np.arange(ROLLOUTS), "none", settings, record=True)
     wrong = [
-        [not tasks.is_correct(p, trace_text(pair, row[:n].tolist())) for row, n in zip(rows, lengths, strict=True)]
+        [
+            not tasks.is_correct(p, trace_text(pair, row[:n].tolist()))
+            for row, n in zip(rows, lengths, strict=True)
+        ]
         for p, rows, lengths in zip(problems, seen.token_id, seen.n_tokens, strict=True)
     ]
     failed = np.array(wrong)
     chosen = np.flatnonzero(failed.any(axis=1))[:n_problems]
     if len(chosen) < n_problems:
-        raise RuntimeError(f"only {len(chosen)} of {len(problems)} problems failed; {n_problems} are needed")
+        raise RuntimeError(
+            f"only {len(chosen)} of {len(problems)} problems failed; {n_problems} are needed"
+        )
     learned = calibrate(seen, failed, settings).take(chosen)
     return Setting(pair, [problems[i] for i in chosen], keys[chosen], learned, settings)
 
@@ -151,7 +178,10 @@ def spent(run: Run) -> dict[str, float]:
         with record_function("models"):
             return forward(*args, **kwargs)
 
-    with mock.patch.object(Forward, "__call__", marked), profile(activities=[ProfilerActivity.CPU]) as seen:
+    with (
+        mock.patch.object(Forward, "__call__", marked),
+        profile(activities=[ProfilerActivity.CPU]) as seen,
+    ):
         begin = time.perf_counter()
         run()
         wall = 1e6 * (time.perf_counter() - begin)
@@ -159,13 +189,19 @@ def spent(run: Run) -> dict[str, float]:
     models = found["models"]
     linear, attention = (
         sum(event.self_cpu_time_total for key, event in found.items() if key.startswith(names))
-        for names in (("aten::addmm", "aten::mm", "aten::linear"), ("aten::scaled_dot", "aten::_scaled_dot"))
+        for names in (
+            ("aten::addmm", "aten::mm", "aten::linear"),
+            ("aten::scaled_dot", "aten::_scaled_dot"),
+        )
     )
     others = models.cpu_time_total - models.self_cpu_time_total - linear - attention
     parts = {
-        "linear layers": linear, "attention": attention, "other tensor operations of the models": others,
-        "Python of the models": models.self_cpu_time_total, "`recover_nb` itself": wall - models.cpu_time_total,
-    }  # fmt: skip
+        "linear layers": linear,
+        "attention": attention,
+        "other tensor operations of the models": others,
+        "Python of the models": models.self_cpu_time_total,
+        "`recover_nb` itself": wall - models.cpu_time_total,
+    }
     return {what: float(seconds / wall) for what, seconds in parts.items()}
 
 
@@ -174,11 +210,14 @@ def against_generate(it: Setting, n_problems: int, repeats: int) -> Row:
     rows = ROLLOUTS * n_problems
     prompts = [prompt for prompt in it.prompts[:n_problems] for _ in range(ROLLOUTS)]
     return compare(
-        SECTION, f"`retry`, batch {rows}, {it.settings.max_new_tokens} tokens",
+        SECTION,
+        f"`retry`, batch {rows}, {it.settings.max_new_tokens} tokens",
         it.run("retry", n_problems),
         ("`transformers.generate`, sampling", lambda: sample(it.pair, prompts, it.settings)),
-        repeats, aim=1.5, note="seconds a generated token",
-    )  # fmt: skip
+        repeats,
+        aim=1.5,
+        note="seconds a generated token",
+    )
 
 
 def against_products(it: Setting, sizes: list[int], repeats: int) -> list[Row]:
@@ -189,12 +228,22 @@ def against_products(it: Setting, sizes: list[int], repeats: int) -> list[Row]:
         before = os.getloadavg()[0]
         costs = interleave({"ours": run, "limit": limit}, repeats)
         share = np.array(costs["limit"]) / np.array(costs["ours"])
-        seconds = {"ours": float(np.median(costs["ours"])), "peer": float(np.median(costs["limit"]))}
-        rows.append(Row(
-            SECTION, f"`retry`, batch {ROLLOUTS * n_problems}: share of the matmul limit",
-            "its matrix products alone", "limit / ours", share.tolist(), seconds=seconds,
-            load=[before, os.getloadavg()[0]], note=f"seconds a generated token; {count} products",
-        ))  # fmt: skip
+        seconds = {
+            "ours": float(np.median(costs["ours"])),
+            "peer": float(np.median(costs["limit"])),
+        }
+        rows.append(
+            Row(
+                SECTION,
+                f"`retry`, batch {ROLLOUTS * n_problems}: share of the matmul limit",
+                "its matrix products alone",
+                "limit / ours",
+                share.tolist(),
+                seconds=seconds,
+                load=[before, os.getloadavg()[0]],
+                note=f"seconds a generated token; {count} products",
+            )
+        )
     best = min(rows, key=lambda row: row.seconds["ours"])
     best.aim = 0.65
     best.note += "; the fastest batch"
@@ -205,18 +254,39 @@ def against_products(it: Setting, sizes: list[int], repeats: int) -> list[Row]:
 def operators(it: Setting, n_problems: int, repeats: int) -> list[Row]:
     """Measure what operators and recording cost beside retry."""
 
-    def beside(name: str, peer: str, aim: float | None, *, note: str = "seconds a generated token", **options) -> Row:
+    def beside(
+        name: str,
+        peer: str,
+        aim: float | None,
+        *,
+        note: str = "seconds a generated token",
+        **options,
+    ) -> Row:
         work = options.pop("work", "tokens")
         shown = f"`{name}`" + "".join(f", {key}={value}" for key, value in options.items())
         return compare(
-            SECTION, shown, it.run(name, n_problems, work=work, **options),
-            (f"own `{peer}`", it.run(peer, n_problems, work=work)), repeats, aim=aim, higher=False, note=note,
-        )  # fmt: skip
+            SECTION,
+            shown,
+            it.run(name, n_problems, work=work, **options),
+            (f"own `{peer}`", it.run(peer, n_problems, work=work)),
+            repeats,
+            aim=aim,
+            higher=False,
+            note=note,
+        )
 
     def replayed() -> list[Row]:
-        ours, peer = it.run("sparse_steer", n_problems, anchoring="replay"), it.run("retry", n_problems)
-        lengths = "{:.1f} and {:.1f} tokens".format(*(run() / (ROLLOUTS * n_problems) for run in (ours, peer)))
-        note = f"seconds a rollout, in which {lengths} are generated: a failed trace that goes on is longer"
+        ours, peer = (
+            it.run("sparse_steer", n_problems, anchoring="replay"),
+            it.run("retry", n_problems),
+        )
+        lengths = "{:.1f} and {:.1f} tokens".format(
+            *(run() / (ROLLOUTS * n_problems) for run in (ours, peer))
+        )
+        note = (
+            f"seconds a rollout, in which {lengths} are generated: a failed trace that goes on is"
+            " longer"
+        )
         row = beside("sparse_steer", "retry", None, note=note, work="rollout", anchoring="replay")
         row.profile = spent(ours)
         return [beside("sparse_steer", "retry", 1.3, anchoring="replay"), row]
@@ -231,16 +301,29 @@ def operators(it: Setting, n_problems: int, repeats: int) -> list[Row]:
     ]
 
 
-def whole_study(it: Setting, n_problems: int, rollouts: int, attempts: int, repeats: int) -> list[Row]:
+def whole_study(
+    it: Setting, n_problems: int, rollouts: int, attempts: int, repeats: int
+) -> list[Row]:
     """All interventions on a slice, beside one call of generate an intervention."""
     problems = it.problems[:n_problems]
     settings = replace(it.settings, batch_size=256)
     counts = {name: attempts_of(name, rollouts, attempts) for name in STUDY_OF}
-    of = {"pair": it.pair, "problems": problems, "calibration": it.calibration.take(np.arange(n_problems))}
+    of = {
+        "pair": it.pair,
+        "problems": problems,
+        "calibration": it.calibration.take(np.arange(n_problems)),
+    }
 
     def ours() -> None:
-        rnb.generate(it.pair, problems, interventions=STUDY_OF, n_rollouts=rollouts, n_attempts=attempts,
-                     settings=settings, unit=("bench", ""))  # fmt: skip
+        rnb.generate(
+            it.pair,
+            problems,
+            interventions=STUDY_OF,
+            n_rollouts=rollouts,
+            n_attempts=attempts,
+            settings=settings,
+            unit=("bench", ""),
+        )
 
     def row(name: str, together: bool) -> Row:
         def peer() -> None:
@@ -248,14 +331,30 @@ def whole_study(it: Setting, n_problems: int, rollouts: int, attempts: int, repe
 
         sizes = f"{len(STUDY_OF)} interventions, {rollouts} rollouts, {attempts} attempts"
         shown = f"study of {n_problems} problems, {sizes}"
-        note = "the peer is given the calibration and stores nothing; `calculator` is left out of both"
+        note = (
+            "the peer is given the calibration and stores nothing; `calculator` is left out of both"
+        )
         # By function: a trace of every tensor operation of a whole study takes gigabytes.
         parts = {"passes of the models while decoding": ["_feed", "_read_contexts"]}
         told = shares(ours, parts, rest="`recover_nb` itself") if together else {}
-        return compare(SECTION, shown, ours, (name, peer), repeats, warm=False, aim=3.0, note=note, profile=told)
+        return compare(
+            SECTION,
+            shown,
+            ours,
+            (name, peer),
+            repeats,
+            warm=False,
+            aim=3.0,
+            note=note,
+            profile=told,
+        )
 
     return [
-        row("`transformers.generate` with a logits processor, one intervention and one problem at a time", False),
+        row(
+            "`transformers.generate` with a logits processor, one intervention and one problem at a"
+            " time",
+            False,
+        ),
         row("the same, all problems of an intervention in batches of 256", True),
     ]
 
@@ -267,7 +366,11 @@ def rows(quick: bool, repeats: int) -> tuple[list[Row], list[dict]]:
     it = setting(most, tokens)
     n = most if quick else 64
     sizes = [2, 4] if quick else [8, 16, 32, 64, 128]
-    found = [against_generate(it, n, repeats), *against_products(it, sizes, repeats), *operators(it, n, repeats)]
+    found = [
+        against_generate(it, n, repeats),
+        *against_products(it, sizes, repeats),
+        *operators(it, n, repeats),
+    ]
     # Enough rows to fill batches, as any study has: 12 problems fill half of one.
     found += whole_study(it, *((2, 2, 2) if quick else (48, 20, 10)), 1 if quick else 3)
     grown = []

@@ -15,7 +15,9 @@ from recover_nb.clustering.stability import ABSENT, AMBIGUOUS, draw
 from recover_nb.labels import Algorithm
 
 
-def signals_of_token(log_s: dict, log_a: dict, token: int, *, temperature: float, top_k: int, k_cov: int) -> dict:
+def signals_of_token(
+    log_s: dict, log_a: dict, token: int, *, temperature: float, top_k: int, k_cov: int
+) -> dict:
     """Signals of one token from log-probabilities by token (method.md section 2)."""
 
     def tempered(log: dict) -> dict:
@@ -31,7 +33,9 @@ def signals_of_token(log_s: dict, log_a: dict, token: int, *, temperature: float
     weight = {i: math.exp(s[i]) / mass for i in kept}
     mean = sum(weight[i] * s[i] for i in kept)
     path = s[token] - a[token]
-    coverage = math.log((sum(math.exp(a[i]) for i in cover) + 1e-8) / (sum(math.exp(s[i]) for i in cover) + 1e-8))
+    coverage = math.log(
+        (sum(math.exp(a[i]) for i in cover) + 1e-8) / (sum(math.exp(s[i]) for i in cover) + 1e-8)
+    )
     return {
         "path_deformation": path,
         "coverage_deformation": coverage,
@@ -48,13 +52,21 @@ class PandasLoop:
     Parameters
     ----------
     frame : DataFrame
-        A row a failed problem: ``cell``, ``task``, one column an intervention (its rescue rate) and the features.
+        A row a failed problem: ``cell``, ``task``, one column an intervention (its rescue rate) and
+        the features.
     arms, features : list of str
         Interventions that are routed to, and features, in the order of the policy.
     attempts : dict of str to int
     """
 
-    def __init__(self, frame: pd.DataFrame, arms: list[str], features: list[str], attempts: dict, seed: int = 0):
+    def __init__(
+        self,
+        frame: pd.DataFrame,
+        arms: list[str],
+        features: list[str],
+        attempts: dict,
+        seed: int = 0,
+    ):
         self.arms, self.features, self.attempts = arms, features, attempts
         self.rng = np.random.default_rng(seed)
         self.frame = self.routed(frame)
@@ -62,11 +74,17 @@ class PandasLoop:
 
     def routed(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Select and route as published; the features name the arms in order."""
-        hard = (frame[self.arms].max(axis=1) - frame["retry"] >= 0.05 - 1e-9) & (frame["retry"] <= 0.5 + 1e-9)
+        hard = (frame[self.arms].max(axis=1) - frame["retry"] >= 0.05 - 1e-9) & (
+            frame["retry"] <= 0.5 + 1e-9
+        )
         chosen = frame[hard]
-        z = chosen.groupby("cell")[self.features].transform(lambda x: (x - x.mean()) / (x.std(ddof=0) or 1.0))
+        z = chosen.groupby("cell")[self.features].transform(
+            lambda x: (x - x.mean()) / (x.std(ddof=0) or 1.0)
+        )
         order = ["dense_steer", "sparse_steer", "local_temperature"]
-        route = pd.Series([order[i] for i in z.to_numpy().argmax(axis=1)], index=chosen.index, dtype=object)
+        route = pd.Series(
+            [order[i] for i in z.to_numpy().argmax(axis=1)], index=chosen.index, dtype=object
+        )
         route[z.max(axis=1) <= 0] = "sparse_steer_random"
         return frame.assign(hard=hard, route=route)
 
@@ -74,8 +92,12 @@ class PandasLoop:
         """Mean lift over each comparator, in each cell and over all."""
         rates = hard[self.arms].to_numpy()
         made = rates[np.arange(len(hard)), [self.arms.index(name) for name in hard["route"]]]
-        lift = pd.DataFrame({name: made - hard[name] for name in ("retry", *self.arms)}).assign(cell=hard["cell"])
-        return pd.concat([lift.groupby("cell").mean(), lift.drop(columns="cell").mean().to_frame("all").T])
+        lift = pd.DataFrame({name: made - hard[name] for name in ("retry", *self.arms)}).assign(
+            cell=hard["cell"]
+        )
+        return pd.concat(
+            [lift.groupby("cell").mean(), lift.drop(columns="cell").mean().to_frame("all").T]
+        )
 
     def bootstrap(self, n: int) -> None:
         """Draw problems within tasks."""
@@ -101,13 +123,20 @@ class PandasLoop:
         counts = np.array([self.attempts[name] for name in names])
         pooled = (self.frame[names].to_numpy() * counts).sum(axis=1) / counts.sum()
         for _ in range(n):
-            rates = {name: self.rng.binomial(self.attempts[name], pooled) / self.attempts[name] for name in names}
+            rates = {
+                name: self.rng.binomial(self.attempts[name], pooled) / self.attempts[name]
+                for name in names
+            }
             drawn = self.routed(self.frame.assign(**rates))
             self.lifts(drawn[drawn["hard"]])
 
 
 def stability_by_loop(
-    points: np.ndarray, clusterers: Sequence[Clusterer], n_resamples: int, shown: np.ndarray, rng: np.random.Generator
+    points: np.ndarray,
+    clusterers: Sequence[Clusterer],
+    n_resamples: int,
+    shown: np.ndarray,
+    rng: np.random.Generator,
 ) -> list[dict[str, float]]:
     """Figures of `clustering.stability.measure`, one fit and one pair of resamples at a time.
 
@@ -144,13 +173,20 @@ def _figures(labels: np.ndarray, again: np.ndarray, shown: np.ndarray) -> dict[s
             mine = (labels == cluster) & (row != ABSENT)
             if mine.any():
                 others = [row == other for other in np.unique(row[row >= 0])]
-                found.append(max(((mine & other).sum() / (mine | other).sum() for other in others), default=0.0))
+                found.append(
+                    max(
+                        ((mine & other).sum() / (mine | other).sum() for other in others),
+                        default=0.0,
+                    )
+                )
         jaccard.append(np.mean(found))
     few = [len(np.unique(row[row >= 0])) < 2 for row in again]
     aris = []
     for i, j in combinations(range(len(again)), 2):
         both = (again[i] != ABSENT) & (again[j] != ABSENT)
-        aris.append(0.0 if few[i] and few[j] else adjusted_rand_score(again[i][both], again[j][both]))
+        aris.append(
+            0.0 if few[i] and few[j] else adjusted_rand_score(again[i][both], again[j][both])
+        )
     together, present = (np.zeros((len(shown), len(shown))) for _ in range(2))
     for row, blank in zip(again[:, shown], few, strict=True):
         here = (row != ABSENT)[:, None] & (row != ABSENT)

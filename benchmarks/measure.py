@@ -1,7 +1,7 @@
 """How a row of the benchmark is measured: in turn with its peer, several times, and told as a ratio.
 
-Absolute times depend on the machine and its other users; ratios of interleaved repeats depend on them less. Memory is
-the peak of a process of its own.
+Absolute times depend on the machine and its other users; ratios of interleaved repeats depend on
+them less. Memory is the peak of a process of its own.
 """
 
 import cProfile
@@ -61,8 +61,17 @@ class Row:
         """Return plain data with median, least, most and whether the aim is met."""
         values = np.asarray(self.values)
         middle = float(np.median(values))
-        met = None if self.aim is None else bool(middle >= self.aim if self.higher else middle <= self.aim)
-        spread = {"median": middle, "low": float(values.min()), "high": float(values.max()), "n": len(values)}
+        met = (
+            None
+            if self.aim is None
+            else bool(middle >= self.aim if self.higher else middle <= self.aim)
+        )
+        spread = {
+            "median": middle,
+            "low": float(values.min()),
+            "high": float(values.max()),
+            "n": len(values),
+        }
         return asdict(self) | spread | {"met": met}
 
 
@@ -81,12 +90,20 @@ def interleave(runs: dict[str, Run], repeats: int, *, warm: bool = True) -> dict
 
 
 def compare(
-    section: str, name: str, ours: Run, peer: tuple[str, Run], repeats: int, *, scale: float = 1.0, warm: bool = True,
+    section: str,
+    name: str,
+    ours: Run,
+    peer: tuple[str, Run],
+    repeats: int,
+    *,
+    scale: float = 1.0,
+    warm: bool = True,
     **fields,
-) -> Row:  # fmt: skip
+) -> Row:
     """Measure ours and a peer in turn.
 
-    The figure is peer / ours, how many times faster ours is; with ``higher=False`` it is ours / peer, what ours costs.
+    The figure is peer / ours, how many times faster ours is; with ``higher=False`` it is ours /
+    peer, what ours costs.
 
     Parameters
     ----------
@@ -106,22 +123,28 @@ def compare(
     mine, other = np.array(costs["ours"]), scale * np.array(costs["peer"])
     higher = fields.get("higher", True)
     return Row(
-        section, name, peer[0], "peer / ours" if higher else "ours / peer",
+        section,
+        name,
+        peer[0],
+        "peer / ours" if higher else "ours / peer",
         (other / mine if higher else mine / other).tolist(),
         seconds={"ours": float(np.median(mine)), "peer": float(np.median(other))},
-        load=[before, os.getloadavg()[0]], **fields,
-    )  # fmt: skip
+        load=[before, os.getloadavg()[0]],
+        **fields,
+    )
 
 
-def shares(run: Run, parts: dict[str, Sequence[str]], *, rest: str = "the rest") -> dict[str, float]:
+def shares(
+    run: Run, parts: dict[str, Sequence[str]], *, rest: str = "the rest"
+) -> dict[str, float]:
     """Return which share of a run's time is spent in functions, with all that they call, by cProfile.
 
     Parameters
     ----------
     run : callable
     parts : dict of str to sequence of str
-        What to name a share, and names of the functions it is made of, as `pstats` has them. None of them may call
-        another of them, and one name belongs to one part.
+        What to name a share, and names of the functions it is made of, as `pstats` has them. None
+        of them may call another of them, and one name belongs to one part.
     rest : str
         Name of what is left.
     """
@@ -147,19 +170,24 @@ def growth(section: str, name: str, over: str, runs: dict[int, Run], repeats: in
     Returns
     -------
     dict
-        ``seconds``: median of each size; ``slope``: exponent over all sizes; ``last``: from the last but one to the
-        last, where fixed costs matter least.
+        ``seconds``: median of each size; ``slope``: exponent over all sizes; ``last``: from the
+        last but one to the last, where fixed costs matter least.
     """
     costs = interleave({str(size): run for size, run in runs.items()}, repeats)
     sizes, seconds = list(runs), [float(np.median(costs[str(size)])) for size in runs]
     return {
-        "section": section, "name": name, "over": over, "sizes": sizes, "seconds": seconds,
-        "slope": slope(sizes, seconds), "last": slope(sizes[-2:], seconds[-2:]),
-    }  # fmt: skip
+        "section": section,
+        "name": name,
+        "over": over,
+        "sizes": sizes,
+        "seconds": seconds,
+        "slope": slope(sizes, seconds),
+        "last": slope(sizes[-2:], seconds[-2:]),
+    }
 
 
-#: Put behind the code of a process, so that it tells its peak of memory in MiB. Linux counts what the process was
-#: forked from in ru_maxrss, and tells the process's own in VmHWM.
+#: Put behind the code of a process, so that it tells its peak of memory in MiB. Linux counts what
+#: the process was forked from in ru_maxrss, and tells the process's own in VmHWM.
 _PEAK = """
 import resource as _resource, sys as _sys
 try:
@@ -184,6 +212,13 @@ def peak(section: str, name: str, code: str, peer: tuple[str, str], **fields) ->
     before = os.getloadavg()[0]
     ours, other = in_process(code)[0], in_process(peer[1])[0]
     return Row(
-        section, name, peer[0], "ours / peer, MiB", [ours / other], seconds={"ours": ours, "peer": other},
-        load=[before, os.getloadavg()[0]], higher=False, **fields,
-    )  # fmt: skip
+        section,
+        name,
+        peer[0],
+        "ours / peer, MiB",
+        [ours / other],
+        seconds={"ours": ours, "peer": other},
+        load=[before, os.getloadavg()[0]],
+        higher=False,
+        **fields,
+    )

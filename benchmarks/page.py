@@ -37,16 +37,31 @@ event in the page to the frame with its first effect in the view, and to that wi
 
 #: Part of a row's name -> what stands in the way of its aim, as profiles show it.
 REASONS = {
-    "matmul limit": "in models this small, reading the cache (attention) takes more time than the linear layers, and "
-    "tensor operations are so small that calling them shows; both are transformers' own",
-    "study of": "beside a peer that fills batches across problems as well, what is left to gain are prompts read "
-    "once and rows that are dropped when they end; the peer stores no traces, signals, features or alternatives",
-    "share of the memory limit": "the one exponential a logit that the definition needs takes longer by itself than "
-    "the aim allows (the row below it); selecting the top 100 exactly takes as long again",
-    "tokens x": "a token costs two exponentials a logit and a selection, which no vectorising takes away",
-    "bootstraps": "random numbers take about half of it, and drawing them otherwise would change every figure of the "
-    "study; pandas computes each of the loop's resamples with numpy",
-    "import and open": "nearly all of it is importing pandas, xarray and zarr; on a quiet core it takes about a second",
+    "matmul limit": (
+        "in models this small, reading the cache (attention) takes more time than the linear"
+        " layers, and tensor operations are so small that calling them shows; both are"
+        " transformers' own"
+    ),
+    "study of": (
+        "beside a peer that fills batches across problems as well, what is left to gain are prompts"
+        " read once and rows that are dropped when they end; the peer stores no traces, signals,"
+        " features or alternatives"
+    ),
+    "share of the memory limit": (
+        "the one exponential a logit that the definition needs takes longer by itself than "
+        "the aim allows (the row below it); selecting the top 100 exactly takes as long again"
+    ),
+    "tokens x": (
+        "a token costs two exponentials a logit and a selection, which no vectorising takes away"
+    ),
+    "bootstraps": (
+        "random numbers take about half of it, and drawing them otherwise would change every figure"
+        " of the study; pandas computes each of the loop's resamples with numpy"
+    ),
+    "import and open": (
+        "nearly all of it is importing pandas, xarray and zarr; on a quiet core it takes about a"
+        " second"
+    ),
 }
 
 
@@ -71,14 +86,24 @@ def number(value: float) -> str:
 
 def line(row: dict) -> str:
     """Return one line of the table."""
-    spread = f" [{number(row['low'])}, {number(row['high'])}] n={row['n']}" if row["n"] > 1 else " n=1"
+    spread = (
+        f" [{number(row['low'])}, {number(row['high'])}] n={row['n']}" if row["n"] > 1 else " n=1"
+    )
     aim = "" if row["aim"] is None else ("≥ " if row["higher"] else "≤ ") + number(row["aim"])
     met = {None: "", True: "met", False: "missed"}[row["met"]]
     unit = " MiB" if row["figure"].endswith("MiB") else " s"
-    sides = [number(row["seconds"][side]) + unit if row["seconds"] else "" for side in ("ours", "peer")]
+    sides = [
+        number(row["seconds"][side]) + unit if row["seconds"] else "" for side in ("ours", "peer")
+    ]
     load = "-".join(f"{each:.1f}" for each in sorted(row["load"]))
     name = row["name"] + (f" ({row['note']})" if row["note"] else "")
-    cells = [name, row["peer"], f"{row['figure'].removesuffix(', MiB')}: {number(row['median'])}{spread}", aim, met]
+    cells = [
+        name,
+        row["peer"],
+        f"{row['figure'].removesuffix(', MiB')}: {number(row['median'])}{spread}",
+        aim,
+        met,
+    ]
     return "| " + " | ".join([*cells, *sides, load]) + " |"
 
 
@@ -86,23 +111,34 @@ def grown(one: dict) -> str:
     """Return one line of the table of growth."""
     sizes = ", ".join(f"{size:,}" for size in one["sizes"])
     seconds = ", ".join(number(each) for each in one["seconds"])
-    return f"| {one['name']} | {one['over']} | {sizes} | {seconds} | {one['slope']:.2f} | {one['last']:.2f} |"
+    return (
+        f"| {one['name']} | {one['over']} | {sizes} | {seconds} | {one['slope']:.2f} |"
+        f" {one['last']:.2f} |"
+    )
 
 
 def page(found: dict) -> str:
     """Return the page."""
     where = found["environment"]
-    parts = [HEAD, "Measured with " + ", ".join(f"{name} {value}" for name, value in where.items()) + ".\n"]
+    parts = [
+        HEAD,
+        "Measured with " + ", ".join(f"{name} {value}" for name, value in where.items()) + ".\n",
+    ]
     if found["quick"]:
         parts.append("These are tiny sizes, to see that all of it works: not to be quoted.\n")
     aims = [row for row in found["rows"] if row["met"] is not None]
     missed = [row for row in aims if not row["met"]]
-    parts.append(f"**{len(aims) - len(missed)} of {len(aims)} aims are met.** What is missed is said so below.\n")
+    parts.append(
+        f"**{len(aims) - len(missed)} of {len(aims)} aims are met.** What is missed is said so"
+        " below.\n"
+    )
     for section in dict.fromkeys(row["section"] for row in found["rows"]):
         parts += [f"## {section.capitalize()}\n", TABLE]
         parts += [*(line(row) for row in found["rows"] if row["section"] == section), ""]
     parts += ["## What is missed, and why\n"] * bool(missed)
-    parts += [f"- {row['name']}, beside {row['peer']}{why(row['name'])}.{spent(row)}" for row in missed] + [""]
+    parts += [
+        f"- {row['name']}, beside {row['peer']}{why(row['name'])}.{spent(row)}" for row in missed
+    ] + [""]
     if "widgets" in found:
         parts += widgets_text(**found["widgets"])
     parts += [GROWTH, *(grown(one) for one in found["growth"]), ""]
@@ -115,15 +151,28 @@ def widgets_text(rows: list[dict], aims: dict[str, float]) -> list[str]:
     """Return the lines about the delays of widgets, of `widgets.measure`."""
     lines = [WIDGETS]
     for one in rows:
-        first, last = (f"{one[a]:.0f} / {one[b]:.0f}" for a, b in (("first_median", "first_p95"), ("median", "p95")))
-        cells = (one["view"], one["act"], one["n"], first, last, f"{one['kernel_cpu']:.0f}", f"{one['load']:.1f}")
+        first, last = (
+            f"{one[a]:.0f} / {one[b]:.0f}"
+            for a, b in (("first_median", "first_p95"), ("median", "p95"))
+        )
+        cells = (
+            one["view"],
+            one["act"],
+            one["n"],
+            first,
+            last,
+            f"{one['kernel_cpu']:.0f}",
+            f"{one['load']:.1f}",
+        )
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     for kind, aim in aims.items():
         mine = [one for one in rows if one["kind"] == kind]
         if mine:
             first, last = (sum(one[name] <= aim for one in mine) for name in ("first_p95", "p95"))
             said = f"{kind.capitalize()}, 95th percentile at most {aim:.0f} ms"
-            lines.append(f"\n{said}: the first effect of {first} of {len(mine)}, the last of {last}.")
+            lines.append(
+                f"\n{said}: the first effect of {first} of {len(mine)}, the last of {last}."
+            )
     return [*lines, ""]
 
 
@@ -133,4 +182,8 @@ def flips_text(flips: dict) -> str:
         f"{each['rows_differ']} of {each['rows']} rollouts ({each['tokens']:,} tokens) with {name}"
         for name, each in flips.items()
     )
-    return "Rollouts of which a token differs between batches of 256 and of 37 rows: " + "; ".join(told) + "."
+    return (
+        "Rollouts of which a token differs between batches of 256 and of 37 rows: "
+        + "; ".join(told)
+        + "."
+    )

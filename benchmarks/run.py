@@ -1,6 +1,7 @@
 """What `recover-nb bench` runs: ratios to named peers and to measured limits, side by side in one run.
 
-    python benchmarks/run.py [--json] [--quick] [--write] [--only decoding arrays starting study] [--repeats 5]
+    python benchmarks/run.py [--json] [--quick] [--write] [--only decoding arrays starting study]
+    [--repeats 5]
 
 Needs the extra ``models``; nothing needs a network.
 """
@@ -26,16 +27,21 @@ import start_rows
 from recover_nb.decoding import Settings, decode
 
 PARTS = {
-    "decoding": decode_rows.rows, "arrays": array_rows.rows, "starting": start_rows.rows,
+    "decoding": decode_rows.rows,
+    "arrays": array_rows.rows,
+    "starting": start_rows.rows,
     "study": start_rows.study_rows,
-}  # fmt: skip
+}
 
 
 def environment() -> dict:
     """Return what the figures depend on."""
     return {
         "Python": platform.python_version(),
-        **{name: version(name) for name in ("torch", "transformers", "numpy", "scikit-learn", "xarray", "zarr")},
+        **{
+            name: version(name)
+            for name in ("torch", "transformers", "numpy", "scikit-learn", "xarray", "zarr")
+        },
         "processor": platform.machine(),
         "cores": os.cpu_count(),
         "threads a process": int(os.environ["OMP_NUM_THREADS"]),
@@ -51,23 +57,35 @@ def flips(quick: bool) -> dict:
     for grid in (Settings().logit_grid, 0.0):
         traces = [
             decode(
-                it.pair, it.prompts, it.keys, np.arange(rollouts), "retry",
+                it.pair,
+                it.prompts,
+                it.keys,
+                np.arange(rollouts),
+                "retry",
                 Settings(max_new_tokens=tokens, batch_size=size, logit_grid=grid),
             )
             for size in (256, 37)
-        ]  # fmt: skip
+        ]
         differ = (traces[0].token_id != traces[1].token_id).any(-1)
         name = f"logits rounded to {grid:g}" if grid else "logits as they are"
         found[name] = {
-            "rows_differ": int(differ.sum()), "rows": differ.size, "tokens": int(traces[0].n_tokens.sum())
-        }  # fmt: skip
+            "rows_differ": int(differ.sum()),
+            "rows": differ.size,
+            "tokens": int(traces[0].n_tokens.sum()),
+        }
     return found
 
 
 def measured(parts: list[str], *, quick: bool, repeats: int) -> dict:
     """Run the parts and return plain data."""
     began = time.perf_counter()
-    found: dict = {"environment": environment(), "quick": quick, "rows": [], "growth": [], "flips": {}}
+    found: dict = {
+        "environment": environment(),
+        "quick": quick,
+        "rows": [],
+        "growth": [],
+        "flips": {},
+    }
     for name in parts:
         print(f"{name} ...", file=sys.stderr)
         rows, grown = PARTS[name](quick, repeats)
@@ -84,30 +102,45 @@ def together(runs: list[dict]) -> dict:
     named = {"rows": ("section", "name", "peer"), "growth": ("name",)}
     found = dict(runs[0])
     for key, names in named.items():
-        found[key] = list({tuple(row[name] for name in names): row for run in runs for row in run[key]}.values())
+        found[key] = list(
+            {tuple(row[name] for name in names): row for run in runs for row in run[key]}.values()
+        )
     return found
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run everything and print it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes, one repeat: not to be quoted")
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny sizes, one repeat: not to be quoted"
+    )
     parser.add_argument("--write", action="store_true", help="write docs/performance.md")
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument(
-        "--figures", type=Path, nargs="+",
-        help="JSON of earlier runs to print or write again; a later one's rows replace those of the same name",
-    )  # fmt: skip
-    parser.add_argument("--widgets", type=Path, help="a JSON of benchmarks/widgets.py, to be written on the page")
+        "--figures",
+        type=Path,
+        nargs="+",
+        help=(
+            "JSON of earlier runs to print or write again; a later one's rows replace those of the"
+            " same name"
+        ),
+    )
+    parser.add_argument(
+        "--widgets", type=Path, help="a JSON of benchmarks/widgets.py, to be written on the page"
+    )
     options = parser.parse_args(arguments)
     if options.write and (options.quick or set(options.only) != set(PARTS)):
         parser.error("--write needs all parts at full size; leave out --quick and --only")
     if options.figures:
         found = together([json.loads(path.read_text()) for path in options.figures])
     else:
-        found = measured(options.only, quick=options.quick, repeats=1 if options.quick else options.repeats)
+        found = measured(
+            options.only, quick=options.quick, repeats=1 if options.quick else options.repeats
+        )
     if options.widgets:
         delays = json.loads(options.widgets.read_text())
         found["widgets"] = {"rows": delays["latency"], "aims": delays["aims"]}

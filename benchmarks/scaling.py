@@ -1,6 +1,7 @@
 """What docs/scaling.md quotes: what the bundled study cost in tokens and passes, and one worker against two.
 
-``python benchmarks/scaling.py`` prints both, ``--cost`` only the first, which takes no cluster and no models.
+``python benchmarks/scaling.py`` prints both, ``--cost`` only the first, which takes no cluster and
+no models.
 """
 
 import argparse
@@ -20,9 +21,14 @@ from recover_nb.labels import Intervention
 
 #: A study of eight blocks that takes a worker some seconds on a quiet core.
 CONFIG = {
-    "families": ["neox"], "methods": ["sft"], "tasks": ["program"], "n_problems": 8, "n_rollouts": 10,
-    "n_attempts": 5, "block_size": 1,
-}  # fmt: skip
+    "families": ["neox"],
+    "methods": ["sft"],
+    "tasks": ["program"],
+    "n_problems": 8,
+    "n_rollouts": 10,
+    "n_attempts": 5,
+    "block_size": 1,
+}
 REPEATS = 2
 
 
@@ -31,13 +37,18 @@ def cost(ds) -> dict:
     failed = failed_units(ds)
     found = {"problems": int(ds.sizes["problem"]), "failed problems": int(failed.sum())}
     for name in ds["intervention"].values.tolist():
-        one = ds[["n_tokens", "forward_specialist", "forward_ancestor"]].sel(intervention=name).load()
+        one = (
+            ds[["n_tokens", "forward_specialist", "forward_ancestor"]].sel(intervention=name).load()
+        )
         run = one["n_tokens"].values > 0
         rows = max(1, int(run.sum()))
         problems = len(failed) if name == Intervention.NONE else int(failed.sum())
         found[name] = {
             "rollouts a problem": round(rows / problems, 1),
-            **{variable: round(float(one[variable].values.sum()) / rows, 2) for variable in one.data_vars},
+            **{
+                variable: round(float(one[variable].values.sum()) / rows, 2)
+                for variable in one.data_vars
+            },
             "thousand tokens": round(int(one["n_tokens"].values.sum()) / 1e3),
         }
     return found
@@ -47,7 +58,9 @@ def rate(client, folder: Path, number: int) -> float:
     """Return rollouts a second of one run."""
     config = rnb.StudyConfig(**CONFIG)
     begin = time.perf_counter()
-    out = rnb.run_study(config, folder / f"{number}.zarr", client=client, progress=False, device="cpu")
+    out = rnb.run_study(
+        config, folder / f"{number}.zarr", client=client, progress=False, device="cpu"
+    )
     seconds = time.perf_counter() - begin
     with rnb.open_study(out) as ds:
         return int((ds["n_tokens"].values > 0).sum()) / seconds
@@ -59,12 +72,27 @@ def throughput() -> dict:
 
     rates: dict[int, list[float]] = {1: [], 2: []}
     loads = []
-    with tempfile.TemporaryDirectory() as name, distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs=50
-    ) as two, distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs=50
-    ) as one:
-        clients = {1: distributed.Client(one, set_as_default=False), 2: distributed.Client(two, set_as_default=False)}
+    with (
+        tempfile.TemporaryDirectory() as name,
+        distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=50,
+        ) as two,
+        distributed.LocalCluster(
+            n_workers=1,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=50,
+        ) as one,
+    ):
+        clients = {
+            1: distributed.Client(one, set_as_default=False),
+            2: distributed.Client(two, set_as_default=False),
+        }
         for repeat in tqdm(range(REPEATS + 1), desc="repeats", file=sys.stderr):
             for workers, client in clients.items():
                 loads.append(os.getloadavg()[0])
@@ -78,7 +106,9 @@ def throughput() -> dict:
     return {
         "processors": os.cpu_count(),
         "load before each run": [round(each, 1) for each in loads],
-        "rollouts a second": {workers: [round(each, 1) for each in values] for workers, values in rates.items()},
+        "rollouts a second": {
+            workers: [round(each, 1) for each in values] for workers, values in rates.items()
+        },
         "two workers over one": [round(float(each), 2) for each in ratios],
         "median": round(float(np.median(ratios)), 2),
     }

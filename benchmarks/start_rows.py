@@ -6,7 +6,8 @@ import os
 import numpy as np
 from measure import Row, in_process, interleave, peak
 
-#: Prints seconds since the first line, and whether torch was loaded. The interpreter itself is not counted.
+#: Prints seconds since the first line, and whether torch was loaded. The interpreter itself is not
+#: counted.
 TIMED = """
 import sys, time
 began = time.perf_counter()
@@ -33,9 +34,13 @@ from recover_nb.cli import main
 with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
     assert main(["run", "--out", folder + "/study.zarr.zip", *{options}]) == 0
 """
-FEW = "--family neox --method sft --task program --problems 2 --rollouts 2 --attempts 2 --max-new-tokens 12"
+FEW = (
+    "--family neox --method sft --task program --problems 2 --rollouts 2 --attempts 2"
+    " --max-new-tokens 12"
+)
 EVALUATE = "import recover_nb as rnb\nrnb.evaluate_routing(rnb.load_study())"
-#: Blocks of random top-k lists of both models, as an importer reads them: never more than one block at a time.
+#: Blocks of random top-k lists of both models, as an importer reads them: never more than one block
+#: at a time.
 STREAM = """
 import numpy as np
 from recover_nb.signals import signals_from_topk
@@ -71,32 +76,60 @@ def waiting(name: str, work: str, peer: tuple[str, str], aim: float, repeats: in
     # The first of each reads the disk.
     mine, other = np.array(found["ours"][1:]), np.array(found["peer"][1:])
     return Row(
-        "starting", name, peer[0], "seconds", mine.tolist(), aim=aim, higher=False,
+        "starting",
+        name,
+        peer[0],
+        "seconds",
+        mine.tolist(),
+        aim=aim,
+        higher=False,
         seconds={"ours": float(np.median(mine)), "peer": float(np.median(other))},
-        load=[before, os.getloadavg()[0]], note="torch is " + ("loaded" if loaded != {False} else "not loaded"),
-    )  # fmt: skip
+        load=[before, os.getloadavg()[0]],
+        note="torch is " + ("loaded" if loaded != {False} else "not loaded"),
+    )
 
 
 def rows(quick: bool, repeats: int) -> tuple[list[Row], list[dict]]:
     """Return all rows of this section."""
     found = [
         waiting("`import recover_nb`", IMPORT, ("`import xarray`", "import xarray"), 1.0, repeats),
-        waiting("import and open the bundled study", OPEN, ("`xarray.open_zarr`, no check", PLAIN_OPEN), 2.0, repeats),
+        waiting(
+            "import and open the bundled study",
+            OPEN,
+            ("`xarray.open_zarr`, no check", PLAIN_OPEN),
+            2.0,
+            repeats,
+        ),
     ]
     tokens, block = (20_000, 5_000) if quick else (1_000_000, 5_000)
     whole = tokens * 100 * (4 + 4) * 2 / 2**20
-    found.append(peak(
-        "memory", f"{tokens:,} tokens of top-100 log-probabilities through `signals_from_topk`",
-        STREAM.format(block=block, tokens=tokens), ("one block of them", STREAM.format(block=block, tokens=block)),
-        note=f"blocks of {block:,}; the lists of all would be {whole:,.0f} MiB",
-    ))  # fmt: skip
+    found.append(
+        peak(
+            "memory",
+            f"{tokens:,} tokens of top-100 log-probabilities through `signals_from_topk`",
+            STREAM.format(block=block, tokens=tokens),
+            ("one block of them", STREAM.format(block=block, tokens=block)),
+            note=f"blocks of {block:,}; the lists of all would be {whole:,.0f} MiB",
+        )
+    )
     if not quick:
         found += [
-            peak("memory", "`recover-nb demo`", DEMO, ("`import torch, transformers, xarray`",
-                 "import torch, xarray\nfrom transformers import AutoModelForCausalLM")),
-            peak("memory", "open and evaluate the bundled study", EVALUATE,
-                 ("open it", "import recover_nb as rnb\nrnb.load_study()")),
-        ]  # fmt: skip
+            peak(
+                "memory",
+                "`recover-nb demo`",
+                DEMO,
+                (
+                    "`import torch, transformers, xarray`",
+                    "import torch, xarray\nfrom transformers import AutoModelForCausalLM",
+                ),
+            ),
+            peak(
+                "memory",
+                "open and evaluate the bundled study",
+                EVALUATE,
+                ("open it", "import recover_nb as rnb\nrnb.load_study()"),
+            ),
+        ]
     return found, []
 
 

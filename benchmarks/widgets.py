@@ -1,11 +1,12 @@
 """How long a reader waits for a widget in JupyterLab, and how much memory a kernel takes.
 
-    python benchmarks/widgets.py [--json] [--parts latency tour memory] [--views RoutingExplorer ...] [--repeats 20]
+    python benchmarks/widgets.py [--json] [--parts latency tour memory] [--views RoutingExplorer
+    ...] [--repeats 20]
 
-A delay is the time from an event in the page (a key, a click, a change of a list) to the frame that shows its last
-effect in the view, outside the control itself. It holds the way to the kernel and back, the work there, and drawing.
-Times depend on the machine and its other users: the load average is reported beside them. Needs the extra ``test``
-and a Chromium.
+A delay is the time from an event in the page (a key, a click, a change of a list) to the frame that
+shows its last effect in the view, outside the control itself. It holds the way to the kernel and
+back, the work there, and drawing. Times depend on the machine and its other users: the load average
+is reported beside them. Needs the extra ``test`` and a Chromium.
 """
 
 import argparse
@@ -32,8 +33,8 @@ from lab_server import Server, jupyter_server  # noqa: E402
 from shipped_notebooks import NOTEBOOKS, TOUR  # noqa: E402
 from widget_page import page_of, write  # noqa: E402
 
-#: Milliseconds: aims of a control (on the bundled study, and on a large one) and of the cursor, at the 95th percentile;
-#: and seconds to the tour's first chart.
+#: Milliseconds: aims of a control (on the bundled study, and on a large one) and of the cursor, at
+#: the 95th percentile; and seconds to the tour's first chart.
 AIMS = {"control": 150, "control of 20,000 problems": 300, "cursor": 50, "tour": 6}
 LARGE = "control of 20,000 problems"
 #: Milliseconds without a change after which an effect is over, and after which there was none.
@@ -41,14 +42,17 @@ QUIET, NEVER = 300, 8_000
 
 PARTS = ("latency", "tour", "memory")
 
-#: A view and, behind a comma, what it is of; and the source of its study where that is not the bundled one.
+#: A view and, behind a comma, what it is of; and the source of its study where that is not the
+#: bundled one.
 LARGE_VIEW = "RoutingExplorer, 20,000 problems"
 STUDY = "ds = rnb.load_study()"
 STUDIES = {
-    LARGE_VIEW: """from itertools import product
+    LARGE_VIEW: (
+        """from itertools import product
 cells = tuple(product(("qwen3", "neox"), ("sft", "grpo"), ("arithmetic", "program")))
 ds = rnb.make_study(effect="tied", n_problems=2_525, cells=cells, seed=0)
-assert ds["features"].notnull().all("feature").sum() >= 20_000""",
+assert ds["features"].notnull().all("feature").sum() >= 20_000"""
+    ),
 }
 
 WATCH = """({ css, own, quiet, never }) => {
@@ -107,7 +111,8 @@ class Act:
     own : bool
         The effect is inside the control itself (a table that sorts).
     before : str
-        Python expression that the kernel evaluates first, outside of the time: nothing may come from a cache.
+        Python expression that the kernel evaluates first, outside of the time: nothing may come
+        from a cache.
     kind : str
         A key of `AIMS`.
     """
@@ -121,7 +126,9 @@ class Act:
 
 def choose(label: str, options: list[str]) -> Callable[[Any, int], None]:
     """Choose in a list, each option in turn."""
-    return lambda view, i: view.get_by_label(label, exact=True).select_option(options[i % len(options)])
+    return lambda view, i: view.get_by_label(label, exact=True).select_option(
+        options[i % len(options)]
+    )
 
 
 def press(locate: Callable[[Any], Any], key: str, back: str = "") -> Callable[[Any, int], None]:
@@ -157,7 +164,9 @@ def buttons(names: list[str]) -> Callable[[Any, int], None]:
 
 def walk(view: Any, i: int) -> None:
     """Move the cursor of a trace by a key, to and fro."""
-    view.locator(".recover-nb-tokens .token[tabindex='0']").first.evaluate("(it) => it.focus({ focusVisible: true })")
+    view.locator(".recover-nb-tokens .token[tabindex='0']").first.evaluate(
+        "(it) => it.focus({ focusVisible: true })"
+    )
     view.page.keyboard.press(("ArrowRight", "ArrowRight", "ArrowLeft", "ArrowLeft")[i % 4])
 
 
@@ -173,13 +182,17 @@ def heading(view: Any, i: int) -> None:
 
 def cell(view: Any, i: int) -> None:
     """Choose a cell of the confusion matrix in the table beside it, by a key."""
-    view.get_by_label("cells of the confusion matrix").locator("tbody tr").nth(i % 9).evaluate("(it) => it.focus()")
+    view.get_by_label("cells of the confusion matrix").locator("tbody tr").nth(i % 9).evaluate(
+        "(it) => it.focus()"
+    )
     view.page.keyboard.press("Enter")
 
 
 def cluster(view: Any, i: int) -> None:
     """Brush a cluster by a key in the table of clusters."""
-    view.get_by_label("clusters", exact=True).locator("tbody tr").nth(i % 3).evaluate("(it) => it.focus()")
+    view.get_by_label("clusters", exact=True).locator("tbody tr").nth(i % 3).evaluate(
+        "(it) => it.focus()"
+    )
     view.page.keyboard.press("Enter")
 
 
@@ -190,23 +203,31 @@ def rollout(view: Any, i: int) -> None:
 
 def routing(panel: str, kind: str = "control") -> list[Act]:
     """Return what changes the evaluation, with one panel shown."""
-    # What belongs to earlier settings is forgotten; what the study itself is, a reader has waited for already.
+    # What belongs to earlier settings is forgotten; what the study itself is, a reader has waited
+    # for already.
     fresh = (
         f"[setattr(it, 'panel', {panel!r}), it.data._held.clear(), it.data._parts.clear(), "
         "setattr(it.data, '_decided', (None, *it.data._decided[1:]))]"
     )
     operators = ["sparse_steer", "local_temperature", "dense_steer"]
     doings = {
-        "min gain": slide(0), "min failure": slide(1), "seed": number("seed"), "spread": choose("spread", operators),
-        "fallback": choose("fallback", operators), "estimator": choose("estimator", ["null", "split", "all"]),
+        "min gain": slide(0),
+        "min failure": slide(1),
+        "seed": number("seed"),
+        "spread": choose("spread", operators),
+        "fallback": choose("fallback", operators),
+        "estimator": choose("estimator", ["null", "split", "all"]),
         "cells": press(lambda view: view.get_by_label("cells"), "ArrowDown", "ArrowUp"),
-    }  # fmt: skip
+    }
     # Rates are multiples of a twentieth: a threshold changes something where it leaves one.
     edge = {"min gain": {"min_gain": 0.05}, "min failure": {"min_failure": 0.5}}
     found = []
     for name, do in doings.items():
-        # Every problem, by the published estimator, unless it is cells or the estimator that are chosen.
-        state = {key: it for key, it in {"cells": (), "estimator": "published"}.items() if key != name}
+        # Every problem, by the published estimator, unless it is cells or the estimator that are
+        # chosen.
+        state = {
+            key: it for key, it in {"cells": (), "estimator": "published"}.items() if key != name
+        }
         before = f"[setattr(it, 'value', {state | edge.get(name, {})}), {fresh}]"
         found.append(Act(f"{name} ({panel})", do, before=before, kind=kind))
     return found
@@ -222,23 +243,35 @@ def acts() -> dict[str, list[Act]]:
         "TraceInspector": [
             Act("colour", choose("colour", signals)),
             Act("beside it", choose("beside it", ["retry", "sparse_steer", "nothing"])),
-            Act("window", press(lambda view: view.locator(".noUi-handle").nth(0), "ArrowLeft", "ArrowRight"),
-                before="setattr(it, 'window', 1)"),
+            Act(
+                "window",
+                press(lambda view: view.locator(".noUi-handle").nth(0), "ArrowLeft", "ArrowRight"),
+                before="setattr(it, 'window', 1)",
+            ),
             Act("cursor", walk, kind="cursor"),
         ],
         "RolloutStepper": [
-            Act("rollout", rollout), Act("step", button("step"), before=again),
-            Act("run", button("run"), before=again), Act("reset", button("reset"), before="setattr(it, 'shown', -1)"),
-            Act("method", choose("method", ["sft", "grpo"])), Act("problem", number("problem")),
+            Act("rollout", rollout),
+            Act("step", button("step"), before=again),
+            Act("run", button("run"), before=again),
+            Act("reset", button("reset"), before="setattr(it, 'shown', -1)"),
+            Act("method", choose("method", ["sft", "grpo"])),
+            Act("problem", number("problem")),
             Act("cursor", walk, kind="cursor", before="[setattr(it, 'shown', -1)]"),
         ],
-        "TraceSurgeon": [Act("problem", number("problem")), Act("cursor", walk, own=True, kind="cursor")],
+        "TraceSurgeon": [
+            Act("problem", number("problem")),
+            Act("cursor", walk, own=True, kind="cursor"),
+        ],
         "RoutingExplorer": [
             *(act for panel in ("comparators", "estimators", "budget") for act in routing(panel)),
             Act("panel", buttons(panels), before="setattr(it, 'cells', ())"),
             Act("alpha", number("alpha")),
-            Act("budget in", choose("budget in", ["generated tokens", "forward passes", "attempts"]),
-                before="setattr(it, 'panel', 'budget')"),
+            Act(
+                "budget in",
+                choose("budget in", ["generated tokens", "forward passes", "attempts"]),
+                before="setattr(it, 'panel', 'budget')",
+            ),
             Act("regime", choose("regime", ["steerable_hard", "resample", "any"])),
             Act("sort", heading, own=True),
             Act("page", buttons(["Next", "Previous"]), own=True),
@@ -247,7 +280,11 @@ def acts() -> dict[str, list[Act]]:
         LARGE_VIEW: routing("comparators", LARGE),
         "StabilityExplorer": [
             Act("k", slide(0), before=f"[{glances}, setattr(it, 'k', 3)]"),
-            Act("algorithm", choose("algorithm", ["ward", "gaussian mixture", "kmeans"]), before=glances),
+            Act(
+                "algorithm",
+                choose("algorithm", ["ward", "gaussian mixture", "kmeans"]),
+                before=glances,
+            ),
             Act("x", choose("x", ["concentration", "spread"])),
             Act("by ranks", lambda view, i: view.get_by_label("by ranks").click(), before=glances),
             Act("cluster", cluster, own=True),
@@ -258,7 +295,7 @@ def acts() -> dict[str, list[Act]]:
             Act("panel", buttons(["fingerprints", "effects", "scores", "confusion"])),
             Act("cell", cell, own=True, before="setattr(it, 'panel', 'confusion')"),
         ],
-    }  # fmt: skip
+    }
 
 
 def measure(notebook: LabNotebook, name: str, act: Act, repeats: int) -> dict[str, Any]:
@@ -280,23 +317,34 @@ def measure(notebook: LabNotebook, name: str, act: Act, repeats: int) -> dict[st
             kernel.append(1000 * (ended - began))
     first, last = np.array(found or [[np.nan, np.nan]]).T
     return {
-        "view": name, "act": act.name, "kind": act.kind, "n": len(found), "no_effect": missed,
-        "median": float(np.median(last)), "p95": float(np.quantile(last, 0.95)),
+        "view": name,
+        "act": act.name,
+        "kind": act.kind,
+        "n": len(found),
+        "no_effect": missed,
+        "median": float(np.median(last)),
+        "p95": float(np.quantile(last, 0.95)),
         # Work in the kernel: unlike the delay, it hardly depends on what else the machine does.
-        "first_median": float(np.median(first)), "first_p95": float(np.quantile(first, 0.95)),
+        "first_median": float(np.median(first)),
+        "first_p95": float(np.quantile(first, 0.95)),
         "kernel_cpu": float(np.median(kernel or [np.nan])),
         "load": os.getloadavg()[0],
-    }  # fmt: skip
+    }
 
 
-def latency(browser: Any, server: Server, folder: Path, views: list[str], repeats: int) -> list[dict[str, Any]]:
+def latency(
+    browser: Any, server: Server, folder: Path, views: list[str], repeats: int
+) -> list[dict[str, Any]]:
     """Measure every act of every view, each view in a notebook of its own."""
     rows = []
     for name in views:
         place = folder / name.replace(", ", "_").replace(" ", "_")
         place.mkdir()
         kind = name.split(",")[0]
-        source = f"import recover_nb as rnb\n{STUDIES.get(name, STUDY)}\nview = rnb.widgets.{kind}(ds)\nview"
+        source = (
+            f"import recover_nb as rnb\n{STUDIES.get(name, STUDY)}\nview ="
+            f" rnb.widgets.{kind}(ds)\nview"
+        )
         with page_of(browser, server, place, source) as notebook:
             notebook.page.locator(f".recover-nb-{kind}").first.wait_for(timeout=ACT)
             for act in tqdm(acts()[name], desc=name, file=sys.stderr):
@@ -324,19 +372,30 @@ def tour(browser: Any, server: Server, repeats: int) -> dict[str, Any]:
             waits.append((opening, charted))
     opening, charted = np.array(waits).T
     return {
-        "n": repeats, "open_median_s": float(np.median(opening)), "first_chart_median_s": float(np.median(charted)),
-        "first_chart_max_s": float(charted.max()), "from_page_open_median_s": float(np.median(opening + charted)),
+        "n": repeats,
+        "open_median_s": float(np.median(opening)),
+        "first_chart_median_s": float(np.median(charted)),
+        "first_chart_max_s": float(charted.max()),
+        "from_page_open_median_s": float(np.median(opening + charted)),
         "load": os.getloadavg()[0],
-    }  # fmt: skip
+    }
 
 
 LIVE = {
-    "stepper, live": "view = rnb.widgets.RolloutStepper(ds, source='live')\nview.run()\nview.fill()",
-    "inspector, computed": "view = rnb.widgets.TraceInspector(ds)\nview.compute()\nview.compare = 'ancestor'",
-    "surgeon, branched": "view = rnb.widgets.TraceSurgeon(ds, position=1, twins=100)\nview.branch()",
-    "all three": "s = rnb.widgets.Selection()\na = rnb.widgets.RolloutStepper(ds, selection=s, source='live')\n"
-    "b = rnb.widgets.TraceSurgeon(ds, selection=s, position=1)\nc = rnb.widgets.TraceInspector(ds, selection=s)\n"
-    "a.run(), b.branch(), c.compute()\nview = b",
+    "stepper, live": (
+        "view = rnb.widgets.RolloutStepper(ds, source='live')\nview.run()\nview.fill()"
+    ),
+    "inspector, computed": (
+        "view = rnb.widgets.TraceInspector(ds)\nview.compute()\nview.compare = 'ancestor'"
+    ),
+    "surgeon, branched": (
+        "view = rnb.widgets.TraceSurgeon(ds, position=1, twins=100)\nview.branch()"
+    ),
+    "all three": (
+        "s = rnb.widgets.Selection()\na = rnb.widgets.RolloutStepper(ds, selection=s,"
+        " source='live')\nb = rnb.widgets.TraceSurgeon(ds, selection=s, position=1)\nc ="
+        " rnb.widgets.TraceInspector(ds, selection=s)\na.run(), b.branch(), c.compute()\nview = b"
+    ),
 }
 
 
@@ -344,7 +403,10 @@ def memory(browser: Any, server: Server, folder: Path) -> dict[str, float]:
     """Return the most memory (MB) that the kernel of each notebook had, and of live views."""
     paths = {path.stem: path for path in NOTEBOOKS}
     for name, source in LIVE.items():
-        source = f"import recover_nb as rnb\nds = rnb.load_study()\n{source}\nassert not view.message\nview"
+        source = (
+            f"import recover_nb as rnb\nds = rnb.load_study()\n{source}\nassert not"
+            " view.message\nview"
+        )
         paths[name] = write(folder / f"{name.replace(', ', '_').replace(' ', '_')}.ipynb", source)
     found = {}
     for name, path in tqdm(paths.items(), desc="memory", file=sys.stderr):
@@ -359,9 +421,10 @@ def line(one: dict[str, Any]) -> str:
     """Put the delays of an act into a line."""
     mark = "" if one["p95"] <= AIMS[one["kind"]] else f"  over {AIMS[one['kind']]}"
     return (
-        f"{one['view']:18s} {one['act']:28s} n={one['n']:3d}  median {one['median']:6.0f} ms  "
-        f"p95 {one['p95']:6.0f} ms  first change {one['first_median']:5.0f} ms, p95 {one['first_p95']:5.0f} ms  "
-        f"kernel {one['kernel_cpu']:4.0f} ms  load {one['load']:.1f}{mark}"
+        f"{one['view']:18s} {one['act']:28s} n={one['n']:3d}  median {one['median']:6.0f} ms  p95"
+        f" {one['p95']:6.0f} ms  first change {one['first_median']:5.0f} ms, p95"
+        f" {one['first_p95']:5.0f} ms  kernel {one['kernel_cpu']:4.0f} ms  load"
+        f" {one['load']:.1f}{mark}"
     )
 
 
@@ -375,14 +438,20 @@ def report(found: dict[str, Any]) -> str:
 
 def main() -> None:
     """Run the parts asked for and print what was found."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--views", nargs="+", choices=list(acts()), default=list(acts()))
     parser.add_argument("--repeats", type=int, default=20)
     options = parser.parse_args()
     found: dict[str, Any] = {"aims": {kind: aim for kind, aim in AIMS.items() if kind != "tour"}}
-    with tempfile.TemporaryDirectory() as name, jupyter_server(Path(name)) as server, chromium() as browser:
+    with (
+        tempfile.TemporaryDirectory() as name,
+        jupyter_server(Path(name)) as server,
+        chromium() as browser,
+    ):
         folder = Path(name)
         if "latency" in options.parts:
             found["latency"] = latency(browser, server, folder, options.views, options.repeats)

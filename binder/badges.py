@@ -1,6 +1,7 @@
 """Put the two Binder badges into the README: ``make binder``, or ``make binder REPO=OWNER/NAME``.
 
-A badge leads to one copy of the repository, and this file cannot know which: it asks git where the checkout came from.
+A badge leads to one copy of the repository, and this file cannot know which: it asks git where the
+checkout came from.
 """
 
 import argparse
@@ -23,17 +24,21 @@ def github_name(address: str) -> str:
     ValueError
         For an address elsewhere.
     """
-    found = re.fullmatch(r"(?:https://github\.com/|git@github\.com:)?([\w.-]+/[\w.-]+?)(?:\.git)?/?", address.strip())
+    found = re.fullmatch(
+        r"(?:https://github\.com/|git@github\.com:)?([\w.-]+/[\w.-]+?)(?:\.git)?/?", address.strip()
+    )
     if not found:
-        raise ValueError(f"{address.strip() or 'no address'}: allowed is a GitHub address, or OWNER/NAME")
+        raise ValueError(
+            f"{address.strip() or 'no address'}: allowed is a GitHub address, or OWNER/NAME"
+        )
     return found[1]
 
 
 def badges(name: str) -> str:
     """Return the two badges in Markdown, a line each."""
     return "\n".join(
-        f"[![{label}](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/{name}/HEAD?urlpath="
-        f"{path.replace('/', '%2F')}) {label}"
+        f"[![{label}](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/{name}/HEAD?urlpath={path.replace('/', '%2F')})"
+        f" {label}"
         for label, path in OPENS.items()
     )
 
@@ -48,7 +53,9 @@ def with_badges(readme: str, name: str) -> str:
 def main() -> None:
     """Write the README, or say why not."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--repo", default="", help="OWNER/NAME (default: where git says this checkout came from)")
+    parser.add_argument(
+        "--repo", default="", help="OWNER/NAME (default: where git says this checkout came from)"
+    )
     asked = parser.parse_args().repo
     origin = ["git", "-C", str(README.parent), "remote", "get-url", "origin"]
     address = asked or subprocess.run(origin, capture_output=True, text=True).stdout

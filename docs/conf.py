@@ -1,4 +1,7 @@
-"""The site: Sphinx, MyST-NB, the theme Furo. Its sources are what ``docs/pages.py`` gathers; it opens offline."""
+"""The site: Sphinx, MyST-NB, the theme Furo.
+
+Its sources are what ``docs/pages.py`` gathers; it opens offline.
+"""
 
 import inspect
 import re
@@ -20,8 +23,11 @@ copyright = author
 extensions = ["sphinx.ext.autodoc", "numpydoc", "myst_nb"]
 root_doc = "index"
 source_suffix = {".rst": "restructuredtext", ".md": "myst-nb", ".ipynb": "myst-nb"}
-# 2026-11-26: the contents name a changelog, and there is none before the first release that has one.
-exclude_patterns = [] if (Path(__file__).parent.parent / "CHANGELOG.md").exists() else ["changelog.*"]
+# 2026-11-26: the contents name a changelog, and there is none before the first release that has
+# one.
+exclude_patterns = (
+    [] if (Path(__file__).parent.parent / "CHANGELOG.md").exists() else ["changelog.*"]
+)
 suppress_warnings = ["toc.excluded"]
 # `name` in a docstring is a link where it is a public name, and code where it is not.
 default_role = "py:obj"
@@ -32,7 +38,8 @@ autodoc_typehints = "none"  # numpydoc's sections tell the types
 autodoc_preserve_defaults = True
 numpydoc_show_class_members = False
 
-# Notebooks have run when they come here, and their widgets are written as HTML: nothing is loaded for either.
+# Notebooks have run when they come here, and their widgets are written as HTML: nothing is loaded
+# for either.
 nb_execution_mode = "off"
 nb_ipywidgets_js: dict[str, dict[str, str]] = {}
 nb_merge_streams = True
@@ -43,27 +50,35 @@ html_title = "recover_nb"
 html_static_path = ["site.css"]
 html_css_files = ["site.css"]
 html_copy_source = False
-# Summaries would be fetched, which a page opened from a file cannot do; results are found without them.
+# Summaries would be fetched, which a page opened from a file cannot do; results are found without
+# them.
 html_show_search_summary = False
 
-#: What a page may load: what lies beside it. Vega compiles its expressions; widgets are modules in the page.
+#: What a page may load: what lies beside it. Vega compiles its expressions; widgets are modules in
+#: the page.
 POLICY = (
-    "default-src 'none'; script-src 'self' file: blob: 'unsafe-inline' 'unsafe-eval'; "
-    "style-src 'self' file: 'unsafe-inline'; img-src 'self' file: data: blob:; font-src 'self' file: data:; "
-    "base-uri 'none'; form-action 'self' file:"
+    "default-src 'none'; script-src 'self' file: blob: 'unsafe-inline' 'unsafe-eval'; style-src"
+    " 'self' file: 'unsafe-inline'; img-src 'self' file: data: blob:; font-src 'self' file: data:;"
+    " base-uri 'none'; form-action 'self' file:"
 )
 
 
-def add_policy(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
+def add_policy(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
     """Let no page load anything from elsewhere, whatever an output of a notebook asks for."""
     policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
     context["metatags"] = policy + context.get("metatags", "")
 
 
-def link_pages(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+def link_pages(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
     """Make ``docs/PAGE.md#ANCHOR`` in a docstring a link; pages with docstrings lie one folder down."""
     for number, line in enumerate(lines):
-        lines[number] = re.sub(r"`*docs/([\w-]+)\.md#([\w-]+)`*", r"`\1: \2 <../\1.html#\2>`__", line)
+        lines[number] = re.sub(
+            r"`*docs/([\w-]+)\.md#([\w-]+)`*", r"`\1: \2 <../\1.html#\2>`__", line
+        )
 
 
 def sign_widgets(

@@ -1,7 +1,8 @@
 """Gather what the site is made of: pages of ``docs``, the data card, and notebooks that have run (``make docs``).
 
-Widgets of a notebook are written as they stood when it had run (`still`): charts and token views work in a page by
-themselves, without a kernel. Sphinx and MyST-NB (``docs/conf.py``) make the site of what is gathered here.
+Widgets of a notebook are written as they stood when it had run (`still`): charts and token views
+work in a page by themselves, without a kernel. Sphinx and MyST-NB (``docs/conf.py``) make the site
+of what is gathered here.
 """
 
 import argparse
@@ -31,7 +32,9 @@ GATHERED = ".gathered"
 def execute(path: Path, *, timeout: int = 600) -> nbformat.NotebookNode:
     """Return a notebook as it is after it has run in its own folder; a cell that fails raises."""
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=timeout, resources={"metadata": {"path": str(path.parent)}}).execute()
+    NotebookClient(
+        notebook, timeout=timeout, resources={"metadata": {"path": str(path.parent)}}
+    ).execute()
     return notebook
 
 
@@ -51,7 +54,9 @@ def stilled(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         html = f"<style>{still.styles()}</style>\n{scripts}"
         output = nbformat.v4.new_output("display_data", {"text/html": html})
         # MyST-NB leaves out a cell without a source.
-        last = nbformat.v4.new_code_cell("# widgets", outputs=[output], metadata={"tags": ["remove-input"]})
+        last = nbformat.v4.new_code_cell(
+            "# widgets", outputs=[output], metadata={"tags": ["remove-input"]}
+        )
         notebook.cells.append(last)
     return notebook
 
@@ -121,11 +126,18 @@ def stale(target: Path, notebook: Path) -> bool:
     if not target.exists():
         return True
     folders = (ROOT / "recover_nb", ROOT / "data", Path(__file__).parent)
-    used = [each for folder in folders for each in folder.rglob("*") if each.suffix in (".py", ".js", ".css", ".zip")]
+    used = [
+        each
+        for folder in folders
+        for each in folder.rglob("*")
+        if each.suffix in (".py", ".js", ".css", ".zip")
+    ]
     return max(each.stat().st_mtime for each in [notebook, *used]) > target.stat().st_mtime
 
 
-def build(out: Path, *, workers: int, run: Callable[[Path], nbformat.NotebookNode] = execute) -> None:
+def build(
+    out: Path, *, workers: int, run: Callable[[Path], nbformat.NotebookNode] = execute
+) -> None:
     """Gather everything into the folder `out`, and remove of it what is gone from the repository."""
     paths = list(sources())
     before = gathered(out, {out / place(path.relative_to(ROOT).as_posix()) for path in paths})
@@ -134,17 +146,26 @@ def build(out: Path, *, workers: int, run: Callable[[Path], nbformat.NotebookNod
         kept = set(pool.map(lambda path: gather(path, out, run), paths))
     for path in before - kept:
         path.unlink()
-    (out / GATHERED).write_text("".join(f"{path.relative_to(out).as_posix()}\n" for path in sorted(kept)), "utf-8")
+    (out / GATHERED).write_text(
+        "".join(f"{path.relative_to(out).as_posix()}\n" for path in sorted(kept)), "utf-8"
+    )
 
 
 def gathered(out: Path, wanted: set[Path]) -> set[Path]:
     """Return the files that an earlier call gathered in `out`; stop if there are others, for they would be lost."""
     record = out / GATHERED
-    listed = {out / name for name in record.read_text("utf-8").splitlines()} if record.is_file() else set()
+    listed = (
+        {out / name for name in record.read_text("utf-8").splitlines()}
+        if record.is_file()
+        else set()
+    )
     found = {path for path in out.rglob("*") if path.is_file() and path != record}
     strange = sorted(found - listed - wanted)
     if strange:
-        raise SystemExit(f"{strange[0]} was not gathered here; move it away, or gather the site in another folder")
+        raise SystemExit(
+            f"{strange[0]} was not gathered here; move it away, or gather the site in another"
+            " folder"
+        )
     return found
 
 
@@ -152,7 +173,9 @@ def main() -> None:
     """Gather the sources of the site."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("out", type=Path, help="folder for the sources")
-    parser.add_argument("--workers", type=int, default=min(4, os.cpu_count() or 1), help="notebooks at a time")
+    parser.add_argument(
+        "--workers", type=int, default=min(4, os.cpu_count() or 1), help="notebooks at a time"
+    )
     given = parser.parse_args()
     build(given.out.resolve(), workers=given.workers)
 

@@ -1,7 +1,7 @@
 """Take the picture in the README: ``python docs/screenshot.py`` writes ``docs/screenshot.png``.
 
-A failed trace of the bundled study in a `TraceInspector`, as it is in JupyterLab. Needs the extra ``test`` and a
-Chromium.
+A failed trace of the bundled study in a `TraceInspector`, as it is in JupyterLab. Needs the extra
+``test`` and a Chromium.
 """
 
 import sys

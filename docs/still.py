@@ -1,7 +1,8 @@
 """Widgets of a notebook that has run, as HTML that needs no kernel.
 
-A widget with a module of its own (a chart, a token view) runs that module in the page, alone: it can be read, hovered
-and walked through, but nothing answers it. Every other widget, a slider or a list, is written as its present value.
+A widget with a module of its own (a chart, a token view) runs that module in the page, alone: it
+can be read, hovered and walked through, but nothing answers it. Every other widget, a slider or a
+list, is written as its present value.
 """
 
 import html
@@ -10,7 +11,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-VIEW, STATE = "application/vnd.jupyter.widget-view+json", "application/vnd.jupyter.widget-state+json"
+VIEW, STATE = (
+    "application/vnd.jupyter.widget-view+json",
+    "application/vnd.jupyter.widget-state+json",
+)
 RUNTIME = Path(__file__).with_name("still.js")
 
 #: Stands for what only works with a kernel behind it.
@@ -18,7 +22,14 @@ NOTHING = ""
 BOXES = {"BoxModel", "VBoxModel", "HBoxModel", "GridBoxModel", "StackModel"}
 TITLED = {"TabModel", "AccordionModel"}
 #: Do something only with a kernel, or are gone when the work is done.
-LIVE = {"ButtonModel", "IntProgressModel", "FloatProgressModel", "PlayModel", "FileUploadModel", "ControllerModel"}
+LIVE = {
+    "ButtonModel",
+    "IntProgressModel",
+    "FloatProgressModel",
+    "PlayModel",
+    "FileUploadModel",
+    "ControllerModel",
+}
 LIVE_MODULES = {"Download"}
 #: Show all that can be chosen, also while nothing is.
 OPEN_CHOICES = {"RadioButtonsModel", "ToggleButtonsModel"}
@@ -72,9 +83,14 @@ class Still:
         if not self._shown:
             return NOTHING
         # Nothing in the data can end the script, or open a comment in it.
-        data = json.dumps({"modules": list(self._modules), "models": self._shown}).replace("<", r"\u003c")
+        data = json.dumps({"modules": list(self._modules), "models": self._shown}).replace(
+            "<", r"\u003c"
+        )
         runtime = RUNTIME.read_text("utf-8")
-        return f'<script type="application/json" id="still-data">{data}</script>\n<script>{runtime}</script>'
+        return (
+            '<script type="application/json"'
+            f' id="still-data">{data}</script>\n<script>{runtime}</script>'
+        )
 
     def _module(self, name: str, model: Model) -> str:
         state = model["state"]
@@ -82,22 +98,30 @@ class Still:
             return NOTHING
         place = self._modules.setdefault(state["_esm"], len(self._modules))
         self._styles[state.get("_css") or ""] = None
-        traits = {key: value for key, value in state.items() if key not in ("_esm", "_css", "layout")}
+        traits = {
+            key: value for key, value in state.items() if key not in ("_esm", "_css", "layout")
+        }
         self._shown[name] = {"module": place, "state": traits, "buffers": model.get("buffers", [])}
         classes = html.escape(" ".join(["still-module", *state.get("_dom_classes", [])]))
         return f'<div class="{classes}" data-model="{html.escape(name)}"></div>'
 
     def _titled(self, title: str, reference: str) -> str:
-        return f"<details open><summary>{html.escape(title)}</summary>{self.html(reference)}</details>"
+        return (
+            f"<details open><summary>{html.escape(title)}</summary>{self.html(reference)}</details>"
+        )
 
     def _hidden(self, state: Model) -> bool:
-        layout = self.models.get(str(state.get("layout", "")).removeprefix("IPY_MODEL_"), {}).get("state", {})
+        layout = self.models.get(str(state.get("layout", "")).removeprefix("IPY_MODEL_"), {}).get(
+            "state", {}
+        )
         return layout.get("display") == "none" or layout.get("visibility") == "hidden"
 
 
 def control_html(state: Model) -> str:
     """Return a control as its description and its present value."""
-    said = [str(each) for each in (state.get("description"), _value(state)) if each not in (None, "")]
+    said = [
+        str(each) for each in (state.get("description"), _value(state)) if each not in (None, "")
+    ]
     return f'<span class="still-control">{html.escape(" ".join(said))}</span>' if said else NOTHING
 
 

@@ -1,6 +1,7 @@
 """Explore why a reasoning model failed, and what would rescue it.
 
-Every public name is imported when it is first used: `import recover_nb` loads neither torch nor xarray.
+Every public name is imported when it is first used: `import recover_nb` loads neither torch nor
+xarray.
 """
 
 import sys
@@ -111,9 +112,26 @@ _EXPORTS = {
 }
 
 _SUBMODULES = (
-    "charts", "decoding", "errors", "evaluation", "features", "io", "lab", "labels", "recoverability", "report",
-    "routers", "routing", "schema", "signals", "simulate", "study", "tables", "tasks", "widgets",
-)  # fmt: skip
+    "charts",
+    "decoding",
+    "errors",
+    "evaluation",
+    "features",
+    "io",
+    "lab",
+    "labels",
+    "recoverability",
+    "report",
+    "routers",
+    "routing",
+    "schema",
+    "signals",
+    "simulate",
+    "study",
+    "tables",
+    "tasks",
+    "widgets",
+)
 
 __all__ = ["__version__", *_EXPORTS]
 
@@ -131,7 +149,8 @@ def _load(module: str) -> Any:
 def __getattr__(name: str) -> Any:
     if name in _EXPORTS:
         value = getattr(_load(_EXPORTS[name]), name)
-        # Once resolved, a plain attribute: no second look-up, and the same object whichever way it was imported.
+        # Once resolved, a plain attribute: no second look-up, and the same object whichever way it
+        # was imported.
         globals()[name] = value
         return value
     if name in _SUBMODULES:
@@ -147,8 +166,9 @@ class _Package(ModuleType):
     """The package, whose public functions are not replaced by the modules that are called like them."""
 
     def __setattr__(self, name: str, value: object) -> None:
-        # Importing recover_nb.transfer, by whatever way, sets the module as an attribute of the package: after
-        # ``from recover_nb.transfer import Transfer``, ``rnb.transfer(ds)`` would call a module.
+        # Importing recover_nb.transfer, by whatever way, sets the module as an attribute of the
+        # package: after ``from recover_nb.transfer import Transfer``, ``rnb.transfer(ds)`` would
+        # call a module.
         if not (name in _EXPORTS and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
 

@@ -59,7 +59,8 @@ class Figure:
     change : float
         `value` less the reference's; NaN for a reference.
     change_ci95 : (float, float)
-        Of the change, on the same resamples: the two figures share problems, and attempts where they can.
+        Of the change, on the same resamples: the two figures share problems, and attempts where
+        they can.
     move : Move
     """
 
@@ -119,8 +120,9 @@ class Ablation:
     settings : dict of str to Setting
         By name, each reference before what is compared with it.
     operators : dict of str to dict
-        Variation -> operator -> ``attempts``, ``rate``, ``fired`` (shares of 1), ``change`` (rate less that of the
-        study's own settings on the same problems) with ``ci95``. Empty without new attempts.
+        Variation -> operator -> ``attempts``, ``rate``, ``fired`` (shares of 1), ``change`` (rate
+        less that of the study's own settings on the same problems) with ``ci95``. Empty without new
+        attempts.
     about : dict
         Seed and counts, and ``models``: where the figures that need models come from, or None.
     """
@@ -149,7 +151,10 @@ class Ablation:
 def _plain_setting(setting: Setting) -> dict:
     found = {each.name: getattr(setting, each.name) for each in fields(setting)}
     found["figures"] = {
-        name.value: {each.name: getattr(figure, each.name) for each in fields(figure)} | {"changed": figure.changed}
+        name.value: (
+            {each.name: getattr(figure, each.name) for each in fields(figure)}
+            | {"changed": figure.changed}
+        )
         for name, figure in setting.figures.items()
     }
     return found
@@ -170,15 +175,16 @@ def ablate(
     Parameters
     ----------
     ds : Dataset
-        A study. Without ``correct`` there is no split and no smaller number of attempts; without signals no other
-        windows and no smaller number of failed rollouts.
+        A study. Without ``correct`` there is no split and no smaller number of attempts; without
+        signals no other windows and no smaller number of failed rollouts.
     seed : int
-        The result is a function of it and of the data. Every setting gets the same resamples, halvings and nulls.
+        The result is a function of it and of the data. Every setting gets the same resamples,
+        halvings and nulls.
     n_bootstrap, n_null, n_splits : int
         Fewer than `evaluate_routing` takes: there are some forty settings.
     stored : dict, optional
-        From `load_ablations`: other signal settings and other attempts. The shipped ones, if they are of this study,
-        unless given; ``{}`` for none.
+        From `load_ablations`: other signal settings and other attempts. The shipped ones, if they
+        are of this study, unless given; ``{}`` for none.
     progress : callable, optional
         Called with the name of each setting as it begins.
 
@@ -193,8 +199,8 @@ def ablate(
 
     Notes
     -----
-    method.md sections 2 to 8. With seven conclusions and some forty settings, one change in twenty whose interval
-    leaves out 0 is to be expected of chance.
+    method.md sections 2 to 8. With seven conclusions and some forty settings, one change in twenty
+    whose interval leaves out 0 is to be expected of chance.
     """
     counts = {"n_bootstrap": n_bootstrap, "n_null": n_null, "n_splits": n_splits}
     for name, count in counts.items():
@@ -238,7 +244,9 @@ def _units(ds: xr.Dataset) -> xr.Dataset:
 def _trials(ds: xr.Dataset, units: xr.Dataset, stored: dict[str, Any]) -> Iterator[Trial]:
     """Every trial, each reference before what is compared with it."""
     tolerance = float(ds.attrs.get("regime_tolerance", TOLERANCE))
-    table, _, _ = tabulate(units, edges={"min_gain": MIN_GAIN, "min_failure": MIN_FAILURE, "tolerance": tolerance})
+    table, _, _ = tabulate(
+        units, edges={"min_gain": MIN_GAIN, "min_failure": MIN_FAILURE, "tolerance": tolerance}
+    )
     yield reference(RULE, table)
     yield from rule_trials(table)
     yield from edge_trials(table)
@@ -258,7 +266,9 @@ def _score(
     """Score one trial, and compare it with its reference."""
     table = trial.table
     found = estimate(table, trial.parts, seed, counts)
-    weights = bootstrap_weights(table.clusters, table.strata, counts["n_bootstrap"], generator(seed, 5)).weights
+    weights = bootstrap_weights(
+        table.clusters, table.strata, counts["n_bootstrap"], generator(seed, 5)
+    ).weights
     figures, own = {}, {}
     before = settings.get(trial.reference)
     for conclusion, (part, _) in CONCLUSIONS.items():
@@ -271,11 +281,15 @@ def _score(
             figures[conclusion] = figure
     published, _ = _ratio(found["published"], RETRY, weights)
     hard = float(table.hard(table.rate).mean())
-    scored = Setting(trial.factor, trial.value, trial.reference, len(table.rate), hard, published, figures)
+    scored = Setting(
+        trial.factor, trial.value, trial.reference, len(table.rate), hard, published, figures
+    )
     return scored, own
 
 
-def estimate(table: Table, parts: tuple[str, ...], seed: int, counts: dict[str, int]) -> dict[str, Contributions]:
+def estimate(
+    table: Table, parts: tuple[str, ...], seed: int, counts: dict[str, int]
+) -> dict[str, Contributions]:
     """Run estimators on a table, with the generators of `evaluate_routing`; ``split`` needs stored outcomes."""
     runs = {
         "published": lambda rng: estimators.published(table, rng, n_splits=counts["n_splits"]),
@@ -287,7 +301,9 @@ def estimate(table: Table, parts: tuple[str, ...], seed: int, counts: dict[str, 
     return {part: runs[part](generator(seed, PARTS.index(part))) for part in able}
 
 
-def _lift(conclusion: Conclusion, found: dict[str, Contributions], weights: np.ndarray) -> tuple[float, np.ndarray]:
+def _lift(
+    conclusion: Conclusion, found: dict[str, Contributions], weights: np.ndarray
+) -> tuple[float, np.ndarray]:
     """Value and bootstrap draws of a conclusion's figure."""
     part, comparator = CONCLUSIONS[conclusion]
     value, draws = _ratio(found[part], comparator, weights)
@@ -296,7 +312,8 @@ def _lift(conclusion: Conclusion, found: dict[str, Contributions], weights: np.n
     pooled, null = _ratio(found["null"], comparator, weights)
     lifts = found["null"].lifts()[:, found["null"].names.index(comparator)]
     mean = float(lifts[~np.isnan(lifts)].mean()) if not np.isnan(lifts).all() else float("nan")
-    # The draws are of the pooled ratio; moved by its tiny distance from the mean of the simulated lifts.
+    # The draws are of the pooled ratio; moved by its tiny distance from the mean of the simulated
+    # lifts.
     return value - mean, draws - null + pooled - mean
 
 
@@ -312,9 +329,13 @@ def _interval(draws: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _compared(figure: Figure, draws: np.ndarray, before: Figure, draws_before: np.ndarray) -> Figure:
+def _compared(
+    figure: Figure, draws: np.ndarray, before: Figure, draws_before: np.ndarray
+) -> Figure:
     change = _interval(draws - draws_before)
-    return Figure(figure.value, figure.ci95, figure.value - before.value, change, moved(before, figure))
+    return Figure(
+        figure.value, figure.ci95, figure.value - before.value, change, moved(before, figure)
+    )
 
 
 def moved(before: Figure, after: Figure) -> Move:
@@ -335,7 +356,9 @@ def _operators(
     """Rescue rate of each operator under each decode setting, and what that changes, paired by problem."""
     names, problem = cell_names(units), units["problem_id"].values.astype(str)
     cells = stored["cells"]
-    chosen = np.concatenate([np.flatnonzero(names == cell)[found["attempted"]] for cell, found in cells.items()])
+    chosen = np.concatenate(
+        [np.flatnonzero(names == cell)[found["attempted"]] for cell, found in cells.items()]
+    )
     _, clusters = np.unique(problem[chosen], return_inverse=True)
     strata = units["task"].values.astype(str)[chosen]
     weights = bootstrap_weights(clusters, strata, n_bootstrap, generator(seed, 5)).weights

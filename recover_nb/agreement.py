@@ -1,6 +1,7 @@
 """How far two measurements of the same units agree: kappas for labels, correlations around group means for numbers.
 
-Array floor: every function takes rows of weights, so that the data and all bootstrap resamples are one call.
+Array floor: every function takes rows of weights, so that the data and all bootstrap resamples are
+one call.
 """
 
 import numpy as np
@@ -39,8 +40,9 @@ def beyond_chance(
     first, second : arrays, shape (unit,)
         Labels.
     strata : array, shape (unit,)
-        Chance is the agreement of a unit's first label with the second label of *another* unit of its stratum, so that
-        nothing all units of a stratum share counts as agreement. Units alone in a stratum are left out.
+        Chance is the agreement of a unit's first label with the second label of *another* unit of
+        its stratum, so that nothing all units of a stratum share counts as agreement. Units alone
+        in a stratum are left out.
     weights : array of float, shape (resample, unit)
         How often each unit occurs; a row of ones is the data.
 
@@ -51,8 +53,8 @@ def beyond_chance(
 
     Notes
     -----
-    With one stratum this is Cohen's kappa, but for pairs of a unit with itself, which Cohen's chance holds too: here
-    small strata do not bias it downwards.
+    With one stratum this is Cohen's kappa, but for pairs of a unit with itself, which Cohen's
+    chance holds too: here small strata do not bias it downwards.
     """
     _, both = np.unique(np.concatenate([first, second]), return_inverse=True)
     first, second = both[: len(both) // 2], both[len(both) // 2 :]

@@ -38,7 +38,10 @@ class Attempts:
     cost: dict[str, np.ndarray]
 
     def curve(self, n_max: int) -> np.ndarray:
-        """rescue@k of each problem for k = 0 .. n_max, shape (problem, n_max + 1); NaN beyond its attempts."""
+        """rescue@k of each problem for k = 0 ..
+
+        n_max, shape (problem, n_max + 1); NaN beyond its attempts.
+        """
         k = np.arange(1, n_max + 1)
         # Problems are many, pairs of counts are few.
         base = self.attempts.max(initial=0) + 1
@@ -66,7 +69,8 @@ def interpolate(curve: np.ndarray, k: np.ndarray) -> np.ndarray:
     Returns
     -------
     float64 array, shape (problem, budget)
-        NaN beyond the curve. A budget of 2.3 attempts is 2 attempts and, three times in ten, a third.
+        NaN beyond the curve. A budget of 2.3 attempts is 2 attempts and, three times in ten, a
+        third.
     """
     low = np.minimum(np.floor(k + 1e-9).astype(int), curve.shape[1] - 1)
     part = np.maximum(k - low, 0.0)
@@ -90,10 +94,11 @@ def budget_curves(routed: Attempts, retry: Attempts, resamples: Resamples) -> di
     Returns
     -------
     dict
-        ``attempts``: lists over k = 1, 2, ... of ``k``, ``n`` (problems with that many attempts of both),
-        ``routed``, ``retry``, ``lift``, ``ci95``. ``equal_cost``: the same lists for each name of `COSTS`,
-        over retry attempts ``k`` and the routed attempts ``k_routed`` of equal cost, or None where costs are
-        not stored. ``cost_per_attempt``, and ``claim``: see `compare_claim`.
+        ``attempts``: lists over k = 1, 2, ... of ``k``, ``n`` (problems with that many attempts of
+        both), ``routed``, ``retry``, ``lift``, ``ci95``. ``equal_cost``: the same lists for each
+        name of `COSTS`, over retry attempts ``k`` and the routed attempts ``k_routed`` of equal
+        cost, or None where costs are not stored. ``cost_per_attempt``, and ``claim``: see
+        `compare_claim`.
     """
     n_max = int(max(routed.attempts.max(initial=0), retry.attempts.max(initial=0)))
     curves = routed.curve(n_max), retry.curve(n_max)
@@ -153,10 +158,11 @@ def compare_claim(
     Returns
     -------
     dict or None
-        ``routed_attempts`` and ``retry_attempts`` are 10 and 50 where that many were run; else the largest pair
-        in the same ratio that most problems have, and ``scaled`` is True; None where not even 1 and 5 were.
-        ``attempts`` and ``forward_passes`` (None without costs) each hold ``retry_attempts``, ``routed``,
-        ``retry``, ``lift``, ``ci95``, ``n`` and ``matched``: the interval lies above -`CLAIM_MARGIN`.
+        ``routed_attempts`` and ``retry_attempts`` are 10 and 50 where that many were run; else the
+        largest pair in the same ratio that most problems have, and ``scaled`` is True; None where
+        not even 1 and 5 were. ``attempts`` and ``forward_passes`` (None without costs) each hold
+        ``retry_attempts``, ``routed``, ``retry``, ``lift``, ``ci95``, ``n`` and ``matched``: the
+        interval lies above -`CLAIM_MARGIN`.
     """
     factor = CLAIM_RETRY // CLAIM_ROUTED
     have_retry = int(np.median(retry.attempts)) if len(retry.attempts) else 0

@@ -1,6 +1,9 @@
-"""Charts of a study. They compute nothing: each draws a data frame of `recover_nb.tables`, value for value.
+"""Charts of a study.
 
-What colour says, shape, dash or text says a second time. Each chart carries `recover_nb.theme.theme`.
+They compute nothing: each draws a data frame of `recover_nb.tables`, value for value.
+
+What colour says, shape, dash or text says a second time. Each chart carries
+`recover_nb.theme.theme`.
 """
 
 from collections.abc import Sequence
@@ -55,7 +58,9 @@ def plot_regimes(frame: pd.DataFrame, *, width: int = 560) -> alt.Chart:
         If a column is missing or there are too many rows.
     """
     title = "What failed problems need: regimes by cell"
-    return _shares(frame, "regime", "failed", REGIME_COLOURS, title, "share of failed problems", width)
+    return _shares(
+        frame, "regime", "failed", REGIME_COLOURS, title, "share of failed problems", width
+    )
 
 
 def plot_routes(frame: pd.DataFrame, *, width: int = 560) -> alt.Chart:
@@ -79,12 +84,22 @@ def plot_routes(frame: pd.DataFrame, *, width: int = 560) -> alt.Chart:
         If a column is missing or there are too many rows.
     """
     title = "Where the rule sends steerable_hard problems"
-    colours = {name: ROUTE_COLOURS.get(name, SKY) for name in dict.fromkeys(frame.get("intervention", ()))}
-    return _shares(frame, "intervention", "routed", colours, title, "share of steerable_hard problems", width)
+    colours = {
+        name: ROUTE_COLOURS.get(name, SKY) for name in dict.fromkeys(frame.get("intervention", ()))
+    }
+    return _shares(
+        frame, "intervention", "routed", colours, title, "share of steerable_hard problems", width
+    )
 
 
 def _shares(
-    frame: pd.DataFrame, kind: str, total: str, colours: dict[str, str], title: str, axis: str, width: int
+    frame: pd.DataFrame,
+    kind: str,
+    total: str,
+    colours: dict[str, str],
+    title: str,
+    axis: str,
+    width: int,
 ) -> alt.Chart:
     """Bars from `start` to `end`, with the count written at `middle`."""
     frame = _checked(frame, ("cell", kind, "count", "share", total, "start", "middle", "end"))
@@ -97,11 +112,15 @@ def _shares(
         x=x, x2="end:Q", color=_colour(kind, colours), tooltip=tooltip
     )
     counts = alt.Chart(_rows(frame[frame["count"] > 0])).encode(y=y)
-    text = counts.mark_text(color=ON_BAR).encode(x=alt.X("middle:Q", title=axis), text="count:Q", tooltip=tooltip)
+    text = counts.mark_text(color=ON_BAR).encode(
+        x=alt.X("middle:Q", title=axis), text="count:Q", tooltip=tooltip
+    )
     return _finish(alt.layer(bars, text), title, width, 24 * frame["cell"].nunique() + 4)
 
 
-def plot_rescue(frame: pd.DataFrame, *, width: int = 420, columns: int = 3) -> alt.Chart | alt.FacetChart:
+def plot_rescue(
+    frame: pd.DataFrame, *, width: int = 420, columns: int = 3
+) -> alt.Chart | alt.FacetChart:
     """Draw the rescue rate of every intervention with its 95 % interval, and that of retry beside it.
 
     Parameters
@@ -128,7 +147,11 @@ def plot_rescue(frame: pd.DataFrame, *, width: int = 420, columns: int = 3) -> a
     y = alt.Y("intervention:N", title=None, sort=_order(frame["intervention"]))
     scale = alt.Scale(domain=[0, 1])
     tooltip = [_tip("cell"), _tip("intervention"), *_percents("rate", "low", "high", "retry_rate")]
-    tooltip += [*_signed("lift_points", "lift_low_points", "lift_high_points"), "problems:Q", "attempts:Q"]
+    tooltip += [
+        *_signed("lift_points", "lift_low_points", "lift_high_points"),
+        "problems:Q",
+        "attempts:Q",
+    ]
     base = alt.Chart(_rows(frame)).encode(y=y, tooltip=tooltip)
     axis = alt.Axis(format=".0%")
     x = alt.X("low:Q", title="rescue rate", axis=axis, scale=scale)
@@ -161,7 +184,8 @@ def plot_estimators(frame: pd.DataFrame, *, width: int = 520) -> alt.Chart:
     Returns
     -------
     Chart
-        Points with 95 % intervals; the bands are the nulls' intervals, to be read against ``published`` only.
+        Points with 95 % intervals; the bands are the nulls' intervals, to be read against
+        ``published`` only.
 
     Raises
     ------
@@ -179,7 +203,9 @@ def plot_estimators(frame: pd.DataFrame, *, width: int = 520) -> alt.Chart:
     band = base.mark_rect(color=GREY, opacity=0.18)
     band = band.encode(x=alt.X("band_low_points:Q", title=axis), x2="band_high_points:Q")
     colour = _colour("kind", KIND_COLOURS)
-    rows = base.encode(y=alt.Y("estimator:N", title=None, sort=_order(frame["estimator"])), color=colour)
+    rows = base.encode(
+        y=alt.Y("estimator:N", title=None, sort=_order(frame["estimator"])), color=colour
+    )
     spans = rows.mark_rule(strokeWidth=2).encode(x=x, x2="high_points:Q")
     points = rows.mark_point(filled=True, size=90, opacity=1).encode(
         x="lift_points:Q", shape=_shape("kind", KIND_SHAPES)
@@ -203,34 +229,60 @@ def plot_comparators(frame: pd.DataFrame, *, width: int = 520) -> alt.Chart:
     Returns
     -------
     Chart
-        Points with 95 % intervals; right of the dashed zero routing rescues more. The grey bars are the null's.
+        Points with 95 % intervals; right of the dashed zero routing rescues more. The grey bars are
+        the null's.
 
     Raises
     ------
     InputError
         If a column is missing or there are too many rows.
     """
-    needed = ("estimator", "comparator", "kind", "n", "routed", "rate", "lift_points", "low_points", "high_points")
+    needed = (
+        "estimator",
+        "comparator",
+        "kind",
+        "n",
+        "routed",
+        "rate",
+        "lift_points",
+        "low_points",
+        "high_points",
+    )
     frame = _checked(frame, (*needed, "band_low_points", "band_high_points"))
     axis = "routed minus comparator (percentage points)"
     y = alt.Y("comparator:N", title=None, sort=_order(frame["comparator"]))
-    tooltip = [_tip("estimator"), _tip("comparator"), *_signed("lift_points", "low_points", "high_points")]
+    tooltip = [
+        _tip("estimator"),
+        _tip("comparator"),
+        *_signed("lift_points", "low_points", "high_points"),
+    ]
     tooltip += [*_percents("routed", "rate"), alt.Tooltip("n:Q", format=",.0f")]
     ends = [_tip("comparator"), *_signed("band_low_points", "band_high_points")]
     # The excess is a kind of other charts.
-    colours, shapes = ({name: each[name] for name in ("measured", "null")} for each in (KIND_COLOURS, KIND_SHAPES))
+    colours, shapes = (
+        {name: each[name] for name in ("measured", "null")} for each in (KIND_COLOURS, KIND_SHAPES)
+    )
     bands = alt.Chart().mark_bar(color=GREY, opacity=0.35, height=14)
-    bands = bands.encode(x=alt.X("band_low_points:Q", title=axis), x2="band_high_points:Q", y=y, tooltip=ends)
+    bands = bands.encode(
+        x=alt.X("band_low_points:Q", title=axis), x2="band_high_points:Q", y=y, tooltip=ends
+    )
     base = alt.Chart().encode(y=y, tooltip=tooltip, color=_colour("kind", colours))
-    spans = base.mark_rule(strokeWidth=2).encode(x=alt.X("low_points:Q", title=axis), x2="high_points:Q")
-    points = base.mark_point(filled=True, size=80, opacity=1).encode(x="lift_points:Q", shape=_shape("kind", shapes))
+    spans = base.mark_rule(strokeWidth=2).encode(
+        x=alt.X("low_points:Q", title=axis), x2="high_points:Q"
+    )
+    points = base.mark_point(filled=True, size=80, opacity=1).encode(
+        x="lift_points:Q", shape=_shape("kind", shapes)
+    )
     zero = _zero()
     layers = [zero, spans, points]
     if frame["band_low_points"].notna().any():
         layers.insert(0, bands)
     title = alt.Title(
         f"Routing minus each comparator, estimator {', '.join(_order(frame['estimator']))}",
-        subtitle="95 % intervals; grey: what the published estimator reports when no operator differs from retry",
+        subtitle=(
+            "95 % intervals; grey: what the published estimator reports when no operator differs"
+            " from retry"
+        ),
     )
     # One frame under all layers: it is written once.
     return _finish(alt.layer(*layers, data=_rows(frame)), title, width, 22 * len(frame))
@@ -256,13 +308,31 @@ def plot_budget(frame: pd.DataFrame, *, width: int = 280) -> alt.HConcatChart:
     InputError
         If a column is missing or there are too many rows.
     """
-    needed = ("basis", "strategy", "budget", "k", "rescue", "n", "lift_points", "low_points", "high_points")
+    needed = (
+        "basis",
+        "strategy",
+        "budget",
+        "k",
+        "rescue",
+        "n",
+        "lift_points",
+        "low_points",
+        "high_points",
+    )
     frame = _checked(frame, needed)
-    tooltip = [_tip("strategy"), alt.Tooltip("budget:Q", format=",.0f"), alt.Tooltip("k:Q", format=".1f")]
+    tooltip = [
+        _tip("strategy"),
+        alt.Tooltip("budget:Q", format=",.0f"),
+        alt.Tooltip("k:Q", format=".1f"),
+    ]
     tooltip += [*_percents("rescue"), *_signed("lift_points", "low_points", "high_points"), "n:Q"]
     panels = []
     for basis in dict.fromkeys(frame["basis"]):
-        y = alt.Y("rescue:Q", title=None if panels else "rescued within the budget", axis=alt.Axis(format=".0%"))
+        y = alt.Y(
+            "rescue:Q",
+            title=None if panels else "rescued within the budget",
+            axis=alt.Axis(format=".0%"),
+        )
         base = alt.Chart(_rows(frame[frame["basis"] == basis])).encode(
             x=alt.X("budget:Q", title=BASIS_TITLES.get(basis, basis)),
             y=y.scale(domain=[0, 1]),
@@ -273,7 +343,11 @@ def plot_budget(frame: pd.DataFrame, *, width: int = 280) -> alt.HConcatChart:
         dash = alt.StrokeDash("strategy:N", sort=list(STRATEGY_COLOURS), legend=None)
         shape = _shape("strategy", {"routed": "circle", "retry": "square"})
         points = base.mark_point(filled=True, size=36, opacity=1).encode(shape=shape)
-        panels.append(alt.layer(base.mark_line().encode(strokeDash=dash), points).properties(width=width, height=240))
+        panels.append(
+            alt.layer(base.mark_line().encode(strokeDash=dash), points).properties(
+                width=width, height=240
+            )
+        )
     return _finish(alt.hconcat(*panels), "Rescue at equal budgets, every failed problem")
 
 
@@ -297,11 +371,18 @@ def plot_features(frame: pd.DataFrame, *, width: int = 250) -> alt.HConcatChart:
         If a column is missing or there are too many rows.
     """
     names = [name.value for name in Feature]
-    frame = _checked(frame, ("cell", "problem", "problem_id", *names, "regime", "route", "retry", "best"))
+    frame = _checked(
+        frame, ("cell", "problem", "problem_id", *names, "regime", "route", "retry", "best")
+    )
     tooltip = [_tip("cell"), _tip("problem_id"), "problem:Q", _tip("regime"), _tip("route")]
-    tooltip += [*(alt.Tooltip(f"{name}:Q", format=".3f") for name in names), *_percents("retry", "best")]
+    tooltip += [
+        *(alt.Tooltip(f"{name}:Q", format=".3f") for name in names),
+        *_percents("retry", "best"),
+    ]
     base = alt.Chart(_rows(frame)).encode(
-        color=_colour("regime", REGIME_COLOURS), shape=_shape("regime", REGIME_SHAPES), tooltip=tooltip
+        color=_colour("regime", REGIME_COLOURS),
+        shape=_shape("regime", REGIME_SHAPES),
+        tooltip=tooltip,
     )
     marks = base.mark_point(filled=True, size=34, opacity=0.6)
     pairs = ((names[0], names[1]), (names[0], names[2]), (names[1], names[2]))
@@ -345,7 +426,10 @@ def plot_signals(
     chosen = found if signals is None else list(signals)
     missing = [name for name in chosen if name not in found]
     if missing or not chosen:
-        raise InputError(f"no signal {', '.join(missing) or 'chosen'}; the frame holds {', '.join(found) or 'none'}")
+        raise InputError(
+            f"no signal {', '.join(missing) or 'chosen'}; the frame holds"
+            f" {', '.join(found) or 'none'}"
+        )
     panels = []
     for name in chosen:
         part = frame[frame["signal"] == name]
@@ -353,13 +437,23 @@ def plot_signals(
         axis = alt.Axis(tickMinStep=1, labels=last, ticks=last)
         x = alt.X("position:Q", title="token position" if last else None, axis=axis)
         y = alt.Y("value:Q", title=None, axis=alt.Axis(tickCount=4))
-        tooltip = ["position:Q", _tip("token"), "token_id:Q", alt.Tooltip("value:Q", format=".4f"), "is_junction:N"]
+        tooltip = [
+            "position:Q",
+            _tip("token"),
+            "token_id:Q",
+            alt.Tooltip("value:Q", format=".4f"),
+            "is_junction:N",
+        ]
         base = alt.Chart(_rows(part)).encode(x=x, tooltip=tooltip)
-        rule = alt.Chart(_rows(part[part["is_junction"]])).mark_rule(color=VERMILION, strokeDash=[5, 3], strokeWidth=2)
+        rule = alt.Chart(_rows(part[part["is_junction"]])).mark_rule(
+            color=VERMILION, strokeDash=[5, 3], strokeWidth=2
+        )
         line = base.mark_line(color=SKY, strokeWidth=1.5).encode(y=y)
         points = base.mark_point(color=SKY, filled=True, size=28, opacity=1).encode(y=y)
         layers = alt.layer(rule.encode(x=alt.X("junction:Q"), tooltip=tooltip), line, points)
-        heading = alt.Title(SIGNAL_TITLES.get(name, name), fontSize=12, fontWeight="normal", offset=4)
+        heading = alt.Title(
+            SIGNAL_TITLES.get(name, name), fontSize=12, fontWeight="normal", offset=4
+        )
         panels.append(layers.properties(width=width, height=height, title=heading))
     stacked = alt.vconcat(*panels, spacing=8).resolve_scale(x="shared")
     return _finish(stacked, "Signals of one failed rollout (dashed: its junction)")
@@ -374,9 +468,15 @@ def _checked(frame: pd.DataFrame, needed: tuple[str, ...]) -> pd.DataFrame:
             "(the docstring names the function of recover_nb.tables that gives it)"
         )
     if not len(frame):
-        raise InputError("the frame has no row, so there is nothing to draw: the study does not store what it needs")
+        raise InputError(
+            "the frame has no row, so there is nothing to draw: the study does not store what it"
+            " needs"
+        )
     if len(frame) > MAX_ROWS:
-        raise InputError(f"the frame has {len(frame)} rows; a chart takes up to {MAX_ROWS}: choose some cells first")
+        raise InputError(
+            f"the frame has {len(frame)} rows; a chart takes up to {MAX_ROWS}: choose some cells"
+            " first"
+        )
     return frame[list(needed)]
 
 
@@ -385,7 +485,10 @@ def _rows(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _zero(rows: pd.DataFrame | None = None) -> alt.Chart:
-    """Return a dashed line at x = 0. Rows are those of the layers beside it: a facet needs one table under all."""
+    """Return a dashed line at x = 0.
+
+    Rows are those of the layers beside it: a facet needs one table under all.
+    """
     chart = alt.Chart() if rows is None else alt.Chart(rows)
     return chart.mark_rule(color="currentColor", strokeDash=[4, 3]).encode(x=alt.XDatum(0))
 
@@ -417,7 +520,9 @@ def _signed(*fields: str) -> list[alt.Tooltip]:
     return [alt.Tooltip(f"{field}:Q", format="+.1f") for field in fields]
 
 
-def _finish(chart: Any, title: str | alt.Title, width: int | None = None, height: int | None = None) -> Any:
+def _finish(
+    chart: Any, title: str | alt.Title, width: int | None = None, height: int | None = None
+) -> Any:
     """Give a chart its title, size and the theme, and see that no text in it can run where it is shown."""
     size = {} if width is None else {"width": width, "height": height}
     return escaped(chart.properties(title=title, **size).configure(**theme()))

@@ -1,4 +1,7 @@
-"""Charts of a clustering and its stability. They compute nothing: each draws a frame of `tables.clustering`."""
+"""Charts of a clustering and its stability.
+
+They compute nothing: each draws a frame of `tables.clustering`.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -64,7 +67,11 @@ def plot_stability(frame: pd.DataFrame, *, width: int = 460) -> alt.Chart:
             tooltip=tooltip,
         )
 
-    layers = [part("value").mark_point(filled=True, size=90, opacity=1).encode(shape=_shape("source", SOURCE_SHAPES))]
+    layers = [
+        part("value")
+        .mark_point(filled=True, size=90, opacity=1)
+        .encode(shape=_shape("source", SOURCE_SHAPES))
+    ]
     # Before it is judged, a clustering has values alone.
     if set(frame["kind"]) != {"value"}:
         draws = part("draw").mark_tick(thickness=1, size=8, opacity=0.7)
@@ -77,7 +84,9 @@ def plot_stability(frame: pd.DataFrame, *, width: int = 460) -> alt.Chart:
     return _finish(alt.LayerChart(layer=layers), title, width, 54 * len(figures))
 
 
-def plot_stability_grid(frame: pd.DataFrame, *, width: int = 150, height: int = 120) -> alt.VConcatChart:
+def plot_stability_grid(
+    frame: pd.DataFrame, *, width: int = 150, height: int = 120
+) -> alt.VConcatChart:
     """Draw stability against the number of clusters, for each algorithm, with the limits of both nulls.
 
     Parameters
@@ -90,7 +99,8 @@ def plot_stability_grid(frame: pd.DataFrame, *, width: int = 150, height: int = 
     Returns
     -------
     VConcatChart
-        A row a figure, a column an algorithm; clusters are claimed only where data lie beyond both limits.
+        A row a figure, a column an algorithm; clusters are claimed only where data lie beyond both
+        limits.
 
     Raises
     ------
@@ -112,14 +122,21 @@ def plot_stability_grid(frame: pd.DataFrame, *, width: int = 150, height: int = 
         rows.append(alt.hconcat(*panels))
     title = alt.Title(
         "Stability by number of clusters",
-        subtitle="data, and the 95 % limits of one Gaussian and of a uniform box (PAC: lower is more stable)",
+        subtitle=(
+            "data, and the 95 % limits of one Gaussian and of a uniform box (PAC: lower is more"
+            " stable)"
+        ),
     )
     return _finish(alt.vconcat(*rows), title)
 
 
 def _grid_panel(part: pd.DataFrame, y_title: str | None, last: bool) -> alt.LayerChart:
     tooltip = [_tip("algorithm"), "k:Q", _tip("figure"), _tip("source")]
-    tooltip += [alt.Tooltip("value:Q", format=".3f"), _tip("verdict"), alt.Tooltip("p_family:Q", format=".3f")]
+    tooltip += [
+        alt.Tooltip("value:Q", format=".3f"),
+        _tip("verdict"),
+        alt.Tooltip("p_family:Q", format=".3f"),
+    ]
     x = alt.X("k:Q", title="clusters" if last else None, axis=alt.Axis(tickMinStep=1, format="d"))
     base = alt.Chart(_rows(part)).encode(
         x=x.scale(zero=False, nice=False, padding=8),
@@ -161,11 +178,15 @@ def plot_consensus(frame: pd.DataFrame, *, width: int = 380) -> alt.Chart:
     frame = _checked(frame, (*names, *tips))
     bare = alt.Axis(labels=False, ticks=False, domain=False)
     scale = alt.Scale(domain=[0, 1], scheme="blues")
-    cells = alt.Chart(_rows(frame)).mark_rect().encode(
-        x=alt.X("column:O", title="problems, by cluster", axis=bare),
-        y=alt.Y("row:O", title=None, axis=bare),
-        color=alt.Color("consensus:Q", title="consensus", scale=scale),
-        tooltip=[alt.Tooltip("consensus:Q", format=".2f"), *(_tip(name) for name in tips)],
+    cells = (
+        alt.Chart(_rows(frame))
+        .mark_rect()
+        .encode(
+            x=alt.X("column:O", title="problems, by cluster", axis=bare),
+            y=alt.Y("row:O", title=None, axis=bare),
+            color=alt.Color("consensus:Q", title="consensus", scale=scale),
+            tooltip=[alt.Tooltip("consensus:Q", format=".2f"), *(_tip(name) for name in tips)],
+        )
     )
     return _finish(cells, "Share of resamples that put two problems together", width, width)
 
@@ -216,7 +237,8 @@ def plot_cluster_brush(
     x, y : str
         Two features.
     picked : sequence of int
-        Values of ``problem`` that stand out; none = all. It is the chart's parameter ``picked``, which can be set.
+        Values of ``problem`` that stand out; none = all. It is the chart's parameter ``picked``,
+        which can be set.
     brush : mapping of str to (low, high), optional
         The rectangle that is drawn: the chart's interval selection ``brush``.
     width, height : int
@@ -234,16 +256,21 @@ def plot_cluster_brush(
     """
     x, y = parse(Feature, x).value, parse(Feature, y).value
     frame = _checked(frame, ("cell", "problem", "problem_id", *dict.fromkeys((x, y)), "cluster"))
-    drawn = {"value": {axis: list(brush[name]) for axis, name in (("x", x), ("y", y))}} if brush else {}
+    drawn = (
+        {"value": {axis: list(brush[name]) for axis, name in (("x", x), ("y", y))}} if brush else {}
+    )
     chosen = alt.param("picked", value=list(picked))
     inside = "length(picked) == 0 || indexof(picked, datum.problem) >= 0"
-    # Said in full: conditions in short are looked up in Vega-Lite's schema, which takes as long as the rest.
+    # Said in full: conditions in short are looked up in Vega-Lite's schema, which takes as long as
+    # the rest.
     chart = _cluster_marks(frame).encode(
         **_axes(x, y),
         opacity=alt.OpacityValue(0.25, condition={"test": inside, "value": 0.75}),
         size=alt.SizeValue(26, condition={"test": inside, "value": 40}),
     )
-    chart = chart.add_params(chosen, alt.selection_interval(name="brush", encodings=["x", "y"], **drawn))
+    chart = chart.add_params(
+        chosen, alt.selection_interval(name="brush", encodings=["x", "y"], **drawn)
+    )
     return _finish(chart, "Failed problems by cluster: drag to brush", width, height)
 
 
@@ -257,7 +284,10 @@ def _axes(x: str, y: str) -> dict[str, alt.X | alt.Y]:
 def _cluster_marks(frame: pd.DataFrame) -> alt.Chart:
     """Points in the colour and shape of their cluster, that say on hovering which problem they are."""
     clusters = sorted((name for name in set(frame["cluster"]) if name.isdigit()), key=int)
-    looks = {name: (_look(CLUSTER_COLOURS, i), _look(CLUSTER_SHAPES, i)) for i, name in enumerate(clusters)}
+    looks = {
+        name: (_look(CLUSTER_COLOURS, i), _look(CLUSTER_SHAPES, i))
+        for i, name in enumerate(clusters)
+    }
     looks |= {name: NOISE_LOOK for name in _order(frame["cluster"]) if name not in looks}
     tooltip = [_tip("cell"), _tip("problem_id"), alt.Tooltip("problem:Q"), _tip("cluster")]
     names = [name.value for name in Feature if name.value in frame]

@@ -1,4 +1,7 @@
-"""Charts of one prediction: scores beside their baselines, and coefficients. They compute nothing."""
+"""Charts of one prediction: scores beside their baselines, and coefficients.
+
+They compute nothing.
+"""
 
 import altair as alt
 import pandas as pd
@@ -24,8 +27,8 @@ def plot_scores(frame: pd.DataFrame, *, width: int = 280) -> alt.FacetChart:
     Returns
     -------
     FacetChart
-        A panel a score: the blue point is the prediction, the orange tick the baseline (the commonest class, or an AUC
-        of 0.5), the grey bar the middle 95 % of permuted labels.
+        A panel a score: the blue point is the prediction, the orange tick the baseline (the
+        commonest class, or an AUC of 0.5), the grey bar the middle 95 % of permuted labels.
 
     Raises
     ------
@@ -33,10 +36,16 @@ def plot_scores(frame: pd.DataFrame, *, width: int = 280) -> alt.FacetChart:
         If a column is missing or there are too many rows.
     """
     spans = ("null_low", "null_mean", "null_high")
-    frame = _checked(frame, ("score", "part", "units", "value", "baseline", *spans, "p", "permutations"))
+    frame = _checked(
+        frame, ("score", "part", "units", "value", "baseline", *spans, "p", "permutations")
+    )
     tooltip = [_tip("part"), alt.Tooltip("units:Q"), alt.Tooltip("permutations:Q")]
-    tooltip += [alt.Tooltip(f"{name}:Q", format=".3f") for name in ("value", "baseline", *spans, "p")]
-    base = alt.Chart().encode(y=alt.Y("part:N", title=None, sort=_order(frame["part"])), tooltip=tooltip)
+    tooltip += [
+        alt.Tooltip(f"{name}:Q", format=".3f") for name in ("value", "baseline", *spans, "p")
+    ]
+    base = alt.Chart().encode(
+        y=alt.Y("part:N", title=None, sort=_order(frame["part"])), tooltip=tooltip
+    )
     x = alt.X("null_low:Q", title=None, scale=alt.Scale(domain=[0, 1]))
     null = base.mark_bar(height=12, color=GREY, opacity=0.6).encode(x=x, x2=alt.X2("null_high:Q"))
     baseline = base.mark_tick(color=ORANGE, thickness=3, size=18).encode(x=alt.X("baseline:Q"))
@@ -68,8 +77,8 @@ def plot_coefficients(
     Returns
     -------
     LayerChart or FacetChart
-        Log-odds of a class per sd of a feature, 0 = the feature says nothing for or against; the line is one sd over
-        the folds' own fits either way.
+        Log-odds of a class per sd of a feature, 0 = the feature says nothing for or against; the
+        line is one sd over the folds' own fits either way.
 
     Raises
     ------

@@ -1,4 +1,7 @@
-"""Charts of remapping, the calculator and reliability. They compute nothing: each draws a frame of `tables`."""
+"""Charts of remapping, the calculator and reliability.
+
+They compute nothing: each draws a frame of `tables`.
+"""
 
 import altair as alt
 import pandas as pd
@@ -25,7 +28,9 @@ _SHARE = alt.Scale(domain=[0, 1])
 _PERCENT = alt.Axis(format=".0%")
 
 
-def plot_remapping(frame: pd.DataFrame, *, width: int = 380, columns: int = 2) -> alt.Chart | alt.FacetChart:
+def plot_remapping(
+    frame: pd.DataFrame, *, width: int = 380, columns: int = 2
+) -> alt.Chart | alt.FacetChart:
     """Draw how often each regime is the same again, over other numbers and drawn again, with 95 % intervals.
 
     Parameters
@@ -97,8 +102,15 @@ def plot_transitions(frame: pd.DataFrame, *, width: int = 330) -> alt.HConcatCha
         inside = frame[frame["companion"] == companion]
         axis = alt.Axis(labels=not panels, ticks=not panels)
         base = alt.Chart(_rows(inside)).encode(
-            x=alt.X("outcome:N", title=companion, sort=_order(inside["outcome"])).axis(labelAngle=-30),
-            y=alt.Y("original:N", title=None if panels else "study", sort=_order(inside["original"]), axis=axis),
+            x=alt.X("outcome:N", title=companion, sort=_order(inside["outcome"])).axis(
+                labelAngle=-30
+            ),
+            y=alt.Y(
+                "original:N",
+                title=None if panels else "study",
+                sort=_order(inside["original"]),
+                axis=axis,
+            ),
             tooltip=tooltip,
         )
         colour = alt.Color("share:Q", title="share of the row", scale=scale, legend=legend)
@@ -110,7 +122,9 @@ def plot_transitions(frame: pd.DataFrame, *, width: int = 330) -> alt.HConcatCha
     return _finish(alt.hconcat(*panels), "What became of each problem")
 
 
-def plot_calculator(frame: pd.DataFrame, *, width: int = 330, columns: int = 2) -> alt.Chart | alt.FacetChart:
+def plot_calculator(
+    frame: pd.DataFrame, *, width: int = 330, columns: int = 2
+) -> alt.Chart | alt.FacetChart:
     """Draw the rescue rate with a calculator, with its 95 % interval, and that of retrying beside it.
 
     Parameters
@@ -139,17 +153,22 @@ def plot_calculator(frame: pd.DataFrame, *, width: int = 330, columns: int = 2) 
     base = alt.Chart(_rows(frame)).encode(y=y, tooltip=tooltip)
     x = alt.X("low:Q", title="rescue rate", scale=_SHARE, axis=_PERCENT)
     layers = alt.layer(
-        base.mark_tick(color=ORANGE, thickness=2, size=20, opacity=1).encode(x=alt.X("retry_rate:Q")),
+        base.mark_tick(color=ORANGE, thickness=2, size=20, opacity=1).encode(
+            x=alt.X("retry_rate:Q")
+        ),
         base.mark_rule(color=SKY, strokeWidth=2).encode(x=x, x2="high:Q"),
         base.mark_point(color=SKY, filled=True, size=70, opacity=1).encode(x="calculator_rate:Q"),
     )
     title = alt.Title(
-        "What a calculator rescues", subtitle="blue: with the calculator, 95 % interval; orange tick: retry"
+        "What a calculator rescues",
+        subtitle="blue: with the calculator, 95 % interval; orange tick: retry",
     )
     return _faceted(layers, frame, "group", title, width, 28, "regime", columns)
 
 
-def plot_reliability(frame: pd.DataFrame, *, width: int = 230, height: int = 220) -> alt.HConcatChart:
+def plot_reliability(
+    frame: pd.DataFrame, *, width: int = 230, height: int = 220
+) -> alt.HConcatChart:
     """Draw the reliability of each feature against the failed rollouts averaged, with 95 % intervals.
 
     Parameters
@@ -162,8 +181,8 @@ def plot_reliability(frame: pd.DataFrame, *, width: int = 230, height: int = 220
     Returns
     -------
     HConcatChart
-        A panel a feature: points are measured, dashed lines are foreseen by Spearman-Brown from the first size; the
-        horizontal rule is the reliability sought.
+        A panel a feature: points are measured, dashed lines are foreseen by Spearman-Brown from the
+        first size; the horizontal rule is the reliability sought.
 
     Raises
     ------
@@ -178,23 +197,37 @@ def plot_reliability(frame: pd.DataFrame, *, width: int = 230, height: int = 220
     panels = []
     for feature in _order(frame["feature"]):
         inside = frame[frame["feature"] == feature]
-        heading = alt.Title(FEATURE_TITLES.get(feature, feature), fontSize=12, fontWeight="normal", offset=4)
+        heading = alt.Title(
+            FEATURE_TITLES.get(feature, feature), fontSize=12, fontWeight="normal", offset=4
+        )
         panel = _reliability_panel(inside, sizes, tooltip, first=not panels)
         panels.append(panel.properties(width=width, height=height, title=heading))
     title = alt.Title(
         "How many failed rollouts a feature needs",
-        subtitle="pooled over cells, and within cells; dashed: foreseen from the first size; rule: reliability sought",
+        subtitle=(
+            "pooled over cells, and within cells; dashed: foreseen from the first size; rule:"
+            " reliability sought"
+        ),
     )
     return _finish(alt.hconcat(*panels).resolve_scale(y="shared"), title)
 
 
-def _reliability_panel(frame: pd.DataFrame, sizes: list[int], tooltip: list, *, first: bool) -> alt.LayerChart:
+def _reliability_panel(
+    frame: pd.DataFrame, sizes: list[int], tooltip: list, *, first: bool
+) -> alt.LayerChart:
     axis = alt.Axis(values=sizes, format="d")
     # A logarithmic axis: from one rollout to two is as far as from ten to twenty.
-    x = alt.X("size:Q", title="failed rollouts", axis=axis, scale=alt.Scale(type="log", nice=False, padding=10))
+    x = alt.X(
+        "size:Q",
+        title="failed rollouts",
+        axis=axis,
+        scale=alt.Scale(type="log", nice=False, padding=10),
+    )
     scale = alt.Scale(domain=[0, 1])
     y = alt.Y("reliability:Q", title="reliability" if first else None, scale=scale)
-    base = alt.Chart(_rows(frame)).encode(x=x, color=_colour("scope", SCOPE_COLOURS), tooltip=tooltip)
+    base = alt.Chart(_rows(frame)).encode(
+        x=x, color=_colour("scope", SCOPE_COLOURS), tooltip=tooltip
+    )
     points = base.mark_point(filled=True, size=60, opacity=1)
     sought = alt.Chart(_rows(frame.head(1))).mark_rule(color="currentColor", strokeDash=[2, 2])
     return alt.layer(
@@ -220,4 +253,6 @@ def _faceted(
     if frame[by].nunique() == 1:
         return _finish(layers, title, width, height)
     group = alt.Facet(f"{by}:N", title=None, sort=_order(frame[by]))
-    return _finish(layers.properties(width=width, height=height).facet(group, columns=columns), title)
+    return _finish(
+        layers.properties(width=width, height=height).facet(group, columns=columns), title
+    )

@@ -1,4 +1,7 @@
-"""Chart of a comparison of routers. It computes nothing: it draws two data frames of `tables.routers`."""
+"""Chart of a comparison of routers.
+
+It computes nothing: it draws two data frames of `tables.routers`.
+"""
 
 import altair as alt
 import pandas as pd
@@ -16,7 +19,8 @@ from recover_nb.charts import (
 )
 from recover_nb.theme import BASIS_TITLES, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, YELLOW
 
-#: Retry is grey and the published rule dotted wherever they are drawn; the others take what is left in turn.
+#: Retry is grey and the published rule dotted wherever they are drawn; the others take what is left
+#: in turn.
 COLOURS = {"retry": GREY, "best_fixed": SKY, "published": PURPLE}
 REST = (ORANGE, GREEN, VERMILION, BLUE, YELLOW)
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 2], [1, 3], [10, 3])
@@ -39,8 +43,9 @@ def plot_routers(
     Returns
     -------
     HConcatChart
-        Left: lines with 95 % bands. Right: points with 95 % intervals; right of the dashed zero a router rescues more.
-        The open square is its lift in studies in which no operator differs from retry.
+        Left: lines with 95 % bands. Right: points with 95 % intervals; right of the dashed zero a
+        router rescues more. The open square is its lift in studies in which no operator differs
+        from retry.
 
     Raises
     ------
@@ -63,7 +68,10 @@ def plot_routers(
     title = alt.Title(
         "Routers at equal cost, every failed problem",
         subtitle=[
-            f"lines: learned without the {', '.join(_order(curves['hold_out']))} they are judged on; 95 % intervals",
+            (
+                f"lines: learned without the {', '.join(_order(curves['hold_out']))} they are"
+                " judged on; 95 % intervals"
+            ),
             "open squares: the lift in simulated studies in which no operator differs from retry",
         ],
     )

@@ -1,4 +1,7 @@
-"""Charts of topography, transfer and reading. They compute nothing: each draws a frame of `tables.topography`."""
+"""Charts of topography, transfer and reading.
+
+They compute nothing: each draws a frame of `tables.topography`.
+"""
 
 import altair as alt
 import pandas as pd
@@ -60,13 +63,15 @@ def plot_confusion(
     columns : int
         Panels in a row.
     chosen : tuple of (str, str), optional
-        Of a single part: true and predicted class of the cell that is framed, empty = none. The chart then has a point
-        selection ``cell``, and parameters ``chosen_true`` and ``chosen_predicted``.
+        Of a single part: true and predicted class of the cell that is framed, empty = none. The
+        chart then has a point selection ``cell``, and parameters ``chosen_true`` and
+        ``chosen_predicted``.
 
     Returns
     -------
     Chart or FacetChart
-        The share of each true class (row) that is predicted as each class (column), written in the cell.
+        The share of each true class (row) that is predicted as each class (column), written in the
+        cell.
 
     Raises
     ------
@@ -111,7 +116,9 @@ def _choosable(cells: alt.Chart, chosen: tuple[str, str]) -> alt.Chart:
     ]
     # No toggling: to Python, a click is a choice.
     picked = alt.selection_point(name="cell", fields=list(CELL), toggle=False)
-    return cells.mark_rect(stroke=GREY, strokeWidth=0.5, cursor="pointer").add_params(picked, *params)
+    return cells.mark_rect(stroke=GREY, strokeWidth=0.5, cursor="pointer").add_params(
+        picked, *params
+    )
 
 
 def _frame(base: alt.Chart) -> alt.Chart:
@@ -134,8 +141,8 @@ def plot_feature_quantiles(frame: pd.DataFrame, *, width: int = 230) -> alt.Face
     Returns
     -------
     FacetChart
-        A row of panels a part, a panel a feature: the line is the middle 90 %, the bar the middle half, the white tick
-        the median, the diamond the mean.
+        A row of panels a part, a panel a feature: the line is the middle 90 %, the bar the middle
+        half, the white tick the median, the diamond the mean.
 
     Raises
     ------
@@ -146,7 +153,8 @@ def plot_feature_quantiles(frame: pd.DataFrame, *, width: int = 230) -> alt.Face
     frame = _checked(frame, ("part", "class", "feature", "units", "mean", *quantiles))
     classes, features = _order(frame["class"]), _order(frame["feature"])
     colours = {name: CLASS_COLOURS[i % len(CLASS_COLOURS)] for i, name in enumerate(classes)}
-    # A facet takes one source of data for all layers, and is built much faster than as many charts side by side.
+    # A facet takes one source of data for all layers, and is built much faster than as many charts
+    # side by side.
     titles = {name: str(FEATURE_TITLES.get(name, name)) for name in features}
     layers = alt.LayerChart(layer=_boxes(colours), width=width, height=26 * len(classes) + 8)
     panels = {"column": alt.Facet("feature:N", title=None, sort=list(titles.values()))}
@@ -159,7 +167,9 @@ def plot_feature_quantiles(frame: pd.DataFrame, *, width: int = 230) -> alt.Face
     rows = _rows(frame.assign(feature=frame["feature"].map(titles)))
     free = alt.Resolve(scale=alt.ScaleResolveMap(x="independent"))
     return escaped(
-        alt.FacetChart(data=rows, spec=layers, facet=alt.FacetMapping(**panels), resolve=free, **_top(title))
+        alt.FacetChart(
+            data=rows, spec=layers, facet=alt.FacetMapping(**panels), resolve=free, **_top(title)
+        )
     )
 
 
@@ -247,7 +257,8 @@ def plot_transfer_clusters(frame: pd.DataFrame, *, width: int = 460) -> alt.Char
     Returns
     -------
     Chart
-        ARI by direction: 0 = as alike as chance, 1 = the same; grey is what half of the target itself reaches.
+        ARI by direction: 0 = as alike as chance, 1 = the same; grey is what half of the target
+        itself reaches.
 
     Raises
     ------
@@ -255,7 +266,12 @@ def plot_transfer_clusters(frame: pd.DataFrame, *, width: int = 460) -> alt.Char
         If a column is missing or there are too many rows.
     """
     frame = _checked(frame, ("direction", "n_source", "n_target", "assigned", "ari", "evenness"))
-    tooltip = [_tip("direction"), alt.Tooltip("n_source:Q"), alt.Tooltip("n_target:Q"), _tip("assigned")]
+    tooltip = [
+        _tip("direction"),
+        alt.Tooltip("n_source:Q"),
+        alt.Tooltip("n_target:Q"),
+        _tip("assigned"),
+    ]
     tooltip += [alt.Tooltip(f"{name}:Q", format=".2f") for name in ("ari", "evenness")]
     colours = {name: look[0] for name, look in ASSIGNED_LOOKS.items()}
     shapes = {name: look[1] for name, look in ASSIGNED_LOOKS.items()}
@@ -291,7 +307,8 @@ def plot_transfer_routing(frame: pd.DataFrame, *, width: int = 460) -> alt.Facet
     Returns
     -------
     FacetChart
-        A panel an estimator. ``published`` selects and scores on the same attempts: read ``excess`` or ``split``.
+        A panel an estimator. ``published`` selects and scores on the same attempts: read ``excess``
+        or ``split``.
 
     Raises
     ------
@@ -318,7 +335,9 @@ def plot_transfer_routing(frame: pd.DataFrame, *, width: int = 460) -> alt.Facet
     x = alt.X("low_points:Q", title="routed minus retry (percentage points)")
     spans = base.mark_rule(strokeWidth=2).encode(x=x, x2=alt.X2("high_points:Q"))
     shape = _shape("standardisation", STANDARDISATION_SHAPES)
-    points = base.mark_point(filled=True, size=70, opacity=1).encode(x=alt.X("points:Q"), shape=shape)
+    points = base.mark_point(filled=True, size=70, opacity=1).encode(
+        x=alt.X("points:Q"), shape=shape
+    )
     height = 40 * frame["direction"].nunique()
     panels = alt.LayerChart(layer=[_zero(), spans, points], width=width, height=height)
     row = alt.Facet(
@@ -328,7 +347,9 @@ def plot_transfer_routing(frame: pd.DataFrame, *, width: int = 460) -> alt.Facet
         header=alt.Header(labelOrient="top", labelAnchor="start"),
     )
     top = _top("Routing on the target, by whose scale standardises")
-    return escaped(alt.FacetChart(data=_rows(frame), spec=panels, facet=alt.FacetMapping(row=row), **top))
+    return escaped(
+        alt.FacetChart(data=_rows(frame), spec=panels, facet=alt.FacetMapping(row=row), **top)
+    )
 
 
 def plot_reading(
@@ -385,7 +406,9 @@ def plot_reading(
     )
     x = alt.X("auc_low:Q", title="AUC of the features less that of the reader")
     spans = base.mark_rule(color=SKY, strokeWidth=2).encode(x=x, x2=alt.X2("auc_high:Q"))
-    points = base.mark_point(color=SKY, filled=True, size=80, opacity=1).encode(x=alt.X("auc_lead:Q"))
+    points = base.mark_point(color=SKY, filled=True, size=80, opacity=1).encode(
+        x=alt.X("auc_lead:Q")
+    )
     height = 28 * frame["reader"].nunique()
     layers = [_zero(), spans, points]
     return _by_part(layers, frame, "Features against reading", width, height, columns)
@@ -396,14 +419,17 @@ def _by_part(
 ) -> alt.LayerChart | alt.FacetChart:
     """Layers over one table as one chart, or a panel a part where there are several.
 
-    The table and all properties are given as a chart is made: one with layers is built anew by each that is added.
+    The table and all properties are given as a chart is made: one with layers is built anew by each
+    that is added.
     """
     rows, size = _rows(frame), {"width": width, "height": height}
     if frame["part"].nunique() == 1:
         return escaped(alt.LayerChart(data=rows, layer=layers, **size, **_top(title)))
     part = alt.Facet("part:N", title=None, sort=_order(frame["part"]))
     panels = alt.LayerChart(layer=layers, **size)
-    return escaped(alt.FacetChart(data=rows, spec=panels, facet=part, columns=columns, **_top(title)))
+    return escaped(
+        alt.FacetChart(data=rows, spec=panels, facet=part, columns=columns, **_top(title))
+    )
 
 
 def _top(title: str | alt.Title) -> dict[str, object]:

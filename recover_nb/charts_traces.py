@@ -1,4 +1,7 @@
-"""Charts of single problems: their rollouts, and what became of branched traces. They compute nothing."""
+"""Charts of single problems: their rollouts, and what became of branched traces.
+
+They compute nothing.
+"""
 
 import altair as alt
 import pandas as pd
@@ -32,7 +35,9 @@ def plot_rollout_grid(frame: pd.DataFrame, *, cell: int = 34) -> alt.LayerChart:
     base = alt.Chart(_rows(frame)).encode(
         x=alt.X("column:O", axis=None), y=alt.Y("row:O", axis=None), tooltip=tooltip
     )
-    cells = base.mark_rect(stroke="white", strokeWidth=2).encode(color=_colour("outcome", OUTCOME_COLOURS))
+    cells = base.mark_rect(stroke="white", strokeWidth=2).encode(
+        color=_colour("outcome", OUTCOME_COLOURS)
+    )
     signs = base.mark_text(color=ON_BAR, dy=-5, fontSize=14).encode(text="sign:N")
     numbers = base.mark_text(color=ON_BAR, dy=9, fontSize=10).encode(text="rollout:Q")
     size = cell * frame["column"].nunique(), cell * frame["row"].nunique()
@@ -59,9 +64,27 @@ def plot_branches(frame: pd.DataFrame, *, width: int = 420) -> alt.LayerChart:
     InputError
         If a column is missing or there are too many rows.
     """
-    needed = ("branch", "problem", "rollout", "position", "operator", "alpha", "continuation", "n", "rescued")
+    needed = (
+        "branch",
+        "problem",
+        "rollout",
+        "position",
+        "operator",
+        "alpha",
+        "continuation",
+        "n",
+        "rescued",
+    )
     frame = _checked(frame, (*needed, "rate", "low", "high", "label"))
-    tooltip = ["branch:O", "problem:Q", "rollout:Q", "position:Q", _tip("operator"), "alpha:Q", _tip("continuation")]
+    tooltip = [
+        "branch:O",
+        "problem:Q",
+        "rollout:Q",
+        "position:Q",
+        _tip("operator"),
+        "alpha:Q",
+        _tip("continuation"),
+    ]
     tooltip += ["n:Q", "rescued:Q", *_percents("rate", "low", "high")]
     order = [str(each) for each in frame["label"]]
     y = alt.Y("label:N", title=None, sort=order)
@@ -69,6 +92,8 @@ def plot_branches(frame: pd.DataFrame, *, width: int = 420) -> alt.LayerChart:
     base = alt.Chart(_rows(frame)).encode(y=y, tooltip=tooltip)
     x = alt.X("low:Q", title="rescue rate of the twins", axis=axis, scale=scale)
     spans = base.mark_rule(color=GREY, strokeWidth=2).encode(x=x, x2="high:Q")
-    points = base.mark_point(color=SKY, filled=True, size=80, opacity=1).encode(x=alt.X("rate:Q", scale=scale))
+    points = base.mark_point(color=SKY, filled=True, size=80, opacity=1).encode(
+        x=alt.X("rate:Q", scale=scale)
+    )
     title = alt.Title("Rescue rate of branches", subtitle="95 % Wilson intervals")
     return _finish(alt.layer(spans, points), title, width, 26 * len(frame))

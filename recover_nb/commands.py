@@ -37,7 +37,12 @@ def run(options: Namespace) -> None:
     runner = need("recover_nb.study.runner", "models", "running a study")
     with _client(options.scheduler) as client:
         path = runner.run_study(
-            config, options.out, resume=options.resume, lab=options.lab, device=options.device, client=client
+            config,
+            options.out,
+            resume=options.resume,
+            lab=options.lab,
+            device=options.device,
+            client=client,
         )
     print(path)
 
@@ -52,10 +57,15 @@ def _client(address: str | None) -> AbstractContextManager:
 def _config(options: Namespace) -> StudyConfig:
     """Return the configuration that the options of `run` describe."""
     given = {
-        "families": options.family, "methods": options.method, "tasks": options.task,
-        "interventions": options.intervention, "n_problems": options.problems, "n_rollouts": options.rollouts,
-        "n_attempts": options.attempts, "seed": options.seed,
-    }  # fmt: skip
+        "families": options.family,
+        "methods": options.method,
+        "tasks": options.task,
+        "interventions": options.intervention,
+        "n_problems": options.problems,
+        "n_rollouts": options.rollouts,
+        "n_attempts": options.attempts,
+        "seed": options.seed,
+    }
     changes = {name: value for name, value in given.items() if value is not None}
     if options.max_new_tokens is not None:
         changes["settings"] = {"max_new_tokens": options.max_new_tokens}
@@ -65,9 +75,13 @@ def _config(options: Namespace) -> StudyConfig:
 def remap(options: Namespace) -> None:
     """Generate a companion of the study: its problems over other numbers, or drawn again."""
     given = {
-        "families": options.family, "methods": options.method, "tasks": options.task,
-        "n_problems": options.problems, "n_rollouts": options.rollouts, "n_attempts": options.attempts,
-    }  # fmt: skip
+        "families": options.family,
+        "methods": options.method,
+        "tasks": options.task,
+        "n_problems": options.problems,
+        "n_rollouts": options.rollouts,
+        "n_attempts": options.attempts,
+    }
     changes = {name: value for name, value in given.items() if value is not None}
     companion = Companion.REDRAWN if options.redraw else Companion.REMAPPED
     config = remapping.companion_config(companion, seed=options.seed, **changes)
@@ -80,7 +94,12 @@ def ablate(options: Namespace) -> None:
     source = options.study or data_folder() / store.BUNDLED
     with store.reading(source), store.open_study(source) as ds:
         path = ablation.run_ablations(
-            ds, options.out, n_problems=options.problems, resume=options.resume, lab=options.lab, device=options.device
+            ds,
+            options.out,
+            n_problems=options.problems,
+            resume=options.resume,
+            lab=options.lab,
+            device=options.device,
         )
     print(path)
 
@@ -91,7 +110,9 @@ def open_source(path: str | Path) -> xr.Dataset:
         return need("recover_nb.io.profiles", "io", "reading a profile table").from_profiles(path)
     if not any(str(path).endswith(suffix) for suffix in store.SUFFIXES):
         allowed = ", ".join(store.SUFFIXES)
-        raise InputError(f"{path}: allowed: a study ({allowed}) or a profile table ({TABLE_SUFFIX})")
+        raise InputError(
+            f"{path}: allowed: a study ({allowed}) or a profile table ({TABLE_SUFFIX})"
+        )
     return store.open_study(path)
 
 
@@ -138,8 +159,13 @@ def findings(options: Namespace) -> None:
     for name, source in given.items():
         with store.reading(source or "the bundled study"):
             ds = store.load_study() if source is None else open_source(source)
-        with ds, tqdm(total=len(claims.SECTIONS), desc=name, unit="section", file=sys.stderr) as bar:
-            sources[name] = claims.measure(ds, seed=options.seed, progress=lambda _, bar=bar: bar.update())
+        with (
+            ds,
+            tqdm(total=len(claims.SECTIONS), desc=name, unit="section", file=sys.stderr) as bar,
+        ):
+            sources[name] = claims.measure(
+                ds, seed=options.seed, progress=lambda _, bar=bar: bar.update()
+            )
     claims.write_findings(sources, figures, page, seed=options.seed)
     print(page)
 
@@ -150,7 +176,10 @@ def _findings_files(options: Namespace) -> tuple[Path, Path]:
         return Path(options.out, "findings.json"), Path(options.out, "findings.md")
     root = checkout_folder()
     if options.source is not None or root is None:
-        raise InputError("--out is needed for the findings of a study of your own, or outside a checkout: a folder")
+        raise InputError(
+            "--out is needed for the findings of a study of your own, or outside a checkout: a"
+            " folder"
+        )
     return root / "data" / "findings.json", root / "docs" / "findings.md"
 
 
@@ -167,7 +196,9 @@ def info(options: Namespace) -> None:
 
 def describe(ds: xr.Dataset) -> dict[str, Any]:
     """Return what a study is, as plain data."""
-    attrs = {name: value.item() if hasattr(value, "item") else value for name, value in ds.attrs.items()}
+    attrs = {
+        name: value.item() if hasattr(value, "item") else value for name, value in ds.attrs.items()
+    }
     for name in ("config_json", "provenance_json"):
         if name in attrs:
             attrs[name.removesuffix("_json")] = json.loads(attrs.pop(name))
@@ -179,7 +210,9 @@ def describe(ds: xr.Dataset) -> dict[str, Any]:
         "interventions": text(ds["intervention"]).tolist(),
         **{name: sorted(set(text(ds[name]).tolist())) for name in UNIT_COORDS[:3]},
         "cells": cells,
-        "failed_problems": int((ds["n_failed_rollouts"].values > 0).sum()) if "n_failed_rollouts" in ds else None,
+        "failed_problems": (
+            int((ds["n_failed_rollouts"].values > 0).sum()) if "n_failed_rollouts" in ds else None
+        ),
         "megabytes": round(ds.nbytes / 1e6, 1),
         **attrs,
     }
@@ -187,8 +220,10 @@ def describe(ds: xr.Dataset) -> dict[str, Any]:
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
-        return "".join(f"\n  {name}: {_shown(each) if not isinstance(each, dict) else json.dumps(each)}"
-                       for name, each in value.items())  # fmt: skip
+        return "".join(
+            f"\n  {name}: {_shown(each) if not isinstance(each, dict) else json.dumps(each)}"
+            for name, each in value.items()
+        )
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return "".join(f"\n  {', '.join(f'{k} {v}' for k, v in each.items())}" for each in value)
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
@@ -199,7 +234,9 @@ def train(options: Namespace) -> None:
     families = [parse(Family, name) for name in options.family or Family]
     methods = [parse(Method, name) for name in options.method or Method]
     if options.out is None and checkout_folder() is None:
-        raise InputError("--out is needed outside a checkout, whose data/lab is retrained otherwise: a folder")
+        raise InputError(
+            "--out is needed outside a checkout, whose data/lab is retrained otherwise: a folder"
+        )
     out = options.out or data_folder() / "lab"
     training = need("recover_nb.lab.train", "models", "training")
     for folder in training.train(families, methods, out=out, seed=options.seed, progress=True):
@@ -211,7 +248,10 @@ def bench(options: Namespace) -> None:
     root = checkout_folder()
     script = root / "benchmarks" / "run.py" if root else None
     if script is None or not script.is_file():
-        raise InputError("there are no benchmarks here; run recover-nb bench in a checkout that has benchmarks/run.py")
+        raise InputError(
+            "there are no benchmarks here; run recover-nb bench in a checkout that has"
+            " benchmarks/run.py"
+        )
     flags = [f"--{name}" for name in ("json", "quick", "write") if getattr(options, name)]
     subprocess.run([sys.executable, str(script), *flags], check=True)
 
@@ -249,7 +289,10 @@ def demo(options: Namespace) -> None:
         print("3/3  writing the report", file=sys.stderr)
         need("recover_nb.report", "models", "the report").write_html(ds, evaluation, page)
         print(need("recover_nb.tables", "models", "printing tables").summary_text(ds, evaluation))
-    print(f"study   {study}\nfigures {figures}\nreport  {page}  (open it in a browser; it needs no network)")
+    print(
+        f"study   {study}\nfigures {figures}\nreport  {page}  (open it in a browser; it needs no"
+        " network)"
+    )
 
 
 def _check_former_demo(study: Path, figures: Path, page: Path) -> None:
@@ -259,7 +302,9 @@ def _check_former_demo(study: Path, figures: Path, page: Path) -> None:
     is_report = need("recover_nb.report.write", "models", "the report").is_report
     for path, is_ours in ((figures, _is_evaluation), (page, is_report)):
         if check_free(path, replace=True) is not None and not is_ours(path):
-            raise InputError(f"{path} was not written by a demo, so it is left alone; choose another --out")
+            raise InputError(
+                f"{path} was not written by a demo, so it is left alone; choose another --out"
+            )
 
 
 def _is_evaluation(path: Path) -> bool:

@@ -14,7 +14,8 @@ from recover_nb.places import check_free
 from recover_nb.study import store
 from recover_nb.study.extras import need
 
-#: Format -> reader, writer (None: one way only), as module and function. A converter is imported when it is used.
+#: Format -> reader, writer (None: one way only), as module and function. A converter is imported
+#: when it is used.
 FORMATS = {
     "profiles": ("io.profiles.from_profiles", "io.profiles.to_profiles"),
     "jsonl": ("io.jsonl.from_jsonl", "io.jsonl.to_jsonl"),
@@ -44,7 +45,9 @@ def import_(options: Namespace) -> None:
     for note in ds.attrs.get("import_notes", ()):
         print(f"note: {note}", file=sys.stderr)
     provenance = need("recover_nb.study.provenance", "models", "provenance")
-    defaults = provenance.study_attrs(0, {"imported": options.format, "path": Path(options.path).name}, {})
+    defaults = provenance.study_attrs(
+        0, {"imported": options.format, "path": Path(options.path).name}, {}
+    )
     print(store.save_study(ds.assign_attrs({**defaults, **ds.attrs}), options.out, replace=False))
 
 
@@ -89,12 +92,18 @@ def _reader_options(name: str, reader: Callable, options: Namespace) -> dict[str
         key, equals, value = each.partition("=")
         if not equals or key not in allowed:
             shown = ", ".join(allowed) or "(none)"
-            raise InputError(f"--option {each!r} cannot be used; format {name} takes NAME=VALUE with {shown}")
+            raise InputError(
+                f"--option {each!r} cannot be used; format {name} takes NAME=VALUE with {shown}"
+            )
         try:
             given[key] = json.loads(value)
         except ValueError:
             given[key] = value
-    needed = [each for each in allowed if known[each].default is inspect.Parameter.empty and each not in given]
+    needed = [
+        each
+        for each in allowed
+        if known[each].default is inspect.Parameter.empty and each not in given
+    ]
     if needed:
         raise InputError(f"format {name} needs --option {needed[0]}=VALUE")
     return given

@@ -12,7 +12,9 @@ from recover_nb.schema import COORDS, MODELS, ROLE, VARIABLES, cell_names
 DERIVED = ("rescue_rate", "attempts", "regime", "route")
 
 
-def assemble(arrays: dict[str, np.ndarray], interventions: tuple[str, ...], attrs: dict | None = None) -> xr.Dataset:
+def assemble(
+    arrays: dict[str, np.ndarray], interventions: tuple[str, ...], attrs: dict | None = None
+) -> xr.Dataset:
     """Put arrays named as in the schema into a Dataset, without the derived variables."""
     coords = {name: ("problem", arrays[name]) for name in COORDS}
     coords |= {
@@ -36,13 +38,14 @@ def derive(ds: xr.Dataset, *, policy: RoutingPolicy = PUBLISHED) -> xr.Dataset:
     ----------
     ds : Dataset
     policy : RoutingPolicy
-        The rule; features are standardised over the failed units of each cell, the population being routed.
+        The rule; features are standardised over the failed units of each cell, the population being
+        routed.
 
     Returns
     -------
     Dataset
-        A new one. Regimes are over the published interventions that were run; routes are empty where the policy
-        may choose an intervention that was not.
+        A new one. Regimes are over the published interventions that were run; routes are empty
+        where the policy may choose an intervention that was not.
     """
     ds = ds.assign(rescue_rate(ds["correct"]).data_vars)
     run = list(ds["intervention"].values)

@@ -2,7 +2,9 @@
 
 
 class InputError(ValueError):
-    """Input a user can mend. The message is one sentence: what was given, what is allowed, what to do.
+    """Input a user can mend.
+
+    The message is one sentence: what was given, what is allowed, what to do.
 
     The command line prints it on one line and exits with status 2; widgets show it in their panel.
     """

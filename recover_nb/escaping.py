@@ -1,7 +1,8 @@
 """Text and charts in HTML: no name, token or answer can end the script that holds it.
 
-Altair writes the JSON of a chart into a script as it is, and there ``</script>`` in a name would end the script and
-begin another. The charts here write such characters by their code, as JSON allows; every reader takes it for the same.
+Altair writes the JSON of a chart into a script as it is, and there ``</script>`` in a name would
+end the script and begin another. The charts here write such characters by their code, as JSON
+allows; every reader takes it for the same.
 """
 
 import json
@@ -37,8 +38,9 @@ class ScriptSafe(json.JSONEncoder):
 class Escaped:
     """What every chart of this package adds to Altair's: wherever it becomes HTML, its JSON is script-safe.
 
-    Charts that are put together with ``|``, ``&`` and ``+``, and copies with other properties, stay so. In a chart that
-    Altair's own functions put together, texts that could end a script are broken by a character that is not seen.
+    Charts that are put together with ``|``, ``&`` and ``+``, and copies with other properties, stay
+    so. In a chart that Altair's own functions put together, texts that could end a script are
+    broken by a character that is not seen.
     """
 
     def to_html(self, *arguments: Any, **options: Any) -> str:
@@ -64,7 +66,9 @@ class Escaped:
             bundle["text/html"] = bundle["text/html"].replace(plain, script_safe(plain))
         return found
 
-    def to_dict(self, *arguments: Any, context: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+    def to_dict(
+        self, *arguments: Any, context: dict[str, Any] | None = None, **options: Any
+    ) -> dict[str, Any]:
         """Return the specification, as Altair's method does."""
         context = {} if context is None else context
         if context.get("top_level", True):
@@ -122,9 +126,15 @@ def _broken(value: Any) -> Any:
 _KINDS = {
     kind: type(kind.__name__, (Escaped, kind), {"__doc__": kind.__doc__, "__module__": __name__})
     for kind in (
-        alt.Chart, alt.LayerChart, alt.HConcatChart, alt.VConcatChart, alt.ConcatChart, alt.FacetChart, alt.RepeatChart
+        alt.Chart,
+        alt.LayerChart,
+        alt.HConcatChart,
+        alt.VConcatChart,
+        alt.ConcatChart,
+        alt.FacetChart,
+        alt.RepeatChart,
     )
-}  # fmt: skip
+}
 
 
 def escaped(chart: Any) -> Any:

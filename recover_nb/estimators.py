@@ -1,8 +1,9 @@
 """The published, split and all estimators of method.md section 8 on arrays (`nulls` holds the null).
 
-Each turns a `Table` into `Contributions`: what every problem adds to the numerator and denominator of every
-comparator. Bootstrap, permutation and reporting are done once, on those (`resampling`, `evaluation`).
-Leading axes (a split, a simulated null) are carried through and averaged, in blocks that bound memory.
+Each turns a `Table` into `Contributions`: what every problem adds to the numerator and denominator
+of every comparator. Bootstrap, permutation and reporting are done once, on those (`resampling`,
+`evaluation`). Leading axes (a split, a simulated null) are carried through and averaged, in blocks
+that bound memory.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -18,15 +19,18 @@ from recover_nb.routing import PUBLISHED, RoutingPolicy, route_codes
 #: Comparators beside the fixed interventions, in the order of tables.
 ROUTED, BEST_FIXED, BEST_IN_SAMPLE = "routed", "best_fixed", "best_fixed_in_sample"
 RANDOM, PERMUTED, ORACLE = "random", "permuted", "oracle"
-#: An intervention with fewer attempts is never halved: it is scored on all of them and selects nothing.
+#: An intervention with fewer attempts is never halved: it is scored on all of them and selects
+#: nothing.
 MIN_HALVED = 4
-#: Of up to so many draws, permutations look at each by itself; more are added up for each pair of problems.
+#: Of up to so many draws, permutations look at each by itself; more are added up for each pair of
+#: problems.
 FEW_DRAWS = 16
 #: Rates and their sums that differ by less are equal.
 SLACK = 1e-9
 
 
-#: Scores under labels (draw, n, label), and the label of each problem (draw, n): see `Contributions.kernels`.
+#: Scores under labels (draw, n, label), and the label of each problem (draw, n): see
+#: `Contributions.kernels`.
 Kernel = tuple[np.ndarray, np.ndarray]
 
 
@@ -44,8 +48,8 @@ class Table:
     features : float64 array, shape (problem, feature)
         In the order of the policy's features, without NaN.
     cells, clusters, strata : arrays, shape (problem,)
-        Cell of a unit (z-scores, permutations and best fixed stay within it); underlying question and its
-        task (bootstrap).
+        Cell of a unit (z-scores, permutations and best fixed stay within it); underlying question
+        and its task (bootstrap).
     edges : dict
         Keywords of `recoverability.is_steerable_hard`.
     correct : int8 array, shape (problem, rollout, arm), or None
@@ -108,14 +112,14 @@ class Contributions:
     names : tuple of str
         Comparators, one a column.
     value, routed, weight : float64 arrays, shape (problem, column)
-        Weighted rescue rate of the comparator, that of routing on the same weight, and the weight (the share
-        of draws in which the problem was selected and the comparator was run).
+        Weighted rescue rate of the comparator, that of routing on the same weight, and the weight
+        (the share of draws in which the problem was selected and the comparator was run).
     totals : float64 array, shape (3, draw, column)
         Sums of the same three over problems, draw by draw.
     kernels : dict of int to (float64 array of shape (s, n, m), int array of shape (s, n))
-        Per cell, ``gain`` and ``label``: problem i scores the sum over s of ``gain[s, i, label[s, j]]`` under the
-        decisions made for problem j. Of few draws, s is a draw and labels are arms; of many, which are added up, s is
-        1 and every problem is a label of its own.
+        Per cell, ``gain`` and ``label``: problem i scores the sum over s of ``gain[s, i, label[s,
+        j]]`` under the decisions made for problem j. Of few draws, s is a draw and labels are arms;
+        of many, which are added up, s is 1 and every problem is a label of its own.
     """
 
     names: tuple[str, ...]
@@ -140,8 +144,8 @@ class Draw:
     hard : bool array, shape (draw, problem)
     decision : int array, shape (draw, problem)
     select, choose, score : float arrays, shape (draw or 1, problem, arm)
-        Rates that select problems and the oracle's pick, that choose the best fixed intervention, and that
-        everything is scored on.
+        Rates that select problems and the oracle's pick, that choose the best fixed intervention,
+        and that everything is scored on.
     """
 
     hard: np.ndarray
@@ -154,7 +158,8 @@ class Draw:
 def published(table: Table, rng: np.random.Generator, *, n_splits: int) -> Contributions:
     """Select steerable_hard and score on the same attempts: the published estimator, prone to the winner's curse.
 
-    `n_splits` halvings of the problems serve only to choose the best fixed intervention on the other half.
+    `n_splits` halvings of the problems serve only to choose the best fixed intervention on the
+    other half.
     """
     return _in_sample(table, table.hard(table.rate), rng, n_splits)
 
@@ -181,11 +186,12 @@ def _in_sample(
 def split(table: Table, rng: np.random.Generator, *, n_splits: int) -> Contributions:
     """Select steerable_hard on one half of the attempts and score on the other, over `n_splits` random halvings.
 
-    Halves are of rollouts, drawn for each problem and shared by its interventions, because rollout r of each
-    is a twin; each half selects once and scores once. An intervention with fewer than `MIN_HALVED` attempts
-    (`dense_steer` is deterministic: two attempts say all) is scored on all of them and never selects, so that
-    no outcome that scores has selected. The problems that only such an intervention fixes are then not in the
-    selected population. Needs `Table.correct`; a problem with fewer than `MIN_HALVED` retries is left out.
+    Halves are of rollouts, drawn for each problem and shared by its interventions, because rollout
+    r of each is a twin; each half selects once and scores once. An intervention with fewer than
+    `MIN_HALVED` attempts (`dense_steer` is deterministic: two attempts say all) is scored on all of
+    them and never selects, so that no outcome that scores has selected. The problems that only such
+    an intervention fixes are then not in the selected population. Needs `Table.correct`; a problem
+    with fewer than `MIN_HALVED` retries is left out.
     """
 
     def draws() -> Iterator[tuple[Draw, np.ndarray]]:
@@ -215,12 +221,13 @@ def halve(
     Returns
     -------
     select, choose, score : float64 arrays, shape (2 * n_splits, problem, arm)
-        Rates of the selecting half (NaN for an intervention that is never halved), the same with its whole
-        rate filled in, and those of the other half.
+        Rates of the selecting half (NaN for an intervention that is never halved), the same with
+        its whole rate filled in, and those of the other half.
     """
     correct = table.correct
     n_problems, n_rollouts, _ = correct.shape
-    # Rollouts 2j and 2j + 1 land in different halves, so that any number of attempts is halved evenly.
+    # Rollouts 2j and 2j + 1 land in different halves, so that any number of attempts is halved
+    # evenly.
     coin = rng.random((n_problems, n_splits, (n_rollouts + 1) // 2)) < 0.5
     first = np.stack([coin, ~coin], axis=-1).reshape(n_problems, n_splits, -1)[..., :n_rollouts]
     first = first.astype(np.float32)
@@ -233,7 +240,8 @@ def halve(
     select = np.where(whole, np.nan, rate)
     choose = np.where(whole, table.rate, rate)
     other = np.roll(rate, n_splits, axis=0)
-    # Attempts with gaps can leave a half empty: there the problem is not selected, whatever the other arms say.
+    # Attempts with gaps can leave a half empty: there the problem is not selected, whatever the
+    # other arms say.
     empty = (np.isnan(other) & ~whole)[..., : 1 + table.n_regime].any(axis=-1)
     select[..., 0] = np.where(empty, np.nan, select[..., 0])
     return select, choose, np.where(whole, table.rate, other)
@@ -248,8 +256,8 @@ def blocks(n: int, size: int) -> list[int]:
 def score_best_fixed(table: Table, draw: Draw, halves: np.ndarray | None) -> np.ndarray:
     """Score of the fixed intervention that did best on the other half of the cell's selected problems.
 
-    `halves` (draw, problem) assigns problems; rates and `hard` broadcast against it. None chooses on the very
-    problems and attempts that score. Shape (draw, problem).
+    `halves` (draw, problem) assigns problems; rates and `hard` broadcast against it. None chooses
+    on the very problems and attempts that score. Shape (draw, problem).
     """
     out = np.zeros(draw.hard.shape if halves is None else halves.shape)
     basis = filled((draw.score if halves is None else draw.choose)[..., table.regime_arms])
@@ -275,7 +283,9 @@ def _values(table: Table, draw: Draw, best_fixed: np.ndarray) -> np.ndarray:
     regime = score[..., table.regime_arms]
     # One column after the other in memory, as in `arms_apart`.
     columns = np.empty((len(table.comparators), *shape))
-    columns[0] = np.take_along_axis(score, draw.decision[..., None].astype(np.intp), axis=-1)[..., 0]
+    columns[0] = np.take_along_axis(score, draw.decision[..., None].astype(np.intp), axis=-1)[
+        ..., 0
+    ]
     fixed, (in_halves, in_sample, random, permuted, oracle) = columns[1:-5], columns[-5:]
     fixed[...] = np.moveaxis(score, -1, 0)
     in_halves[...] = best_fixed
@@ -340,7 +350,9 @@ def _by_draw(held: Kernel | None, draw: Draw, rows: np.ndarray) -> Kernel:
     """Keep draw by draw what problems score under each arm where they are selected, and their arms."""
     hard = draw.hard[:, rows, None]
     new = (filled(draw.score[:, rows]) * hard, draw.decision[:, rows])
-    return new if held is None else tuple(np.concatenate(pair) for pair in zip(held, new, strict=True))
+    return (
+        new if held is None else tuple(np.concatenate(pair) for pair in zip(held, new, strict=True))
+    )
 
 
 def _added_up(held: Kernel | None, draw: Draw, rows: np.ndarray) -> Kernel:

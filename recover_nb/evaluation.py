@@ -23,10 +23,12 @@ from recover_nb.routing import PUBLISHED, RoutingPolicy
 from recover_nb.summaries import plain, rescue_by_cell, summarise, summarise_null
 from recover_nb.tabulation import Inputs, generator, tabulate
 
-#: What an evaluation is made of (in this order: it numbers generators), and what needs the outcome of each attempt.
+#: What an evaluation is made of (in this order: it numbers generators), and what needs the outcome
+#: of each attempt.
 PARTS = ("published", "null", "all", "split", "null_twins", "budgets")
 NEED_ATTEMPTS = ("split", "null_twins")
-#: Resamples of problems, permutations of routes, simulated nulls and halvings of attempts, unless told.
+#: Resamples of problems, permutations of routes, simulated nulls and halvings of attempts, unless
+#: told.
 COUNTS = {"n_bootstrap": 2000, "n_permutations": 2000, "n_null": 200, "n_splits": 100}
 
 
@@ -37,15 +39,16 @@ class Evaluation:
     Attributes
     ----------
     cells : dict
-        Per cell: ``n``, ``regimes``, ``routed_counts`` and ``rescue`` over its steerable_hard problems.
+        Per cell: ``n``, ``regimes``, ``routed_counts`` and ``rescue`` over its steerable_hard
+        problems.
     overall : dict
         ``n``, ``steerable_hard_fraction`` and the headline lift over retry of each estimator.
     estimators : dict
-        ``published``, ``null``, ``null_twins``, ``split``, ``all``: every comparator, every cell. An entry is
-        None where attempts are not stored, or it was not asked for.
+        ``published``, ``null``, ``null_twins``, ``split``, ``all``: every comparator, every cell.
+        An entry is None where attempts are not stored, or it was not asked for.
     budgets : dict
-        rescue@k and equal-compute curves for ``all`` failed problems and for the ``steerable_hard`` ones
-        (the latter selected on the attempts that score them, hence inflated).
+        rescue@k and equal-compute curves for ``all`` failed problems and for the ``steerable_hard``
+        ones (the latter selected on the attempts that score them, hence inflated).
     settings : dict
         Seed, resample counts, edges, policy.
     """
@@ -83,10 +86,11 @@ def evaluate_routing(
     Parameters
     ----------
     ds : Dataset
-        A study, or a profile table read by `from_profiles`: ``features`` (problem, feature), ``rescue_rate``
-        and ``attempts`` (problem, intervention), and for the split estimator ``correct`` (problem, rollout,
-        intervention). ``n_tokens``, ``forward_specialist``, ``forward_ancestor`` (problem, rollout,
-        intervention) give costs. Units without features or rates (they did not fail) are left out.
+        A study, or a profile table read by `from_profiles`: ``features`` (problem, feature),
+        ``rescue_rate`` and ``attempts`` (problem, intervention), and for the split estimator
+        ``correct`` (problem, rollout, intervention). ``n_tokens``, ``forward_specialist``,
+        ``forward_ancestor`` (problem, rollout, intervention) give costs. Units without features or
+        rates (they did not fail) are left out.
     policy : RoutingPolicy
         The rule; it may choose among `interventions`.
     interventions : sequence of str
@@ -100,8 +104,8 @@ def evaluate_routing(
     tolerance : float, optional
         Slack of those edges; by default the study's attribute ``regime_tolerance``, else 1e-9.
     only : collection of str
-        The parts to compute, of `PARTS`; the others are None. A part's figures do not depend on which others are
-        computed; a null brings ``published`` along, which it is compared with.
+        The parts to compute, of `PARTS`; the others are None. A part's figures do not depend on
+        which others are computed; a null brings ``published`` along, which it is compared with.
     cell_intervals : bool
         Bootstrap each cell too; otherwise the intervals of a cell are NaN.
     progress : callable, optional
@@ -114,13 +118,15 @@ def evaluate_routing(
     Raises
     ------
     InputError
-        If a variable, feature or intervention is missing, a count or part is not allowed, or no failed unit is left.
+        If a variable, feature or intervention is missing, a count or part is not allowed, or no
+        failed unit is left.
 
     Notes
     -----
-    method.md section 8. Lifts are in points (differences of rates), higher is better for routing. Bootstrap
-    resamples the underlying questions (task, problem_id), so that one question asked of several specialists
-    moves together; selection, routes and z-scores are kept. Permutation p-values are one-sided.
+    method.md section 8. Lifts are in points (differences of rates), higher is better for routing.
+    Bootstrap resamples the underlying questions (task, problem_id), so that one question asked of
+    several specialists moves together; selection, routes and z-scores are kept. Permutation
+    p-values are one-sided.
     """
     counts = {"n_bootstrap": n_bootstrap, "n_permutations": n_permutations}
     counts = _counted(counts | {"n_null": n_null, "n_splits": n_splits})
@@ -130,9 +136,13 @@ def evaluate_routing(
     parts = _parts(only)
     taken = tabulate(ds, policy=policy, interventions=interventions, edges=edges)
     return evaluate_inputs(
-        Inputs(*taken, ds.sizes["problem"]), parts,
-        seed=seed, counts=counts, cell_intervals=cell_intervals, progress=progress,
-    )  # fmt: skip
+        Inputs(*taken, ds.sizes["problem"]),
+        parts,
+        seed=seed,
+        counts=counts,
+        cell_intervals=cell_intervals,
+        progress=progress,
+    )
 
 
 def evaluate_inputs(
@@ -178,7 +188,13 @@ def evaluate_inputs(
         item = found[name]
         rng = generator(seed, 6 + index)
         summaries[name] = item and summarise(
-            item, table, labels, resamples, counts["n_permutations"], rng, cell_intervals=cell_intervals
+            item,
+            table,
+            labels,
+            resamples,
+            counts["n_permutations"],
+            rng,
+            cell_intervals=cell_intervals,
         )
     for name in ("null", "null_twins"):
         summaries[name] = found[name] and summarise_null(found["published"], found[name], resamples)
@@ -216,7 +232,13 @@ def _estimate(
     table: Table, seed: int, counts: dict, parts: set[str], tell: Callable[[str], None]
 ) -> dict[str, Contributions | None]:
     """Run the estimators asked for; those that need the outcome of each attempt are None where it is not stored."""
-    runs = (estimators.published, nulls.null, estimators.everyone, estimators.split, nulls.null_twins)
+    runs = (
+        estimators.published,
+        nulls.null,
+        estimators.everyone,
+        estimators.split,
+        nulls.null_twins,
+    )
     found: dict[str, Contributions | None] = dict.fromkeys(PARTS[: len(runs)])
     for stage, (name, run) in enumerate(zip(found, runs, strict=True)):
         if name in parts and (table.correct is not None or name not in NEED_ATTEMPTS):

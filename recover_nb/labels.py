@@ -175,8 +175,10 @@ class Source(StrEnum):
     LIVE_DEV = "live_dev"
 
 
-#: Outcome of a problem that did not fail, and so has no regime, where two studies of it are compared.
+#: Outcome of a problem that did not fail, and so has no regime, where two studies of it are
+#: compared.
 SOLVED = "solved"
+
 
 class Router(StrEnum):
     """A way to choose the next attempt from what is known before it (`routers.learning`)."""

@@ -10,7 +10,8 @@ from sklearn.linear_model import LogisticRegression
 from recover_nb.errors import InputError
 from recover_nb.routing import standardise
 
-#: Inverse ridge of the n-gram model: weaker than the features' (1), so that it may use what many n-grams say together.
+#: Inverse ridge of the n-gram model: weaker than the features' (1), so that it may use what many
+#: n-grams say together.
 NGRAM_C = 3.0
 #: Commonest n-grams of the training folds that are used: bounds the time of a fit on long traces.
 MAX_NGRAMS = 20_000
@@ -32,8 +33,8 @@ def count_ngrams(texts: Sequence[str], ngrams: tuple[int, int]) -> csr_matrix:
         return counter.fit_transform(texts).tocsr()
     except ValueError:
         raise InputError(
-            f"no {ngrams[0]}- to {ngrams[1]}-gram occurs in two of the {len(texts)} texts, so there is nothing to "
-            "learn; allowed: texts that share some"
+            f"no {ngrams[0]}- to {ngrams[1]}-gram occurs in two of the {len(texts)} texts, so there"
+            " is nothing to learn; allowed: texts that share some"
         ) from None
 
 
@@ -45,8 +46,8 @@ def predict_wide(
     Parameters
     ----------
     x : sparse matrix of counts or float array, shape (n, column)
-        Counts of n-grams are weighed by TF-IDF (sublinear: the better reader), all else is standardised; either way by
-        the training folds alone.
+        Counts of n-grams are weighed by TF-IDF (sublinear: the better reader), all else is
+        standardised; either way by the training folds alone.
     code, fold : int arrays, shape (n,)
         Class and fold of each unit, from 0.
     n_classes : int
@@ -59,7 +60,8 @@ def predict_wide(
 
     Notes
     -----
-    method.md section 12. As a pipeline of scikit-learn's ``TfidfVectorizer`` fitted on each training fold.
+    method.md section 12. As a pipeline of scikit-learn's ``TfidfVectorizer`` fitted on each
+    training fold.
     """
     out = np.zeros((len(code), n_classes))
     for train, test in _splits(fold):

@@ -16,16 +16,17 @@ from recover_nb.estimators import (
 from recover_nb.labels import Intervention
 from recover_nb.resampling import ratio
 
-#: Interventions that draw nothing: their attempts are no twins of a retry and may repeat one another.
+#: Interventions that draw nothing: their attempts are no twins of a retry and may repeat one
+#: another.
 DETERMINISTIC = (Intervention.DENSE_STEER.value,)
 
 
 def null(table: Table, rng: np.random.Generator, *, n_null: int) -> Contributions:
     """Repeat `published` on studies where every intervention is exactly as good as retry.
 
-    Attempts are binomial with the problem's pooled rate (over retry and the interventions regimes are over,
-    weighted by attempts) and as many attempts as were run; those of a deterministic intervention repeat one
-    another as often as they do in the data (`repeating`).
+    Attempts are binomial with the problem's pooled rate (over retry and the interventions regimes
+    are over, weighted by attempts) and as many attempts as were run; those of a deterministic
+    intervention repeat one another as often as they do in the data (`repeating`).
     """
 
     def draws() -> Iterator[tuple[Draw, np.ndarray]]:
@@ -38,11 +39,11 @@ def null(table: Table, rng: np.random.Generator, *, n_null: int) -> Contribution
 def null_twins(table: Table, rng: np.random.Generator, *, n_null: int) -> Contributions:
     """Repeat `published` on studies without effect whose attempts are as twinned as the data's.
 
-    Attempts of one (problem, rollout) share their random numbers, so the outcomes of an intervention and of
-    retry agree more often than independent ones, and the winner's curse is smaller than `null` says. Here
-    each attempt is, with the probability `twinning` finds, its retry's outcome over again, and otherwise
-    drawn afresh at the pooled rate. Deterministic interventions are no twins: they are drawn as in `null`.
-    Needs `Table.correct`.
+    Attempts of one (problem, rollout) share their random numbers, so the outcomes of an
+    intervention and of retry agree more often than independent ones, and the winner's curse is
+    smaller than `null` says. Here each attempt is, with the probability `twinning` finds, its
+    retry's outcome over again, and otherwise drawn afresh at the pooled rate. Deterministic
+    interventions are no twins: they are drawn as in `null`. Needs `Table.correct`.
     """
     shares = [twinning(table, arm) for arm in range(len(table.arms))]
     pooled = _pooled(table)
@@ -54,7 +55,8 @@ def null_twins(table: Table, rng: np.random.Generator, *, n_null: int) -> Contri
             won = np.round(rate[..., 0] * retries).astype(np.int64)
             for arm in (arm for arm, share in enumerate(shares) if share > 0):
                 trials = table.attempts[:, arm]
-                # Which of the retries are repeated is a sample without replacement: rollouts are exchangeable.
+                # Which of the retries are repeated is a sample without replacement: rollouts are
+                # exchangeable.
                 same = rng.binomial(np.minimum(trials, retries), shares[arm], size=won.shape)
                 wins = rng.hypergeometric(won, retries - won, same)
                 rate[..., arm] = ratio(wins + rng.binomial(trials - same, pooled), trials)
@@ -66,8 +68,9 @@ def null_twins(table: Table, rng: np.random.Generator, *, n_null: int) -> Contri
 def twinning(table: Table, arm: int) -> float:
     """Share of an intervention's attempts that repeat the outcome of their retry.
 
-    One less the rate at which the two disagree over the rate expected of independent attempts at one success
-    probability, pooled over problems and cut to [0, 1]; 0 for retry itself and for deterministic interventions.
+    One less the rate at which the two disagree over the rate expected of independent attempts at
+    one success probability, pooled over problems and cut to [0, 1]; 0 for retry itself and for
+    deterministic interventions.
     """
     if arm == 0 or table.arms[arm] in DETERMINISTIC or table.correct is None:
         return 0.0
@@ -76,7 +79,8 @@ def twinning(table: Table, arm: int) -> float:
     n = both.sum(axis=1)
     a, b = ((x == 1) & both for x in (mine, retry))
     apart = (a != b).sum(axis=1)
-    # Pairs of different rollouts are independent: their disagreements tell what to expect of the same rollout.
+    # Pairs of different rollouts are independent: their disagreements tell what to expect of the
+    # same rollout.
     wins_a, wins_b = a.sum(axis=1), b.sum(axis=1)
     crossed = wins_a * (n - wins_b) + wins_b * (n - wins_a) - apart
     expected = ratio(crossed, n - 1.0)
@@ -110,10 +114,10 @@ def _binomial(table: Table, arms: Sequence[int], size: int, rng: np.random.Gener
 def repeating(table: Table, arm: int) -> float:
     """Share of problems in which the attempts of a deterministic intervention are one outcome repeated.
 
-    Two mixtures of the same two models mostly agree, so two attempts are worth little more than one, and
-    independent draws would understate how far such a rate strays from the problem's own. Estimated as one
-    less the rate of disagreeing pairs of attempts over the rate expected of independent ones; 0 for a sampled
-    intervention, or where outcomes are not stored.
+    Two mixtures of the same two models mostly agree, so two attempts are worth little more than
+    one, and independent draws would understate how far such a rate strays from the problem's own.
+    Estimated as one less the rate of disagreeing pairs of attempts over the rate expected of
+    independent ones; 0 for a sampled intervention, or where outcomes are not stored.
     """
     if table.arms[arm] not in DETERMINISTIC or table.correct is None:
         return 0.0

@@ -1,7 +1,7 @@
 """Where results go: a place that is taken is left alone, and a new one appears whole or not at all.
 
-Only what a call made itself is ever moved or deleted. A study that is to be replaced has to look like one of ours, to
-the last file in it.
+Only what a call made itself is ever moved or deleted. A study that is to be replaced has to look
+like one of ours, to the last file in it.
 """
 
 import errno
@@ -60,7 +60,9 @@ def placed(path: Path, *, replace: bool = False, source: Any = None) -> Iterator
         else:
             _exchange(temporary, path, before)
     except PermissionError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}; choose another folder") from error
+        raise InputError(
+            f"{path} cannot be written: {error.strerror}; choose another folder"
+        ) from error
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
@@ -75,8 +77,8 @@ def check_free(path: Path, *, replace: bool = False, source: Any = None) -> os.s
     ----------
     path : Path
     replace : bool
-        Whether a regular file, or a ``.zarr`` folder that is a study of ours, may be there. Any other folder, a link
-        and everything else is refused all the same.
+        Whether a regular file, or a ``.zarr`` folder that is a study of ours, may be there. Any
+        other folder, a link and everything else is refused all the same.
     source : Dataset, optional
         As for `placed`.
 
@@ -91,11 +93,18 @@ def check_free(path: Path, *, replace: bool = False, source: Any = None) -> os.s
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}; choose another path") from error
+        raise InputError(
+            f"{path} cannot be written: {error.strerror}; choose another path"
+        ) from error
     if not replace:
-        raise InputError(f"{path} exists; choose another path, or remove it first (in Python: replace=True)")
+        raise InputError(
+            f"{path} exists; choose another path, or remove it first (in Python: replace=True)"
+        )
     if stat.S_ISLNK(found.st_mode):
-        raise InputError(f"{path} is a link, which is never replaced; give the path that it leads to, or another one")
+        raise InputError(
+            f"{path} is a link, which is never replaced; give the path that it leads to, or"
+            " another one"
+        )
     if stat.S_ISDIR(found.st_mode):
         check_study_folder(path)
     elif not stat.S_ISREG(found.st_mode):
@@ -112,15 +121,24 @@ def _check_not_source(ds: Any, path: Path) -> None:
         if not variable._in_memory:
             source = variable.encoding.get("source", ds.encoding.get("source"))
             if source is None or Path(source).resolve() == target:
-                why = "may be read from it, for it is not in memory" if source is None else "is yet to be read from it"
-                raise InputError(f"{path} is not replaced: {name} {why}; call .load() first, or choose another path")
+                why = (
+                    "may be read from it, for it is not in memory"
+                    if source is None
+                    else "is yet to be read from it"
+                )
+                raise InputError(
+                    f"{path} is not replaced: {name} {why}; call .load() first, or choose another"
+                    " path"
+                )
 
 
 def _check_outside_studies(path: Path) -> None:
     """Refuse a place inside the folder of a study: its files are counted, and removed with it."""
     for folder in path.absolute().parents:
         if (folder / ".zgroup").exists() or (folder / "zarr.json").exists():
-            raise InputError(f"{path} lies inside the Zarr folder {folder}; choose a path outside it")
+            raise InputError(
+                f"{path} lies inside the Zarr folder {folder}; choose a path outside it"
+            )
 
 
 def check_study_folder(path: Path) -> None:
@@ -134,8 +152,8 @@ def check_study_folder(path: Path) -> None:
     stranger = stranger_in(path)
     if stranger is not None:
         raise InputError(
-            f"{path} is a folder that is never replaced or removed, because it is not a study of ours alone "
-            f"({stranger}); choose another path"
+            f"{path} is a folder that is never replaced or removed, because it is not a study of"
+            f" ours alone ({stranger}); choose another path"
         )
 
 
@@ -199,7 +217,8 @@ def move_new(made: Path, path: Path) -> None:
             _move_file(made, path)
     except FileExistsError as error:
         raise InputError(
-            f"{path} exists: it appeared while the result was made, and is left as it is; choose another path"
+            f"{path} exists: it appeared while the result was made, and is left as it is; choose"
+            " another path"
         ) from error
 
 
@@ -207,7 +226,8 @@ def _move_folder(made: Path, path: Path) -> None:
     if os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, "something is there", str(path))
     try:
-        # Renaming gives the place to a folder only if nothing, or at most an empty folder, came there meanwhile.
+        # Renaming gives the place to a folder only if nothing, or at most an empty folder, came
+        # there meanwhile.
         made.rename(path)
     except OSError as error:
         if error.errno in (errno.ENOTEMPTY, errno.ENOTDIR):
@@ -235,11 +255,15 @@ def _exchange(made: Path, path: Path, before: os.stat_result) -> None:
         move_new(made, path)
         return
     if (now.st_dev, now.st_ino) != (before.st_dev, before.st_ino):
-        raise InputError(f"{path} has changed while the result was made, and is left as it is; choose another path")
+        raise InputError(
+            f"{path} has changed while the result was made, and is left as it is; choose another"
+            " path"
+        )
     if made.is_dir() != path.is_dir():
         kinds = ("a file", "a folder")
         raise InputError(
-            f"{path} is {kinds[path.is_dir()]} and the result is {kinds[made.is_dir()]}; choose another path"
+            f"{path} is {kinds[path.is_dir()]} and the result is {kinds[made.is_dir()]}; choose"
+            " another path"
         )
     if made.is_dir():
         _exchange_folder(made, path)
@@ -265,4 +289,6 @@ def _make_parents(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise InputError(f"{path} cannot be written: {path.parent} is no folder; choose another folder") from error
+        raise InputError(
+            f"{path} cannot be written: {path.parent} is no folder; choose another folder"
+        ) from error

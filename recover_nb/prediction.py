@@ -1,6 +1,7 @@
 """Predicting a label of failed problems, on arrays: grouped folds, softmax regression, scores, permuted labels.
 
-`topography` and `reading` share it, so that features and text meet the same targets in the same folds.
+`topography` and `reading` share it, so that features and text meet the same targets in the same
+folds.
 """
 
 from collections.abc import Iterator
@@ -12,9 +13,11 @@ from recover_nb.errors import InputError
 from recover_nb.resampling import ratio
 from recover_nb.routing import standardise
 
-#: Half this times the sum of squared coefficients is added to the loss; intercepts are free. scikit-learn's C = 1.
+#: Half this times the sum of squared coefficients is added to the loss; intercepts are free.
+#: scikit-learn's C = 1.
 PENALTY = 1.0
-#: Keeps the one direction that moves no probability (all intercepts together) from making the Hessian singular.
+#: Keeps the one direction that moves no probability (all intercepts together) from making the
+#: Hessian singular.
 _FLAT = 1e-7
 _MAX_STEPS = 60
 #: Newton stops where a further step would lower the loss by less than half of this, in nat.
@@ -49,14 +52,16 @@ def grouped_folds(
 
     Notes
     -----
-    Groups are sorted by how many units of each class they hold, rarest class first, and dealt out in turn: systematic
-    sampling. A class that occurs in as many groups as there are folds and is the rarest is in every fold.
+    Groups are sorted by how many units of each class they hold, rarest class first, and dealt out
+    in turn: systematic sampling. A class that occurs in as many groups as there are folds and is
+    the rarest is in every fold.
     """
     _, group = np.unique(groups, return_inverse=True)
     n_groups = int(group.max(initial=-1)) + 1
     if n_groups < n_splits:
         raise InputError(
-            f"{n_groups} different problems for {n_splits} folds; allowed: at most one fold a problem"
+            f"{n_groups} different problems for {n_splits} folds; allowed: at most one fold a"
+            " problem"
         )
     counts = np.zeros((n_groups, int(code.max()) + 1), dtype=np.int64)
     np.add.at(counts, (group, code), 1)
@@ -91,8 +96,9 @@ def permute_labels(code: np.ndarray, groups: np.ndarray, rng: np.random.Generato
     Returns
     -------
     array, shape (n,)
-        Labels shuffled within each group, and whole sets of labels exchanged between groups of the same size. So
-        labels that go together within a problem still do, and a null does not look narrower than it is.
+        Labels shuffled within each group, and whole sets of labels exchanged between groups of the
+        same size. So labels that go together within a problem still do, and a null does not look
+        narrower than it is.
     """
     _, group = np.unique(groups, return_inverse=True)
     size = np.bincount(group)
@@ -131,9 +137,10 @@ def fit_softmax(
 
     Notes
     -----
-    scikit-learn's ``LogisticRegression(C=1/penalty)`` for three classes or more (for two it penalises the one row of
-    log-odds, so that ``C=2/penalty`` agrees), by Newton's method with halved steps: the hundreds of small fits of a
-    permutation test are then a few matrix products each.
+    scikit-learn's ``LogisticRegression(C=1/penalty)`` for three classes or more (for two it
+    penalises the one row of log-odds, so that ``C=2/penalty`` agrees), by Newton's method with
+    halved steps: the hundreds of small fits of a permutation test are then a few matrix products
+    each.
     """
     # Rows last: sums over the few classes are then sums of whole rows of memory.
     design = np.ones((len(x), 1 + x.shape[-1], x.shape[1]))
@@ -180,7 +187,11 @@ def _loss(
 
 
 def _newton(
-    design: np.ndarray, target: np.ndarray, probability: np.ndarray, weights: np.ndarray, ridge: np.ndarray
+    design: np.ndarray,
+    target: np.ndarray,
+    probability: np.ndarray,
+    weights: np.ndarray,
+    ridge: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Newton step (fit, class, column) and what it promises: gradient times step, (fit,)."""
     n_fits, n_classes, n_columns = weights.shape
@@ -232,7 +243,8 @@ def fold_scores(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Accuracy and macro one-vs-rest AUC of each fold.
 
-    AUC is taken within folds: scores of different fits are not on one scale, and pooled they rank below chance.
+    AUC is taken within folds: scores of different fits are not on one scale, and pooled they rank
+    below chance.
 
     Returns
     -------
@@ -264,7 +276,9 @@ def macro_auc(code: np.ndarray, probability: np.ndarray) -> float:
         mine, rest = column[code == each], np.sort(column[code != each])
         if len(mine) and len(rest):
             # A rank for each side of a tie: their mean counts it half.
-            wins = sum(int(np.searchsorted(rest, mine, side=side).sum()) for side in ("left", "right"))
+            wins = sum(
+                int(np.searchsorted(rest, mine, side=side).sum()) for side in ("left", "right")
+            )
             known.append(wins / 2 / (len(mine) * len(rest)))
     return float(np.mean(known)) if known else float("nan")
 
@@ -290,8 +304,9 @@ def fold_interval(
 
     Notes
     -----
-    Nadeau and Bengio 2003: the variance of the mean of J differences is taken as (1/J + n_test/n_train) times theirs,
-    because repeats and folds are far from J independent experiments; t with J - 1 degrees of freedom.
+    Nadeau and Bengio 2003: the variance of the mean of J differences is taken as (1/J +
+    n_test/n_train) times theirs, because repeats and folds are far from J independent experiments;
+    t with J - 1 degrees of freedom.
     """
     values = difference[~np.isnan(difference)]
     if not len(values):
@@ -319,8 +334,8 @@ def cliffs_delta(
     Returns
     -------
     float64 array, shape (resample,)
-        From -1 (every b above every a) by 0 (neither tends to be larger) to 1; one number without weights. NaN for
-        an empty group.
+        From -1 (every b above every a) by 0 (neither tends to be larger) to 1; one number without
+        weights. NaN for an empty group.
 
     Notes
     -----

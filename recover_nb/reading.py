@@ -1,6 +1,9 @@
-"""Could one tell by reading them? Text of failed rollouts against the three features (method.md section 12).
+"""Could one tell by reading them?
 
-The same targets in the same folds as `topography`; every reader is compared with the features fold by fold.
+Text of failed rollouts against the three features (method.md section 12).
+
+The same targets in the same folds as `topography`; every reader is compared with the features fold
+by fold.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,9 +30,14 @@ _ABOUT = {
     "features_first": "the three features of the first failed rollout alone",
     "failures": "number of failed rollouts: not read, but known as soon as they are",
     "length": "tokens of a failed rollout",
-    "entropy": "mean entropy of the specialist, nat: the expected value of minus its tokens' log-probability",
-    "log_probability": "mean log-probability of the first failed rollout's tokens at temperature 1, nat; of tokens "
-    "beyond those stored, an upper bound",
+    "entropy": (
+        "mean entropy of the specialist, nat: the expected value of minus its tokens'"
+        " log-probability"
+    ),
+    "log_probability": (
+        "mean log-probability of the first failed rollout's tokens at temperature 1, nat; of tokens"
+        " beyond those stored, an upper bound"
+    ),
     EMBEDDING: "the embedder passed",
 }
 
@@ -45,7 +53,8 @@ class ReadingPart:
         Units.
     n_problems : int
     auc, accuracy : float64 arrays, shape (reader, repeat, fold)
-        One-vs-rest macro AUC (0.5 at chance; NaN for a fold of one class) and accuracy. Higher is better.
+        One-vs-rest macro AUC (0.5 at chance; NaN for a fold of one class) and accuracy. Higher is
+        better.
     """
 
     classes: tuple[str, ...]
@@ -158,8 +167,8 @@ class Reading:
                 f"{name} {np.nanmean(auc[place]):.3f} ({mean:+.3f} [{low:+.3f}, {high:+.3f}])"
             )
         return (
-            f"{self.target}{head}: AUC of the features {np.nanmean(auc[0]):.3f}; of readers, with the features' lead "
-            f"over them: {', '.join(rest)}."
+            f"{self.target}{head}: AUC of the features {np.nanmean(auc[0]):.3f}; of readers, with"
+            f" the features' lead over them: {', '.join(rest)}."
         )
 
     def to_dict(self) -> dict:
@@ -205,13 +214,15 @@ def reading(
     ds : Dataset
         A study with traces, as `topography` takes it; a profile table needs `texts`.
     target, within, features
-        As in `topography`. Pooled over cells, a text is read for its task first: use ``within="cell"`` to ask whether
-        it says what one problem of a cell needs and another does not.
+        As in `topography`. Pooled over cells, a text is read for its task first: use
+        ``within="cell"`` to ask whether it says what one problem of a cell needs and another does
+        not.
     embedder : callable, optional
-        From a list of texts to an array (text, dimension): any sentence embedder that learned nothing from this study.
+        From a list of texts to an array (text, dimension): any sentence embedder that learned
+        nothing from this study.
     rollouts : {"all", "first"}
-        Read all failed rollouts of a problem, the evidence that the features are means over, or the first alone; then
-        the features of that rollout alone are compared too.
+        Read all failed rollouts of a problem, the evidence that the features are means over, or the
+        first alone; then the features of that rollout alone are compared too.
     prompt : bool
         Read the prompt too.
     texts : sequence of str, optional
@@ -232,13 +243,15 @@ def reading(
     Raises
     ------
     InputError
-        If there is no text, a name is unknown or not in the study, or `embedder` returns something else.
+        If there is no text, a name is unknown or not in the study, or `embedder` returns something
+        else.
 
     Notes
     -----
-    method.md section 12. n-grams: TF-IDF (sublinear; document frequencies of the training folds only) and logistic
-    regression. Numbers (`transcripts.failed_numbers`): the same regression as for the features. The text of all failed
-    rollouts also shows how many there are, which alone says much about a regime: see the reader ``failures``.
+    method.md section 12. n-grams: TF-IDF (sublinear; document frequencies of the training folds
+    only) and logistic regression. Numbers (`transcripts.failed_numbers`): the same regression as
+    for the features. The text of all failed rollouts also shows how many there are, which alone
+    says much about a regime: see the reader ``failures``.
     """
     for name, value, least in (
         ("n_splits", n_splits, 2),
@@ -258,7 +271,9 @@ def reading(
     tell, found = progress or (lambda part: None), {}
     for name, part in parts.items():
         rows = np.searchsorted(units.rows, part.rows)
-        found[name] = _score(part, {each: x[rows] for each, x in inputs.items()}, folds, partial(tell, name))
+        found[name] = _score(
+            part, {each: x[rows] for each, x in inputs.items()}, folds, partial(tell, name)
+        )
     about = _ABOUT | {NGRAMS: _say_ngrams(ngrams, rollouts if texts is None else None, prompt)}
     about = {each: about[each] for each in inputs}
     settings = {
@@ -340,8 +355,8 @@ def _embed(embedder: Callable[[list[str]], Any], texts: list[str]) -> np.ndarray
     values = np.asarray(embedder(list(texts)))
     if values.ndim != 2 or len(values) != len(texts) or values.dtype.kind not in "fiub":
         raise InputError(
-            f"embedder returned an array of shape {values.shape} and dtype {values.dtype} for {len(texts)} texts; "
-            f"allowed: numbers of shape ({len(texts)}, dimension)"
+            f"embedder returned an array of shape {values.shape} and dtype {values.dtype} for"
+            f" {len(texts)} texts; allowed: numbers of shape ({len(texts)}, dimension)"
         )
     if not np.isfinite(values.astype(float)).all():
         raise InputError("embedder returned NaN or an infinite number; allowed: finite numbers")
@@ -365,5 +380,6 @@ def _check_ngrams(ngrams: tuple[int, int]) -> None:
     whole = len(ngrams) == 2 and all(isinstance(each, int | np.integer) for each in ngrams)
     if not whole or not 1 <= ngrams[0] <= ngrams[1]:
         raise InputError(
-            f"ngrams is {ngrams!r}; allowed: two whole numbers, the shortest (at least 1) and the longest"
+            f"ngrams is {ngrams!r}; allowed: two whole numbers, the shortest (at least 1) and the"
+            " longest"
         )

@@ -1,7 +1,7 @@
 """Rescue rates, rescue@k and regimes (method.md sections 5 and 6).
 
-Array floor first (`count_rates`, `rescue_at_k`, `regimes_from_rates`), then the labelled functions on
-(problem, intervention) DataArrays.
+Array floor first (`count_rates`, `rescue_at_k`, `regimes_from_rates`), then the labelled functions
+on (problem, intervention) DataArrays.
 """
 
 from collections.abc import Sequence
@@ -13,12 +13,14 @@ from numpy.typing import ArrayLike
 from recover_nb.errors import InputError
 from recover_nb.labels import ROUTED_INTERVENTIONS, Intervention, Regime
 
-#: Smallest gain of the best intervention over retry that makes a problem steerable (method.md section 6).
+#: Smallest gain of the best intervention over retry that makes a problem steerable (method.md
+#: section 6).
 MIN_GAIN = 0.05
 #: Smallest failure rate under retry that makes a problem hard (method.md section 6).
 MIN_FAILURE = 0.50
-#: Slack of both comparisons. Rates are ratios of small integers, so two thresholds that differ at all differ by
-#: far more than this, while 0.35 - 0.30 falls short of 0.05 by 5e-17 in binary floating point.
+#: Slack of both comparisons. Rates are ratios of small integers, so two thresholds that differ at
+#: all differ by far more than this, while 0.35 - 0.30 falls short of 0.05 by 5e-17 in binary
+#: floating point.
 TOLERANCE = 1e-9
 
 
@@ -121,8 +123,8 @@ def rescue_at_k(n_correct: ArrayLike, n_attempts: ArrayLike, k: ArrayLike) -> np
 
     Notes
     -----
-    method.md section 5 (Chen et al. 2021). Summed as logarithms of 1 - c / (n - j), j < k, so that neither a
-    binomial coefficient overflows nor a small probability cancels.
+    method.md section 5 (Chen et al. 2021). Summed as logarithms of 1 - c / (n - j), j < k, so that
+    neither a binomial coefficient overflows nor a small probability cancels.
     """
     c, n, k = np.broadcast_arrays(*(_whole(x) for x in (n_correct, n_attempts, k)))
     if (c < 0).any() or (c > n).any():
@@ -132,8 +134,8 @@ def rescue_at_k(n_correct: ArrayLike, n_attempts: ArrayLike, k: ArrayLike) -> np
     over = (k > n) & (n > 0)
     if over.any():
         raise InputError(
-            f"k is {int(k[over].max())} but only {int(n[over].min())} attempts were run; "
-            "rescue@k allows k up to the number of attempts: choose a smaller k or run more attempts"
+            f"k is {int(k[over].max())} but only {int(n[over].min())} attempts were run; rescue@k"
+            " allows k up to the number of attempts: choose a smaller k or run more attempts"
         )
     log_miss = np.zeros(c.shape)
     with np.errstate(divide="ignore"):
@@ -143,7 +145,9 @@ def rescue_at_k(n_correct: ArrayLike, n_attempts: ArrayLike, k: ArrayLike) -> np
     return np.where(n > 0, -np.expm1(log_miss), np.nan)
 
 
-def proportion_interval(n_correct: int, n_attempts: int, *, level: float = 0.95) -> tuple[float, float]:
+def proportion_interval(
+    n_correct: int, n_attempts: int, *, level: float = 0.95
+) -> tuple[float, float]:
     """Wilson's score interval for a rescue rate.
 
     Parameters
@@ -167,7 +171,9 @@ def proportion_interval(n_correct: int, n_attempts: int, *, level: float = 0.95)
 
     c, n = (int(_whole(each)) for each in (n_correct, n_attempts))
     if not 0 <= c <= n:
-        raise InputError(f"{c} of {n} attempts cannot be correct; the number must lie between 0 and the attempts")
+        raise InputError(
+            f"{c} of {n} attempts cannot be correct; the number must lie between 0 and the attempts"
+        )
     if n == 0:
         return float("nan"), float("nan")
     found = binomtest(c, n).proportion_ci(confidence_level=level, method="wilson")
@@ -266,8 +272,8 @@ def classify_regimes(
     Parameters
     ----------
     rescue_rate : DataArray with dims (problem, intervention), or float array (problem, 1 + n)
-        A DataArray names its interventions, in any order, and may hold more than are used. A plain array has
-        retry in column 0 and `interventions` in the others.
+        A DataArray names its interventions, in any order, and may hold more than are used. A plain
+        array has retry in column 0 and `interventions` in the others.
     interventions : sequence of str
         The interventions that may make a problem steerable: the published four by default.
     min_gain, min_failure, tolerance : float
@@ -281,7 +287,8 @@ def classify_regimes(
     Raises
     ------
     InputError
-        If an intervention is missing, a plain array has the wrong width, or a rate lies outside [0, 1].
+        If an intervention is missing, a plain array has the wrong width, or a rate lies outside [0,
+        1].
 
     Notes
     -----
@@ -293,8 +300,8 @@ def classify_regimes(
         rates = np.asarray(rescue_rate, dtype=float)
         if rates.ndim < 1 or rates.shape[-1] != 1 + len(names):
             raise InputError(
-                f"rescue_rate has shape {rates.shape}; a plain array needs {1 + len(names)} columns: "
-                f"retry, {', '.join(names)}"
+                f"rescue_rate has shape {rates.shape}; a plain array needs {1 + len(names)}"
+                f" columns: retry, {', '.join(names)}"
             )
         return regimes_from_rates(rates[..., 0], rates[..., 1:], **edges)
     wanted = [Intervention.RETRY.value, *names]

@@ -1,8 +1,8 @@
 """Whether a problem's regime survives new numbers (method.md section 13).
 
-A regime is read off twenty attempts, so it also changes when they are drawn again with the same numbers. A study and
-its two companions, over other numbers and drawn again, tell the two apart: everything here is reported for both, and
-their difference is what the numbers did.
+A regime is read off twenty attempts, so it also changes when they are drawn again with the same
+numbers. A study and its two companions, over other numbers and drawn again, tell the two apart:
+everything here is reported for both, and their difference is what the numbers did.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,8 @@ class RemapSurvival:
     Attributes
     ----------
     units : mapping of str to array, shape (unit,)
-        ``family``, ``method``, ``task``, ``problem_id``, ``cell`` and ``level`` of each problem compared.
+        ``family``, ``method``, ``task``, ``problem_id``, ``cell`` and ``level`` of each problem
+        compared.
     original : str array, shape (unit,)
         Its outcome in the study: a regime, or ``"solved"``.
     outcomes : mapping of Companion to str array, shape (unit,)
@@ -43,19 +44,21 @@ class RemapSurvival:
     transitions : int64 array, shape (companion, outcome, outcome)
         Units by companion, original outcome and the companion's, in the order of `OUTCOMES`.
     survival : Dataset
-        Dimensions `group` (all problems, then each task, method and family; coordinate `by` says which) and `outcome`
-        (the original one, and ``"any regime"``): `n`; `remapped` and `redrawn`, the share that has the same outcome
-        again; `difference`, redrawn less remapped; `confirmed`, the share among those that had it again when drawn
-        again, and their number `n_confirmed`. Each share with `_low` and `_high`.
+        Dimensions `group` (all problems, then each task, method and family; coordinate `by` says
+        which) and `outcome` (the original one, and ``"any regime"``): `n`; `remapped` and
+        `redrawn`, the share that has the same outcome again; `difference`, redrawn less remapped;
+        `confirmed`, the share among those that had it again when drawn again, and their number
+        `n_confirmed`. Each share with `_low` and `_high`.
     agreement : Dataset
-        Dimensions `group` and `companion`: `n`, `agreement`, `kappa` (Cohen's) and `kappa_within`, where chance is
-        another problem of the same cell and level: it agrees as often as `chance_within` says. Each but `n` with `_low`
-        and `_high`; `kappa_difference` and `kappa_within_difference` (group) are redrawn less remapped.
+        Dimensions `group` and `companion`: `n`, `agreement`, `kappa` (Cohen's) and `kappa_within`,
+        where chance is another problem of the same cell and level: it agrees as often as
+        `chance_within` says. Each but `n` with `_low` and `_high`; `kappa_difference` and
+        `kappa_within_difference` (group) are redrawn less remapped.
     features : Dataset or None
-        Dimensions `companion` and `feature`, over the problems that failed in all three studies: correlation of each
-        feature with the study's, `pooled` over all and `within` cell and level; with `companion` alone,
-        `route_agreement` and `route_kappa_within` of the stored routes. Each with `_low` and `_high`; `n` problems.
-        None where a study stores no features or routes.
+        Dimensions `companion` and `feature`, over the problems that failed in all three studies:
+        correlation of each feature with the study's, `pooled` over all and `within` cell and level;
+        with `companion` alone, `route_agreement` and `route_kappa_within` of the stored routes.
+        Each with `_low` and `_high`; `n` problems. None where a study stores no features or routes.
     settings : mapping
     """
 
@@ -95,10 +98,11 @@ def remap_survival(
     ds : Dataset
         The study.
     remapped, redrawn : Dataset
-        Its companions, as `recover_nb.load_remapped` returns them: the same units by family, method, task and
-        `problem_id`, any part of the study's, with as many attempts.
+        Its companions, as `recover_nb.load_remapped` returns them: the same units by family,
+        method, task and `problem_id`, any part of the study's, with as many attempts.
     n_bootstrap : int
-        Resamples of the questions asked, within tasks; one question put to several specialists moves together.
+        Resamples of the questions asked, within tasks; one question put to several specialists
+        moves together.
     seed : int
         Of the resamples.
 
@@ -110,8 +114,9 @@ def remap_survival(
     Raises
     ------
     InputError
-        If units do not match, the redrawn companion asks other prompts or repeats the study's draws, the remapped one
-        asks the same prompts, numbers of attempts differ, or a failed problem has no regime.
+        If units do not match, the redrawn companion asks other prompts or repeats the study's
+        draws, the remapped one asks the same prompts, numbers of attempts differ, or a failed
+        problem has no regime.
 
     Notes
     -----
@@ -124,20 +129,27 @@ def remap_survival(
     original = _outcome(ds, "the study")
     outcomes = {name: _outcome(each, name) for name, each in companions.items()}
     units = {name: text(ds[name]) for name in UNIT_COORDS}
-    units |= {"cell": cell_names(ds), "level": ds["level"].values if "level" in ds else np.full(len(original), -1)}
+    units |= {
+        "cell": cell_names(ds),
+        "level": ds["level"].values if "level" in ds else np.full(len(original), -1),
+    }
     questions = np.char.add(np.char.add(units["task"], "|"), units["problem_id"])
-    drawn = bootstrap_weights(questions, units["task"], n_bootstrap, np.random.default_rng(seed)).weights
+    drawn = bootstrap_weights(
+        questions, units["task"], n_bootstrap, np.random.default_rng(seed)
+    ).weights
     weights = np.concatenate([np.ones((1, len(original))), drawn])
     groups = _groups(units)
     strata = np.char.add(np.char.add(units["cell"], "|"), units["level"].astype(str))
     return RemapSurvival(
-        units, original, outcomes,
+        units,
+        original,
+        outcomes,
         np.stack([_transitions(original, each) for each in outcomes.values()]),
         _survival(original, outcomes, groups, weights),
         _agreement(original, outcomes, strata, groups, weights),
         _features(ds, companions, strata, weights),
         {"n_bootstrap": n_bootstrap, "seed": seed},
-    )  # fmt: skip
+    )
 
 
 def align(ds: xr.Dataset, other: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
@@ -151,7 +163,10 @@ def align(ds: xr.Dataset, other: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
     known = set(_unit_names(ds))
     shared = [i for i, unit in enumerate(_unit_names(other)) if unit in known]
     if not shared:
-        raise InputError("the two studies share no problem unit: family, method, task and problem_id must be the same")
+        raise InputError(
+            "the two studies share no problem unit: family, method, task and problem_id must be the"
+            " same"
+        )
     other = other.isel(problem=shared)
     return _same_units(ds, other, "the study"), other
 
@@ -168,8 +183,9 @@ def _same_units(ds: xr.Dataset, wanted: xr.Dataset, name: str) -> xr.Dataset:
     missing = [unit for unit in _unit_names(wanted) if unit not in known]
     if missing or not known:
         raise InputError(
-            f"{name} has no problem {'|'.join(missing[0]) if missing else 'at all'}; the remapped companion must hold "
-            "problems of the study under their own problem_id, and the redrawn one the same problems"
+            f"{name} has no problem {'|'.join(missing[0]) if missing else 'at all'}; the remapped"
+            " companion must hold problems of the study under their own problem_id, and the"
+            " redrawn one the same problems"
         )
     return ds.isel(problem=[known[unit] for unit in _unit_names(wanted)])
 
@@ -181,21 +197,29 @@ def _unit_names(ds: xr.Dataset) -> list[tuple[str, ...]]:
 def _check_companions(ds: xr.Dataset, remapped: xr.Dataset, redrawn: xr.Dataset) -> None:
     """Refuse companions that are not what they are taken for: the comparison would say nothing, and look fine."""
     if "prompt" in ds and (text(ds["prompt"]) != text(redrawn["prompt"])).any():
-        raise InputError("redrawn asks other prompts than the study; give the companion made with --redraw third")
+        raise InputError(
+            "redrawn asks other prompts than the study; give the companion made with --redraw third"
+        )
     if "prompt" in ds and (text(ds["prompt"]) == text(remapped["prompt"])).any():
-        raise InputError("remapped asks a prompt of the study itself; give the companion over other numbers second")
+        raise InputError(
+            "remapped asks a prompt of the study itself; give the companion over other numbers"
+            " second"
+        )
     if "config_json" in ds.attrs and int(ds.attrs["seed"]) == int(redrawn.attrs["seed"]):
         raise InputError(
-            f"redrawn has seed {redrawn.attrs['seed']}, as the study has: its draws are the same; make it with another "
-            "--seed"
+            f"redrawn has seed {redrawn.attrs['seed']}, as the study has: its draws are the same;"
+            " make it with another --seed"
         )
     names = [name for name in text(remapped["intervention"]) if name in text(ds["intervention"])]
     studies = (ds, remapped, redrawn)
-    counts = [each["attempts"].sel(intervention=names).max("problem").values.tolist() for each in studies]
+    counts = [
+        each["attempts"].sel(intervention=names).max("problem").values.tolist() for each in studies
+    ]
     if not counts[0] == counts[1] == counts[2]:
         raise InputError(
-            f"attempts of {', '.join(names)} differ: {counts[0]} in the study, {counts[1]} remapped, {counts[2]} "
-            "redrawn; regimes depend on how many there are, so they must be the same"
+            f"attempts of {', '.join(names)} differ: {counts[0]} in the study, {counts[1]}"
+            f" remapped, {counts[2]} redrawn; regimes depend on how many there are, so they must be"
+            " the same"
         )
 
 
@@ -203,7 +227,10 @@ def _outcome(ds: xr.Dataset, name: str) -> np.ndarray:
     regime = text(ds["regime"])
     failed = ds["n_failed_rollouts"].values > 0
     if (failed & (regime == "")).any():
-        raise InputError(f"{name}: a failed problem has no regime; run retry and the four routed interventions on it")
+        raise InputError(
+            f"{name}: a failed problem has no regime; run retry and the four routed interventions"
+            " on it"
+        )
     return np.where(failed, regime, SOLVED)
 
 
@@ -230,7 +257,10 @@ def _ends(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _named(name: str, dims: tuple[str, ...], draws: np.ndarray) -> dict:
-    return {name + end: (dims, each) for end, each in zip(("", "_low", "_high"), _ends(draws), strict=True)}
+    return {
+        name + end: (dims, each)
+        for end, each in zip(("", "_low", "_high"), _ends(draws), strict=True)
+    }
 
 
 def _survival(
@@ -240,15 +270,23 @@ def _survival(
     weights: np.ndarray,
 ) -> xr.Dataset:
     rows = (*OUTCOMES, ANY)
-    chosen = np.stack([original != SOLVED if row == ANY else original == row for row in rows], axis=1)
+    chosen = np.stack(
+        [original != SOLVED if row == ANY else original == row for row in rows], axis=1
+    )
     inside = np.stack([mask for *_, mask in groups], axis=1)[:, :, None] & chosen[:, None, :]
     same = {name: (each == original)[:, None, None] for name, each in outcomes.items()}
 
     def total(mask: np.ndarray) -> np.ndarray:
-        return (weights @ mask.reshape(len(mask), -1).astype(float)).reshape(len(weights), *mask.shape[1:])
+        return (weights @ mask.reshape(len(mask), -1).astype(float)).reshape(
+            len(weights), *mask.shape[1:]
+        )
 
     remapped, redrawn = (same[name] for name in (Companion.REMAPPED, Companion.REDRAWN))
-    count, kept_remapped, kept_redrawn = total(inside), total(inside & remapped), total(inside & redrawn)
+    count, kept_remapped, kept_redrawn = (
+        total(inside),
+        total(inside & remapped),
+        total(inside & redrawn),
+    )
     dims = ("group", "outcome")
     variables = {
         **_named("remapped", dims, ratio(kept_remapped, count)),
@@ -278,7 +316,9 @@ def _agreement(
         w = weights[:, mask]
         for j, outcome in enumerate(outcomes.values()):
             first, second = original[mask], outcome[mask]
-            table = np.stack([[w @ ((first == a) & (second == b)) for b in OUTCOMES] for a in OUTCOMES])
+            table = np.stack(
+                [[w @ ((first == a) & (second == b)) for b in OUTCOMES] for a in OUTCOMES]
+            )
             draws[0, :, i, j] = ratio(w @ (first == second), w.sum(axis=1))
             draws[1, :, i, j] = cohen_kappa(np.moveaxis(table, -1, 0))
             draws[2:, :, i, j] = beyond_chance(first, second, strata[mask], w)[1:]
@@ -287,26 +327,39 @@ def _agreement(
         variables |= _named(name, ("group", "companion"), each)
         if name.startswith("kappa"):
             place = list(outcomes)
-            less = each[..., place.index(Companion.REDRAWN)] - each[..., place.index(Companion.REMAPPED)]
+            less = (
+                each[..., place.index(Companion.REDRAWN)]
+                - each[..., place.index(Companion.REMAPPED)]
+            )
             variables |= _named(f"{name}_difference", ("group",), less)
     coords = _group_coords(groups) | {"companion": [name.value for name in outcomes]}
     return xr.Dataset(variables, coords)
 
 
 def _features(
-    ds: xr.Dataset, companions: Mapping[Companion, xr.Dataset], strata: np.ndarray, weights: np.ndarray
+    ds: xr.Dataset,
+    companions: Mapping[Companion, xr.Dataset],
+    strata: np.ndarray,
+    weights: np.ndarray,
 ) -> xr.Dataset | None:
     studies = (ds, *companions.values())
     if not all(name in each for each in studies for name in ("features", "route")):
         return None
-    values = [each["features"].sel(feature=list(FEATURES)).transpose("problem", "feature").values for each in studies]
+    values = [
+        each["features"].sel(feature=list(FEATURES)).transpose("problem", "feature").values
+        for each in studies
+    ]
     known = ~np.isnan(values).any(axis=(0, 2))
     first, weights = values[0][known], weights[:, known]
     _, strata = np.unique(strata[known], return_inverse=True)
     routes = [text(each["route"])[known] for each in studies]
-    found: dict[str, list] = {name: [] for name in ("pooled", "within", "route_agreement", "route_kappa_within")}
+    found: dict[str, list] = {
+        name: [] for name in ("pooled", "within", "route_agreement", "route_kappa_within")
+    }
     for second, route in zip(values[1:], routes[1:], strict=True):
-        found["pooled"].append(weighted_correlation(first, second[known], weights, np.zeros_like(strata)))
+        found["pooled"].append(
+            weighted_correlation(first, second[known], weights, np.zeros_like(strata))
+        )
         found["within"].append(weighted_correlation(first, second[known], weights, strata))
         agreement, _, kappa = beyond_chance(routes[0], route, strata, weights)
         found["route_agreement"].append(agreement)
@@ -315,4 +368,6 @@ def _features(
     for name, draws in found.items():
         dims = ("companion",) if name.startswith("route") else ("companion", "feature")
         variables |= _named(name, dims, np.stack(draws, axis=1))
-    return xr.Dataset(variables, {"companion": [name.value for name in companions], "feature": list(FEATURES)})
+    return xr.Dataset(
+        variables, {"companion": [name.value for name in companions], "feature": list(FEATURES)}
+    )

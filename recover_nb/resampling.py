@@ -1,7 +1,7 @@
 """Resampling on arrays: paired bootstrap (percentile and BCa), permutation within cells, Holm.
 
-Every statistic here is a ratio of sums over problems, so a bootstrap resample is a row of weights and all
-resamples of all statistics are one matrix product; no Python loop runs over resamples.
+Every statistic here is a ratio of sums over problems, so a bootstrap resample is a row of weights
+and all resamples of all statistics are one matrix product; no Python loop runs over resamples.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,8 @@ from recover_nb.errors import InputError
 
 #: Largest number of float64 held at once by a block of resamples (64 MiB).
 BLOCK = 1 << 23
-#: Statistics that differ by less are equal: the same sum in another order may differ by its last bit.
+#: Statistics that differ by less are equal: the same sum in another order may differ by its last
+#: bit.
 TIED = 1e-12
 
 
@@ -28,8 +29,8 @@ class Resamples:
     counts : float64 array, shape (resample, cluster)
         How often each cluster occurs in each resample.
     clusters : int array, shape (problem,)
-        Column of `counts`; each has a problem. Those of one cluster are drawn together, and left out together by the
-        jackknife.
+        Column of `counts`; each has a problem. Those of one cluster are drawn together, and left
+        out together by the jackknife.
     """
 
     counts: np.ndarray
@@ -57,10 +58,11 @@ def bootstrap_weights(
     Parameters
     ----------
     clusters : array, shape (problem,)
-        Label of what is drawn. One question asked of several specialists is one cluster: its units are not
-        independent. Distinct labels draw problems one by one.
+        Label of what is drawn. One question asked of several specialists is one cluster: its units
+        are not independent. Distinct labels draw problems one by one.
     strata : array, shape (problem,)
-        Label of the stratum of each problem; every resample has as many clusters of a stratum as the data.
+        Label of the stratum of each problem; every resample has as many clusters of a stratum as
+        the data.
     n_bootstrap : int
         Resamples, at least 1.
     rng : numpy Generator
@@ -146,8 +148,8 @@ def bootstrap_ratio(
 
     Notes
     -----
-    method.md section 8. BCa (Efron 1987): bias correction from the share of resamples below the observed value
-    (ties count half), acceleration from the jackknife over clusters.
+    method.md section 8. BCa (Efron 1987): bias correction from the share of resamples below the
+    observed value (ties count half), acceleration from the jackknife over clusters.
     """
     parts = [numerator, denominator, *(offset or ())]
     ends = np.cumsum([part.shape[1] for part in parts])[:-1]
@@ -173,7 +175,8 @@ def bootstrap(
     Parameters
     ----------
     values : float array, shape (problem, term)
-        What each problem adds to each sum. Pairing is by construction: one resample weighs every term.
+        What each problem adds to each sum. Pairing is by construction: one resample weighs every
+        term.
     statistic : callable
         From sums (resample, term) to statistics (resample, column).
     resamples : Resamples
@@ -192,7 +195,8 @@ def bootstrap(
     As `bootstrap_ratio`, which is this with ratios of sums.
     """
     observed = statistic(np.ones((1, len(values))) @ values)[0]
-    # A cluster's problems always weigh the same: what they add up to is all that a resample needs to know.
+    # A cluster's problems always weigh the same: what they add up to is all that a resample needs
+    # to know.
     added = _by_cluster(values, resamples.clusters)
     draws = statistic(resamples.counts @ added)
     tails = np.array([(1 - level) / 2, (1 + level) / 2])
@@ -201,7 +205,8 @@ def bootstrap(
         return Intervals(observed, percentile, np.full_like(percentile, np.nan))
     total = added.sum(axis=0)
     left_out = total - added
-    # A difference of sums rounds: where only zeros are left, the sum must be 0, or a ratio to it would be defined.
+    # A difference of sums rounds: where only zeros are left, the sum must be 0, or a ratio to it
+    # would be defined.
     if ((left_out != 0) & (abs(left_out) <= TIED * abs(total))).any():
         some = _by_cluster((values != 0).astype(float), resamples.clusters)
         left_out[some.sum(axis=0) == some] = 0.0
@@ -219,7 +224,9 @@ def _bca(
     observed: np.ndarray, draws: np.ndarray, jackknife: np.ndarray, tails: np.ndarray
 ) -> np.ndarray:
     """Return the BCa ends, shape (2, column); those of the percentile method where BCa is undefined."""
-    below = (draws < observed - TIED).sum(axis=0) + 0.5 * (abs(draws - observed) <= TIED).sum(axis=0)
+    below = (draws < observed - TIED).sum(axis=0) + 0.5 * (abs(draws - observed) <= TIED).sum(
+        axis=0
+    )
     known = np.maximum((~np.isnan(draws)).sum(axis=0), 1)
     # Half a draw from either end keeps the correction finite when every resample lies on one side.
     bias = ndtri(np.clip(below / known, 0.5 / known, 1 - 0.5 / known))
@@ -259,8 +266,9 @@ def permute_labels(
     gain : float array, shape (draw, n, m)
         What problem i scores under each label.
     label : int array, shape (draw, n)
-        The label (a column of `gain`) of each problem, such as the intervention it is routed to; or its own number,
-        where `gain` holds what problem i scores under all that was decided for problem j.
+        The label (a column of `gain`) of each problem, such as the intervention it is routed to; or
+        its own number, where `gain` holds what problem i scores under all that was decided for
+        problem j.
     n_permutations : int
         Permutations drawn.
     rng : numpy Generator
@@ -286,7 +294,8 @@ def permute_labels(
 def exceedance(observed: float, draws: np.ndarray) -> float:
     """One-sided p-value (1 + draws at or above `observed`) / (1 + draws); small means unusually high.
 
-    The added one makes it valid at every level. Draws within `TIED` of the observed value count as ties.
+    The added one makes it valid at every level. Draws within `TIED` of the observed value count as
+    ties.
     """
     draws = draws[~np.isnan(draws)]
     if np.isnan(observed) or not len(draws):
@@ -309,7 +318,8 @@ def holm(p: np.ndarray) -> np.ndarray:
 
     Notes
     -----
-    method.md section 8 (Holm 1979): the i-th smallest of m is multiplied by m - i + 1, then made monotone.
+    method.md section 8 (Holm 1979): the i-th smallest of m is multiplied by m - i + 1, then made
+    monotone.
     """
     p = np.asarray(p, dtype=float)
     adjusted = np.full(p.shape, np.nan)

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike
 from recover_nb.errors import InputError
 from recover_nb.labels import Feature, Intervention
 
-#: A column whose standard deviation is below this share of its largest magnitude is constant: what is left of it
-#: is the rounding of the mean, and dividing by it would turn noise into z-scores of +-1.
+#: A column whose standard deviation is below this share of its largest magnitude is constant: what
+#: is left of it is the rounding of the mean, and dividing by it would turn noise into z-scores of
+#: +-1.
 CONSTANT_SHARE = 1e-12
 
 _PUBLISHED_OPERATORS = MappingProxyType(
@@ -71,7 +72,8 @@ class RoutingPolicy:
         return {"operators": dict(self.operators), "fallback": self.fallback}
 
 
-#: The published policy: spread to dense_steer, concentration to sparse_steer, logit_dispersion to local_temperature.
+#: The published policy: spread to dense_steer, concentration to sparse_steer, logit_dispersion to
+#: local_temperature.
 PUBLISHED = RoutingPolicy()
 
 
@@ -83,7 +85,8 @@ def standardise(features: ArrayLike, *, population: ArrayLike | None = None) -> 
     features : float array, shape (problem, feature)
         Raw features. A row with a NaN is left out of the mean and sd.
     population : bool array, shape (..., problem), optional
-        Rows whose mean and sd are used (all by default). Leading axes give one standardisation each.
+        Rows whose mean and sd are used (all by default). Leading axes give one standardisation
+        each.
 
     Returns
     -------
@@ -126,14 +129,14 @@ def route_codes(
     cells : array, shape (problem,)
         Label of the cell each problem belongs to; z-scores never cross cells.
     population : bool array, shape (..., problem), optional
-        Problems whose mean and sd are used; every problem of the cell by default. A cell without any is
-        standardised by all its problems.
+        Problems whose mean and sd are used; every problem of the cell by default. A cell without
+        any is standardised by all its problems.
 
     Returns
     -------
     int8 array, shape (..., problem)
-        Column of the largest z-score (first of equals); the number of features where no z-score is above 0
-        (the fallback); -1 where a feature is NaN.
+        Column of the largest z-score (first of equals); the number of features where no z-score is
+        above 0 (the fallback); -1 where a feature is NaN.
     """
     features = np.asarray(features, dtype=float)
     cells = np.asarray(cells)
@@ -172,9 +175,9 @@ def route(
     policy : RoutingPolicy
         The rule; `PUBLISHED` by default.
     population : bool array, shape (problem,), optional
-        The population being routed, whose mean and sd standardise: every problem by default. The published
-        figures route the steerable_hard problems of each cell, so they need ``regime == "steerable_hard"``
-        here. Problems outside it are routed too, on that same scale.
+        The population being routed, whose mean and sd standardise: every problem by default. The
+        published figures route the steerable_hard problems of each cell, so they need ``regime ==
+        "steerable_hard"`` here. Problems outside it are routed too, on that same scale.
 
     Returns
     -------

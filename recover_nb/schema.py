@@ -1,7 +1,7 @@
 """What a study holds: dimensions, variables, dtypes and fill codes in one table, and the door that checks them.
 
-Arrays are dense; a code stands for what is not there (`Variable.fill`), never NaN in an integer. Extra variables are
-allowed, and are not looked at.
+Arrays are dense; a code stands for what is not there (`Variable.fill`), never NaN in an integer.
+Extra variables are allowed, and are not looked at.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,13 @@ from recover_nb.labels import Feature, Intervention, Regime, Signal
 #: Of the layout, not of the package: it changes when a stored study would be read wrongly.
 SCHEMA_VERSION = "1"
 
-PROBLEM, ROLLOUT, INTERVENTION, TOKEN, FEATURE = "problem", "rollout", "intervention", "token", "feature"
+PROBLEM, ROLLOUT, INTERVENTION, TOKEN, FEATURE = (
+    "problem",
+    "rollout",
+    "intervention",
+    "token",
+    "feature",
+)
 ROLE, ALTERNATIVE = "role", "alternative"
 
 #: Names along `role`, and how many of each model's likeliest tokens are stored.
@@ -52,8 +58,8 @@ class Variable:
     fill : object
         What stands where there is nothing: not run, past the end, not a failed unit.
     required_with : str or None
-        The dimension whose presence makes the variable compulsory: ``problem`` (always), ``rollout`` (attempts are
-        stored), ``token`` (traces are stored); None: never.
+        The dimension whose presence makes the variable compulsory: ``problem`` (always),
+        ``rollout`` (attempts are stored), ``token`` (traces are stored); None: never.
     meaning : str
     """
 
@@ -72,10 +78,16 @@ _ATTEMPT = (PROBLEM, ROLLOUT, INTERVENTION)
 _ALTERNATIVE = (PROBLEM, TOKEN, ROLE, ALTERNATIVE)
 
 _SIGNAL_MEANING = {
-    Signal.PATH_DEFORMATION: "log p_S(x) - log p_A(x), nat; positive: the specialist favours the token more",
-    Signal.COVERAGE_DEFORMATION: "log ratio of mass on the ancestor's likely tokens, nat; positive: S covers them less",
+    Signal.PATH_DEFORMATION: (
+        "log p_S(x) - log p_A(x), nat; positive: the specialist favours the token more"
+    ),
+    Signal.COVERAGE_DEFORMATION: (
+        "log ratio of mass on the ancestor's likely tokens, nat; positive: S covers them less"
+    ),
     Signal.DEMOTION_PRESSURE: "sum of the positive parts of the two deformations, nat",
-    Signal.LOGIT_VARIANCE: "variance of the specialist's logits under itself: sensitivity to temperature",
+    Signal.LOGIT_VARIANCE: (
+        "variance of the specialist's logits under itself: sensitivity to temperature"
+    ),
     Signal.KL_DIVERGENCE: "KL(p_S, p_A), nat",
     Signal.ENTROPY: "entropy of p_S, nat",
 }
@@ -86,37 +98,123 @@ VARIABLES: dict[str, Variable] = {
         Variable("prompt", _UNIT, TEXT, "", TOKEN, "what the models read"),
         Variable("answer", _UNIT, TEXT, "", TOKEN, "what the checker expects"),
         Variable("level", _UNIT, "int32", -1, None, "difficulty, from 1; -1 = unknown"),
-        Variable("token_id", (*_ATTEMPT, TOKEN), "int32", -1, TOKEN, "generated tokens; -1 past the end"),
-        Variable("n_tokens", _ATTEMPT, "int32", 0, TOKEN, "length of the trace, end of sequence included; 0 = not run"),
+        Variable(
+            "token_id", (*_ATTEMPT, TOKEN), "int32", -1, TOKEN, "generated tokens; -1 past the end"
+        ),
+        Variable(
+            "n_tokens",
+            _ATTEMPT,
+            "int32",
+            0,
+            TOKEN,
+            "length of the trace, end of sequence included; 0 = not run",
+        ),
         Variable("correct", _ATTEMPT, "int8", -1, ROLLOUT, "1 = correct, 0 = wrong, -1 = not run"),
-        Variable("parseable", _ATTEMPT, "int8", -1, None, "1 = ended by itself with an answer, 0 = not, -1 = not run"),
-        Variable("fired_at", _ATTEMPT, "int32", -1, TOKEN, "first changed position; -1 = never fired or not run"),
-        Variable("forward_specialist", _ATTEMPT, "int32", 0, None, "positions the specialist evaluated"),
-        Variable("forward_ancestor", _ATTEMPT, "int32", 0, None, "positions the ancestor evaluated"),
+        Variable(
+            "parseable",
+            _ATTEMPT,
+            "int8",
+            -1,
+            None,
+            "1 = ended by itself with an answer, 0 = not, -1 = not run",
+        ),
+        Variable(
+            "fired_at",
+            _ATTEMPT,
+            "int32",
+            -1,
+            TOKEN,
+            "first changed position; -1 = never fired or not run",
+        ),
+        Variable(
+            "forward_specialist", _ATTEMPT, "int32", 0, None, "positions the specialist evaluated"
+        ),
+        Variable(
+            "forward_ancestor", _ATTEMPT, "int32", 0, None, "positions the ancestor evaluated"
+        ),
         *(
             Variable(name.value, (*_OBSERVED, TOKEN), "float32", 0.0, None, meaning)
             for name, meaning in _SIGNAL_MEANING.items()
         ),
-        Variable("has_signals", _OBSERVED, "int8", 0, None, "1 = signals of this observed rollout are stored"),
         Variable(
-            "alternative_token_id", _ALTERNATIVE, "int32", -1, None,
-            "each model's likeliest tokens, likeliest first, along the first failed rollout; -1 past its end",
+            "has_signals",
+            _OBSERVED,
+            "int8",
+            0,
+            None,
+            "1 = signals of this observed rollout are stored",
         ),
         Variable(
-            "alternative_log_probability", _ALTERNATIVE, "float32", 0.0, None,
+            "alternative_token_id",
+            _ALTERNATIVE,
+            "int32",
+            -1,
+            None,
+            "each model's likeliest tokens, likeliest first, along the first failed rollout; -1"
+            " past its end",
+        ),
+        Variable(
+            "alternative_log_probability",
+            _ALTERNATIVE,
+            "float32",
+            0.0,
+            None,
             "their log-probability at temperature 1, nat; 0 past the end",
         ),
-        Variable("junction", _OBSERVED, "int32", -1, None, "argmax of demotion pressure; -1 = not a failed rollout"),
-        Variable("n_failed_rollouts", _UNIT, "int32", 0, None, "observed rollouts the checker calls wrong"),
-        Variable("fire_threshold", _UNIT, "float64", np.nan, None, "score above which an operator fires"),
-        Variable("coverage_mean", _UNIT, "float64", np.nan, None, "mean coverage deformation of failed rollouts"),
+        Variable(
+            "junction",
+            _OBSERVED,
+            "int32",
+            -1,
+            None,
+            "argmax of demotion pressure; -1 = not a failed rollout",
+        ),
+        Variable(
+            "n_failed_rollouts",
+            _UNIT,
+            "int32",
+            0,
+            None,
+            "observed rollouts the checker calls wrong",
+        ),
+        Variable(
+            "fire_threshold", _UNIT, "float64", np.nan, None, "score above which an operator fires"
+        ),
+        Variable(
+            "coverage_mean",
+            _UNIT,
+            "float64",
+            np.nan,
+            None,
+            "mean coverage deformation of failed rollouts",
+        ),
         Variable("coverage_sd", _UNIT, "float64", np.nan, None, "its standard deviation"),
-        Variable("warmup", _UNIT, "int32", -1, None, "first position that may fire; -1 = not a failed unit"),
-        Variable("features", (PROBLEM, FEATURE), "float64", np.nan, PROBLEM, "means over failed rollouts"),
-        Variable("rescue_rate", _TABLE, "float64", np.nan, PROBLEM, "correct / attempts; NaN = not run"),
+        Variable(
+            "warmup",
+            _UNIT,
+            "int32",
+            -1,
+            None,
+            "first position that may fire; -1 = not a failed unit",
+        ),
+        Variable(
+            "features", (PROBLEM, FEATURE), "float64", np.nan, PROBLEM, "means over failed rollouts"
+        ),
+        Variable(
+            "rescue_rate", _TABLE, "float64", np.nan, PROBLEM, "correct / attempts; NaN = not run"
+        ),
         Variable("attempts", _TABLE, "int32", 0, ROLLOUT, "attempts run"),
-        Variable("regime", _UNIT, TEXT, "", TOKEN, "what the problem needs; empty = not a failed unit"),
-        Variable("route", _UNIT, TEXT, "", TOKEN, "intervention the rule chooses; empty = not a failed unit"),
+        Variable(
+            "regime", _UNIT, TEXT, "", TOKEN, "what the problem needs; empty = not a failed unit"
+        ),
+        Variable(
+            "route",
+            _UNIT,
+            TEXT,
+            "",
+            TOKEN,
+            "intervention the rule chooses; empty = not a failed unit",
+        ),
     )
 }
 
@@ -130,7 +228,8 @@ def empty(name: str, sizes: dict[str, int]) -> np.ndarray:
 
 def text(array: xr.DataArray) -> np.ndarray:
     """Return text of any dtype as a numpy array of fixed-width str."""
-    # Through object: numpy cannot cast its variable-width strings (what zarr reads) to a width it is not told.
+    # Through object: numpy cannot cast its variable-width strings (what zarr reads) to a width it
+    # is not told.
     return array.values.astype(object).astype(str)
 
 
@@ -173,7 +272,10 @@ def validate(ds: xr.Dataset, *, deep: bool = True) -> xr.Dataset:
         One sentence: which variable, what was found, what is allowed.
     """
     if not isinstance(ds, xr.Dataset):
-        raise SchemaError(f"a study is an xarray Dataset, not a {type(ds).__name__}; open one with open_study(path)")
+        raise SchemaError(
+            f"a study is an xarray Dataset, not a {type(ds).__name__}; open one with"
+            " open_study(path)"
+        )
     _check_version(ds)
     _check_dimensions(ds)
     for variable in VARIABLES.values():
@@ -190,30 +292,39 @@ def _check_version(ds: xr.Dataset) -> None:
     found = ds.attrs.get("schema_version")
     if found is None:
         raise SchemaError(
-            f"the Dataset has no attribute schema_version, so it is no study; allowed: {SCHEMA_VERSION!r}, "
-            "as written by recover-nb run or import"
+            "the Dataset has no attribute schema_version, so it is no study; allowed:"
+            f" {SCHEMA_VERSION!r}, as written by recover-nb run or import"
         )
     if str(found) != SCHEMA_VERSION:
         raise SchemaError(
-            f"the study has schema version {str(found)!r} and this recover_nb reads {SCHEMA_VERSION!r}; "
-            "install the version that wrote it, or generate it again with recover-nb run"
+            f"the study has schema version {str(found)!r} and this recover_nb reads"
+            f" {SCHEMA_VERSION!r}; install the version that wrote it, or generate it again with"
+            " recover-nb run"
         )
 
 
 def _check_dimensions(ds: xr.Dataset) -> None:
     for dim in (PROBLEM, INTERVENTION, FEATURE):
         if dim not in ds.dims:
-            raise SchemaError(f"the study has no dimension {dim!r}; it has {', '.join(map(str, ds.dims)) or 'none'}")
+            raise SchemaError(
+                f"the study has no dimension {dim!r}; it has"
+                f" {', '.join(map(str, ds.dims)) or 'none'}"
+            )
     for name in COORDS:
         if name not in ds.coords or ds[name].dims != _UNIT:
-            raise SchemaError(f"coordinate {name!r} is missing or not on (problem); a study needs {', '.join(COORDS)}")
+            raise SchemaError(
+                f"coordinate {name!r} is missing or not on (problem); a study needs"
+                f" {', '.join(COORDS)}"
+            )
         _check_dtype(name, ds[name], TEXT)
     _check_names(ds, INTERVENTION)
     _check_names(ds, FEATURE)
     interventions = text(ds[INTERVENTION]).tolist()
     begins = [Intervention.NONE.value, Intervention.RETRY.value]
     if ROLLOUT in ds.dims and interventions[:2] != begins:
-        raise SchemaError(f"intervention begins {', '.join(interventions[:2])}; it must begin none, retry")
+        raise SchemaError(
+            f"intervention begins {', '.join(interventions[:2])}; it must begin none, retry"
+        )
     if Intervention.RETRY not in interventions:
         raise SchemaError("intervention has no 'retry'; every comparison is with it")
     missing = [name.value for name in Feature if name not in text(ds[FEATURE])]
@@ -235,8 +346,8 @@ def _check_variable(ds: xr.Dataset, variable: Variable) -> None:
     if name not in ds:
         if variable.required_with in ds.dims:
             raise SchemaError(
-                f"variable {name!r} is missing; a study with dimension {variable.required_with!r} needs it "
-                f"on ({', '.join(variable.dims)})"
+                f"variable {name!r} is missing; a study with dimension {variable.required_with!r}"
+                f" needs it on ({', '.join(variable.dims)})"
             )
         return
     if ds[name].dims != variable.dims:
@@ -249,8 +360,8 @@ def _check_variable(ds: xr.Dataset, variable: Variable) -> None:
 
 def _check_dtype(name: str, array: xr.DataArray, wanted: str) -> None:
     found = array.dtype
-    # "O", "U" and "T" are numpy's ways to hold text; "S" is bytes, which would not compare equal to str.
-    # No text at all has no type: stores give it back as numbers.
+    # "O", "U" and "T" are numpy's ways to hold text; "S" is bytes, which would not compare equal to
+    # str. No text at all has no type: stores give it back as numbers.
     fits = (found.kind in "OUT" or not array.size) if wanted == TEXT else found == np.dtype(wanted)
     if not fits:
         raise SchemaError(f"variable {name!r} has dtype {found}; it must be {wanted}")
@@ -261,7 +372,10 @@ def _check_units(ds: xr.Dataset) -> None:
     if len(set(units)) < len(units):
         seen: set = set()
         twice = next(unit for unit in units if unit in seen or seen.add(unit))
-        raise SchemaError(f"problem unit {'|'.join(twice)} occurs twice; family, method, task and problem_id name one")
+        raise SchemaError(
+            f"problem unit {'|'.join(twice)} occurs twice; family, method, task and problem_id"
+            " name one"
+        )
 
 
 def _check_values(ds: xr.Dataset) -> None:
@@ -272,7 +386,12 @@ def _check_values(ds: xr.Dataset) -> None:
     if "has_signals" in ds:
         _need(ds, "has_signals", np.isin(ds["has_signals"].values, (0, 1)), "0 or 1")
     rates = ds["rescue_rate"].values
-    _need(ds, "rescue_rate", np.isnan(rates) | ((rates >= 0) & (rates <= 1)), "a number in [0, 1], or NaN (not run)")
+    _need(
+        ds,
+        "rescue_rate",
+        np.isnan(rates) | ((rates >= 0) & (rates <= 1)),
+        "a number in [0, 1], or NaN (not run)",
+    )
     for name in ("attempts", "n_failed_rollouts", "forward_specialist", "forward_ancestor"):
         if name in ds:
             _need(ds, name, ds[name].values >= 0, "0 or more")
@@ -288,12 +407,27 @@ def _check_values(ds: xr.Dataset) -> None:
 
 def _check_lengths(ds: xr.Dataset) -> None:
     length, width = ds["n_tokens"].values, ds.sizes.get(TOKEN, 0)
-    _need(ds, "n_tokens", (length >= 0) & (length <= width), f"0 to {width}, the size of dimension token")
+    _need(
+        ds,
+        "n_tokens",
+        (length >= 0) & (length <= width),
+        f"0 to {width}, the size of dimension token",
+    )
     if "correct" in ds:
-        _need(ds, "n_tokens", (length > 0) | (ds["correct"].values == -1), "above 0 wherever correct is not -1")
+        _need(
+            ds,
+            "n_tokens",
+            (length > 0) | (ds["correct"].values == -1),
+            "above 0 wherever correct is not -1",
+        )
     if "fired_at" in ds:
         fired = ds["fired_at"].values
-        _need(ds, "fired_at", (fired >= -1) & (fired < np.maximum(length, 0)), "-1, or a position below n_tokens")
+        _need(
+            ds,
+            "fired_at",
+            (fired >= -1) & (fired < np.maximum(length, 0)),
+            "-1, or a position below n_tokens",
+        )
 
 
 def _check_text(ds: xr.Dataset, name: str, allowed: list[str]) -> None:
@@ -306,7 +440,9 @@ def _check_tokens(ds: xr.Dataset) -> None:
     # A converter may know how long an attempt was and whether it was right, and not what it said.
     stored = (tokens >= 0).any(-1) if IMPORTED in ds.attrs else length > 0
     inside = (np.arange(ds.sizes[TOKEN], dtype=np.int32) < length[..., None]) & stored[..., None]
-    _need(ds, "token_id", (tokens >= 0) == inside, "0 or more before n_tokens, and -1 from there on")
+    _need(
+        ds, "token_id", (tokens >= 0) == inside, "0 or more before n_tokens, and -1 from there on"
+    )
     _need(ds, "token_id", tokens >= -1, "0 or more before n_tokens, and -1 from there on")
 
 

@@ -28,7 +28,8 @@ DEFAULT_TEMPERATURE = 0.6
 DEFAULT_TOP_K = 100
 #: Below this a float32 could overflow; greedy decoding has no signals at a temperature.
 LEAST_TEMPERATURE = 1e-6
-# Groups of columns, times k, whose maxima bound the k-th largest value: fewer groups let more candidates through.
+# Groups of columns, times k, whose maxima bound the k-th largest value: fewer groups let more
+# candidates through.
 _GROUPS = 8
 
 Array = Any
@@ -189,12 +190,13 @@ def candidates(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return places among which are each row's k largest values (N, V), row after row, and how many of each row (N,).
 
-    The places of a row ascend, and a value that ties with the k-th largest is left out only if its place is higher
-    than those taken. Writes each row's maximum to `best` (N, 1); `spare` (N, V) is for scratch. V is at least
-    `least_width(k)`.
+    The places of a row ascend, and a value that ties with the k-th largest is left out only if its
+    place is higher than those taken. Writes each row's maximum to `best` (N, 1); `spare` (N, V) is
+    for scratch. V is at least `least_width(k)`.
 
-    The k-th largest of the maxima of groups of columns is no larger than the k-th largest value, and in most rows few
-    values more than k reach it. Halves are laid over each other until the groups are few, which costs one pass.
+    The k-th largest of the maxima of groups of columns is no larger than the k-th largest value,
+    and in most rows few values more than k reach it. Halves are laid over each other until the
+    groups are few, which costs one pass.
     """
     n, vocab_size = values.shape
     heads = values

@@ -43,16 +43,17 @@ __all__ = [
     "signals_in_chunks",
 ]
 
-#: Small enough that a block stays in a processor's cache from one pass to the next: with torch, 256 MiB takes up to
-#: twice as long, and so does 1 MiB. (Wide numpy arrays go by tiles within a block.)
+#: Small enough that a block stays in a processor's cache from one pass to the next: with torch, 256
+#: MiB takes up to twice as long, and so does 1 MiB. (Wide numpy arrays go by tiles within a block.)
 DEFAULT_MAX_BYTES = 2**24
 
 # Numbers alive together at the worst moment, a position: of the vocabulary (two centred copies, an
-# exponential, the 8-byte places of a selection) and of the specialist's top-K; bytes of a candidate of a selection.
+# exponential, the 8-byte places of a selection) and of the specialist's top-K; bytes of a candidate
+# of a selection.
 _WIDE, _KEPT, _CANDIDATE = 6, 12, 32
 
-# Bytes of logits that numpy passes over several times before it goes on: they stay in the cache of one core, and are
-# enough that calling numpy costs little.
+# Bytes of logits that numpy passes over several times before it goes on: they stay in the cache of
+# one core, and are enough that calling numpy costs little.
 _TILE = 2**20
 
 
@@ -188,7 +189,9 @@ def signals_in_chunks(
     narrow = _KEPT * min(top_k, vocab_size) * itemsize
     step = max(1, max_bytes // (wide + narrow))
     rows = _tile_rows(vocab_size, itemsize)
-    if step > rows and _in_tiles(logits_s, top_k, k_cov):  # wide temporaries of one tile, whatever the block
+    if step > rows and _in_tiles(
+        logits_s, top_k, k_cov
+    ):  # wide temporaries of one tile, whatever the block
         narrow += _CANDIDATE * most_candidates(max(top_k, k_cov))
         step = max(rows, (max_bytes - rows * wide) // narrow)
     flat_s = xp.reshape(logits_s, (count, vocab_size))

@@ -1,7 +1,7 @@
 """Simulated studies with a known truth: no effect, a planted effect, an effect tied to the features.
 
-They are what an estimator must pass before its figure on real models is believed: with no effect it must cover
-0, with a planted one it must find it.
+They are what an estimator must pass before its figure on real models is believed: with no effect it
+must cover 0, with a planted one it must find it.
 """
 
 from collections.abc import Sequence
@@ -54,8 +54,9 @@ def make_study(
     Parameters
     ----------
     effect : {"none", "planted", "tied"}
-        ``none``: every intervention is exactly as good as retry. ``planted``: every intervention gains `size`
-        on every problem. ``tied``: only the intervention the published policy routes a problem to gains `size`.
+        ``none``: every intervention is exactly as good as retry. ``planted``: every intervention
+        gains `size` on every problem. ``tied``: only the intervention the published policy routes a
+        problem to gains `size`.
     size : float
         Gain in the probability of a correct attempt, cut off at 1; ignored without effect.
     n_problems : int
@@ -77,9 +78,10 @@ def make_study(
     -------
     Dataset
         The contract's ``correct``, ``features``, ``rescue_rate``, ``attempts``, ``regime`` and
-        ``route``, costs ``forward_specialist`` and ``forward_ancestor`` (problem, rollout, intervention), and
-        the truth: ``true_rate`` (problem, intervention) float64. A problem whose observed rollouts are all
-        correct was not failed: nothing is run on it, its features are NaN.
+        ``route``, costs ``forward_specialist`` and ``forward_ancestor`` (problem, rollout,
+        intervention), and the truth: ``true_rate`` (problem, intervention) float64. A problem whose
+        observed rollouts are all correct was not failed: nothing is run on it, its features are
+        NaN.
 
     Raises
     ------
@@ -173,7 +175,8 @@ def _attempts(
     correct = (draws < rate[:, None, :]).astype(np.int8)
     dense = INTERVENTIONS.index(Intervention.DENSE_STEER.value)
     correct[:, 2:, dense] = -1
-    # dense_steer is deterministic: it shares no random number with a retry, and its two attempts may agree.
+    # dense_steer is deterministic: it shares no random number with a retry, and its two attempts
+    # may agree.
     once = (rng.random((len(rate), 2)) < rate[:, dense, None]).astype(np.int8)
     same = rng.random(len(rate)) < agreement
     once[same, 1] = once[same, 0]

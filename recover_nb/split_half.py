@@ -1,7 +1,8 @@
 """How many failed rollouts are enough (method.md section 3): for a feature, and for the route made from features.
 
-Two disjoint halves of a problem's failed rollouts give two measurements of the same problem. How far they agree over
-problems is the reliability of one; the Spearman-Brown prophecy carries it over to other numbers of rollouts.
+Two disjoint halves of a problem's failed rollouts give two measurements of the same problem. How
+far they agree over problems is the reliability of one; the Spearman-Brown prophecy carries it over
+to other numbers of rollouts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -73,7 +74,8 @@ def foreseen_rollouts(
     Returns
     -------
     array of float64
-        ``size target (1 - r) / (r (1 - target))``, not rounded; infinity where r is 0 or below, NaN where it is NaN.
+        ``size target (1 - r) / (r (1 - target))``, not rounded; infinity where r is 0 or below, NaN
+        where it is NaN.
 
     Raises
     ------
@@ -111,14 +113,16 @@ def needed_rollouts(
     Parameters
     ----------
     ds : Dataset
-        With `rollout_features` (problem, observed, feature), as companion studies keep them, or with signals.
+        With `rollout_features` (problem, observed, feature), as companion studies keep them, or
+        with signals.
     sizes : sequence of int
         Failed rollouts in each half. A problem counts where it has twice as many.
     target : float
         The reliability sought, between 0 and 1.
     least : int
-        Fewest failed rollouts of a problem that counts. With ``2 * max(sizes)`` every size is measured on the same
-        problems, which shows whether the prophecy holds; with 0 each is measured on all it can be.
+        Fewest failed rollouts of a problem that counts. With ``2 * max(sizes)`` every size is
+        measured on the same problems, which shows whether the prophecy holds; with 0 each is
+        measured on all it can be.
     n_splits, n_bootstrap : int
         Random halvings to average over, and resamples of the questions asked.
     seed : int
@@ -126,14 +130,15 @@ def needed_rollouts(
     Returns
     -------
     Dataset
-        Dimensions `scope`, `size` and `feature`. ``"pooled"`` correlates over all problems, ``"within"`` after taking
-        each cell's mean away, the reliability that counts where features are standardised within cells.
+        Dimensions `scope`, `size` and `feature`. ``"pooled"`` correlates over all problems,
+        ``"within"`` after taking each cell's mean away, the reliability that counts where features
+        are standardised within cells.
 
-        - `reliability`, `low`, `high`: correlation of the halves, that is of a mean over `size` rollouts, and its 95 %
-          interval (percentile bootstrap over questions);
+        - `reliability`, `low`, `high`: correlation of the halves, that is of a mean over `size`
+          rollouts, and its 95 % interval (percentile bootstrap over questions);
         - `foreseen`: what Spearman-Brown makes of the first size, for this one;
-        - `needed`, `needed_low`, `needed_high`: failed rollouts for `target`, foreseen from this size; infinity where
-          the reliability is not above 0;
+        - `needed`, `needed_low`, `needed_high`: failed rollouts for `target`, foreseen from this
+          size; infinity where the reliability is not above 0;
         - `n_problems` (scope, size): problems that counted.
 
         NaN with fewer than 3 problems, or where a feature does not vary.
@@ -246,15 +251,18 @@ def failed_rollout_features(ds: xr.Dataset) -> tuple[NDArray[np.float64], NDArra
     missing = [name for name in (*names, "n_tokens", "correct") if name not in ds]
     if missing:
         raise InputError(
-            f"the study stores neither {KEPT_FEATURES} nor {', '.join(missing)}: features of single rollouts are not "
-            "known; use a study with signals, or a companion of rnb.load_remapped()"
+            f"the study stores neither {KEPT_FEATURES} nor {', '.join(missing)}: features of single"
+            " rollouts are not known; use a study with signals, or a companion of"
+            " rnb.load_remapped()"
         )
     observed = ds[["n_tokens", "correct"]].sel(intervention=Intervention.NONE.value)
     length, correct = (observed[name].transpose("problem", "rollout").values for name in observed)
     kept = correct == 0
     if "has_signals" in ds:
         kept = kept & (ds["has_signals"].transpose("problem", "rollout").values == 1)
-    pressure, variance = (ds[name].transpose("problem", "rollout", "token").values for name in names)
+    pressure, variance = (
+        ds[name].transpose("problem", "rollout", "token").values for name in names
+    )
     return usable_rollouts(rollout_features(pressure, variance, np.where(kept, length, 0)), kept)
 
 

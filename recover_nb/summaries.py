@@ -47,8 +47,9 @@ def summarise(
     Returns
     -------
     dict
-        ``n`` (problems selected; a mean over halvings for split), ``rate`` of routing, ``comparators`` (see
-        `compare`), ``p`` of the permutation test, and ``cells``: the same for each, with ``p_holm``.
+        ``n`` (problems selected; a mean over halvings for split), ``rate`` of routing,
+        ``comparators`` (see `compare`), ``p`` of the permutation test, and ``cells``: the same for
+        each, with ``p_holm``.
     """
     sums = {
         cell: permute_labels(gain, label, n_permutations, rng)
@@ -78,16 +79,20 @@ def compare(item: Contributions, resamples: Resamples, rows: np.ndarray) -> dict
     Returns
     -------
     dict
-        ``n``, ``rate``, and ``comparators``: for each its ``rate``, the ``lift`` of routing over it (points)
-        with ``ci95`` (percentile) and ``ci95_bca``, and the ``relative`` change with ``relative_ci95``.
+        ``n``, ``rate``, and ``comparators``: for each its ``rate``, the ``lift`` of routing over it
+        (points) with ``ci95`` (percentile) and ``ci95_bca``, and the ``relative`` change with
+        ``relative_ci95``.
     """
     return _with_intervals(item, resamples, [rows])[0]
 
 
-def _with_intervals(item: Contributions, resamples: Resamples, groups: list[np.ndarray]) -> list[dict]:
+def _with_intervals(
+    item: Contributions, resamples: Resamples, groups: list[np.ndarray]
+) -> list[dict]:
     """Compare on each group of problems."""
     added = _added(item)
-    # One call for all three statistics of all comparators: they share the resamples, hence are paired.
+    # One call for all three statistics of all comparators: they share the resamples, hence are
+    # paired.
     return [
         _figures(item, bootstrap(added[rows], _rates_and_lifts, resamples.subset(rows)), rows)
         for rows in groups
@@ -142,10 +147,10 @@ def summarise_null(published: Contributions, null: Contributions, resamples: Res
     Returns
     -------
     dict
-        ``n`` (mean number selected), ``steerable_hard_fraction``, and ``comparators``: for each the ``mean``
-        and ``sd`` of the lift over simulated studies, the ``excess`` (published lift less `mean`) with
-        ``ci95`` and ``ci95_bca`` from the paired bootstrap over problems, and its one-sided ``p``: the share
-        of simulated lifts at or above the published one.
+        ``n`` (mean number selected), ``steerable_hard_fraction``, and ``comparators``: for each the
+        ``mean`` and ``sd`` of the lift over simulated studies, the ``excess`` (published lift less
+        `mean`) with ``ci95`` and ``ci95_bca`` from the paired bootstrap over problems, and its
+        one-sided ``p``: the share of simulated lifts at or above the published one.
     """
     lifts = null.lifts()
     found = bootstrap_ratio(
@@ -166,7 +171,8 @@ def summarise_null(published: Contributions, null: Contributions, resamples: Res
             "mean": mean,
             "sd": float(draws.std()) if len(draws) else math.nan,
             "excess": observed[i] - mean,
-            # The interval is of the pooled ratio; moved by its tiny distance from the mean of ratios.
+            # The interval is of the pooled ratio; moved by its tiny distance from the mean of
+            # ratios.
             "ci95": (found.percentile[:, i] - shift).tolist(),
             "ci95_bca": (found.bca[:, i] - shift).tolist(),
             "p": exceedance(observed[i], draws),

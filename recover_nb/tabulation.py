@@ -41,7 +41,9 @@ class Inputs:
 
     def resamples(self, seed: int, n_bootstrap: int) -> Resamples:
         """Return the bootstrap's weights, which depend on nothing else."""
-        return bootstrap_weights(self.table.clusters, self.table.strata, n_bootstrap, generator(seed, 5))
+        return bootstrap_weights(
+            self.table.clusters, self.table.strata, n_bootstrap, generator(seed, 5)
+        )
 
 
 def generator(seed: int, stage: int) -> np.random.Generator:

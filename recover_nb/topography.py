@@ -1,6 +1,7 @@
 """What the three features say of a failed problem: its post-training method, or its regime (method.md section 10).
 
-Fingerprinting a method is not predicting what fixes a problem: both are measured here, in the same way.
+Fingerprinting a method is not predicting what fixes a problem: both are measured here, in the same
+way.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -67,7 +68,8 @@ class Part:
     confusion : float64 array, shape (class, class)
         Units by true class (row) and predicted class (column), mean over repeats.
     coefficients, coefficients_sd : float64 arrays, shape (class, feature)
-        Log-odds per sd of the feature, summing to 0 over classes, fitted on all units; sd over the folds' own fits.
+        Log-odds per sd of the feature, summing to 0 over classes, fitted on all units; sd over the
+        folds' own fits.
     mean : float64 array, shape (class, feature)
     quantiles : float64 array, shape (class, feature, len(QUANTILES))
     pairs : tuple of (str, str)
@@ -112,7 +114,8 @@ class Part:
     def p(self) -> float:
         """Share of permutations as accurate; NaN without any.
 
-        The mean over repeats is set against single repeats, which scatter more: the p-value errs on the safe side.
+        The mean over repeats is set against single repeats, which scatter more: the p-value errs on
+        the safe side.
         """
         return exceedance(float(self.accuracy.mean()), self.null)
 
@@ -202,9 +205,9 @@ class Topography:
             else ""
         )
         return (
-            f"{self.target} from {', '.join(self.features)}{where}: accuracy {100 * accuracy.mean():.1f}{spread} % "
-            f"against {100 * self.majority:.1f} % for the commonest{null}; AUC {self.auc.mean():.3f}{null_auc}; "
-            f"{self.n} failed problem units."
+            f"{self.target} from {', '.join(self.features)}{where}: accuracy"
+            f" {100 * accuracy.mean():.1f}{spread} % against {100 * self.majority:.1f} % for the"
+            f" commonest{null}; AUC {self.auc.mean():.3f}{null_auc}; {self.n} failed problem units."
         )
 
     def to_dict(self) -> dict:
@@ -239,10 +242,12 @@ def topography(
     Parameters
     ----------
     ds : Dataset
-        A study, or a profile table: ``features`` (problem, feature), coords ``task`` and ``problem_id``, and what
-        `target` and `within` name. Units without features (they did not fail) are left out.
+        A study, or a profile table: ``features`` (problem, feature), coords ``task`` and
+        ``problem_id``, and what `target` and `within` name. Units without features (they did not
+        fail) are left out.
     target : {"method", "regime", "model", "family", "task", "cell"}
-        What to predict; ``model`` is the coordinate of that name on `problem`, else ``family-method``.
+        What to predict; ``model`` is the coordinate of that name on `problem`, else
+        ``family-method``.
     features : sequence of str, optional
         Names along `feature`; the three published ones by default.
     n_splits, n_repeats : int
@@ -252,7 +257,8 @@ def topography(
     seed : int
         The result is a function of it and of the data alone.
     within : {"cell", "family", "method", "task", "model"}, optional
-        Predict within each, by itself: what a label owes to differences between cells is then not counted.
+        Predict within each, by itself: what a label owes to differences between cells is then not
+        counted.
     progress : callable, optional
         Called with the name of a part for each repeat and each permutation of it.
 
@@ -263,13 +269,15 @@ def topography(
     Raises
     ------
     InputError
-        If a name is unknown or not in the study, a count is out of range, or nothing is left to predict.
+        If a name is unknown or not in the study, a count is out of range, or nothing is left to
+        predict.
 
     Notes
     -----
-    method.md section 10. Multinomial logistic regression on features standardised inside the fold. Folds never part a
-    problem (task, problem_id), which occurs under every method and family. Permutations keep that structure
-    (`prediction.permute_labels`). Classes of fewer problems than folds are left out.
+    method.md section 10. Multinomial logistic regression on features standardised inside the fold.
+    Folds never part a problem (task, problem_id), which occurs under every method and family.
+    Permutations keep that structure (`prediction.permute_labels`). Classes of fewer problems than
+    folds are left out.
     """
     check_whole("n_splits", n_splits, 2)
     check_whole("n_repeats", n_repeats, 1)
@@ -380,9 +388,13 @@ def _effects(units: Units, code: np.ndarray, seed: Sequence[int]) -> np.ndarray:
     members = [np.flatnonzero(code == each) for each in range(int(code.max()) + 1)]
     rng = np.random.default_rng(seed)
     resamples = bootstrap_weights(units.group, units.task, _N_BOOTSTRAP, rng)
-    # What a unit weighs lies together in memory: units of two classes are taken from it for every pair.
+    # What a unit weighs lies together in memory: units of two classes are taken from it for every
+    # pair.
     weights = np.asfortranarray(resamples.weights)
-    delta = [[cliffs_interval(column, a, b, weights) for column in units.x.T] for a, b in combinations(members, 2)]
+    delta = [
+        [cliffs_interval(column, a, b, weights) for column in units.x.T]
+        for a, b in combinations(members, 2)
+    ]
     return np.moveaxis(np.array(delta), -1, 0)
 
 

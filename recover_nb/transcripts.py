@@ -48,8 +48,8 @@ def failed_rollouts(ds: xr.Dataset, rollouts: str = "all") -> np.ndarray:
     missing = [name for name in ("token_id", "correct", "n_tokens") if name not in ds]
     if missing:
         raise InputError(
-            f"the study stores no {missing[0]} (a profile table holds no traces), so there is no text to read; "
-            "pass texts=, one string a problem"
+            f"the study stores no {missing[0]} (a profile table holds no traces), so there is no"
+            " text to read; pass texts=, one string a problem"
         )
     failed = (_observed(ds, "correct") == 0) & (_observed(ds, "n_tokens") > 0)
     return failed & (failed.cumsum(axis=1) == 1) if rollouts == "first" else failed
@@ -73,13 +73,14 @@ def failed_text(
     prompt : bool
         Put the prompt in front.
     tokenizers : mapping of str to object, optional
-        For families that are not shipped: by family, an object with ``decode(list of int) -> str`` (a Hugging Face
-        tokenizer), or such a function. Those shipped need none, and no torch.
+        For families that are not shipped: by family, an object with ``decode(list of int) -> str``
+        (a Hugging Face tokenizer), or such a function. Those shipped need none, and no torch.
 
     Returns
     -------
     object array of str, shape (problem,)
-        Empty where no rollout failed; cut off after `MAX_CHARACTERS`. End and padding tokens are left out.
+        Empty where no rollout failed; cut off after `MAX_CHARACTERS`. End and padding tokens are
+        left out.
 
     Raises
     ------
@@ -120,11 +121,12 @@ def failed_numbers(ds: xr.Dataset, rollouts: str = "all") -> dict[str, np.ndarra
     Returns
     -------
     dict of str to float64 array, shape (problem, column)
-        What the study stores of: ``failures``, failed rollouts of the problem; ``length``, tokens (mean over
-        rollouts); ``entropy``, the specialist's mean entropy in nat, which is what minus the log-probability of its
-        tokens is expected to be; ``log_probability``, mean over the tokens of the first failed rollout at temperature
-        1, in nat, where of a token beyond those stored only the upper bound is known; ``features_first``, the three
-        features of the first failed rollout alone (for ``rollouts="first"``). NaN where unknown.
+        What the study stores of: ``failures``, failed rollouts of the problem; ``length``, tokens
+        (mean over rollouts); ``entropy``, the specialist's mean entropy in nat, which is what minus
+        the log-probability of its tokens is expected to be; ``log_probability``, mean over the
+        tokens of the first failed rollout at temperature 1, in nat, where of a token beyond those
+        stored only the upper bound is known; ``features_first``, the three features of the first
+        failed rollout alone (for ``rollouts="first"``). NaN where unknown.
 
     Notes
     -----
@@ -195,7 +197,8 @@ def _log_probability(ds: xr.Dataset) -> np.ndarray:
     )
     ids, scores = (specialist[name].transpose(*axes).to_numpy() for name in specialist.data_vars)
     hit = (ids == token[..., None]) & (ids >= 0)
-    # A token beyond those stored is no likelier than the last of them, nor than all that they leave.
+    # A token beyond those stored is no likelier than the last of them, nor than all that they
+    # leave.
     rest = np.log(np.maximum(1.0 - np.where(ids >= 0, np.exp(scores), 0.0).sum(axis=-1), 1e-8))
     bound = np.minimum(np.where(ids >= 0, scores, 0.0).min(axis=-1), rest)
     score = np.where(hit.any(axis=-1), np.where(hit, scores, 0.0).sum(axis=-1), bound)
@@ -209,15 +212,16 @@ def _reader(family: str, tokenizers: Mapping[str, Any]) -> Callable[[np.ndarray]
         decode = getattr(given, "decode", given)
         if not callable(decode):
             raise InputError(
-                f"the tokenizer of {family} has type {type(given).__name__}; allowed: an object with "
-                "decode(list of int), or a function of a list of int that returns str"
+                f"the tokenizer of {family} has type {type(given).__name__}; allowed: an object"
+                " with decode(list of int), or a function of a list of int that returns str"
             )
         return lambda ids: str(decode(ids.tolist()))
     pieces = token_pieces(family)
     if not pieces:
         raise InputError(
-            f"the tokens of family {family!r} cannot be turned into text here; pass "
-            f"tokenizers={{{family!r}: tokenizer}}, such as transformers.AutoTokenizer.from_pretrained(...), or texts="
+            f"the tokens of family {family!r} cannot be turned into text here; pass"
+            f" tokenizers={{{family!r}: tokenizer}}, such as"
+            " transformers.AutoTokenizer.from_pretrained(...), or texts="
         )
     silent = {piece: "" for piece in _SILENT}
     table = np.full(max(pieces) + 1, "", dtype=object)

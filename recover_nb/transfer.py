@@ -1,7 +1,7 @@
 """Does what is fitted on one family hold on another (method.md section 11): scaler, clusters, routing standardisation.
 
-Everything is fitted on a source and applied unchanged to a target. Nothing here routes or scores by itself: that is
-`routing` and `estimators`.
+Everything is fitted on a source and applied unchanged to a target. Nothing here routes or scores by
+itself: that is `routing` and `estimators`.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,7 +26,8 @@ from recover_nb.units import unit_names
 
 #: What sources and targets can be.
 ALLOWED = ("family", "method", "task", "model", "cell")
-#: Whose mean and sd the target's features are routed by: the source's, the target's own, or its cells' own (published).
+#: Whose mean and sd the target's features are routed by: the source's, the target's own, or its
+#: cells' own (published).
 STANDARDISATIONS = ("frozen", "refitted", "by_cell")
 ESTIMATORS = ("published", "split", "all")
 RETRY = Intervention.RETRY.value
@@ -42,13 +43,14 @@ class Clusters:
     Attributes
     ----------
     ari_frozen, ari_refitted : float
-        Adjusted Rand index with the target's own clusters, of the source's centroids under the source's scaler and
-        under the target's; 1 = the same clusters, 0 = as alike as chance.
+        Adjusted Rand index with the target's own clusters, of the source's centroids under the
+        source's scaler and under the target's; 1 = the same clusters, 0 = as alike as chance.
     ari_halves : float
-        The same for clusters fitted on a random half of the target's problems, a mean over halves: what a perfect
-        transfer can be expected to reach.
+        The same for clusters fitted on a random half of the target's problems, a mean over halves:
+        what a perfect transfer can be expected to reach.
     share_source, share_frozen, share_refitted, share_own : float64 arrays, shape (k,)
-        Share of units in each cluster: the source's own, the two assignments of the target, its own.
+        Share of units in each cluster: the source's own, the two assignments of the target, its
+        own.
     """
 
     ari_frozen: float
@@ -67,10 +69,11 @@ class Routing:
     Attributes
     ----------
     routed : mapping of str to dict
-        By estimator (``published``, ``split`` where attempts are stored, ``all``): ``n``, ``rate``, ``retry``, and the
-        ``lift`` over retry with ``ci95``. Fractions; higher is better.
+        By estimator (``published``, ``split`` where attempts are stored, ``all``): ``n``, ``rate``,
+        ``retry``, and the ``lift`` over retry with ``ci95``. Fractions; higher is better.
     excess : dict
-        Of ``published`` over its null: ``mean`` and ``sd`` of the null, ``value``, ``ci95`` and one-sided ``p``.
+        Of ``published`` over its null: ``mean`` and ``sd`` of the null, ``value``, ``ci95`` and
+        one-sided ``p``.
     """
 
     routed: Mapping[str, dict]
@@ -88,12 +91,14 @@ class Direction:
     n_source, n_target : int
         Failed problem units.
     shift, scale : float64 arrays, shape (feature,)
-        Mean of the target in sd of the source from its mean, and ratio of the sds (target over source).
+        Mean of the target in sd of the source from its mean, and ratio of the sds (target over
+        source).
     clusters : Clusters
     routing : mapping of str to Routing
         By standardisation.
     same_routes : float
-        Share of the target's steerable_hard problems routed alike under frozen and refitted standardisation.
+        Share of the target's steerable_hard problems routed alike under frozen and refitted
+        standardisation.
     lost : mapping of str to dict
         By estimator: ``value`` and ``ci95`` of routing frozen less refitted, on the same problems.
     """
@@ -154,8 +159,8 @@ def transfer(
     by : {"family", "method", "task", "model", "cell"}
         What parts are. For a profile table take ``"cell"``.
     leave_one_out : bool, optional
-        True: from all other parts together to each one. False: from each part to each other. By default True for
-        ``by="cell"``, else False.
+        True: from all other parts together to each one. False: from each part to each other. By
+        default True for ``by="cell"``, else False.
     k : int
         Clusters of k-means, at least 2.
     policy : RoutingPolicy
@@ -174,14 +179,15 @@ def transfer(
     Raises
     ------
     InputError
-        If `by` is unknown or has one value, a count is out of range, a part has too few different problems for `k`
-        clusters, or what `evaluate_routing` needs is missing.
+        If `by` is unknown or has one value, a count is out of range, a part has too few different
+        problems for `k` clusters, or what `evaluate_routing` needs is missing.
 
     Notes
     -----
-    method.md section 11. Features are standardised over all units of a part for clustering, and by the mean and sd of
-    its steerable_hard problems for routing, as published. ``frozen`` and ``refitted`` pool the cells of a part;
-    ``by_cell`` standardises in each cell, as `evaluate_routing` does.
+    method.md section 11. Features are standardised over all units of a part for clustering, and by
+    the mean and sd of its steerable_hard problems for routing, as published. ``frozen`` and
+    ``refitted`` pool the cells of a part; ``by_cell`` standardises in each cell, as
+    `evaluate_routing` does.
     """
     counts = {"n_null": n_null, "n_splits": n_splits, "n_bootstrap": n_bootstrap}
     for name, count in counts.items():
@@ -236,7 +242,8 @@ def _direction(
         # Half of the target is clustered too.
         if distinct < 2 * k:
             raise InputError(
-                f"{name} has {distinct} different failed problems for {k} clusters; allowed: at least {2 * k}"
+                f"{name} has {distinct} different failed problems for {k} clusters; allowed: at"
+                f" least {2 * k}"
             )
     reference = _reference(source)
     # Pooling makes one cell of the target; only the z-scores depend on it.
@@ -361,9 +368,11 @@ def _estimate(table: Table, seed: int, counts: dict) -> dict[str, Contributions 
         "published": estimators.published(table, next(rngs), n_splits=1),
         "all": estimators.everyone(table, next(rngs), n_splits=1),
         "null": nulls.null(table, next(rngs), n_null=counts["n_null"]),
-        "split": None
-        if table.correct is None
-        else estimators.split(table, next(rngs), n_splits=counts["n_splits"]),
+        "split": (
+            None
+            if table.correct is None
+            else estimators.split(table, next(rngs), n_splits=counts["n_splits"])
+        ),
     }
 
 

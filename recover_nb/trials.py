@@ -23,8 +23,11 @@ from recover_nb.study.ablation_file import OWN, fingerprint, unpack
 
 #: Values tried; the reference's own are left out.
 FALLBACKS = (
-    Intervention.RETRY, Intervention.SPARSE_STEER, Intervention.LOCAL_TEMPERATURE, Intervention.DENSE_STEER
-)  # fmt: skip
+    Intervention.RETRY,
+    Intervention.SPARSE_STEER,
+    Intervention.LOCAL_TEMPERATURE,
+    Intervention.DENSE_STEER,
+)
 MIN_GAINS, MIN_FAILURES = (0.1, 0.2), (0.3, 0.7)
 ATTEMPT_COUNTS, ROLLOUT_COUNTS = (4, 10), (1, 2, 5, 10)
 #: Half widths of the junction window; None is the whole trace. 8 is the reference.
@@ -60,7 +63,8 @@ class Trial:
         return f"{self.factor.value}={self.value}"
 
 
-#: What references are made of: every failed rollout, those whose signals are stored, and the problems attempted again.
+#: What references are made of: every failed rollout, those whose signals are stored, and the
+#: problems attempted again.
 RULE, STORED, SUBSET = "all failed rollouts", "stored signals", "problems attempted again"
 REFERENCES = {each: f"{Factor.REFERENCE.value}={each}" for each in (RULE, STORED, SUBSET)}
 
@@ -97,11 +101,13 @@ def rule_trials(table: Table) -> Iterator[Trial]:
     Yields
     ------
     Trial
-        Each feature alone, each left out, the five other ways to give three operators to three features, other
-        fallbacks, other standardisations.
+        Each feature alone, each left out, the five other ways to give three operators to three
+        features, other fallbacks, other standardisations.
     """
 
-    def under(factor: Factor, value: str, features: Sequence[str], operators: Sequence[str]) -> Trial:
+    def under(
+        factor: Factor, value: str, features: Sequence[str], operators: Sequence[str]
+    ) -> Trial:
         columns = [PUBLISHED.features.index(name) for name in features]
         policy = RoutingPolicy(dict(zip(features, operators, strict=True)))
         changed = replace(table, features=table.features[:, columns], policy=policy)
@@ -118,15 +124,22 @@ def rule_trials(table: Table) -> Iterator[Trial]:
             yield under(Factor.MAPPING, ", ".join(operators), list(own), operators)
     for fallback in FALLBACKS:
         policy = replace(PUBLISHED, fallback=fallback.value)
-        yield Trial(Factor.FALLBACK, fallback.value, replace(table, policy=policy), REFERENCES[RULE])
+        yield Trial(
+            Factor.FALLBACK, fallback.value, replace(table, policy=policy), REFERENCES[RULE]
+        )
     plain = {each.name: getattr(table, each.name) for each in fields(Table)}
     for scope in (Standardisation.FAILED, Standardisation.POOLED):
-        yield Trial(Factor.STANDARDISATION, scope.value, ScopedTable(**plain, scope=scope), REFERENCES[RULE])
+        yield Trial(
+            Factor.STANDARDISATION, scope.value, ScopedTable(**plain, scope=scope), REFERENCES[RULE]
+        )
 
 
 def edge_trials(table: Table) -> Iterator[Trial]:
     """Move the edges of steerable_hard."""
-    tried = ((Factor.MIN_GAIN, MIN_GAIN, MIN_GAINS), (Factor.MIN_FAILURE, MIN_FAILURE, MIN_FAILURES))
+    tried = (
+        (Factor.MIN_GAIN, MIN_GAIN, MIN_GAINS),
+        (Factor.MIN_FAILURE, MIN_FAILURE, MIN_FAILURES),
+    )
     for factor, usual, values in tried:
         for value in values:
             if value != table.edges.get(factor.value, usual):
@@ -142,13 +155,17 @@ def attempt_trials(table: Table) -> Iterator[Trial]:
         if count < table.attempts[:, 0].max():
             correct = table.correct.copy()
             correct[:, count:] = -1
-            yield Trial(Factor.ATTEMPTS, str(count), with_outcomes(table, correct), REFERENCES[RULE])
+            yield Trial(
+                Factor.ATTEMPTS, str(count), with_outcomes(table, correct), REFERENCES[RULE]
+            )
 
 
 def with_outcomes(table: Table, correct: np.ndarray) -> Table:
     """Return a table with other outcomes of attempts (problem, rollout, arm), and the rates that follow."""
     attempts = (correct >= 0).sum(axis=1)
-    return replace(table, correct=correct, rate=ratio((correct == 1).sum(axis=1), attempts), attempts=attempts)
+    return replace(
+        table, correct=correct, rate=ratio((correct == 1).sum(axis=1), attempts), attempts=attempts
+    )
 
 
 def signal_trials(table: Table, ds: xr.Dataset) -> Iterator[Trial]:
@@ -163,10 +180,16 @@ def signal_trials(table: Table, ds: xr.Dataset) -> Iterator[Trial]:
     Yields
     ------
     Trial
-        First the reference with the stored signals, which the windows are compared with. Features from fewer failed
-        rollouts are compared with those from all. Nothing where no signals are stored.
+        First the reference with the stored signals, which the windows are compared with. Features
+        from fewer failed rollouts are compared with those from all. Nothing where no signals are
+        stored.
     """
-    if not {Signal.DEMOTION_PRESSURE.value, Signal.LOGIT_VARIANCE.value, "has_signals", "n_tokens"} <= set(ds):
+    if not {
+        Signal.DEMOTION_PRESSURE.value,
+        Signal.LOGIT_VARIANCE.value,
+        "has_signals",
+        "n_tokens",
+    } <= set(ds):
         return
     pressure, variance, length, used = _stored_signals(ds)
 
@@ -179,7 +202,12 @@ def signal_trials(table: Table, ds: xr.Dataset) -> Iterator[Trial]:
     yield reference(STORED, features(DEFAULT_WINDOW))
     for count in ROLLOUT_COUNTS:
         if count <= used.shape[1]:
-            yield Trial(Factor.FAILED_ROLLOUTS, str(count), features(DEFAULT_WINDOW, count), REFERENCES[RULE])
+            yield Trial(
+                Factor.FAILED_ROLLOUTS,
+                str(count),
+                features(DEFAULT_WINDOW, count),
+                REFERENCES[RULE],
+            )
     for window in WINDOWS:
         value = "whole trace" if window is None else str(window)
         yield Trial(Factor.WINDOW, value, features(window), REFERENCES[STORED])
@@ -192,16 +220,27 @@ def _stored_signals(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray,
     order = np.argsort(~used, axis=1, kind="stable")[:, :most]
 
     def front(values: np.ndarray) -> np.ndarray:
-        return np.take_along_axis(values, order.reshape(order.shape + (1,) * (values.ndim - 2)), axis=1)
+        return np.take_along_axis(
+            values, order.reshape(order.shape + (1,) * (values.ndim - 2)), axis=1
+        )
 
     used = front(used)
     names = (Signal.DEMOTION_PRESSURE.value, Signal.LOGIT_VARIANCE.value)
-    pressure, variance = (front(ds[name].transpose("problem", "rollout", "token").values) for name in names)
-    length = front(ds["n_tokens"].sel(intervention=Intervention.NONE.value).transpose("problem", "rollout").values)
+    pressure, variance = (
+        front(ds[name].transpose("problem", "rollout", "token").values) for name in names
+    )
+    length = front(
+        ds["n_tokens"]
+        .sel(intervention=Intervention.NONE.value)
+        .transpose("problem", "rollout")
+        .values
+    )
     return pressure, variance, np.where(used, length, 0), used
 
 
-def stored_trials(table: Table, ds: xr.Dataset, stored: dict[str, Any], study: xr.Dataset) -> Iterator[Trial]:
+def stored_trials(
+    table: Table, ds: xr.Dataset, stored: dict[str, Any], study: xr.Dataset
+) -> Iterator[Trial]:
     """Take along what `recover-nb ablate` computed with the models.
 
     Parameters
@@ -217,8 +256,8 @@ def stored_trials(table: Table, ds: xr.Dataset, stored: dict[str, Any], study: x
     Yields
     ------
     Trial
-        Other signals are compared with the stored signals; other attempts with the study's own settings, attempted
-        again on the same problems.
+        Other signals are compared with the stored signals; other attempts with the study's own
+        settings, attempted again on the same problems.
 
     Raises
     ------
@@ -226,12 +265,17 @@ def stored_trials(table: Table, ds: xr.Dataset, stored: dict[str, Any], study: x
         If the file is of another study.
     """
     if stored["about"]["study"] != fingerprint(study):
-        raise InputError("the ablations are of another study; make them with: recover-nb ablate --study STUDY.zarr")
+        raise InputError(
+            "the ablations are of another study; make them with: recover-nb ablate --study"
+            " STUDY.zarr"
+        )
     names = cell_names(ds)
     rows = {cell: np.flatnonzero(names == cell) for cell in stored["cells"]}
     short = [cell for cell, found in stored["cells"].items() if _units(found) != len(rows[cell])]
     if short:
-        raise InputError(f"the ablations hold other units of {short[0]} than the study; make them again")
+        raise InputError(
+            f"the ablations hold other units of {short[0]} than the study; make them again"
+        )
     for each in stored["variations"]:
         if each["name"] in next(iter(stored["cells"].values()))["features"]:
             features = table.features.copy()
@@ -246,7 +290,9 @@ def _units(found: dict[str, Any]) -> int:
     return len(next(iter(found["features"].values()))[0])
 
 
-def _attempted_again(table: Table, stored: dict[str, Any], rows: dict[str, np.ndarray]) -> Iterator[Trial]:
+def _attempted_again(
+    table: Table, stored: dict[str, Any], rows: dict[str, np.ndarray]
+) -> Iterator[Trial]:
     """Trials on the problems with new attempts, the study's own settings first."""
     chosen = {cell: rows[cell][found["attempted"]] for cell, found in stored["cells"].items()}
     places = np.sort(np.concatenate(list(chosen.values())))

@@ -10,7 +10,8 @@ from recover_nb.errors import InputError
 from recover_nb.reliability import FEATURES
 from recover_nb.schema import PROBLEM, cell_names, text
 
-#: What can be predicted. ``model`` is the coordinate of a profile table, or ``family-method`` of a study.
+#: What can be predicted. ``model`` is the coordinate of a profile table, or ``family-method`` of a
+#: study.
 TARGETS = ("method", "regime", "model", "family", "task", "cell")
 #: What units can be taken apart by before predicting.
 PARTITIONS = ("cell", "family", "method", "task", "model")
@@ -78,7 +79,8 @@ def select_units(
     for name in ("task", "problem_id"):
         if name not in ds.coords:
             raise InputError(
-                f"the study has no coordinate {name!r}; folds keep the units of a problem together by it"
+                f"the study has no coordinate {name!r}; folds keep the units of a problem together"
+                " by it"
             )
     task, problem = text(ds["task"]), text(ds["problem_id"])
     x = feature_columns(ds, features)
@@ -129,8 +131,8 @@ def split_units(
     if not parts:
         name, reason = next(iter(whole.items()))
         raise InputError(
-            f"nothing to predict ({name}: {reason}); allowed: a target with two classes of at least {n_splits} "
-            "problems each"
+            f"nothing to predict ({name}: {reason}); allowed: a target with two classes of at least"
+            f" {n_splits} problems each"
         )
     return parts, few | whole
 
@@ -141,7 +143,8 @@ def unit_names(ds: xr.Dataset, name: str, keyword: str, allowed: tuple[str, ...]
     Raises
     ------
     InputError
-        If `name` is not one of `allowed` or the study does not hold it; `keyword` is the argument it came by.
+        If `name` is not one of `allowed` or the study does not hold it; `keyword` is the argument
+        it came by.
     """
     able = [each for each in allowed if _has(ds, each)]
     if name not in able:

@@ -10,9 +10,14 @@ import pytest
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 HERE = "127.0.0.1"
-ARGS = ["--no-sandbox", "--disable-dev-shm-usage", f"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE {HERE}"]
+ARGS = [
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    f"--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE {HERE}",
+]
 
-#: anywidget gives up on a widget after two seconds, which a page on a busy machine can need for its scripts alone.
+#: anywidget gives up on a widget after two seconds, which a page on a busy machine can need for its
+#: scripts alone.
 PATIENCE = """{
     const timeout = AbortSignal.timeout.bind(AbortSignal);
     AbortSignal.timeout = (milliseconds) => timeout(Math.max(milliseconds, 120_000));
@@ -61,5 +66,7 @@ def closed_context(browser, **options):
     context.add_init_script(PATIENCE)
     context.on("request", lambda request: note(request.url))
     context.on("page", lambda page: page.on("websocket", lambda socket: note(socket.url)))
-    context.route(re.compile(rf"^(https?|wss?)://(?!{re.escape(HERE)}[:/])"), lambda route: route.abort())
+    context.route(
+        re.compile(rf"^(https?|wss?)://(?!{re.escape(HERE)}[:/])"), lambda route: route.abort()
+    )
     return context, asked

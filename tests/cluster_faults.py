@@ -1,4 +1,7 @@
-"""What goes wrong on workers, to be run there with ``client.run``. A restarted worker is a sound one again."""
+"""What goes wrong on workers, to be run there with ``client.run``.
+
+A restarted worker is a sound one again.
+"""
 
 import os
 import signal

@@ -1,7 +1,7 @@
 """A completions server on loopback around real checkpoints, in the forms of OpenAI (echo) and vLLM (prompt_logprobs).
 
-``transformers serve`` ignores `echo` and `logprobs`, vLLM needs another machine; what a real server answered is in
-``fixtures/llama_cpp``.
+``transformers serve`` ignores `echo` and `logprobs`, vLLM needs another machine; what a real server
+answered is in ``fixtures/llama_cpp``.
 """
 
 import json
@@ -50,7 +50,9 @@ class Handler(BaseHTTPRequestHandler):
         if body["model"] not in self.server.models:
             return self.send(404, json.dumps({"error": f"no model {body['model']}"}))
         if callable(fault):
-            return self.send(200, json.dumps(fault(answer(*self.server.models[body["model"]], body))))
+            return self.send(
+                200, json.dumps(fault(answer(*self.server.models[body["model"]], body)))
+            )
         if fault is not None:
             return getattr(self, f"play_{fault}")()
         return self.send(200, json.dumps(answer(*self.server.models[body["model"]], body)))
@@ -102,7 +104,11 @@ def answer(model, tokenizer, body):
     scores = model(torch.tensor([ids])).logits[0].float().log_softmax(-1)
 
     def name(token):
-        return f"token_id:{token}" if body.get("return_tokens_as_token_ids") else tokenizer.decode([token])
+        return (
+            f"token_id:{token}"
+            if body.get("return_tokens_as_token_ids")
+            else tokenizer.decode([token])
+        )
 
     def best(place, k):
         found = scores[place].topk(min(k, scores.shape[-1]))
@@ -112,11 +118,23 @@ def answer(model, tokenizer, body):
     places = range(len(ids) - 1)
     if "prompt_logprobs" in body:
         rows = [best(place, body["prompt_logprobs"]) for place in places]
-        told = [{str(t): {"logprob": v, "rank": 1, "decoded_token": name(t)} for t, v in row.items()} for row in rows]
+        told = [
+            {str(t): {"logprob": v, "rank": 1, "decoded_token": name(t)} for t, v in row.items()}
+            for row in rows
+        ]
         return {"choices": [{"text": "", "logprobs": None, "prompt_logprobs": [None, *told]}]}
     tops = [{name(t): v for t, v in best(place, body["logprobs"]).items()} for place in places]
     own = [float(scores[place, ids[place + 1]]) for place in places]
     names = [name(token) for token in ids]
-    return {"choices": [{"text": "".join(names), "logprobs": {
-        "tokens": names, "token_logprobs": [None, *own], "top_logprobs": [None, *tops],
-    }}]}  # fmt: skip
+    return {
+        "choices": [
+            {
+                "text": "".join(names),
+                "logprobs": {
+                    "tokens": names,
+                    "token_logprobs": [None, *own],
+                    "top_logprobs": [None, *tops],
+                },
+            }
+        ]
+    }

@@ -14,10 +14,19 @@ def lab(tmp_path_factory):
     root = tmp_path_factory.mktemp("lab")
     tokenizer = make_tokenizer("qwen3")
     config = Qwen3Config(
-        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2,
-        head_dim=8, intermediate_size=16, max_position_embeddings=160, tie_word_embeddings=False,
-        pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id, bos_token_id=None,
-    )  # fmt: skip
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        head_dim=8,
+        intermediate_size=16,
+        max_position_embeddings=160,
+        tie_word_embeddings=False,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+    )
     for seed, method in enumerate(("ancestor", "sft", "grpo")):
         torch.manual_seed(seed)
         folder = root / "qwen3" / method

@@ -1,11 +1,12 @@
 """Run a small study whose process is killed (SIGKILL) again and again, and gone on with, until it is done.
 
-``python killed_run.py LAB OUT SEED`` prints how many times it was killed. Each attempt is a fork that kills itself at
-a random one of the moments that matter: in the middle of decoding, before and after each rename, between two regions
-of the store.
+``python killed_run.py LAB OUT SEED`` prints how many times it was killed. Each attempt is a fork
+that kills itself at a random one of the moments that matter: in the middle of decoding, before and
+after each rename, between two regions of the store.
 
-``python killed_run.py LAB FOLDER SEED KILLS`` kills so many times from outside, at times drawn uniformly over the
-length of a run, and writes as many studies (``0.zarr``, ``1.zarr``, ...) as get finished meanwhile, and one more.
+``python killed_run.py LAB FOLDER SEED KILLS`` kills so many times from outside, at times drawn
+uniformly over the length of a run, and writes as many studies (``0.zarr``, ``1.zarr``, ...) as get
+finished meanwhile, and one more.
 """
 
 import os
@@ -28,9 +29,16 @@ LIFE = 9
 
 def config():
     return StudyConfig(
-        families=["qwen3"], methods=["sft", "grpo"], tasks=["arithmetic"], n_problems=3, n_rollouts=3, n_attempts=2,
-        interventions=["sparse_steer", "dense_steer"], settings={"max_new_tokens": 10}, block_size=2,
-    )  # fmt: skip
+        families=["qwen3"],
+        methods=["sft", "grpo"],
+        tasks=["arithmetic"],
+        n_problems=3,
+        n_rollouts=3,
+        n_attempts=2,
+        interventions=["sparse_steer", "dense_steer"],
+        settings={"max_new_tokens": 10},
+        block_size=2,
+    )
 
 
 class Fate:

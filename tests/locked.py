@@ -12,7 +12,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
-#: What `make demo`, `make lab` and Binder install, and what `make test`, `make lint` and `make docs` do.
+#: What `make demo`, `make lab` and Binder install, and what `make test`, `make lint` and `make
+#: docs` do.
 LAB, TEST = ROOT / "binder" / "requirements.txt", ROOT / "tests" / "requirements.txt"
 #: The one place that names the version of torch, which no lock holds: its build differs by machine.
 TORCH = ROOT / "binder" / "torch.txt"

@@ -1,7 +1,7 @@
 """A plugin of pytest for `make latest`: third parties may warn, and the versions that it ran on are printed.
 
-It is loaded by ``-p newest_releases``. What our own lines cause stays an error: a warning is filed under the module
-that its `stacklevel` points at.
+It is loaded by ``-p newest_releases``. What our own lines cause stays an error: a warning is filed
+under the module that its `stacklevel` points at.
 """
 
 from collections.abc import Mapping

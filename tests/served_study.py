@@ -26,6 +26,10 @@ def as_text(ds, pair):
     """Return a study that knows its rollouts as text alone."""
     texts = np.full(ds["correct"].shape, "", dtype=object)
     for place in np.ndindex(texts.shape):
-        texts[place] = trace_text(pair, ds["token_id"].values[place][: int(ds["n_tokens"].values[place])])
+        texts[place] = trace_text(
+            pair, ds["token_id"].values[place][: int(ds["n_tokens"].values[place])]
+        )
     traced = [name for name, each in ds.data_vars.items() if TOKEN in each.dims]
-    return ds.drop_vars([*traced, "n_tokens", "fired_at"]).assign(generated_text=(ds["correct"].dims, texts))
+    return ds.drop_vars([*traced, "n_tokens", "fired_at"]).assign(
+        generated_text=(ds["correct"].dims, texts)
+    )

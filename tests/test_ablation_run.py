@@ -31,11 +31,19 @@ CELLS = ["qwen3|sft|arithmetic", "qwen3|grpo|arithmetic"]
 @pytest.fixture(scope="module")
 def study(lab, tmp_path_factory):
     config = StudyConfig(
-        families=["qwen3"], methods=["sft", "grpo"], tasks=["arithmetic"], n_problems=4, n_rollouts=6, n_attempts=4,
+        families=["qwen3"],
+        methods=["sft", "grpo"],
+        tasks=["arithmetic"],
+        n_problems=4,
+        n_rollouts=6,
+        n_attempts=4,
         interventions=["local_temperature", "sparse_steer", "sparse_steer_random", "dense_steer"],
-        settings={"max_new_tokens": 12}, signal_rollouts=3,
-    )  # fmt: skip
-    return runner.run_study(config, tmp_path_factory.mktemp("study") / "s.zarr", progress=False, lab=lab, device="cpu")
+        settings={"max_new_tokens": 12},
+        signal_rollouts=3,
+    )
+    return runner.run_study(
+        config, tmp_path_factory.mktemp("study") / "s.zarr", progress=False, lab=lab, device="cpu"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +54,19 @@ def ds(study):
 @pytest.fixture(scope="module")
 def path(study, lab, tmp_path_factory):
     out = tmp_path_factory.mktemp("out") / "ablations.json"
-    arguments = ["ablate", "--out", out, "--study", study, "--problems", 3, "--lab", lab, "--device", "cpu"]
+    arguments = [
+        "ablate",
+        "--out",
+        out,
+        "--study",
+        study,
+        "--problems",
+        3,
+        "--lab",
+        lab,
+        "--device",
+        "cpu",
+    ]
     assert main([str(each) for each in arguments]) == 0
     return out
 
@@ -67,7 +87,9 @@ def test_the_file_says_where_it_comes_from(found, ds, path):
     assert about["models"] == json.loads(ds.attrs["provenance_json"])["models"]
     assert "torch" in about["packages"] and about["created_at"]
     assert list(found["cells"]) == CELLS
-    assert [each["name"] for each in found["variations"]] == [e.name for e in (*SIGNAL_VARIATIONS, *ATTEMPT_VARIATIONS)]
+    assert [each["name"] for each in found["variations"]] == [
+        e.name for e in (*SIGNAL_VARIATIONS, *ATTEMPT_VARIATIONS)
+    ]
     assert not path.with_name(path.name + ".partial").exists()
 
 
@@ -91,7 +113,9 @@ def test_counts_are_those_of_the_outcomes(found):
             assert tuple(got["attempts"][each.name]) == each.interventions
             for name, counts in got["attempts"][each.name].items():
                 assert counts["attempts"] == 3 * (2 if name == "dense_steer" else 4)
-                assert counts["correct"] == unpack(counts["outcomes"], (1, counts["attempts"])).sum()
+                assert (
+                    counts["correct"] == unpack(counts["outcomes"], (1, counts["attempts"])).sum()
+                )
 
 
 def test_features_are_those_of_signals_at_that_setting(found, ds, lab):
@@ -103,10 +127,15 @@ def test_features_are_those_of_signals_at_that_setting(found, ds, lab):
     base = Settings(**json.loads(ds.attrs["config_json"])["settings"])
     seen = []
     half = got["k_cov"]["k_cov=half"]
-    for name, changed in (("temperature=0.3", {"temperature": 0.3}), ("k_cov=half", {"k_cov": half})):
+    for name, changed in (
+        ("temperature=0.3", {"temperature": 0.3}),
+        ("k_cov=half", {"k_cov": half}),
+    ):
         settings = replace(base, **changed)
         signals = rnb.compute_signals(part, pair, settings=settings)
-        values = rollout_features(signals["demotion_pressure"].values, signals["logit_variance"].values, length)
+        values = rollout_features(
+            signals["demotion_pressure"].values, signals["logit_variance"].values, length
+        )
         expected = problem_features(values, used)
         np.testing.assert_allclose(np.array(got["features"][name]).T, expected, rtol=0, atol=6e-4)
         seen.append(expected)
@@ -118,18 +147,31 @@ def test_attempts_are_those_of_decode_at_that_setting(found, ds, lab):
     got = found["cells"][CELLS[0]]
     part = cell_of(ds, CELLS[0]).isel(problem=got["attempted"])
     settings = Settings(**{**json.loads(ds.attrs["config_json"])["settings"], "alpha": 0.3})
-    units = zip(*(text(part[name]).tolist() for name in ("family", "method", "task", "problem_id")), strict=True)
+    units = zip(
+        *(text(part[name]).tolist() for name in ("family", "method", "task", "problem_id")),
+        strict=True,
+    )
     keys = np.array([problem_key(*unit) for unit in units], np.uint64)
-    decoded = decode(pair, text(part["prompt"]).tolist(), keys, np.arange(2), "dense_steer", settings)
+    decoded = decode(
+        pair, text(part["prompt"]).tolist(), keys, np.arange(2), "dense_steer", settings
+    )
     rows = zip(decoded.token_id, decoded.n_tokens, text(part["answer"]), strict=True)
     correct = np.stack([check_traces(pair, *row) for row in rows])
-    assert unpack(got["attempts"]["alpha=0.3"]["dense_steer"]["outcomes"], (3, 2)).tolist() == correct.tolist()
-    assert not (decoded.token_id == part["token_id"].sel(intervention="dense_steer").values[:, :2]).all()
+    assert (
+        unpack(got["attempts"]["alpha=0.3"]["dense_steer"]["outcomes"], (3, 2)).tolist()
+        == correct.tolist()
+    )
+    assert not (
+        decoded.token_id == part["token_id"].sel(intervention="dense_steer").values[:, :2]
+    ).all()
 
 
 def test_a_later_warm_up_fires_less(found):
     for got in found["cells"].values():
-        fired = {name: got["attempts"][name]["sparse_steer"]["fired"] for name in ("warmup=0", OWN, "warmup=double")}
+        fired = {
+            name: got["attempts"][name]["sparse_steer"]["fired"]
+            for name in ("warmup=0", OWN, "warmup=double")
+        }
         assert fired["warmup=0"] >= fired[OWN] >= fired["warmup=double"]
 
 
@@ -167,15 +209,20 @@ def test_what_cannot_be_ablated(ds, lab, tmp_path):
     few = ds.sel(intervention=["none", "retry", "sparse_steer"])
     with pytest.raises(InputError, match="no intervention dense_steer, local_temperature"):
         ablation.run_ablations(few, out, lab=lab)
-    other = ds.assign_attrs(provenance_json=ds.attrs["provenance_json"].replace('_sha256": "', '_sha256": "0'))
+    other = ds.assign_attrs(
+        provenance_json=ds.attrs["provenance_json"].replace('_sha256": "', '_sha256": "0')
+    )
     with pytest.raises(InputError, match="not the checkpoint that the study was made with"):
         ablation.run_ablations(other, out, lab=lab)
     assert not list(tmp_path.iterdir())
 
 
 def test_half_and_double_keep_within_half_the_vocabulary(pair):
-    sizes = [ablation.varied(Settings(k_cov=k), Variation("k_cov", each), pair).k_cov for k in (1, 20) for each in
-             ("half", "double")]  # fmt: skip
+    sizes = [
+        ablation.varied(Settings(k_cov=k), Variation("k_cov", each), pair).k_cov
+        for k in (1, 20)
+        for each in ("half", "double")
+    ]
     assert sizes == [1, 2, 10, min(40, pair.vocab_size // 2)]
     assert ablation.varied(Settings(), Variation("alpha", 0.3), pair) == Settings(alpha=0.3)
     with pytest.raises(InputError, match="alpha=double: allowed for k_cov only"):
@@ -187,7 +234,9 @@ def test_ablate_takes_the_file_along(ds, found):
     assert {each.name for each in (*SIGNAL_VARIATIONS, *ATTEMPT_VARIATIONS)} <= set(result.settings)
     assert result.about["models"] == found["about"]
     assert result.settings["alpha=0.3"].n == 6
-    total = sum(got["attempts"]["alpha=0.3"]["sparse_steer"]["correct"] for got in found["cells"].values())
+    total = sum(
+        got["attempts"]["alpha=0.3"]["sparse_steer"]["correct"] for got in found["cells"].values()
+    )
     assert result.operators["alpha=0.3"]["sparse_steer"]["rate"] == pytest.approx(total / 24)
     # Nothing is shipped for this study.
     assert rnb.ablate(ds, n_bootstrap=20, n_null=2, n_splits=2).operators == {}

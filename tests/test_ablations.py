@@ -46,11 +46,14 @@ def found(tied):
     return ablate(tied, **FEW)
 
 
-# --- figures ---------------------------------------------------------------------------------------------------------
+# --- figures
+# ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_reference_is_the_evaluation(tied, found):
-    whole = evaluate_routing(tied, n_permutations=1, only=("published", "null", "split", "all"), **FEW)
+    whole = evaluate_routing(
+        tied, n_permutations=1, only=("published", "null", "split", "all"), **FEW
+    )
     for conclusion, (part, comparator) in CONCLUSIONS.items():
         figure = found.settings[REFERENCE].figures[conclusion]
         if conclusion == Conclusion.PUBLISHED_EXCEEDS_NULL:
@@ -62,7 +65,9 @@ def test_the_reference_is_the_evaluation(tied, found):
         assert figure.value == pytest.approx(expected, abs=1e-12), conclusion
         assert figure.ci95 == pytest.approx(ends, abs=1e-12), conclusion
     assert found.settings[REFERENCE].published == pytest.approx(whole.overall["published"]["lift"])
-    assert found.settings[REFERENCE].steerable_hard == pytest.approx(whole.overall["steerable_hard_fraction"])
+    assert found.settings[REFERENCE].steerable_hard == pytest.approx(
+        whole.overall["steerable_hard_fraction"]
+    )
 
 
 def test_a_setting_is_the_evaluation_under_it(tied, found):
@@ -101,7 +106,9 @@ def test_only_the_planted_mapping_is_right(found):
     # The two that name no feature's own operator.
     own = list(rnb.PUBLISHED.operators.values())
     wrong = [", ".join(own[shift:] + own[:shift]) for shift in (1, 2)]
-    assert all(found.moves(name)[f"mapping={each}"] in (Move.SIGNIFICANCE, Move.REVERSED) for each in wrong)
+    assert all(
+        found.moves(name)[f"mapping={each}"] in (Move.SIGNIFICANCE, Move.REVERSED) for each in wrong
+    )
     # A rule that knows one feature of three is right for some.
     for each in ("spread", "concentration", "logit_dispersion"):
         figure = found.settings[f"feature_alone={each}"].figures[name]
@@ -112,7 +119,11 @@ def test_without_an_effect_only_the_published_lift_is_there():
     result = ablate(rnb.make_study(effect="none", n_problems=60, seed=7), **FEW)
     figures = result.settings[REFERENCE].figures
     assert result.settings[REFERENCE].published > 0.05
-    for conclusion in (Conclusion.PUBLISHED_EXCEEDS_NULL, Conclusion.BEATS_RETRY_SPLIT, Conclusion.BEATS_RETRY_ALL):
+    for conclusion in (
+        Conclusion.PUBLISHED_EXCEEDS_NULL,
+        Conclusion.BEATS_RETRY_SPLIT,
+        Conclusion.BEATS_RETRY_ALL,
+    ):
         assert figures[conclusion].ci95[0] < 0 < figures[conclusion].ci95[1]
 
 
@@ -130,31 +141,45 @@ def test_without_an_effect_only_the_published_lift_is_there():
     ],
 )
 def test_moves_by_hand(before, after, move):
-    one, two = (Figure(float(value), (float(low), float(high))) for value, low, high in (before, after))
+    one, two = (
+        Figure(float(value), (float(low), float(high))) for value, low, high in (before, after)
+    )
     assert moved(one, two) == move
 
 
-# --- trials ----------------------------------------------------------------------------------------------------------
+# --- trials
+# ----------------------------------------------------------------------------------------------------------
 
 
 def hand_table(features, cells, **kwargs):
     n = len(features)
     return Table(
-        arms=("retry", "sparse_steer", "sparse_steer_random", "local_temperature", "dense_steer"), n_regime=4,
-        rate=np.zeros((n, 5)), attempts=np.full((n, 5), 2), features=np.array(features, float), cells=np.array(cells),
-        clusters=np.arange(n), strata=np.zeros(n, int), **kwargs,
-    )  # fmt: skip
+        arms=("retry", "sparse_steer", "sparse_steer_random", "local_temperature", "dense_steer"),
+        n_regime=4,
+        rate=np.zeros((n, 5)),
+        attempts=np.full((n, 5), 2),
+        features=np.array(features, float),
+        cells=np.array(cells),
+        clusters=np.arange(n),
+        strata=np.zeros(n, int),
+        **kwargs,
+    )
 
 
 def test_standardisations_by_hand():
-    """Cell 0 has spread 0 and 2, cell 1 has 10 and 12, all else is constant. Within a cell the larger one calls for
-    dense_steer (arm 4); pooled, all of cell 1 does. With only the larger of each cell scored, its z-score is 0 in its
-    cell and everybody falls back (arm 2), unless all failed problems count."""
+    """Cell 0 has spread 0 and 2, cell 1 has 10 and 12, all else is constant.
+
+    Within a cell the larger one calls for dense_steer (arm 4); pooled, all of cell 1 does. With
+    only the larger of each cell scored, its z-score is 0 in its cell and everybody falls back (arm
+    2), unless all failed problems count."""
     table = hand_table([[0, 1, 1], [2, 1, 1], [10, 1, 1], [12, 1, 1]], [0, 0, 1, 1])
     plain = {name: getattr(table, name) for name in table.__dataclass_fields__}
     everyone, larger = np.ones((1, 4), bool), np.array([[False, True, False, True]])
     decided = {
-        scope: [ScopedTable(**plain, scope=scope).decide(chosen)[0].tolist() for chosen in (everyone, larger)]
+        scope: [
+            ScopedTable(**plain, scope=scope).decide(chosen)[0].tolist()
+            for chosen in (everyone, larger)
+        ]
         for scope in Standardisation
     }
     assert decided[Standardisation.SCORED] == [[2, 4, 2, 4], [2, 2, 2, 2]]
@@ -179,12 +204,20 @@ def test_windows_and_rollouts_by_hand():
     """One problem, two failed rollouts of four tokens: junctions at 0 and 3, logit variances 10^(0, 1, 2, 3)."""
     one = traced_study(n_problems=2).isel(problem=[0])
     ds = one.isel(token=slice(0, 4), rollout=slice(0, 3)).copy(deep=True)
-    pressure, variance = np.zeros((1, 3, 4), np.float32), np.tile(10.0 ** np.arange(4), (1, 3, 1)).astype(np.float32)
+    pressure, variance = (
+        np.zeros((1, 3, 4), np.float32),
+        np.tile(10.0 ** np.arange(4), (1, 3, 1)).astype(np.float32),
+    )
     pressure[0, 1, 0], pressure[0, 2, 3] = 1, 1
-    ds["demotion_pressure"], ds["logit_variance"] = ((("problem", "rollout", "token"), x) for x in (pressure, variance))
+    ds["demotion_pressure"], ds["logit_variance"] = (
+        (("problem", "rollout", "token"), x) for x in (pressure, variance)
+    )
     ds["has_signals"] = (("problem", "rollout"), np.array([[0, 1, 1]], np.int8))
     ds["n_tokens"][:] = 4
-    trials = {each.name: each.table.features[0] for each in signal_trials(hand_table([[0, 0, 0]], [0]), ds)}
+    trials = {
+        each.name: each.table.features[0]
+        for each in signal_trials(hand_table([[0, 0, 0]], [0]), ds)
+    }
     whole = np.log10(np.mean([1, 10, 100, 1000]))
     assert trials[REFERENCES[STORED]] == pytest.approx([1 / 4, np.log10(4), whole])
     assert trials["window=whole trace"] == pytest.approx(trials[REFERENCES[STORED]])
@@ -196,15 +229,23 @@ def test_windows_and_rollouts_by_hand():
 
 
 def test_every_choice_is_tried(tied, found):
-    count = {factor: sum(each.factor == factor for each in found.settings.values()) for factor in Factor}
+    count = {
+        factor: sum(each.factor == factor for each in found.settings.values()) for factor in Factor
+    }
     assert [count[factor] for factor in Factor] == [1, 3, 3, 5, 4, 2, 2, 2, 2, 0, 0, 0, 0, 0, 0]
     assert len(tied["problem"]) == 160 and found.settings[REFERENCE].n < 160
     traced = ablate(traced_study(), **FEW)
-    more = {factor: sum(each.factor == factor for each in traced.settings.values()) for factor in Factor}
+    more = {
+        factor: sum(each.factor == factor for each in traced.settings.values()) for factor in Factor
+    }
     assert (more[Factor.REFERENCE], more[Factor.FAILED_ROLLOUTS], more[Factor.WINDOW]) == (2, 2, 5)
     for each in traced.settings.values():
-        assert each.reference == (REFERENCES[STORED] if each.factor == Factor.WINDOW else each.reference)
-        assert each.factor == Factor.REFERENCE or np.isfinite(each.figures[Conclusion.BEATS_RETRY_SPLIT].change)
+        assert each.reference == (
+            REFERENCES[STORED] if each.factor == Factor.WINDOW else each.reference
+        )
+        assert each.factor == Factor.REFERENCE or np.isfinite(
+            each.figures[Conclusion.BEATS_RETRY_SPLIT].change
+        )
 
 
 def test_a_table_of_rates_has_no_split_and_no_fewer_attempts(tied):
@@ -224,12 +265,17 @@ def test_same_seed_same_figures_and_input_is_not_changed(tied, found):
     xr.testing.assert_identical(tied, before)
     other = ablate(tied, seed=1, **FEW)
     figure = Conclusion.BEATS_RETRY_ALL
-    assert other.settings[REFERENCE].figures[figure].ci95 != found.settings[REFERENCE].figures[figure].ci95
+    assert (
+        other.settings[REFERENCE].figures[figure].ci95
+        != found.settings[REFERENCE].figures[figure].ci95
+    )
 
 
 def test_plain_data(found):
     data = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    figure = data["settings"]["mapping=" + "sparse_steer, dense_steer, local_temperature"]["figures"]["beats_retry_all"]
+    figure = data["settings"]["mapping=" + "sparse_steer, dense_steer, local_temperature"][
+        "figures"
+    ]["beats_retry_all"]
     assert set(figure) == {"value", "ci95", "change", "change_ci95", "move", "changed"}
     assert data["settings"][REFERENCE]["figures"]["beats_retry_all"]["change"] is None
     assert data["about"] == {"seed": 0, **FEW, "models": None}
@@ -240,12 +286,15 @@ def test_refusals(tied):
         ablate(tied, n_splits=0)
     with pytest.raises(InputError, match="no variable 'features'"):
         ablate(tied.drop_vars("features"))
-    without = tied.sel(intervention=[name for name in tied["intervention"].values if name != "dense_steer"])
+    without = tied.sel(
+        intervention=[name for name in tied["intervention"].values if name != "dense_steer"]
+    )
     with pytest.raises(InputError, match="no intervention dense_steer"):
         ablate(without)
 
 
-# --- the file --------------------------------------------------------------------------------------------------------
+# --- the file
+# --------------------------------------------------------------------------------------------------------
 
 
 def test_outcomes_are_bits():
@@ -268,7 +317,11 @@ def test_problems_are_spread_out():
 def test_a_file_that_is_none(tmp_path):
     with pytest.raises(InputError, match="no such file; make it with: recover-nb ablate"):
         load_ablations(tmp_path / "ablations.json")
-    for content, said in (("{", "is corrupt"), ("[]", "layout None"), ('{"about": {"layout": 9}}', "layout 9")):
+    for content, said in (
+        ("{", "is corrupt"),
+        ("[]", "layout None"),
+        ('{"about": {"layout": 9}}', "layout 9"),
+    ):
         (tmp_path / "a.json").write_text(content)
         with pytest.raises(InputError, match=said):
             load_ablations(tmp_path / "a.json")
@@ -288,10 +341,18 @@ def stored_for(ds):
             for arm in ("sparse_steer", "dense_steer"):
                 outcomes = own[:, : 2 if arm == "dense_steer" else 20, table.arms.index(arm)] == 1
                 outcomes = outcomes | (setting != "study")
-                counts = {"attempts": outcomes.size, "correct": int(outcomes.sum()), "fired": outcomes.size // 2}
+                counts = {
+                    "attempts": outcomes.size,
+                    "correct": int(outcomes.sum()),
+                    "fired": outcomes.size // 2,
+                }
                 attempts[setting][arm] = counts | {"outcomes": pack(outcomes)}
         features = {"temperature=0.3": table.features[rows][:, [1, 0, 2]].T.tolist()}
-        cells[str(name)] = {"features": features, "attempted": chosen.tolist(), "attempts": attempts}
+        cells[str(name)] = {
+            "features": features,
+            "attempted": chosen.tolist(),
+            "attempts": attempts,
+        }
     variations = [("temperature", 0.3), ("alpha", 0.3)]
     return {
         "about": {"layout": 1, "study": fingerprint(ds)},
@@ -308,7 +369,8 @@ def test_stored_figures_are_taken_along():
     assert subset.n == 20
     steered = result.settings["alpha=0.3"]
     assert steered.reference == subset.name
-    # sparse_steer always succeeds: routing there gives 1, and the best fixed operator is hard to beat.
+    # sparse_steer always succeeds: routing there gives 1, and the best fixed operator is hard to
+    # beat.
     before, after = (each.figures[Conclusion.BEATS_RETRY_ALL].value for each in (subset, steered))
     assert after > before
     found = result.operators["alpha=0.3"]["sparse_steer"]
@@ -320,8 +382,9 @@ def test_stored_figures_are_taken_along():
     assert low < found["change"] < high
     assert result.settings["temperature=0.3"].reference == REFERENCES[STORED]
     frame = tables.ablated_operators(result)
-    assert frame["change_points"].max() == pytest.approx(100 * max(found["change"], result.operators["alpha=0.3"][
-        "dense_steer"]["change"]))  # fmt: skip
+    assert frame["change_points"].max() == pytest.approx(
+        100 * max(found["change"], result.operators["alpha=0.3"]["dense_steer"]["change"])
+    )
 
 
 def test_ablations_of_another_study_are_refused():
@@ -330,7 +393,9 @@ def test_ablations_of_another_study_are_refused():
     with pytest.raises(InputError, match="ablations are of another study"):
         ablate(traced_study(seed=1), stored=stored, **FEW)
     first = next(iter(stored["cells"].values()))
-    first["features"]["temperature=0.3"] = [each[:-1] for each in first["features"]["temperature=0.3"]]
+    first["features"]["temperature=0.3"] = [
+        each[:-1] for each in first["features"]["temperature=0.3"]
+    ]
     with pytest.raises(InputError, match="hold other units of"):
         ablate(ds, stored=stored, **FEW)
 
@@ -341,12 +406,15 @@ def test_variations_have_names_of_their_own():
     assert {each.factor for each in (*SIGNAL_VARIATIONS, *ATTEMPT_VARIATIONS)} <= set(Factor)
 
 
-# --- tables and chart ------------------------------------------------------------------------------------------------
+# --- tables and chart
+# ------------------------------------------------------------------------------------------------
 
 
 def test_tables_hold_the_figures(found):
     frame = tables.ablation_figures(found)
-    row = frame[(frame["setting"] == "fallback retry") & (frame["conclusion"] == "beats_retry_all")].iloc[0]
+    row = frame[
+        (frame["setting"] == "fallback retry") & (frame["conclusion"] == "beats_retry_all")
+    ].iloc[0]
     figure = found.settings["fallback=retry"].figures[Conclusion.BEATS_RETRY_ALL]
     assert row["points"] == 100 * figure.value
     assert (row["low_points"], row["high_points"]) == tuple(100 * end for end in figure.ci95)
@@ -365,14 +433,19 @@ def test_tables_hold_the_figures(found):
 
 def test_a_conclusion_is_listed_where_it_moved_to(found):
     """Three settings by hand: kept, lost and reversed."""
-    figures = {name: found.settings[name] for name in (REFERENCE, "fallback=retry", "min_gain=0.1", "min_gain=0.2")}
+    figures = {
+        name: found.settings[name]
+        for name in (REFERENCE, "fallback=retry", "min_gain=0.1", "min_gain=0.2")
+    }
     name = Conclusion.BEATS_RETRY_SPLIT
     ends = {"fallback=retry": (0.1, 0.3), "min_gain=0.1": (-0.1, 0.3), "min_gain=0.2": (-0.3, -0.1)}
     before = Figure(0.2, (0.1, 0.3))
     changed = {REFERENCE: replace(figures[REFERENCE], figures={name: before})}
     for key, interval in ends.items():
         figure = Figure(sum(interval) / 2, interval)
-        changed[key] = replace(figures[key], figures={name: replace(figure, move=moved(before, figure))})
+        changed[key] = replace(
+            figures[key], figures={name: replace(figure, move=moved(before, figure))}
+        )
     row = tables.ablation_moves(replace(found, settings=changed)).iloc[0]
     assert (row["tried"], row["moved"]) == (3, 2)
     assert (row["undecided"], row["reversed"]) == ("least gain 0.1", "least gain 0.2")
@@ -393,7 +466,8 @@ def test_the_chart_draws_the_frame(found):
         plot_ablations(frame.drop(columns="move"))
 
 
-# --- what is shipped -------------------------------------------------------------------------------------------------
+# --- what is shipped
+# -------------------------------------------------------------------------------------------------
 
 
 def test_the_shipped_file_is_of_the_bundled_study():
@@ -406,8 +480,10 @@ def test_the_shipped_file_is_of_the_bundled_study():
     cells = found["cells"]
     assert len(cells) == 18
     assert sum(len(each["features"]["temperature=0.3"][0]) for each in cells.values()) == 1450
-    # A score that equals its threshold fires or not by a last bit: nearly all attempts repeat the study's, not all.
+    # A score that equals its threshold fires or not by a last bit: nearly all attempts repeat the
+    # study's, not all.
     repeated = [each["repeat_check"] for each in cells.values()]
     assert min(repeated) > 0.9 and np.mean(repeated) > 0.97
-    # Spread counts tokens with J_t > 0: where both models agree, a last bit decides, so the largest can be large.
+    # Spread counts tokens with J_t > 0: where both models agree, a last bit decides, so the largest
+    # can be large.
     assert np.median([each["signal_check"] for each in cells.values()]) < 0.01

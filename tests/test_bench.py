@@ -61,18 +61,25 @@ def test_ratio_by_hand(clock, higher, median, met):
 
     ours, peer = after([2.0, 4.0, 1.0]), after([3.0, 6.0, 2.0])
     # The peer ran a fourth of its work: 12, 24 and 8 s beside 2, 4 and 1 s.
-    row = measure.compare("s", "n", ours, ("p", peer), 3, scale=4.0, warm=False, aim=6.0, higher=higher).to_dict()
+    row = measure.compare(
+        "s", "n", ours, ("p", peer), 3, scale=4.0, warm=False, aim=6.0, higher=higher
+    ).to_dict()
     assert row["figure"] == ("peer / ours" if higher else "ours / peer")
     assert row["seconds"] == {"ours": 2.0, "peer": 12.0}
     assert row["median"] == pytest.approx(median) and row["met"] is met
-    assert sorted([row["low"], row["high"]]) == pytest.approx([6.0, 8.0] if higher else [1 / 8, 1 / 6])
+    assert sorted([row["low"], row["high"]]) == pytest.approx(
+        [6.0, 8.0] if higher else [1 / 8, 1 / 6]
+    )
 
 
 def test_an_aim_can_be_missed():
     import measure
 
     assert measure.Row("s", "n", "p", "f", [1.0, 3.0, 1.2], aim=1.5).to_dict()["met"] is False
-    assert measure.Row("s", "n", "p", "f", [1.0, 3.0, 1.6], aim=1.5, higher=False).to_dict()["met"] is False
+    assert (
+        measure.Row("s", "n", "p", "f", [1.0, 3.0, 1.6], aim=1.5, higher=False).to_dict()["met"]
+        is False
+    )
     assert measure.Row("s", "n", "p", "f", [1.0]).to_dict()["met"] is None
 
 
@@ -94,7 +101,9 @@ def test_slope_by_hand(clock):
 def test_peak_is_of_the_process():
     import measure
 
-    small, large = (measure.in_process(f"x = bytearray({n} << 20)\nprint(len(x) >> 20)") for n in (1, 101))
+    small, large = (
+        measure.in_process(f"x = bytearray({n} << 20)\nprint(len(x) >> 20)") for n in (1, 101)
+    )
     assert (small[1], large[1]) == ("1\n", "101\n")
     assert 90 < large[0] - small[0] < 110
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
@@ -108,10 +117,15 @@ def test_products_alone_are_those_of_the_model():
     layer = torch.nn.Linear(3, 5)
     with decode_rows.Products() as products, torch.inference_mode():
         layer(torch.ones(2, 3)) @ torch.ones(5, 7)
-        torch.nn.functional.scaled_dot_product_attention(*(torch.ones(1, 1, n, 4) for n in (2, 6, 6)))
+        torch.nn.functional.scaled_dot_product_attention(
+            *(torch.ones(1, 1, n, 4) for n in (2, 6, 6))
+        )
     assert [tuple(map(tuple, pair)) for pair in products.shapes] == [
-        ((2, 3), (3, 5)), ((2, 5), (5, 7)), ((1, 1, 2, 4), (1, 1, 4, 6)), ((1, 1, 2, 6), (1, 1, 6, 4)),
-    ]  # fmt: skip
+        ((2, 3), (3, 5)),
+        ((2, 5), (5, 7)),
+        ((1, 1, 2, 4), (1, 1, 4, 6)),
+        ((1, 1, 2, 6), (1, 1, 6, 4)),
+    ]
     products.again()()
 
 
@@ -125,7 +139,9 @@ def test_pandas_loop_selects_and_routes_as_we_do():
     study = array_rows.failed_study(160)
     arms = [str(name) for name in ROUTED_INTERVENTIONS]
     loop = PandasLoop(array_rows.as_frame(study), arms, [str(name) for name in Feature], {})
-    ours = evaluate_routing(study, only=("published",), n_bootstrap=2, n_permutations=2).overall["published"]
+    ours = evaluate_routing(study, only=("published",), n_bootstrap=2, n_permutations=2).overall[
+        "published"
+    ]
     assert ours["n"] == len(loop.hard)
     assert ours["lift"] == pytest.approx(loop.lifts(loop.hard).loc["all", "retry"], abs=1e-12)
 
@@ -135,20 +151,53 @@ def test_page_says_what_was_missed(tmp_path):
     import page
 
     rows = [
-        measure.Row("decoding", "fast", "peer", "peer / ours", [2.0, 4.0, 3.0], aim=1.5,
-                    seconds={"ours": 0.00012, "peer": 1234.5}, load=[2.0, 1.0], note="a note"),
-        measure.Row("memory", "large", "peer", "ours / peer, MiB", [2.0], aim=1.5, higher=False,
-                    seconds={"ours": 20.0, "peer": 10.0}, load=[1.0, 1.0]),
-    ]  # fmt: skip
-    grown = {"name": "g", "over": "rows", "sizes": [1000, 2000], "seconds": [1.0, 2.0], "slope": 1.0, "last": 1.0}
+        measure.Row(
+            "decoding",
+            "fast",
+            "peer",
+            "peer / ours",
+            [2.0, 4.0, 3.0],
+            aim=1.5,
+            seconds={"ours": 0.00012, "peer": 1234.5},
+            load=[2.0, 1.0],
+            note="a note",
+        ),
+        measure.Row(
+            "memory",
+            "large",
+            "peer",
+            "ours / peer, MiB",
+            [2.0],
+            aim=1.5,
+            higher=False,
+            seconds={"ours": 20.0, "peer": 10.0},
+            load=[1.0, 1.0],
+        ),
+    ]
+    grown = {
+        "name": "g",
+        "over": "rows",
+        "sizes": [1000, 2000],
+        "seconds": [1.0, 2.0],
+        "slope": 1.0,
+        "last": 1.0,
+    }
     found = {
-        "environment": {"cores": 2}, "quick": False, "rows": [row.to_dict() for row in rows], "growth": [grown],
+        "environment": {"cores": 2},
+        "quick": False,
+        "rows": [row.to_dict() for row in rows],
+        "growth": [grown],
         "flips": {"logits as they are": {"rows_differ": 1, "rows": 9, "tokens": 1234}},
-    }  # fmt: skip
+    }
     text = page.page(json.loads(json.dumps(found)))
     assert "1 of 2 aims are met" in text
-    assert "| fast (a note) | peer | peer / ours: 3 [2, 4] n=3 | ≥ 1.5 | met | 1.2e-04 s | 1,234 s | 1.0-2.0 |" in text
-    assert "| large | peer | ours / peer: 2 n=1 | ≤ 1.5 | missed | 20 MiB | 10 MiB | 1.0-1.0 |" in text
+    assert (
+        "| fast (a note) | peer | peer / ours: 3 [2, 4] n=3 | ≥ 1.5 | met | 1.2e-04 s | 1,234 s |"
+        " 1.0-2.0 |" in text
+    )
+    assert (
+        "| large | peer | ours / peer: 2 n=1 | ≤ 1.5 | missed | 20 MiB | 10 MiB | 1.0-1.0 |" in text
+    )
     assert "- large, beside peer." in text and "- fast" not in text
     assert "| g | rows | 1,000, 2,000 | 1, 2 | 1.00 | 1.00 |" in text
     assert "1 of 9 rollouts (1,234 tokens) with logits as they are" in text
@@ -176,18 +225,31 @@ def test_tiny_sizes_are_never_written(capsys):
 @pytest.mark.slow
 def test_all_of_it_runs_at_tiny_sizes():
     done = subprocess.run(
-        [sys.executable, str(ROOT / "benchmarks" / "run.py"), "--quick", "--json"], capture_output=True, text=True
+        [sys.executable, str(ROOT / "benchmarks" / "run.py"), "--quick", "--json"],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert {row["section"] for row in found["rows"]} == {
-        "decoding", "signals", "evaluation", "clustering", "starting", "memory"
-    }  # fmt: skip
+        "decoding",
+        "signals",
+        "evaluation",
+        "clustering",
+        "starting",
+        "memory",
+    }
     assert found["quick"] is True and found["environment"]["cores"] >= 1
     for row in found["rows"]:
-        assert 0 < row["low"] <= row["median"] <= row["high"] and np.isfinite(row["high"]), row["name"]
+        assert 0 < row["low"] <= row["median"] <= row["high"] and np.isfinite(row["high"]), row[
+            "name"
+        ]
     # The peers compute the same figures: that is part of the measurement.
-    gaps = [float(row["note"].split()[-1]) for row in found["rows"] if "largest difference" in row["note"]]
+    gaps = [
+        float(row["note"].split()[-1])
+        for row in found["rows"]
+        if "largest difference" in row["note"]
+    ]
     assert len(gaps) == 2 and max(gaps) < 1e-5
 
 
@@ -195,11 +257,30 @@ def test_delays_of_widgets_are_counted_by_their_95th_percentile():
     import page
 
     rows = [
-        {"view": "V", "act": name, "kind": kind, "n": 3, "load": 0.5, "kernel_cpu": 7.0,
-         "first_median": first, "first_p95": first + 10, "median": last, "p95": last + 10}
-        for name, kind, first, last in (("a", "control", 100, 139), ("b", "control", 140, 141), ("c", "cursor", 5, 41))
-    ]  # fmt: skip
+        {
+            "view": "V",
+            "act": name,
+            "kind": kind,
+            "n": 3,
+            "load": 0.5,
+            "kernel_cpu": 7.0,
+            "first_median": first,
+            "first_p95": first + 10,
+            "median": last,
+            "p95": last + 10,
+        }
+        for name, kind, first, last in (
+            ("a", "control", 100, 139),
+            ("b", "control", 140, 141),
+            ("c", "cursor", 5, 41),
+        )
+    ]
     text = "\n".join(page.widgets_text(rows, {"control": 150, "cursor": 50}))
     assert "| V | b | 3 | 140 / 150 | 141 / 151 | 7 | 0.5 |" in text
-    assert "Control, 95th percentile at most 150 ms: the first effect of 2 of 2, the last of 1." in text
-    assert "Cursor, 95th percentile at most 50 ms: the first effect of 1 of 1, the last of 0." in text
+    assert (
+        "Control, 95th percentile at most 150 ms: the first effect of 2 of 2, the last of 1."
+        in text
+    )
+    assert (
+        "Cursor, 95th percentile at most 50 ms: the first effect of 1 of 1, the last of 0." in text
+    )

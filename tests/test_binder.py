@@ -37,29 +37,44 @@ def test_start_runs_what_it_is_given():
 
 
 def test_post_build_installs_torch_without_cuda_and_then_the_package_alone():
-    lines = [line for line in (BINDER / "postBuild").read_text().splitlines() if line.startswith("pip install")]
+    lines = [
+        line
+        for line in (BINDER / "postBuild").read_text().splitlines()
+        if line.startswith("pip install")
+    ]
     assert lines == [
-        "pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu -r binder/torch.txt",
+        (
+            "pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu -r"
+            " binder/torch.txt"
+        ),
         "pip install --no-deps --no-build-isolation -e .",
     ]
 
 
 def test_repo2docker_makes_of_it_what_is_meant():
     command = [sys.executable, "-m", "repo2docker", "--no-build", "--debug", "."]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     assert "Building conda environment for python=3.11" in done.stderr
     lines = [line.strip() for line in done.stdout.splitlines()]
-    assert 'RUN ${KERNEL_PYTHON_PREFIX}/bin/pip install --no-cache-dir -r "binder/requirements.txt"' in lines
+    assert (
+        'RUN ${KERNEL_PYTHON_PREFIX}/bin/pip install --no-cache-dir -r "binder/requirements.txt"'
+        in lines
+    )
     assert "RUN ./binder/postBuild" in lines
     assert 'ENV R2D_ENTRYPOINT="${REPO_DIR}/binder/start"' in lines
     # Dependencies first, then the code: a change of the code builds no dependency again.
     text = done.stdout
-    assert text.index("pip install --no-cache-dir") < text.index("COPY --chown=0:0 src/ ${REPO_DIR}/")
+    assert text.index("pip install --no-cache-dir") < text.index(
+        "COPY --chown=0:0 src/ ${REPO_DIR}/"
+    )
 
 
 @pytest.mark.parametrize(
-    "address", ["https://github.com/some-one/a.b.git", "git@github.com:some-one/a.b", "some-one/a.b\n"]
+    "address",
+    ["https://github.com/some-one/a.b.git", "git@github.com:some-one/a.b", "some-one/a.b\n"],
 )
 def test_badges_lead_to_the_tour_in_lab_and_in_voila(address):
     lab, voila = badges.badges(badges.github_name(address)).splitlines()
@@ -79,4 +94,6 @@ def test_badges_replace_what_stands_between_the_marks():
     once = badges.with_badges(readme, "a/b")
     assert once.count("mybinder.org/v2") == 2
     assert badges.with_badges(once, "c/d") == once.replace("/a/b/", "/c/d/")
-    assert badges.with_badges(once, "a/b").partition(badges.END)[2] == readme.partition(badges.END)[2]
+    assert (
+        badges.with_badges(once, "a/b").partition(badges.END)[2] == readme.partition(badges.END)[2]
+    )

@@ -57,7 +57,9 @@ def test_checks_are_those_of_the_tasks(study):
     for i in range(0, study.sizes["problem"], 150):
         unit = study.isel(problem=i)
         text = [
-            "".join(pieces[str(unit["family"].values)][t] for t in row if t >= 0).removesuffix("<eos>")
+            "".join(pieces[str(unit["family"].values)][t] for t in row if t >= 0).removesuffix(
+                "<eos>"
+            )
             for row in unit["token_id"].values[:, 0]
         ]
         right = [tasks.parse_answer(each) == str(unit["answer"].values) for each in text]
@@ -87,7 +89,9 @@ def test_decoding_again_gives_the_stored_tokens(study):
 def test_aims_are_met_or_missed_as_the_data_card_says(study):
     card = (data_folder() / "README.md").read_text()
     observed = study["correct"].values[..., 0]
-    groups = np.char.add(np.char.add(study["family"].values.astype(str), "|"), study["method"].values.astype(str))
+    groups = np.char.add(
+        np.char.add(study["family"].values.astype(str), "|"), study["method"].values.astype(str)
+    )
     solved = [(observed[groups == group] == 1).mean() for group in np.unique(groups)]
     assert min(solved) >= 0.2 and max(solved) <= 0.8
     assert f"{min(solved):.1%} to {max(solved):.1%}".replace("%", "") in card.replace(" %", "")

@@ -10,8 +10,18 @@ from recover_nb.evaluation import evaluate_routing
 from recover_nb.theme import theme
 
 #: Keys by which Vega-Lite would compute something: none may occur anywhere in a specification.
-COMPUTING = ("aggregate", "bin", "calculate", "fold", "impute", "joinaggregate", "stack",
-             "timeUnit", "transform", "window")  # fmt: skip
+COMPUTING = (
+    "aggregate",
+    "bin",
+    "calculate",
+    "fold",
+    "impute",
+    "joinaggregate",
+    "stack",
+    "timeUnit",
+    "transform",
+    "window",
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +38,25 @@ def frames():
         "comparators": (charts.plot_comparators, tables.comparators(evaluation)),
         "budget": (charts.plot_budget, tables.budget_lines(evaluation)),
         "features": (charts.plot_features, tables.feature_points(ds)),
-        "signals": (charts.plot_signals, tables.trace_signals(ds, chosen["problem"], chosen["rollout"])),
+        "signals": (
+            charts.plot_signals,
+            tables.trace_signals(ds, chosen["problem"], chosen["rollout"]),
+        ),
         "routes": (charts.plot_routes, tables.routes_by_cell(evaluation)),
     }
 
 
-NAMES = ("regimes", "rescue", "rescue by cell", "estimators", "budget", "features", "signals", "routes",
-         "comparators")  # fmt: skip
+NAMES = (
+    "regimes",
+    "rescue",
+    "rescue by cell",
+    "estimators",
+    "budget",
+    "features",
+    "signals",
+    "routes",
+    "comparators",
+)
 
 
 def parts(value, key=None):
@@ -76,7 +98,10 @@ def test_encodings_name_columns_and_values_pass_unchanged(frames, name):
 
 def plain(frame):
     records = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    return [{key: getattr(value, "item", lambda value=value: value)() for key, value in row.items()} for row in records]
+    return [
+        {key: getattr(value, "item", lambda value=value: value)() for key, value in row.items()}
+        for row in records
+    ]
 
 
 def test_every_row_is_drawn(frames):
@@ -100,8 +125,14 @@ def test_charts_have_tooltip_title_and_theme(frames, name):
 
 
 def test_colour_has_a_second_channel(frames):
-    for name, channel in (("estimators", "shape"), ("features", "shape"), ("budget", "strokeDash"), ("regimes", "text"),
-                          ("routes", "text"), ("comparators", "shape")):  # fmt: skip
+    for name, channel in (
+        ("estimators", "shape"),
+        ("features", "shape"),
+        ("budget", "strokeDash"),
+        ("regimes", "text"),
+        ("routes", "text"),
+        ("comparators", "shape"),
+    ):
         plot, frame = frames[name]
         assert channel in dict(parts(plot(frame).to_dict())), name
 

@@ -1,7 +1,7 @@
 """A check that can fail on the verdict of clustering: how often simulated data are claimed to have clusters.
 
-Where there are none, a claim for a whole family of clusterings is wrong in at most 5 % of data sets; planted blobs are
-found. Jaccard alone, without nulls, calls almost everything a cluster.
+Where there are none, a claim for a whole family of clusterings is wrong in at most 5 % of data
+sets; planted blobs are found. Jaccard alone, without nulls, calls almost everything a cluster.
 """
 
 import numpy as np
@@ -27,7 +27,9 @@ def most(rate, n=N_SETS):
 @pytest.mark.parametrize("kind", ["gaussian", "box"])
 def test_data_without_clusters_are_seldom_claimed(kind):
     frame = claim_rates(kind, n_sets=N_SETS, **CHEAP)
-    family, alone = (frame.groupby("set")[name].any().sum() for name in ("family_claimed", "claimed"))
+    family, alone = (
+        frame.groupby("set")[name].any().sum() for name in ("family_claimed", "claimed")
+    )
     each = frame.groupby("k")["claimed"].sum()
     print(f"{kind}: family {family}, any alone {alone}, each {each.tolist()} of {N_SETS}")
     assert family <= most(0.05)
@@ -40,7 +42,9 @@ def test_planted_blobs_are_found():
     """Three blobs of 15 problems, 6 sd apart."""
     frame = claim_rates("blobs", n_sets=20, separation=6.0, **CHEAP)
     right = frame[frame["k"] == 3]
-    print(f"blobs: alone {right['claimed'].mean():.2f}, family {right['family_claimed'].mean():.2f}")
+    print(
+        f"blobs: alone {right['claimed'].mean():.2f}, family {right['family_claimed'].mean():.2f}"
+    )
     assert right["claimed"].mean() >= 0.8 and right["family_claimed"].mean() >= 0.6
 
 

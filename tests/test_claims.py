@@ -28,9 +28,17 @@ ROOT = Path(__file__).parents[1]
 FIGURES, PAGE = ROOT / "data" / "findings.json", ROOT / "docs" / "findings.md"
 
 PREDICTION = {
-    "n": 200, "accuracy": 0.70, "accuracy_sd": 0.01, "majority": 0.60, "permuted": 0.58, "p": 0.01,
-    "auc": 0.75, "auc_permuted": 0.5, "p_auc": 0.01, "classes": 3,
-}  # fmt: skip
+    "n": 200,
+    "accuracy": 0.70,
+    "accuracy_sd": 0.01,
+    "majority": 0.60,
+    "permuted": 0.58,
+    "p": 0.01,
+    "auc": 0.75,
+    "auc_permuted": 0.5,
+    "p_auc": 0.01,
+    "classes": 3,
+}
 
 
 def verdict(name, section, figures):
@@ -101,7 +109,10 @@ def test_controls_by_their_interval(interval, expected):
 )
 def test_reading_by_the_lead_of_the_features(lead, expected):
     readers = {"features": {"auc": 0.7, "lead": [0, 0, 0]}, "ngrams": {"auc": 0.6, "lead": lead}}
-    assert verdict("not_by_reading", "reading", {"pooled": readers, "cell": readers, "first": readers}) == expected
+    assert (
+        verdict("not_by_reading", "reading", {"pooled": readers, "cell": readers, "first": readers})
+        == expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -178,7 +189,8 @@ def small():
 
 def test_paired_difference_by_hand():
     found = paired_difference(small(), "sparse_steer", "retry", n_bootstrap=4000)
-    # (0.25 + 0.5 + 0.25) / 3; of three draws from {25, 50, 25} the mean is 25 with chance 8/27 and 50 with 1/27.
+    # (0.25 + 0.5 + 0.25) / 3; of three draws from {25, 50, 25} the mean is 25 with chance 8/27 and
+    # 50 with 1/27.
     assert found["n"] == 3
     assert found["points"] == pytest.approx(100 / 3)
     assert found["rates"] == pytest.approx([1.75 / 3, 0.25])

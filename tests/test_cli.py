@@ -15,8 +15,22 @@ from recover_nb.cli import main
 from recover_nb.io.profiles import from_profiles, to_profiles
 from recover_nb.study import store
 
-SMALL = ["--family", "qwen3", "--method", "sft", "--task", "arithmetic", "--problems", "2", "--rollouts", "2",
-         "--attempts", "2", "--max-new-tokens", "10"]  # fmt: skip
+SMALL = [
+    "--family",
+    "qwen3",
+    "--method",
+    "sft",
+    "--task",
+    "arithmetic",
+    "--problems",
+    "2",
+    "--rollouts",
+    "2",
+    "--attempts",
+    "2",
+    "--max-new-tokens",
+    "10",
+]
 
 
 @pytest.fixture
@@ -30,7 +44,11 @@ def failed(tmp_path, capsys):
         except SystemExit as stop:
             status = stop.code
         said = capsys.readouterr()
-        lines = [line for line in said.err.replace("\r", "\n").splitlines() if "stage/s]" not in line and line.strip()]
+        lines = [
+            line
+            for line in said.err.replace("\r", "\n").splitlines()
+            if "stage/s]" not in line and line.strip()
+        ]
         assert status == 2
         assert said.out == ""
         assert len(lines) == 1, said.err
@@ -43,12 +61,16 @@ def failed(tmp_path, capsys):
 
 
 def snapshot(folder):
-    return sorted((str(each.relative_to(folder)), each.stat().st_mtime_ns) for each in folder.rglob("*"))
+    return sorted(
+        (str(each.relative_to(folder)), each.stat().st_mtime_ns) for each in folder.rglob("*")
+    )
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    return store.save_study(tiny_study(n=24, rollouts=6, solved=(0, 1)), tmp_path_factory.mktemp("cli") / "s.zarr.zip")
+    return store.save_study(
+        tiny_study(n=24, rollouts=6, solved=(0, 1)), tmp_path_factory.mktemp("cli") / "s.zarr.zip"
+    )
 
 
 @pytest.fixture
@@ -57,7 +79,8 @@ def table(study, tmp_path):
         return to_profiles(ds, tmp_path / "profiles.csv")
 
 
-# --- what works ------------------------------------------------------------------------------------------------------
+# --- what works
+# ------------------------------------------------------------------------------------------------------
 
 
 def test_evaluate_json_of_a_study(study, capsys):
@@ -127,7 +150,12 @@ def test_info_names_seed_and_provenance(study, capsys):
 
 def test_run_writes_a_study(lab, tmp_path, capsys):
     out = tmp_path / "s.zarr.zip"
-    assert main(["run", "--out", str(out), "--lab", str(lab), "--device", "cpu", "--seed", "4", *SMALL]) == 0
+    assert (
+        main(
+            ["run", "--out", str(out), "--lab", str(lab), "--device", "cpu", "--seed", "4", *SMALL]
+        )
+        == 0
+    )
     said = capsys.readouterr()
     assert said.out.strip() == str(out)
     assert "rollout/s" in said.err
@@ -141,17 +169,33 @@ def test_run_writes_a_study(lab, tmp_path, capsys):
 @pytest.mark.slow
 def test_killed_command_goes_on(lab, tmp_path):
     out = tmp_path / "s.zarr"
-    command = [sys.executable, "-m", "recover_nb.cli", "run", "--out", out, "--lab", lab, "--device", "cpu", *SMALL]
+    command = [
+        sys.executable,
+        "-m",
+        "recover_nb.cli",
+        "run",
+        "--out",
+        out,
+        "--lab",
+        lab,
+        "--device",
+        "cpu",
+        *SMALL,
+    ]
     command[command.index("--method") + 1 : command.index("--method") + 2] = ["sft", "grpo"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     partial = store.partial_folder(out)
-    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as running:
+    with subprocess.Popen(
+        command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    ) as running:
         while running.poll() is None and not (partial / "block_00000.npz").exists():
             time.sleep(0.01)
         running.send_signal(signal.SIGKILL)
     if running.returncode == -signal.SIGKILL:
         assert not out.exists()
-    again = subprocess.run([*command, "--resume"], env=environment, capture_output=True, text=True, check=False)
+    again = subprocess.run(
+        [*command, "--resume"], env=environment, capture_output=True, text=True, check=False
+    )
     assert again.returncode == 0, again.stderr
     assert not partial.exists()
     with store.open_study(out, load=True) as ds:
@@ -160,13 +204,24 @@ def test_killed_command_goes_on(lab, tmp_path):
 
 def test_demo_writes_study_figures_and_report(lab, tmp_path, capsys, monkeypatch):
     quick = commands.StudyConfig.quick
-    small = {"families": ["qwen3"], "methods": ["sft"], "tasks": ["arithmetic"], "n_problems": 6, "n_rollouts": 3,
-             "n_attempts": 4, "settings": {"max_new_tokens": 16}}  # fmt: skip
+    small = {
+        "families": ["qwen3"],
+        "methods": ["sft"],
+        "tasks": ["arithmetic"],
+        "n_problems": 6,
+        "n_rollouts": 3,
+        "n_attempts": 4,
+        "settings": {"max_new_tokens": 16},
+    }
     monkeypatch.setattr(commands.StudyConfig, "quick", lambda: quick(**small))
     for _ in range(2):
         assert main(["demo", "--out", str(tmp_path), "--lab", str(lab)]) == 0
         assert "retry" in capsys.readouterr().out
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["demo.html", "demo.json", "demo.zarr"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == [
+        "demo.html",
+        "demo.json",
+        "demo.zarr",
+    ]
     assert "overall" in json.loads((tmp_path / "demo.json").read_text())
     assert "<html" in (tmp_path / "demo.html").read_text()
 
@@ -179,7 +234,8 @@ def test_version_and_help(capsys):
         assert said in capsys.readouterr().out
 
 
-# --- bad input -------------------------------------------------------------------------------------------------------
+# --- bad input
+# -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -214,7 +270,9 @@ def test_run_refuses_outputs(failed, tmp_path, lab):
 def test_sources_that_are_no_study(failed, tmp_path, command):
     assert "no such file" in failed(command, tmp_path / "s.zarr")
     assert "no such file" in failed(command, tmp_path / "s.csv")
-    assert "allowed: a study (.zarr, .zarr.zip, .nc) or a profile table (.csv)" in failed(command, tmp_path / "s.xls")
+    assert "allowed: a study (.zarr, .zarr.zip, .nc) or a profile table (.csv)" in failed(
+        command, tmp_path / "s.xls"
+    )
     (tmp_path / "s.zarr.zip").write_bytes(b"PK not really")
     assert "truncated or corrupt" in failed(command, tmp_path / "s.zarr.zip")
     (tmp_path / "s.nc").write_bytes(b"CDF")
@@ -232,7 +290,9 @@ def test_truncated_study(failed, study, tmp_path, command):
 
 def test_other_schema_version(failed, study, monkeypatch):
     monkeypatch.setattr("recover_nb.schema.SCHEMA_VERSION", "2")
-    assert "schema version '1' and this recover_nb reads '2'; install the version" in failed("evaluate", study)
+    assert "schema version '1' and this recover_nb reads '2'; install the version" in failed(
+        "evaluate", study
+    )
 
 
 def write(tmp_path, change, **changes):
@@ -347,8 +407,12 @@ def test_bad_profile_tables(failed, table, tmp_path, command, change, said):
 
 
 def test_unknown_formats_and_outputs(failed, study, table, tmp_path):
-    assert "unknown format 'xls'; allowed: profiles" in failed("import", "xls", table, "--out", tmp_path / "s.zarr")
-    assert "unknown format 'xls'; allowed: profiles" in failed("export", "xls", study, tmp_path / "x")
+    assert "unknown format 'xls'; allowed: profiles" in failed(
+        "import", "xls", table, "--out", tmp_path / "s.zarr"
+    )
+    assert "unknown format 'xls'; allowed: profiles" in failed(
+        "export", "xls", study, tmp_path / "x"
+    )
     assert "a study ends in" in failed("import", "profiles", table, "--out", tmp_path / "s.json")
     (tmp_path / "s.zarr").mkdir()
     assert "exists" in failed("import", "profiles", table, "--out", tmp_path / "s.zarr")
@@ -372,4 +436,7 @@ def test_interrupt(monkeypatch, capsys):
 
     monkeypatch.setitem(commands.COMMANDS, "run", interrupted)
     assert main(["run", "--out", "s.zarr"]) == 130
-    assert capsys.readouterr().err == "recover-nb: interrupted; go on with the same command and --resume\n"
+    assert (
+        capsys.readouterr().err
+        == "recover-nb: interrupted; go on with the same command and --resume\n"
+    )

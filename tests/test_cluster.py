@@ -36,7 +36,11 @@ def serial(lab, tmp_path_factory):
 @pytest.fixture(scope="module")
 def two_workers():
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs=50
+        n_workers=2,
+        threads_per_worker=1,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        silence_logs=50,
     ) as cluster:
         yield cluster
 
@@ -50,7 +54,9 @@ def client(two_workers):
 
 
 def run(client, out, lab, **keywords):
-    return rnb.run_study(config(), out, client=client, progress=False, lab=lab, device="cpu", **keywords)
+    return rnb.run_study(
+        config(), out, client=client, progress=False, lab=lab, device="cpu", **keywords
+    )
 
 
 def test_equals_the_serial_run_and_loads_each_pair_once_a_worker(client, serial, lab, tmp_path):
@@ -83,7 +89,10 @@ def test_worker_killed_in_the_middle_of_a_block_costs_nothing(client, serial, la
 def test_full_disk_is_one_sentence_and_resume_goes_on(client, serial, lab, tmp_path):
     out = tmp_path / "s.zarr"
     client.run(cluster_faults.fill_disk, workers=[sorted(client.nthreads())[0]])
-    with pytest.raises(InputError, match=r"block \d \(qwen3 .*No space left on device .*block_0.*go on with --resume"):
+    with pytest.raises(
+        InputError,
+        match=r"block \d \(qwen3 .*No space left on device .*block_0.*go on with --resume",
+    ):
         run(client, out, lab)
     with pytest.raises(InputError, match=r"not finished .*go on with recover-nb run --resume"):
         store.open_study(out)
@@ -99,8 +108,24 @@ def test_other_versions_and_other_checkpoints_on_a_worker_are_refused(client, la
 
 
 def test_command_line_runs_on_a_scheduler(two_workers, lab, tmp_path, capsys):
-    options = ["--family", "qwen3", "--method", "sft", "--task", "arithmetic", "--problems", "3", "--rollouts", "3",
-               "--attempts", "2", "--max-new-tokens", "10", "--intervention", "sparse_steer"]  # fmt: skip
+    options = [
+        "--family",
+        "qwen3",
+        "--method",
+        "sft",
+        "--task",
+        "arithmetic",
+        "--problems",
+        "3",
+        "--rollouts",
+        "3",
+        "--attempts",
+        "2",
+        "--max-new-tokens",
+        "10",
+        "--intervention",
+        "sparse_steer",
+    ]
     near, far = tmp_path / "near.zarr", tmp_path / "far.zarr"
     command = ["run", "--lab", str(lab), "--device", "cpu", *options, "--out"]
     assert main([*command, str(far), "--scheduler", two_workers.scheduler_address]) == 0
@@ -111,7 +136,8 @@ def test_command_line_runs_on_a_scheduler(two_workers, lab, tmp_path, capsys):
     assert_equal(store.open_study(far, load=True), store.open_study(near, load=True))
 
 
-# The transport leaves the socket of a refused connection to the garbage collector (distributed 2026.8, 2026-11-21).
+# The transport leaves the socket of a refused connection to the garbage collector (distributed
+# 2026.8, 2026-11-21).
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense://x", "127.0.0.1:notaport"])
 def test_no_scheduler_is_one_sentence(address, tmp_path, monkeypatch, capsys):
@@ -124,21 +150,32 @@ def test_no_scheduler_is_one_sentence(address, tmp_path, monkeypatch, capsys):
     gc.collect()
 
 
-# --- workers in this process: a scheduler that goes away, and a URL --------------------------------------------------
+# --- workers in this process: a scheduler that goes away, and a URL
+# --------------------------------------------------
 
 
 @pytest.fixture
 def in_process():
     # Whatever has lost its scheduler looks for it that long.
     quick = dask.config.set({"distributed.comm.timeouts.connect": "1s"})
-    with quick, distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", host="127.0.0.1",
-        dashboard_address="127.0.0.1:0", silence_logs=50,
-    ) as cluster:
+    with (
+        quick,
+        distributed.LocalCluster(
+            n_workers=1,
+            threads_per_worker=1,
+            processes=False,
+            protocol="tcp",
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=50,
+        ) as cluster,
+    ):
         yield cluster
 
 
-def test_scheduler_that_goes_away_loses_nothing_that_is_done(in_process, client, serial, lab, tmp_path, monkeypatch):
+def test_scheduler_that_goes_away_loses_nothing_that_is_done(
+    in_process, client, serial, lab, tmp_path, monkeypatch
+):
     out = tmp_path / "s.zarr"
     generated, held, gone = runner.run_block, threading.Event(), threading.Event()
     calls = []
@@ -163,7 +200,9 @@ def test_scheduler_that_goes_away_loses_nothing_that_is_done(in_process, client,
         run(lost, out, lab)
     thief.join()
     monkeypatch.undo()
-    assert {"block_00000.npz", "block_00001.npz"} <= {each.name for each in store.partial_folder(out).iterdir()}
+    assert {"block_00000.npz", "block_00001.npz"} <= {
+        each.name for each in store.partial_folder(out).iterdir()
+    }
     run(client, out, lab, resume=True)
     assert_equal(store.open_study(out, load=True), serial)
 
@@ -186,9 +225,15 @@ def test_a_url_holds_the_same_study(in_process, serial, lab):
 @pytest.mark.parametrize(
     ("out", "said"),
     [
-        ("memory://bucket/one.zarr", "a URL is written by the workers of a cluster; give --scheduler"),
+        (
+            "memory://bucket/one.zarr",
+            "a URL is written by the workers of a cluster; give --scheduler",
+        ),
         ("memory://bucket/one.zarr.zip", r"a study at a URL ends in \.zarr"),
-        ("nosuch://bucket/one.zarr", "nosuch://bucket/one.zarr cannot be used: Protocol not known: nosuch"),
+        (
+            "nosuch://bucket/one.zarr",
+            "nosuch://bucket/one.zarr cannot be used: Protocol not known: nosuch",
+        ),
     ],
 )
 def test_urls_that_cannot_be_written(out, said, lab):
@@ -202,11 +247,14 @@ def test_a_url_in_use_for_something_else_is_left_alone(lab):
 
     fsspec.filesystem("memory").pipe_file("bucket/mine.zarr/notes.txt", b"mine")
     with pytest.raises(InputError, match="holds something that is no finished study"):
-        rnb.run_study(config(), "memory://bucket/mine.zarr", client=object(), lab=lab, progress=False)
+        rnb.run_study(
+            config(), "memory://bucket/mine.zarr", client=object(), lab=lab, progress=False
+        )
     assert fsspec.filesystem("memory").cat_file("bucket/mine.zarr/notes.txt") == b"mine"
 
 
-# --- analysis of what does not fit in memory -------------------------------------------------------------------------
+# --- analysis of what does not fit in memory
+# -------------------------------------------------------------------------
 
 
 class Watch(Callback):
@@ -220,7 +268,9 @@ class Watch(Callback):
         self.now = 0
 
     def __call__(self, ds):
-        large = {name: self.lazy(each) for name, each in ds.data_vars.items() if "token" in each.dims}
+        large = {
+            name: self.lazy(each) for name, each in ds.data_vars.items() if "token" in each.dims
+        }
         return ds.chunk({"problem": 2}).assign(large)
 
     def lazy(self, variable):
@@ -244,9 +294,13 @@ def study():
         ds = tiny_study(n=24, rollouts=6, seed=m, solved=())
         pressure = ds[Signal.DEMOTION_PRESSURE.value]
         rise = np.linspace(1, 2 + m, 7, dtype=np.float32)
-        ds = ds.assign({pressure.name: pressure * rise, "features": ds["features"] + [3.0 * m, 0, 0]})
+        ds = ds.assign(
+            {pressure.name: pressure * rise, "features": ds["features"] + [3.0 * m, 0, 0]}
+        )
         parts.append(ds.assign_coords(method=("problem", np.full(24, method, dtype=object))))
-    return rnb.validate(xr.concat(parts, "problem", data_vars="minimal", coords="minimal", compat="override"))
+    return rnb.validate(
+        xr.concat(parts, "problem", data_vars="minimal", coords="minimal", compat="override")
+    )
 
 
 def plain(value):
@@ -263,14 +317,18 @@ def plain(value):
 
 
 NEED_NO_TOKENS = {
-    "evaluate_routing": lambda ds: rnb.evaluate_routing(
-        ds, n_bootstrap=20, n_permutations=20, n_null=5, n_splits=4
-    ).to_dict(),
+    "evaluate_routing": (
+        lambda ds: rnb.evaluate_routing(
+            ds, n_bootstrap=20, n_permutations=20, n_null=5, n_splits=4
+        ).to_dict()
+    ),
     "classify_regimes": lambda ds: rnb.classify_regimes(ds["rescue_rate"]),
     "route": lambda ds: rnb.route(ds["features"], rnb.cell_names(ds)),
     "rescue_rate": lambda ds: rnb.rescue_rate(ds["correct"]),
     "topography": lambda ds: rnb.topography(ds, n_repeats=1, n_permutations=2),
-    "cluster_stability": lambda ds: rnb.cluster_stability(ds, n_resamples=3, n_null=19, agreement=False),
+    "cluster_stability": lambda ds: rnb.cluster_stability(
+        ds, n_resamples=3, n_null=19, agreement=False
+    ),
     "transfer": lambda ds: rnb.transfer(ds, by="method", n_null=2, n_splits=2, n_bootstrap=5),
 }
 

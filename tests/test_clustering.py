@@ -48,7 +48,9 @@ QUICK = {"algorithm": "ward", "n_resamples": 8, "n_null": 19, "agreement": False
 def study(points, **coords):
     """Return what clustering needs of a study."""
     axes = {name: ("problem", values) for name, values in coords.items()}
-    return xr.Dataset({"features": (("problem", "feature"), points)}, coords={"feature": NAMES, **axes})
+    return xr.Dataset(
+        {"features": (("problem", "feature"), points)}, coords={"feature": NAMES, **axes}
+    )
 
 
 def planted(size=20, seed=0):
@@ -71,8 +73,10 @@ def box(n, rng):
 
 
 def test_jaccard_by_hand():
-    """Six points in two clusters. The first resample lacks point 5 and moves point 2: intersection over union is
-    2/3 for {0, 1, 2} with {0, 1}, and 2/3 for {3, 4} with {2, 3, 4}. The second holds cluster 0 alone, exactly."""
+    """Six points in two clusters.
+
+    The first resample lacks point 5 and moves point 2: intersection over union is 2/3 for {0, 1, 2}
+    with {0, 1}, and 2/3 for {3, 4} with {2, 3, 4}. The second holds cluster 0 alone, exactly."""
     labels = np.array([0, 0, 0, 1, 1, 1])
     resampled = np.array([[1, 1, 0, 0, 0, -2], [0, 0, 0, -2, -2, -2]])
     assert cluster_jaccard(labels, resampled[:1]) == pytest.approx([2 / 3, 2 / 3])
@@ -91,7 +95,9 @@ def test_a_cluster_never_drawn_has_no_stability():
 
 
 def test_consensus_and_pac_by_hand():
-    """Four points, three resamples. Points 0 and 1: together in 1 of the 2 that drew both; 0 and 2: never; 0 and 3:
+    """Four points, three resamples.
+
+    Points 0 and 1: together in 1 of the 2 that drew both; 0 and 2: never; 0 and 3:
     1 of 1; 1 and 2: 1 of 2; 1 and 3: drawn together once, apart; 2 and 3: never drawn together."""
     resampled = np.array([[0, 0, 1, -2], [0, 1, 1, -2], [0, 1, -2, 0]])
     found = consensus(resampled)
@@ -159,8 +165,11 @@ def test_too_few_draws_tell_no_limit():
 
 
 def test_family_p_by_hand():
-    """Two rows of one figure. Row 0 is 1 0 1 2 1 (data first), z = 0 -1.6 0 1.6 0; row 1 is 9 1 0 2 1, z = 1.96 -0.5
-    -0.8 -0.2 -0.5. The larger z of each draw is -0.5 0 1.6 0: three reach the 0 of row 0, none the 1.96 of row 1."""
+    """Two rows of one figure.
+
+    Row 0 is 1 0 1 2 1 (data first), z = 0 -1.6 0 1.6 0; row 1 is 9 1 0 2 1, z = 1.96 -0.5 -0.8 -0.2
+    -0.5. The larger z of each draw is -0.5 0 1.6 0: three reach the 0 of row 0, none the 1.96 of
+    row 1."""
     draws = np.array([[0, 1], [1, 0], [2, 2], [1, 1]])[..., None].astype(float)
     observed = np.array([[1.0], [9.0]])
     assert family_p(observed, draws).tolist() == [4 / 5, 1 / 5]
@@ -173,7 +182,9 @@ def test_family_p_takes_the_weakest_figure_and_holds_over_rows():
     draws = rng.normal(size=(99, 5, 3))
     assert family_p(np.full((5, 3), 9.0), draws) == pytest.approx(np.full(5, 0.01))
     assert family_p(np.array([[9.0, 9, -1]] * 5), draws).min() > 0.2
-    smallest = [family_p(rng.normal(size=(5, 3)), rng.normal(size=(39, 5, 3))).min() for _ in range(400)]
+    smallest = [
+        family_p(rng.normal(size=(5, 3)), rng.normal(size=(39, 5, 3))).min() for _ in range(400)
+    ]
     assert np.mean(np.array(smallest) <= 0.05) == pytest.approx(0.05, abs=0.03)
 
 
@@ -226,7 +237,12 @@ def test_silhouette_needs_two_clusters():
 
 def judged(jaccard, *, best=0.7, mean=0.6, ari=0.5, pac=0.3):
     """A clustering with ARI 0.9 and PAC 0.1, beside nulls that reach the figures given (Gaussian) or less (box)."""
-    figures = {"mean_jaccard": float(np.mean(jaccard)), "best_jaccard": max(jaccard), "ari": 0.9, "pac": 0.1}
+    figures = {
+        "mean_jaccard": float(np.mean(jaccard)),
+        "best_jaccard": max(jaccard),
+        "ari": 0.9,
+        "pac": 0.1,
+    }
     null = {"mean_jaccard": mean, "best_jaccard": best, "ari": ari, "pac": pac}
     nulls = {
         "gaussian": {name: np.full(19, value) for name, value in null.items()},
@@ -257,7 +273,10 @@ def test_sentences_state_figures_and_thresholds():
     points, _ = planted()
     found = cluster_stability(study(points), **QUICK)
     pac = [found.limit("pac", null) for null in ("gaussian", "box")]
-    assert f"PAC {found.figures['pac']:.3f}, to be below the 95% limits {pac[0]:.3f} (one Gaussian)" in found.sentence
+    assert (
+        f"PAC {found.figures['pac']:.3f}, to be below the 95% limits {pac[0]:.3f} (one Gaussian)"
+        in found.sentence
+    )
     assert f"and {pac[1]:.3f} (a uniform box)" in found.sentence
     assert f"0 ({found.jaccard[0]:.3f}, 20 problems)" in found.sentence
     forced = replace(found, figures={**found.figures, "ari": -1.0})
@@ -265,7 +284,10 @@ def test_sentences_state_figures_and_thresholds():
     assert "no cluster structure is claimed" in forced.sentence and "PAC" not in forced.sentence
     assert "ARI between resamples -1.000, to be above" in forced.sentence
     shaky = replace(found, jaccard=np.array([0.7, 0.7, 0.7]))
-    assert shaky.verdict == Structure.UNSTABLE and "no cluster is claimed by its Jaccard" in shaky.sentence
+    assert (
+        shaky.verdict == Structure.UNSTABLE
+        and "no cluster is claimed by its Jaccard" in shaky.sentence
+    )
 
 
 def test_p_and_limit_know_which_way_is_stable():
@@ -282,7 +304,9 @@ def test_p_and_limit_know_which_way_is_stable():
 @pytest.mark.parametrize("algorithm", list(Algorithm))
 def test_planted_blobs_are_found_and_claimed(algorithm):
     points, truth = planted(size=30)
-    found = cluster_stability(study(points), **QUICK | {"algorithm": algorithm.value, "n_resamples": 12})
+    found = cluster_stability(
+        study(points), **QUICK | {"algorithm": algorithm.value, "n_resamples": 12}
+    )
     assert found.verdict == Structure.CLUSTERS
     assert found.k == 3 and (found.jaccard >= 0.75).all() and found.claimed.all()
     assert adjusted_rand_score(truth, found.labels) > 0.95
@@ -296,7 +320,9 @@ def test_planted_blobs_are_found_and_claimed(algorithm):
 
 def test_seeds_and_algorithms_agree_on_planted_blobs():
     points, _ = planted()
-    found = cluster_stability(study(points), **QUICK | {"algorithm": "kmeans", "n_resamples": 2, "agreement": True})
+    found = cluster_stability(
+        study(points), **QUICK | {"algorithm": "kmeans", "n_resamples": 2, "agreement": True}
+    )
     assert found.figures["seed_ari"] == 1
     assert set(found.agreement) == {"gaussian_mixture", "ward", "hdbscan"}
     assert min(found.agreement.values()) > 0.9
@@ -309,8 +335,10 @@ def test_an_algorithm_without_a_seed_has_no_agreement_of_seeds():
     found = cluster_stability(study(planted()[0]), **QUICK | {"n_resamples": 2, "agreement": True})
     assert np.isnan(found.figures["seed_ari"]) and not found.beyond("seed_ari")
     assert found.to_dict()["figures"]["seed_ari"] == {
-        "value": None, "limits": {"gaussian": None, "box": None}, "p": {"gaussian": None, "box": None}
-    }  # fmt: skip
+        "value": None,
+        "limits": {"gaussian": None, "box": None},
+        "p": {"gaussian": None, "box": None},
+    }
 
 
 @pytest.mark.parametrize("make", [cloud, box])
@@ -321,16 +349,27 @@ def test_one_group_is_not_called_clusters(make):
         points = make(40, np.random.default_rng(seed))
         algorithm, k = ("kmeans", 2) if seed % 10 == 0 else ("ward", 2 + seed % 3)
         found = cluster_stability(
-            study(points), algorithm=algorithm, k=k, n_resamples=8, n_null=19, seed=seed, agreement=False
+            study(points),
+            algorithm=algorithm,
+            k=k,
+            n_resamples=8,
+            n_null=19,
+            seed=seed,
+            agreement=False,
         )
         claims.append(found.verdict == Structure.CLUSTERS)
-    print(f"{make.__name__}: false claims {np.mean(claims):.3f}, {time.process_time() - seconds:.0f} s")
+    print(
+        f"{make.__name__}: false claims {np.mean(claims):.3f},"
+        f" {time.process_time() - seconds:.0f} s"
+    )
     assert np.mean(claims) <= 0.10
 
 
 def test_hdbscan_that_finds_nothing_says_so():
     points = np.random.default_rng(0).normal(size=(40, 3))
-    found = cluster_stability(study(points), min_cluster_size=15, **QUICK | {"algorithm": "hdbscan"})
+    found = cluster_stability(
+        study(points), min_cluster_size=15, **QUICK | {"algorithm": "hdbscan"}
+    )
     assert (found.k, found.verdict) == (0, Structure.NOT_FOUND)
     assert (found.labels == -1).all()
     assert not found.claimed.any() and "no cluster structure" in found.sentence
@@ -389,7 +428,10 @@ def test_ranks_see_through_a_few_problems_at_a_floor():
     assert plain.verdict == Structure.CLUSTERS and plain.sizes.tolist() == [95, 5]
     assert "5 problems" in plain.sentence
     ranked = cluster_stability(study(points), ranks=True, **kwargs)
-    assert ranked.verdict == Structure.NOT_ABOVE_NULL and "ward with k = 2, by ranks on 100" in ranked.sentence
+    assert (
+        ranked.verdict == Structure.NOT_ABOVE_NULL
+        and "ward with k = 2, by ranks on 100" in ranked.sentence
+    )
     planted_too, truth = planted()
     found = cluster_stability(study(planted_too), ranks=True, **QUICK)
     assert found.verdict == Structure.CLUSTERS and adjusted_rand_score(truth, found.labels) > 0.9
@@ -446,7 +488,9 @@ def test_more_null_draws_keep_the_first():
 def test_progress_names_every_stage():
     told = []
     ds = study(cloud(30, np.random.default_rng(1)))
-    cluster_stability(ds, algorithm="ward", n_resamples=2, n_null=19, agreement=False, progress=told.append)
+    cluster_stability(
+        ds, algorithm="ward", n_resamples=2, n_null=19, agreement=False, progress=told.append
+    )
     assert told[:2] == ["data", "gaussian 1/19"] and told[-1] == "box 19/19" and len(told) == 39
 
 
@@ -457,7 +501,10 @@ def test_the_public_name():
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"algorithm": "kmedoids"}, "unknown algorithm 'kmedoids'; allowed: kmeans, gaussian_mixture, ward, hdbscan"),
+        (
+            {"algorithm": "kmedoids"},
+            "unknown algorithm 'kmedoids'; allowed: kmeans, gaussian_mixture, ward, hdbscan",
+        ),
         ({"k": 1}, "k 1; allowed: a whole number of at least 2"),
         ({"k": 2.5}, "k 2.5; allowed: a whole number"),
         ({"k": 31}, "60 different problems for 31 clusters; allowed: at least 62"),
@@ -482,13 +529,17 @@ def test_bad_studies():
     points, _ = planted()
     with pytest.raises(InputError, match="no variable 'features'"):
         cluster_stability(study(points).drop_vars("features"))
-    with pytest.raises(InputError, match="no feature logit_dispersion; the study holds spread, concentration"):
+    with pytest.raises(
+        InputError, match="no feature logit_dispersion; the study holds spread, concentration"
+    ):
         cluster_stability(study(points).isel(feature=[0, 1]))
     with pytest.raises(InputError, match="no problem with features is left"):
         cluster_stability(study(np.full((9, 3), np.nan)))
     with pytest.raises(InputError, match="no feature varies over the 9 problems"):
         cluster_stability(study(np.full((9, 3), 0.1)))
-    with pytest.raises(InputError, match="2 different problems for 3 clusters; allowed: at least 6"):
+    with pytest.raises(
+        InputError, match="2 different problems for 3 clusters; allowed: at least 6"
+    ):
         cluster_stability(study(points[:2]))
     with pytest.raises(InputError, match="4 different problems for 3 clusters"):
         cluster_stability(study(np.repeat(points[:4], 10, axis=0)))
@@ -501,7 +552,9 @@ def test_bad_studies():
 def test_repeated_points_are_clustered_without_a_warning():
     points = np.repeat(planted(size=4)[0], 6, axis=0)
     for algorithm in Algorithm:
-        found = cluster_stability(study(points), k=6, **QUICK | {"algorithm": algorithm.value, "n_resamples": 2})
+        found = cluster_stability(
+            study(points), k=6, **QUICK | {"algorithm": algorithm.value, "n_resamples": 2}
+        )
         assert 0 <= found.figures["pac"] <= 1
 
 
@@ -536,7 +589,9 @@ def test_points_at_a_floor_are_no_cluster(monkeypatch):
 
 
 def test_no_width_is_best_where_none_is_known(monkeypatch):
-    monkeypatch.setattr("recover_nb.clustering.grid.silhouette", lambda points, labels: float("nan"))
+    monkeypatch.setattr(
+        "recover_nb.clustering.grid.silhouette", lambda points, labels: float("nan")
+    )
     assert not choose_k(study(planted()[0]), ks=(2, 3))["best_silhouette"].any()
 
 
@@ -556,7 +611,9 @@ def test_choose_k_refuses(kwargs, message):
 
 def test_grid_is_tidy_and_corrects_for_its_size():
     names = ["kmeans", "ward", "hdbscan"]
-    frame = stability_grid(study(planted()[0]), algorithms=names, ks=(2, 3), n_resamples=6, n_null=19)
+    frame = stability_grid(
+        study(planted()[0]), algorithms=names, ks=(2, 3), n_resamples=6, n_null=19
+    )
     clusterings = [("kmeans", 2), ("kmeans", 3), ("ward", 2), ("ward", 3), ("hdbscan", 3)]
     assert list(dict.fromkeys(zip(frame["algorithm"], frame["k"], strict=True))) == clusterings
     assert frame.groupby(["algorithm", "k"]).size().tolist() == [4] * 5
@@ -570,7 +627,10 @@ def test_grid_is_tidy_and_corrects_for_its_size():
 
 
 def test_a_claim_that_the_whole_grid_does_not_bear_is_taken_back(monkeypatch):
-    ds, kwargs = study(planted()[0]), {"algorithms": ["ward"], "ks": (2, 3), "n_resamples": 6, "n_null": 19}
+    ds, kwargs = (
+        study(planted()[0]),
+        {"algorithms": ["ward"], "ks": (2, 3), "n_resamples": 6, "n_null": 19},
+    )
     frame = stability_grid(ds, **kwargs)
     assert frame.groupby("k")["family_verdict"].first().tolist() == ["not_above_null", "clusters"]
     monkeypatch.setattr("recover_nb.clustering.grid._family_p", lambda runs: np.array([0.05, 0.06]))
@@ -608,8 +668,13 @@ def test_a_glance_is_the_same_clustering_without_a_verdict(algorithm):
     quick = glance(ds, n_resamples=4, **kwargs)
     xr.testing.assert_identical(quick.labels, whole.labels)
     assert (quick.algorithm, quick.k, quick.n) == (whole.algorithm, whole.k, 60)
-    assert quick.sizes.tolist() == whole.sizes.tolist() and quick.jaccard.tolist() == whole.jaccard.tolist()
-    assert [quick.figures[name] for name in ("ari", "pac")] == [whole.figures[name] for name in ("ari", "pac")]
+    assert (
+        quick.sizes.tolist() == whole.sizes.tolist()
+        and quick.jaccard.tolist() == whole.jaccard.tolist()
+    )
+    assert [quick.figures[name] for name in ("ari", "pac")] == [
+        whole.figures[name] for name in ("ari", "pac")
+    ]
     np.testing.assert_array_equal(quick.consensus, whole.consensus)
     np.testing.assert_array_equal(quick.consensus_problem, whole.consensus_problem)
     assert not quick.nulls and not hasattr(quick, "verdict")
@@ -620,7 +685,10 @@ def test_a_glance_is_the_same_clustering_without_a_verdict(algorithm):
 
 
 def test_a_glance_refuses():
-    for kwargs, words in (({"n_resamples": -1}, "n_resamples -1"), ({"algorithm": "x"}, "unknown algorithm")):
+    for kwargs, words in (
+        ({"n_resamples": -1}, "n_resamples -1"),
+        ({"algorithm": "x"}, "unknown algorithm"),
+    ):
         with pytest.raises(InputError, match=words):
             glance(study(planted()[0]), **kwargs)
 
@@ -650,7 +718,11 @@ def test_claim_rates_are_the_verdicts_of_the_same_points():
     points = make_points("blobs", 30, rng, separation=9.0)
     kwargs |= {"algorithm": "ward", "k": 3, "seed": int(rng.integers(2**31)), "agreement": False}
     one = cluster_stability(study(points), **kwargs)
-    assert one.verdict == frame["verdict"][3] == "clusters" and frame["claimed"][3] and frame["family_claimed"][3]
+    assert (
+        one.verdict == frame["verdict"][3] == "clusters"
+        and frame["claimed"][3]
+        and frame["family_claimed"][3]
+    )
     assert not frame["claimed"][[0, 2]].any()
 
 
@@ -680,7 +752,9 @@ def traced(n=60, rollouts=12, stored=8, noise=0.8, seed=0):
         return np.asarray(values)[kind][:, None] * np.exp(noise * rng.normal(size=(n, rollouts)))
 
     share = np.clip(vary([0.2, 0.4, 0.8]), 0.05, 1)[..., None]
-    pressure = (rng.random((n, rollouts, length)) < share) * rng.uniform(0.5, 1, size=(n, rollouts, length))
+    pressure = (rng.random((n, rollouts, length)) < share) * rng.uniform(
+        0.5, 1, size=(n, rollouts, length)
+    )
     pressure[..., 0] = 1 + vary([20, 1, 5])
     variance = vary([0.1, 1, 10])[..., None] * np.ones(length)
     attempts = ("problem", "rollout", "intervention")
@@ -696,7 +770,9 @@ def traced(n=60, rollouts=12, stored=8, noise=0.8, seed=0):
     kept = np.broadcast_to((np.arange(rollouts) < stored).astype(np.int8), (n, rollouts))
     ds = ds.assign(features=rnb.compute_features(ds), has_signals=(("problem", "rollout"), kept))
     # What is not stored is zero, as in a study.
-    return ds.assign({name: ds[name] * ds["has_signals"] for name in ("demotion_pressure", "logit_variance")})
+    return ds.assign(
+        {name: ds[name] * ds["has_signals"] for name in ("demotion_pressure", "logit_variance")}
+    )
 
 
 def test_more_rollouts_agree_better_with_all():
@@ -710,12 +786,18 @@ def test_more_rollouts_agree_better_with_all():
     assert found["n_problems"].values.tolist() == [60, 60, 60, 0, 0, 60]
     assert np.isnan(ari[3:5]).all() and np.isnan(found["null_limit"].values[:, 3:5]).all()
     assert found["n_rollouts"].values[5] == 8 and found.attrs["stored"] == 8
-    assert found["null_ari"].dims == ("null", "size", "draw") and found["null_ari"].shape == (2, 6, 19)
+    assert found["null_ari"].dims == ("null", "size", "draw") and found["null_ari"].shape == (
+        2,
+        6,
+        19,
+    )
 
 
 def test_every_rollout_used_gives_the_same_clusters():
     ds = traced(stored=12)
-    found = rollout_stability(ds, sizes=(None, 12), n_splits=2, n_null=19, algorithm="gaussian_mixture")
+    found = rollout_stability(
+        ds, sizes=(None, 12), n_splits=2, n_null=19, algorithm="gaussian_mixture"
+    )
     assert found["ari"].values == pytest.approx([1, 1])
 
 
@@ -731,7 +813,9 @@ def test_rollout_stability_is_deterministic_and_sizes_do_not_touch_one_another()
 def test_rollout_stability_within_cells():
     ds = traced(n=36)
     ds = ds.assign_coords(cell=("problem", np.repeat(["a", "b"], 18)))
-    found = rollout_stability(ds, sizes=(4,), algorithm="ward", n_splits=2, n_null=19, within_cells=True)
+    found = rollout_stability(
+        ds, sizes=(4,), algorithm="ward", n_splits=2, n_null=19, within_cells=True
+    )
     assert -1 <= found["ari"].item() <= 1 and not found["null_limit"].isnull().any()
 
 
@@ -748,11 +832,19 @@ def test_rollout_stability_refuses():
 
 
 def test_processes_change_no_figure():
-    kwargs = {"algorithms": ["kmeans", "hdbscan"], "ks": (2, 3), "n_resamples": 3, "n_null": 19, "seed": 4}
+    kwargs = {
+        "algorithms": ["kmeans", "hdbscan"],
+        "ks": (2, 3),
+        "n_resamples": 3,
+        "n_null": 19,
+        "seed": 4,
+    }
     frames, told = [], []
     for n_jobs in (1, 2):
         stages = []
-        frames.append(stability_grid(study(planted()[0]), n_jobs=n_jobs, progress=stages.append, **kwargs))
+        frames.append(
+            stability_grid(study(planted()[0]), n_jobs=n_jobs, progress=stages.append, **kwargs)
+        )
         told.append(stages)
     pd.testing.assert_frame_equal(*frames, check_exact=True)
     assert told[0] == told[1] and len(told[0]) == 39
@@ -778,5 +870,7 @@ def test_only_a_large_grid_takes_every_processor(monkeypatch):
 
 @pytest.mark.parametrize("n_jobs", [0, -2, 1.5])
 def test_processes_that_cannot_be(n_jobs):
-    with pytest.raises(InputError, match=f"n_jobs {n_jobs}; allowed: a whole number of at least 1; or -1"):
+    with pytest.raises(
+        InputError, match=f"n_jobs {n_jobs}; allowed: a whole number of at least 1; or -1"
+    ):
         stability_grid(study(planted()[0]), n_jobs=n_jobs)

@@ -95,7 +95,10 @@ def test_colour_has_a_second_channel(frames):
 
 
 def test_many_clusters_look_different():
-    looks = {(charts._look(charts.CLUSTER_COLOURS, i), charts._look(charts.CLUSTER_SHAPES, i)) for i in range(42)}
+    looks = {
+        (charts._look(charts.CLUSTER_COLOURS, i), charts._look(charts.CLUSTER_SHAPES, i))
+        for i in range(42)
+    }
     assert len(looks) == 42 and charts.NOISE_LOOK not in looks
 
 
@@ -113,7 +116,9 @@ def test_figures_stand_beside_their_limits(result):
     frame = tables.stability_figures(result).set_index("name")
     # Ward uses no seed, so agreement of seeds does not apply.
     assert frame.index.tolist() == ["mean_jaccard", "best_jaccard", "ari", "pac", "algorithm_ari"]
-    assert frame.loc["pac", "stable_when"] == "lower" and frame.loc["ari", "stable_when"] == "higher"
+    assert (
+        frame.loc["pac", "stable_when"] == "lower" and frame.loc["ari", "stable_when"] == "higher"
+    )
     assert frame.index[frame["deciding"]].tolist() == ["mean_jaccard", "ari", "pac"]
     for name in frame.index:
         assert frame.loc[name, "value"] == result.figures[name]
@@ -126,9 +131,11 @@ def test_points_hold_every_draw(result):
     counts = frame.groupby(["source", "kind"]).size().to_dict()
     assert counts == {
         ("data", "value"): 5,
-        ("gaussian", "draw"): 95, ("gaussian", "limit"): 5,
-        ("box", "draw"): 95, ("box", "limit"): 5,
-    }  # fmt: skip
+        ("gaussian", "draw"): 95,
+        ("gaussian", "limit"): 5,
+        ("box", "draw"): 95,
+        ("box", "limit"): 5,
+    }
 
 
 def test_consensus_is_thinned_evenly(result):
@@ -154,7 +161,9 @@ def test_cluster_points_are_those_clustered(result, ds):
 
 def test_cluster_points_of_noise_and_without_cells(ds):
     bare = ds.drop_vars(["cell", "problem_id"])
-    found = cluster_stability(bare, algorithm="hdbscan", min_cluster_size=25, agreement=False, **QUICK)
+    found = cluster_stability(
+        bare, algorithm="hdbscan", min_cluster_size=25, agreement=False, **QUICK
+    )
     frame = tables.cluster_points(found, bare)
     assert set(frame["cluster"]) == {"noise"} and set(frame["cell"]) == {""}
     assert len(tables.cluster_rows(found)) == 0
@@ -174,7 +183,10 @@ def test_a_brush_is_drawn_on_the_axes_of_its_features(frames):
     params = {each["name"]: each for each in spec["params"]}
     assert params["brush"]["value"] == {"x": [-2.0, 2.0], "y": [1.0, 9.0]}
     assert params["picked"]["value"] == [4, 5]
-    assert (spec["encoding"]["x"]["field"], spec["encoding"]["y"]["field"]) == ("concentration", "spread")
+    assert (spec["encoding"]["x"]["field"], spec["encoding"]["y"]["field"]) == (
+        "concentration",
+        "spread",
+    )
     blank = charts.plot_cluster_brush(frames["brush"][1], "spread", "spread").to_dict()
     assert all("value" not in each or each["value"] == [] for each in blank["params"])
     with pytest.raises(InputError, match="unknown feature 'mood'"):
@@ -192,7 +204,10 @@ def test_a_glance_has_rows_without_a_verdict(ds):
 def test_sentences_carry_the_figures(result):
     said = tables.say_null(result, "pac")
     assert f"PAC is {result.figures['pac']:.2f} in the data" in said
-    assert f"{np.median(result.nulls['box']['pac']):.2f} (box; {result.limit('pac', 'box'):.2f} at the 95 %" in said
+    assert (
+        f"{np.median(result.nulls['box']['pac']):.2f} (box; {result.limit('pac', 'box'):.2f} at the"
+        " 95 %" in said
+    )
     with pytest.raises(InputError, match="no figure 'mood'; allowed: mean_jaccard"):
         tables.say_null(result, "mood")
     assert tables.say_alignment(result) == ""
@@ -208,7 +223,8 @@ def test_a_grid_in_words():
             "p_family": [0.05, 0.05, 0.2, 0.2],
         }
     )
-    assert tables.say_grid(grid) == (
-        "Of 2 clusterings 2 would be claimed if each were the only one tried. With all 2 taken together, 1 still is: "
-        "ward 2 (p = 0.05)."
+    assert (
+        tables.say_grid(grid)
+        == "Of 2 clusterings 2 would be claimed if each were the only one tried. With all 2 taken"
+        " together, 1 still is: ward 2 (p = 0.05)."
     )

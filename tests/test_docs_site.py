@@ -40,10 +40,18 @@ def shown(widget):
 
 def notebook_of(*widgets):
     """Return a notebook that has run and shown each widget."""
-    outputs = [nbformat.v4.new_output("display_data", {VIEW: {"model_id": each.model_id}}) for each in widgets]
-    cells = [nbformat.v4.new_markdown_cell(f"# Widgets\n{LINK}"), nbformat.v4.new_code_cell("show()", outputs=outputs)]
+    outputs = [
+        nbformat.v4.new_output("display_data", {VIEW: {"model_id": each.model_id}})
+        for each in widgets
+    ]
+    cells = [
+        nbformat.v4.new_markdown_cell(f"# Widgets\n{LINK}"),
+        nbformat.v4.new_code_cell("show()", outputs=outputs),
+    ]
     state = {STATE: {"version_major": 2, "version_minor": 0, "state": state_of(*widgets)}}
-    return nbformat.v4.new_notebook(cells=cells, metadata={"widgets": state, "language_info": {"name": "python"}})
+    return nbformat.v4.new_notebook(
+        cells=cells, metadata={"widgets": state, "language_info": {"name": "python"}}
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,7 +81,9 @@ def test_boxes_titles_and_html():
     inner = ipywidgets.HTML("<b>bold</b>")
     tab = ipywidgets.Tab([inner], titles=["<first>"])
     text = shown(ipywidgets.VBox([ipywidgets.HBox([ipywidgets.IntText(1)]), tab]))
-    assert text.startswith('<div class="still-box"><div class="still-box still-row"><span class="still-control">1<')
+    assert text.startswith(
+        '<div class="still-box"><div class="still-box still-row"><span class="still-control">1<'
+    )
     assert "<summary>&lt;first&gt;</summary><div><b>bold</b></div>" in text
 
 
@@ -97,7 +107,10 @@ def test_an_unknown_widget_is_left_out():
 
 def test_outputs_are_escaped():
     assert output_html({"output_type": "stream", "text": "<b>"}) == "<pre>&lt;b&gt;</pre>"
-    assert output_html({"output_type": "display_data", "data": {"text/plain": "<b>"}}) == "<pre>&lt;b&gt;</pre>"
+    assert (
+        output_html({"output_type": "display_data", "data": {"text/plain": "<b>"}})
+        == "<pre>&lt;b&gt;</pre>"
+    )
     both = {"text/html": "<b></b>", "text/plain": "b"}
     assert output_html({"output_type": "display_data", "data": both}) == "<b></b>"
 
@@ -135,7 +148,11 @@ def test_an_executed_notebook_is_not_changed():
         ("docs/findings.md", "../notebooks/00_tour.ipynb", "notebooks/00_tour.ipynb"),
         ("data/README.md", "../docs/formats.md", "formats.md"),
         ("docs/glossary.md", "#cell", "#cell"),
-        ("docs/glossary.md", "https://arxiv.org/abs/2606.05145", "https://arxiv.org/abs/2606.05145"),
+        (
+            "docs/glossary.md",
+            "https://arxiv.org/abs/2606.05145",
+            "https://arxiv.org/abs/2606.05145",
+        ),
     ],
 )
 def test_links_lead_to_where_files_lie_in_the_site(path, link, moved):
@@ -147,13 +164,18 @@ def test_a_docstring_links_to_a_page(said):
     lines = [f"Defined in {said}.", "No link: docs/method.md."]
     link_pages(None, "function", "recover_nb.rescue_at_k", None, None, lines)
     assert lines == [
-        "Defined in `method: rescue-at-k <../method.html#rescue-at-k>`__.", "No link: docs/method.md."
-    ]  # fmt: skip
+        "Defined in `method: rescue-at-k <../method.html#rescue-at-k>`__.",
+        "No link: docs/method.md.",
+    ]
 
 
 NAMES = [
     *(f"recover_nb.{name}" for name in rnb.__all__),
-    *(f"recover_nb.{module}.{name}" for module in ("tables", "widgets") for name in getattr(rnb, module).__all__),
+    *(
+        f"recover_nb.{module}.{name}"
+        for module in ("tables", "widgets")
+        for name in getattr(rnb, module).__all__
+    ),
 ]
 
 
@@ -175,12 +197,16 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         told = dict(attrs)
-        names = {"a": (), "link": ("href",)}.get(tag, ("src", "srcset", "data", "poster", "background"))
+        names = {"a": (), "link": ("href",)}.get(
+            tag, ("src", "srcset", "data", "poster", "background")
+        )
         self.loads += [value for name, value in attrs if name in names and value]
         self.links += [told["href"]] if tag == "a" and told.get("href") else []
         self.anchors |= {told[name] for name in ("id", "name") if told.get(name)}
         self.styles += told.get("style") or ""
-        self.policy += told["content"] if told.get("http-equiv") == "Content-Security-Policy" else ""
+        self.policy += (
+            told["content"] if told.get("http-equiv") == "Content-Security-Policy" else ""
+        )
         self._in_style = tag == "style"
 
     def handle_endtag(self, tag):
@@ -196,9 +222,17 @@ FOREIGN_STYLE = r"@import|url\(\s*[\"']?(?:https?:|//)"
 
 def test_what_a_page_loads_is_found(tmp_path):
     path = tmp_path / "page.html"
-    path.write_text('<a href="x" id="i"><script src="s"></script><img src="m"><style>@import "k"</style><p style="z">')
+    path.write_text(
+        '<a href="x" id="i"><script src="s"></script><img src="m"><style>@import "k"</style><p'
+        ' style="z">'
+    )
     page = Page(path)
-    assert (page.loads, page.links, page.anchors, page.styles) == (["s", "m"], ["x"], {"i"}, '@import "k"z')
+    assert (page.loads, page.links, page.anchors, page.styles) == (
+        ["s", "m"],
+        ["x"],
+        {"i"},
+        '@import "k"z',
+    )
 
 
 Site = namedtuple("Site", "folder code said")
@@ -214,7 +248,20 @@ def site(tmp_path_factory):
     extra = pages.stilled(notebook_of(view, view, ipywidgets.HTML(WIDE)))
     extra.cells[0].source = pages.relink(extra.cells[0].source, "notebooks/widgets.ipynb")
     nbformat.write(extra, source / "notebooks" / "widgets.ipynb")
-    call = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-c", DOCS, "-d", top / "trees", source, folder]
+    call = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-q",
+        "-W",
+        "--keep-going",
+        "-c",
+        DOCS,
+        "-d",
+        top / "trees",
+        source,
+        folder,
+    ]
     done = subprocess.run(call, capture_output=True, text=True, timeout=600)
     return Site(folder, done.returncode, done.stderr)
 
@@ -234,8 +281,12 @@ class TestSite:
         for path, page in html.items():
             for url in page.loads:
                 parts = urlsplit(url)
-                assert parts.scheme in ("", "data") and not parts.netloc, f"{path.name}: {url[:100]}"
-                assert parts.scheme or (path.parent / unquote(parts.path)).exists(), f"{path.name}: {url}"
+                assert parts.scheme in ("", "data") and not parts.netloc, (
+                    f"{path.name}: {url[:100]}"
+                )
+                assert parts.scheme or (path.parent / unquote(parts.path)).exists(), (
+                    f"{path.name}: {url}"
+                )
             assert not re.search(FOREIGN_STYLE, page.styles), path.name
             assert page.policy.startswith("default-src 'none'") and "http" not in page.policy
 
@@ -251,7 +302,13 @@ class TestSite:
                 if parts.scheme:
                     continue
                 target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
-                anchors = html[target].anchors | {"", "top"} if target in html else {""} if target.is_file() else ()
+                anchors = (
+                    html[target].anchors | {"", "top"}
+                    if target in html
+                    else {""}
+                    if target.is_file()
+                    else ()
+                )
                 followed += 1
                 if unquote(parts.fragment) not in anchors:
                     broken.append(f"{path.name}: {link}")
@@ -259,7 +316,9 @@ class TestSite:
         assert not broken
 
     def test_every_public_name_has_an_anchor(self, html):
-        anchors = set().union(*(page.anchors for path, page in html.items() if path.parent.name == "api"))
+        anchors = set().union(
+            *(page.anchors for path, page in html.items() if path.parent.name == "api")
+        )
         assert set(NAMES) <= anchors
 
     @pytest.mark.browser
@@ -268,9 +327,16 @@ class TestSite:
             context, asked = closed_context(browser, offline=True)
             for path in html:
                 opened, errors, loaded = context.new_page(), [], []
-                opened.on("console", lambda said, into=errors: into.append(said.text) if said.type == "error" else None)
+                opened.on(
+                    "console",
+                    lambda said, into=errors: (
+                        into.append(said.text) if said.type == "error" else None
+                    ),
+                )
                 opened.on("pageerror", lambda error, into=errors: into.append(str(error)))
-                opened.on("request", lambda asks, into=loaded: into.append(urlsplit(asks.url).scheme))
+                opened.on(
+                    "request", lambda asks, into=loaded: into.append(urlsplit(asks.url).scheme)
+                )
                 opened.goto(path.as_uri(), timeout=60_000)
                 opened.wait_for_function(
                     "!document.querySelector('.still-module:not([data-shown])')", timeout=120_000
@@ -290,7 +356,9 @@ class TestSite:
             opened.goto((site.folder / "index.html").as_uri(), timeout=60_000)
             opened.locator("input[name=q]").first.fill("evaluate_routing")
             opened.keyboard.press("Enter")
-            opened.locator("#search-results a", has_text="recover_nb.evaluate_routing").click(timeout=60_000)
+            opened.locator("#search-results a", has_text="recover_nb.evaluate_routing").click(
+                timeout=60_000
+            )
             opened.wait_for_url("**/api/routing.html*#recover_nb.evaluate_routing", timeout=60_000)
             assert not asked
 
@@ -299,11 +367,14 @@ class TestSite:
         with chromium() as browser:
             context, asked = closed_context(browser, offline=True)
             opened, errors = context.new_page(), []
-            opened.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+            opened.on(
+                "console", lambda said: errors.append(said.text) if said.type == "error" else None
+            )
             opened.on("pageerror", lambda error: errors.append(str(error)))
             opened.goto((site.folder / "notebooks" / "widgets.html").as_uri(), timeout=60_000)
             opened.wait_for_function(
-                "document.querySelectorAll('.still-module[data-shown]').length === 2", timeout=60_000
+                "document.querySelectorAll('.still-module[data-shown]').length === 2",
+                timeout=60_000,
             )
             first, second = opened.locator(".still-module").all()
             assert first.locator(".token").nth(1).text_content() == TOKENS[1].replace(" ", "\u00b7")

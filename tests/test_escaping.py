@@ -46,7 +46,12 @@ def harmless(page, wanted=True):
     """Whether the hostile text stands in the page, but runs nowhere."""
     found = Scripts(page)
     alone = not any(script.startswith("window.broken") for script in found.scripts)
-    return alone and "<!--<script>" not in page and "\u2028" not in page and (script_safe(HOSTILE) in page) == wanted
+    return (
+        alone
+        and "<!--<script>" not in page
+        and "\u2028" not in page
+        and (script_safe(HOSTILE) in page) == wanted
+    )
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +89,9 @@ def test_shown_in_a_notebook(chart):
 
 def test_a_renderer_of_somebody_else(chart):
     page = "<script>let spec = {}</script>"
-    alt.renderers.register("mine", lambda spec, **options: {"text/html": page.replace("{}", json.dumps(spec))})
+    alt.renderers.register(
+        "mine", lambda spec, **options: {"text/html": page.replace("{}", json.dumps(spec))}
+    )
     try:
         with alt.renderers.enable("mine"):
             assert harmless(shown(chart))
@@ -113,7 +120,11 @@ def test_the_text_itself_is_unchanged(chart, tmp_path):
 
 def test_a_title_and_a_copy(frames):
     plot, frame = frames["rescue"]
-    for made in (plot(frame).properties(title=HOSTILE), plot(frame).copy(), plot(frame).configure_axis(grid=False)):
+    for made in (
+        plot(frame).properties(title=HOSTILE),
+        plot(frame).copy(),
+        plot(frame).configure_axis(grid=False),
+    ):
         assert isinstance(made, Escaped)
         assert harmless(made.to_html())
 
@@ -128,15 +139,30 @@ def bare(chart):
 def test_charts_put_together(frames):
     one, other = (bare(plot(frame)) for plot, frame in (frames["regimes"], frames["features"]))
     plain = alt.Chart(frames["regimes"][1]).mark_bar().encode(x="cell:N")
-    for made in (one | other, one & other, one | other | one, one & plain, (one | plain) & other, one + one):
+    for made in (
+        one | other,
+        one & other,
+        one | other | one,
+        one & plain,
+        (one | plain) & other,
+        one + one,
+    ):
         assert isinstance(made, Escaped)
         assert harmless(made.to_html())
         assert harmless(shown(made))
 
 
 def test_charts_put_together_by_altair(frames):
-    made = [bare(plot(frame)) for plot, frame in (frames["regimes"], frames["rescue"], frames["features"])]
-    for whole in (alt.hconcat(*made), alt.vconcat(*made), alt.concat(*made), alt.hconcat(made[0] | made[1], made[2])):
+    made = [
+        bare(plot(frame))
+        for plot, frame in (frames["regimes"], frames["rescue"], frames["features"])
+    ]
+    for whole in (
+        alt.hconcat(*made),
+        alt.vconcat(*made),
+        alt.concat(*made),
+        alt.hconcat(made[0] | made[1], made[2]),
+    ):
         for page in (whole.to_html(), shown(whole)):
             assert not any(script.startswith("window.broken") for script in Scripts(page).scripts)
             assert "t<\u2060/script>" in json.dumps(whole.to_dict(), ensure_ascii=False)
@@ -162,9 +188,12 @@ def finished(functions, name):
     if name not in functions:
         return False
     own = [each for each in functions[name].body if not isinstance(each, ast.FunctionDef)]
-    returned = [node.value for each in own for node in ast.walk(each) if isinstance(node, ast.Return)]
+    returned = [
+        node.value for each in own for node in ast.walk(each) if isinstance(node, ast.Return)
+    ]
     return bool(returned) and all(
-        isinstance(value, ast.Call) and finished(functions, ast.unparse(value.func)) for value in returned
+        isinstance(value, ast.Call) and finished(functions, ast.unparse(value.func))
+        for value in returned
     )
 
 

@@ -381,16 +381,22 @@ def test_parts_do_not_depend_on_which_others_are_computed(tied, evaluated, only)
         assert part == (evaluated["estimators"][name] if name in wanted else None)
     assert found["budgets"] == (evaluated["budgets"] if "budgets" in wanted else None)
     assert found["cells"] == evaluated["cells"]
-    assert found["overall"]["split"] == (evaluated["overall"]["split"] if "split" in wanted else None)
+    assert found["overall"]["split"] == (
+        evaluated["overall"]["split"] if "split" in wanted else None
+    )
 
 
 def test_an_unknown_part_is_refused(tied):
-    with pytest.raises(InputError, match="unknown part 'best'; allowed: published, null, all, split"):
+    with pytest.raises(
+        InputError, match="unknown part 'best'; allowed: published, null, all, split"
+    ):
         evaluate_routing(tied, **QUICK, only=("best",))
 
 
 def test_without_intervals_of_cells_the_other_figures_are_the_same(tied):
-    whole, less = (evaluate_routing(tied, **QUICK, cell_intervals=given).to_dict() for given in (True, False))
+    whole, less = (
+        evaluate_routing(tied, **QUICK, cell_intervals=given).to_dict() for given in (True, False)
+    )
     for name in ("published", "split", "all"):
         for cell, part in less["estimators"][name]["cells"].items():
             for comparator, found in part["comparators"].items():

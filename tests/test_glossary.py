@@ -13,7 +13,8 @@ TEXT = (ROOT / "docs" / "glossary.md").read_text("utf-8")
 ENTRIES = dict(re.findall(r"^### ([^\n]+)\n(.+?)(?=^##|\Z)", TEXT, re.MULTILINE | re.DOTALL))
 HEADINGS = re.findall(r"^### (.+)$", TEXT, re.MULTILINE)
 
-#: Of method.md sections 1 to 8, beside the names that the package has for interventions, signals and so on.
+#: Of method.md sections 1 to 8, beside the names that the package has for interventions, signals
+#: and so on.
 WORDS = """specialist; ancestor; rollout; failed; post-training method; family; problem unit; intervention; logits;
     top-k; junction; window; feature reliability; mixture; firing; threshold; warm-up; continuation; twin; rescue_rate;
     rescue at k; regime; route; z-score; policy; fallback; lift; published; null; excess; split; all; best fixed;
@@ -34,7 +35,9 @@ def test_headings_are_plain_and_there_is_one_of_each():
     assert not odd
 
 
-@pytest.mark.parametrize("names", [Intervention, Signal, Feature, Regime], ids=lambda names: names.__name__)
+@pytest.mark.parametrize(
+    "names", [Intervention, Signal, Feature, Regime], ids=lambda names: names.__name__
+)
 def test_every_name_of_the_package_has_an_entry(names):
     assert {name.value for name in names} <= set(HEADINGS)
 
@@ -63,10 +66,15 @@ def test_links_within_the_glossary_arrive():
 
 def sources():
     """Return name -> text of everything that may link to the glossary."""
-    texts = {path.name: path.read_text("utf-8") for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]}
+    texts = {
+        path.name: path.read_text("utf-8")
+        for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    }
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         cells = json.loads(path.read_text("utf-8"))["cells"]
-        texts[path.name] = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+        texts[path.name] = "\n".join(
+            "".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"
+        )
     return texts
 
 

@@ -30,7 +30,11 @@ WRITERS = {
 
 def contents(folder):
     """Return every file below a folder with its bytes."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 @pytest.fixture
@@ -46,7 +50,8 @@ def precious(tmp_path):
     return folder
 
 
-# --- taken places ----------------------------------------------------------------------------------------------------
+# --- taken places
+# ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
@@ -112,7 +117,9 @@ def test_a_study_is_not_written_over_what_it_is_read_from(tmp_path, suffix):
                 store.save_study(part, path, replace=True)
         other = store.save_study(ds, tmp_path / "other.zarr")
         assert store.save_study(ds.load(), path, replace=True) == path
-    xr.testing.assert_identical(store.open_study(path, load=True), store.open_study(other, load=True))
+    xr.testing.assert_identical(
+        store.open_study(path, load=True), store.open_study(other, load=True)
+    )
 
 
 @pytest.mark.parametrize("place", [".", "s.zarr", "s.zarr/new.jsonl", "s.zarr/correct/new.jsonl"])
@@ -126,7 +133,10 @@ def test_export_to_the_study_itself_its_parent_or_inside_it(tmp_path, saved, cap
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_what_appears_meanwhile_stays(tmp_path, kind):
     path = tmp_path / "a.zarr"
-    with pytest.raises(InputError, match="appeared while the result was made"), places.placed(path) as temporary:
+    with (
+        pytest.raises(InputError, match="appeared while the result was made"),
+        places.placed(path) as temporary,
+    ):
         if kind == "file":
             temporary.write_text("made")
             path.write_text("mine")
@@ -140,7 +150,10 @@ def test_what_appears_meanwhile_stays(tmp_path, kind):
 def test_what_is_exchanged_meanwhile_stays(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("before")
-    with pytest.raises(InputError, match="has changed"), places.placed(path, replace=True) as temporary:
+    with (
+        pytest.raises(InputError, match="has changed"),
+        places.placed(path, replace=True) as temporary,
+    ):
         temporary.write_text("made")
         (tmp_path / "b").write_text("mine")
         os.replace(tmp_path / "b", path)
@@ -154,7 +167,8 @@ def test_a_failure_leaves_no_temporary_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-# --- unfinished runs -------------------------------------------------------------------------------------------------
+# --- unfinished runs
+# -------------------------------------------------------------------------------------------------
 
 
 def test_a_partial_folder_of_somebody_else_is_left_alone(tmp_path):
@@ -162,7 +176,10 @@ def test_a_partial_folder_of_somebody_else_is_left_alone(tmp_path):
     staging.folder.mkdir()
     for name in ("notes.tmp", "lock"):
         (staging.folder / name).write_text("mine")
-    with pytest.raises(InputError, match=r"holds notes\.tmp, which no run has made"), staging.locked():
+    with (
+        pytest.raises(InputError, match=r"holds notes\.tmp, which no run has made"),
+        staging.locked(),
+    ):
         pass
     staging.remove()
     assert (staging.folder / "notes.tmp").read_text() == "mine"
@@ -177,13 +194,30 @@ def test_a_partial_folder_that_leads_elsewhere_is_left_alone(tmp_path, precious)
     assert contents(precious) == {"sub/thesis.txt": b"x"}
 
 
-SMALL = ["--family", "qwen3", "--method", "sft", "--task", "arithmetic", "--problems", "2", "--rollouts", "2",
-         "--attempts", "2", "--max-new-tokens", "8"]  # fmt: skip
+SMALL = [
+    "--family",
+    "qwen3",
+    "--method",
+    "sft",
+    "--task",
+    "arithmetic",
+    "--problems",
+    "2",
+    "--rollouts",
+    "2",
+    "--attempts",
+    "2",
+    "--max-new-tokens",
+    "8",
+]
 
 
 @pytest.mark.parametrize("device", ["cuda:77", "banana", "meta", ""])
 def test_a_device_that_is_not_there_leaves_nothing(tmp_path, capsys, device):
-    for command in (["run", "--out", tmp_path / "q.zarr", *SMALL], ["ablate", "--out", tmp_path / "a.json"]):
+    for command in (
+        ["run", "--out", tmp_path / "q.zarr", *SMALL],
+        ["ablate", "--out", tmp_path / "a.json"],
+    ):
         assert main([*map(str, command), "--device", device]) == 2
         said = capsys.readouterr().err
         assert f"device {device!r} cannot be used here" in said
@@ -222,7 +256,8 @@ def test_findings_replace_only_findings(tmp_path, saved, capsys, name):
     assert contents(out) == {name: b'{"mine": 1}'}
 
 
-# --- stores that ask for more than data ------------------------------------------------------------------------------
+# --- stores that ask for more than data
+# ------------------------------------------------------------------------------
 
 
 def change(path, name, **fields):
@@ -306,7 +341,13 @@ def test_a_pipe_in_the_folder_is_refused(saved):
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize(
     ("member", "said"),
-    [("../x", "outside"), ("/etc/x", "outside"), ("a\\..\\x", "outside"), ("level/0", "twice"), ("link", "is a link")],
+    [
+        ("../x", "outside"),
+        ("/etc/x", "outside"),
+        ("a\\..\\x", "outside"),
+        ("level/0", "twice"),
+        ("link", "is a link"),
+    ],
 )
 def test_an_odd_member_of_a_zip_is_refused(saved, member, said):
     path = packed(saved)
@@ -357,10 +398,14 @@ def other_type(file, secret):
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        (external, "lies in another file"), (virtual, "put together"), (external_link, "a link to another file"),
-        (soft_link, "a link to another place"), (other_filter, "needs the filter lzf"), (other_type, "has a type"),
+        (external, "lies in another file"),
+        (virtual, "put together"),
+        (external_link, "a link to another file"),
+        (soft_link, "a link to another place"),
+        (other_filter, "needs the filter lzf"),
+        (other_type, "has a type"),
     ],
-)  # fmt: skip
+)
 def test_a_netcdf_file_that_shows_another_is_refused(tmp_path, harm, said):
     path = rnb.to_netcdf(tiny_study(), tmp_path / "s.nc")
     with h5py.File(tmp_path / "secret.h5", "w") as file:
@@ -373,7 +418,8 @@ def test_a_netcdf_file_that_shows_another_is_refused(tmp_path, harm, said):
     assert "level" in str(caught.value)
 
 
-# --- checkpoints -----------------------------------------------------------------------------------------------------
+# --- checkpoints
+# -----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -403,20 +449,41 @@ def renamed(tensors):
 
 
 CHECKPOINTS = {
-    "layer": (lambda p: reweigh(p, lambda t: {k: v for k, v in t.items() if "layers.1." not in k}), "are missing"),
-    "one": (lambda p: reweigh(p, lambda t: {k: v for k, v in t.items() if k != "model.norm.weight"}),
-            r"1 are missing \(first model\.norm\.weight\)"),
-    "shape": (lambda p: reweigh(p, lambda t: t | {"model.norm.weight": t["model.norm.weight"][:5]}),
-              r"1 are of another shape \(first model\.norm\.weight\)"),
+    "layer": (
+        lambda p: reweigh(p, lambda t: {k: v for k, v in t.items() if "layers.1." not in k}),
+        "are missing",
+    ),
+    "one": (
+        lambda p: reweigh(p, lambda t: {k: v for k, v in t.items() if k != "model.norm.weight"}),
+        r"1 are missing \(first model\.norm\.weight\)",
+    ),
+    "shape": (
+        lambda p: reweigh(p, lambda t: t | {"model.norm.weight": t["model.norm.weight"][:5]}),
+        r"1 are of another shape \(first model\.norm\.weight\)",
+    ),
     "architecture": (lambda p: reweigh(p, renamed), "are missing"),
-    "layers": (lambda p: reconfigure(p, num_hidden_layers=1, layer_types=None), "its configuration does not have"),
-    "kind": (lambda p: reconfigure(p, model_type="t5", architectures=["T5Model"]), "cannot be loaded"),
+    "layers": (
+        lambda p: reconfigure(p, num_hidden_layers=1, layer_types=None),
+        "its configuration does not have",
+    ),
+    "kind": (
+        lambda p: reconfigure(p, model_type="t5", architectures=["T5Model"]),
+        "cannot be loaded",
+    ),
     "nonsense": (lambda p: (p / "config.json").write_text("{"), "cannot be loaded"),
-    "half": (lambda p: os.truncate(p / "model.safetensors", (p / "model.safetensors").stat().st_size // 2), "copy"),
+    "half": (
+        lambda p: os.truncate(
+            p / "model.safetensors", (p / "model.safetensors").stat().st_size // 2
+        ),
+        "copy",
+    ),
     "empty": (lambda p: os.truncate(p / "model.safetensors", 0), "copy the checkpoint again"),
-    "bytes": (lambda p: (p / "model.safetensors").write_bytes(b"\xff" * 5000), "copy the checkpoint again"),
+    "bytes": (
+        lambda p: (p / "model.safetensors").write_bytes(b"\xff" * 5000),
+        "copy the checkpoint again",
+    ),
     "bin": (pickled, "no weights in safetensors"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -11,8 +11,12 @@ HEAVY = ("torch", "transformers", "xarray", "pandas", "sklearn", "altair", "zarr
 
 def loaded_after(code):
     """Return which heavy packages a fresh interpreter has loaded after `code`."""
-    report = f"import json, sys; print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
-    done = subprocess.run([sys.executable, "-c", f"{code}\n{report}"], capture_output=True, text=True, check=True)
+    report = (
+        f"import json, sys; print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{report}"], capture_output=True, text=True, check=True
+    )
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -23,10 +27,19 @@ def test_import_is_light():
 @pytest.mark.parametrize(
     "code",
     [
-        "import recover_nb as rnb; rnb.open_study, rnb.load_study, rnb.load_lineage, rnb.StudyConfig",
-        "import recover_nb as rnb; rnb.compute_features, rnb.classify_regimes, rnb.route, rnb.evaluate_routing",
+        (
+            "import recover_nb as rnb; rnb.open_study, rnb.load_study, rnb.load_lineage,"
+            " rnb.StudyConfig"
+        ),
+        (
+            "import recover_nb as rnb; rnb.compute_features, rnb.classify_regimes, rnb.route,"
+            " rnb.evaluate_routing"
+        ),
         "import recover_nb as rnb; rnb.signals_from_logits, rnb.from_profiles, rnb.validate",
-        "import recover_nb.cli, recover_nb.commands, recover_nb.tables, recover_nb.report, recover_nb.simulate",
+        (
+            "import recover_nb.cli, recover_nb.commands, recover_nb.tables, recover_nb.report,"
+            " recover_nb.simulate"
+        ),
     ],
 )
 def test_analysis_needs_no_torch(code):
@@ -37,7 +50,10 @@ def test_opening_a_study_needs_no_torch(tmp_path):
     from tiny_study import tiny_study
 
     path = rnb.save_zip(tiny_study(), tmp_path / "s.zarr.zip")
-    code = f"import recover_nb as rnb; ds = rnb.open_study({str(path)!r}, load=True); rnb.cell_names(ds)"
+    code = (
+        f"import recover_nb as rnb; ds = rnb.open_study({str(path)!r}, load=True);"
+        " rnb.cell_names(ds)"
+    )
     assert not {"torch", "transformers"} & set(loaded_after(code))
 
 

@@ -44,7 +44,8 @@ from recover_nb.signals import signals_from_logits
 N_RESAMPLES = 20_000
 
 
-# --- resampling ------------------------------------------------------------------------------------------------------
+# --- resampling
+# ------------------------------------------------------------------------------------------------------
 
 
 def test_holm_is_statsmodels():
@@ -54,7 +55,8 @@ def test_holm_is_statsmodels():
         p = np.round(rng.beta(0.5, 2, size=size), 2)
         reject, adjusted, _, _ = multipletests(p, alpha=0.05, method="holm")
         assert holm(p) == pytest.approx(adjusted, rel=0, abs=1e-15)
-        # statsmodels decides on p against alpha / (m - i), we on the adjusted p: the same but for a last bit.
+        # statsmodels decides on p against alpha / (m - i), we on the adjusted p: the same but for a
+        # last bit.
         sure = np.abs(adjusted - 0.05) > 1e-12
         assert ((holm(p) <= 0.05) == reject)[sure].all()
 
@@ -71,20 +73,30 @@ def test_interval_of_a_ratio_is_scipys(method, cluster_size):
     """A skewed ratio of sums over 40 clusters: scipy draws whole clusters, as rows of their sums."""
     rng = np.random.default_rng(cluster_size)
     weight = rng.exponential(size=(40, cluster_size)) + 0.2
-    gain = weight * rng.lognormal(sigma=0.8, size=weight.shape) * (1 + rng.exponential(size=(40, 1)))
+    gain = (
+        weight * rng.lognormal(sigma=0.8, size=weight.shape) * (1 + rng.exponential(size=(40, 1)))
+    )
     clusters = np.repeat(np.arange(40), cluster_size)
     drawn = bootstrap_weights(clusters, np.zeros(len(clusters)), N_RESAMPLES, rng)
     ours = bootstrap_ratio(gain.reshape(-1, 1), weight.reshape(-1, 1), drawn)
     theirs = stats.bootstrap(
-        (gain.sum(axis=1), weight.sum(axis=1)), lambda a, b, axis: a.sum(axis=axis) / b.sum(axis=axis), paired=True,
-        n_resamples=N_RESAMPLES, method={"percentile": "percentile", "bca": "BCa"}[method], rng=rng,
-    )  # fmt: skip
+        (gain.sum(axis=1), weight.sum(axis=1)),
+        lambda a, b, axis: a.sum(axis=axis) / b.sum(axis=axis),
+        paired=True,
+        n_resamples=N_RESAMPLES,
+        method={"percentile": "percentile", "bca": "BCa"}[method],
+        rng=rng,
+    )
     assert ours.value[0] == pytest.approx(gain.sum() / weight.sum())
     ends = zip(getattr(ours, method)[:, 0], theirs.confidence_interval, (0.025, 0.975), strict=True)
     for mine, other, level in ends:
-        assert mine == pytest.approx(other, abs=quantile_tolerance(theirs.bootstrap_distribution, level))
+        assert mine == pytest.approx(
+            other, abs=quantile_tolerance(theirs.bootstrap_distribution, level)
+        )
     # The two methods differ by far more than that here, so that one cannot pass for the other.
-    assert np.abs(ours.percentile - ours.bca).max() > 2 * quantile_tolerance(theirs.bootstrap_distribution, 0.025)
+    assert np.abs(ours.percentile - ours.bca).max() > 2 * quantile_tolerance(
+        theirs.bootstrap_distribution, 0.025
+    )
 
 
 def test_standard_error_of_a_mean_is_statsmodels():
@@ -101,17 +113,26 @@ def test_permutation_p_is_scipys():
     rng = np.random.default_rng(4)
     rate, decision = rng.random((7, 4)), rng.integers(4, size=7)
     exact = stats.permutation_test(
-        (decision,), lambda made: rate[np.arange(7), made.astype(int)].sum(), permutation_type="pairings",
-        alternative="greater", n_resamples=np.inf, vectorized=False,
-    )  # fmt: skip
+        (decision,),
+        lambda made: rate[np.arange(7), made.astype(int)].sum(),
+        permutation_type="pairings",
+        alternative="greater",
+        n_resamples=np.inf,
+        vectorized=False,
+    )
     kernel = rate[:, decision]
-    drawn = permute_labels(kernel[None], np.arange(len(kernel))[None], 20_000, np.random.default_rng(5))
+    drawn = permute_labels(
+        kernel[None], np.arange(len(kernel))[None], 20_000, np.random.default_rng(5)
+    )
     p = exceedance(float(np.trace(kernel)), drawn)
     assert 0.05 < exact.pvalue < 0.95
-    assert p == pytest.approx(exact.pvalue, abs=4 * np.sqrt(exact.pvalue * (1 - exact.pvalue) / 20_000))
+    assert p == pytest.approx(
+        exact.pvalue, abs=4 * np.sqrt(exact.pvalue * (1 - exact.pvalue) / 20_000)
+    )
 
 
-# --- the estimators, by loops over their definitions -----------------------------------------------------------------
+# --- the estimators, by loops over their definitions
+# -----------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +154,9 @@ def plainly_routed(ds, chosen):
         rows = [i for i in chosen if names[i] == cell]
         for i, z in zip(rows, stats.zscore(features[rows], axis=0) if rows else [], strict=True):
             best = int(np.argmax(z))
-            routes[i] = list(PUBLISHED.operators.values())[best] if z[best] > 0 else PUBLISHED.fallback
+            routes[i] = (
+                list(PUBLISHED.operators.values())[best] if z[best] > 0 else PUBLISHED.fallback
+            )
     return routes
 
 
@@ -141,7 +164,11 @@ def plainly_hard(ds):
     arms = sorted({*PUBLISHED.interventions})
     rates = ds["rescue_rate"].to_pandas()
     gain = rates[arms].max(axis=1) - rates["retry"]
-    return [i for i in range(len(rates)) if gain[i] >= 0.05 - 1e-9 and 1 - rates["retry"][i] >= 0.5 - 1e-9]
+    return [
+        i
+        for i in range(len(rates))
+        if gain[i] >= 0.05 - 1e-9 and 1 - rates["retry"][i] >= 0.5 - 1e-9
+    ]
 
 
 def test_published_and_all_by_loops(simulated, evaluation):
@@ -155,7 +182,12 @@ def test_published_and_all_by_loops(simulated, evaluation):
         found = evaluation.estimators[name]
         assert found["n"] == len(chosen)
         assert found["comparators"]["retry"]["lift"] == pytest.approx(lift, abs=1e-12)
-        oracle = np.mean([rates.loc[i, routes[i]] - rates.loc[i, list(PUBLISHED.interventions)].max() for i in chosen])
+        oracle = np.mean(
+            [
+                rates.loc[i, routes[i]] - rates.loc[i, list(PUBLISHED.interventions)].max()
+                for i in chosen
+            ]
+        )
         assert found["comparators"]["oracle"]["lift"] == pytest.approx(oracle, abs=1e-12)
 
 
@@ -168,11 +200,17 @@ def test_permutation_of_routes_within_cells_is_scipys(simulated, evaluation):
         table = rates.loc[rows].to_numpy()
         decision = np.array([rates.columns.get_loc(routes[i]) for i in rows])
         p = stats.permutation_test(
-            (decision,), lambda made, table=table: table[np.arange(len(table)), made.astype(int)].sum(),
-            permutation_type="pairings", alternative="greater", n_resamples=4000, vectorized=False,
+            (decision,),
+            lambda made, table=table: table[np.arange(len(table)), made.astype(int)].sum(),
+            permutation_type="pairings",
+            alternative="greater",
+            n_resamples=4000,
+            vectorized=False,
             rng=np.random.default_rng(0),
-        ).pvalue  # fmt: skip
-        assert found["p"] == pytest.approx(p, abs=4 * np.sqrt(2 * max(p * (1 - p), 1 / 4000) / 4000))
+        ).pvalue
+        assert found["p"] == pytest.approx(
+            p, abs=4 * np.sqrt(2 * max(p * (1 - p), 1 / 4000) / 4000)
+        )
 
 
 def test_rescue_at_k_by_every_subset():
@@ -190,7 +228,8 @@ def test_wilson_is_statsmodels(c, n):
     assert proportion_interval(c, n) == pytest.approx(theirs, abs=1e-12)
 
 
-# --- signals and features --------------------------------------------------------------------------------------------
+# --- signals and features
+# --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("top_k", [100, 4])
@@ -204,7 +243,9 @@ def test_signals_are_scipys(top_k):
         kept = np.argsort(-p)[:top_k]
         weight = p[kept] / p[kept].sum()
         assert found["entropy"][i] == pytest.approx(stats.entropy(weight))
-        assert found["kl_divergence"][i] == pytest.approx(max(rel_entr(weight, q[kept]).sum(), 0), abs=1e-12)
+        assert found["kl_divergence"][i] == pytest.approx(
+            max(rel_entr(weight, q[kept]).sum(), 0), abs=1e-12
+        )
         if top_k > 12:
             assert found["kl_divergence"][i] == pytest.approx(stats.entropy(p, q))
         described = DescrStatsW(z_s[i][kept], weights=weight)
@@ -212,7 +253,9 @@ def test_signals_are_scipys(top_k):
         scores = np.log(p[kept] / q[kept])
         path = np.log(p[token[i]] / q[token[i]])
         described = DescrStatsW(scores, weights=weight)
-        assert found["path_score"][i] == pytest.approx(max((path - described.mean) / described.std, 0))
+        assert found["path_score"][i] == pytest.approx(
+            max((path - described.mean) / described.std, 0)
+        )
         cover = np.argsort(-q)[:3]
         coverage = np.log((q[cover].sum() + 1e-8) / (p[cover].sum() + 1e-8))
         assert found["demotion_pressure"][i] == pytest.approx(max(path, 0) + max(coverage, 0))
@@ -241,7 +284,8 @@ def test_split_half_correlation_is_scipys():
         assert float(found["spearman_brown"][0, place]) == pytest.approx(2 * r / (1 + r))
 
 
-# --- clustering ------------------------------------------------------------------------------------------------------
+# --- clustering
+# ------------------------------------------------------------------------------------------------------
 
 
 def test_silhouette_by_loops():
@@ -299,10 +343,13 @@ def test_jaccard_consensus_and_pac_by_sets(seed):
         assert matrix[i, j] == pytest.approx(share, nan_ok=True)
         if both:
             ambiguous.append(0.1 < share < 0.9)
-    assert pac(matrix, (0.1, 0.9)) == pytest.approx(np.mean(ambiguous) if ambiguous else np.nan, nan_ok=True)
+    assert pac(matrix, (0.1, 0.9)) == pytest.approx(
+        np.mean(ambiguous) if ambiguous else np.nan, nan_ok=True
+    )
 
 
-# --- prediction and agreement ----------------------------------------------------------------------------------------
+# --- prediction and agreement
+# ----------------------------------------------------------------------------------------
 
 
 def test_folds_of_logistic_regression_are_cross_val_scores():

@@ -1,6 +1,7 @@
 """Damaged files: every importer answers every kind of damage in one sentence, and writes nothing.
 
-A case is a format, a damage and what must be said. Damages of bytes are the same for every format of lines.
+A case is a format, a damage and what must be said. Damages of bytes are the same for every format
+of lines.
 """
 
 import json
@@ -31,7 +32,10 @@ def of_both(read, path):
 LINES = {
     "jsonl": (None, rnb.from_jsonl),
     "problems": (None, rnb.read_problems),
-    "lm_eval": (rnb.example_folder() / "lm_eval/samples_none.jsonl", partial(rnb.from_lm_eval, **GRADE)),
+    "lm_eval": (
+        rnb.example_folder() / "lm_eval/samples_none.jsonl",
+        partial(rnb.from_lm_eval, **GRADE),
+    ),
     "vllm": ("logprobs/vllm_specialist.jsonl", partial(of_both, rnb.from_vllm_logprobs)),
     "openai": ("logprobs/openai_specialist.jsonl", partial(of_both, rnb.from_openai_logprobs)),
     "verl": ("verl/7.jsonl", rnb.from_verl),
@@ -46,17 +50,34 @@ BINARY = {
     "table_csv": (None, rnb.from_table),
 }
 ROLLOUTS = [
-    {"problem_id": "a", "rollout_idx": i, "generated_text": "x", "output_ids": [1, 2], "is_correct": False,
-     "prompt": "1+1=", "answer": "2", "signals": {name.value: [0.5, 0.5] for name in Signal}}
+    {
+        "problem_id": "a",
+        "rollout_idx": i,
+        "generated_text": "x",
+        "output_ids": [1, 2],
+        "is_correct": False,
+        "prompt": "1+1=",
+        "answer": "2",
+        "signals": {name.value: [0.5, 0.5] for name in Signal},
+    }
     for i in range(3)
-]  # fmt: skip
+]
 PROBLEMS = [{"problem_id": name, "prompt": "1+1=", "answer": "2"} for name in "ab"]
-REPAIRS = [{"pid": "a", "k": k, "retry": {"correct": True, "n_tokens": 3, "fired": False}} for k in range(3)]
+REPAIRS = [
+    {"pid": "a", "k": k, "retry": {"correct": True, "n_tokens": 3, "fired": False}}
+    for k in range(3)
+]
 SHARD = [
-    {"pid": "a", "rollout_idx": i, **{name: [0.5, 0.5] for name in (
-        "Delta_path", "G_cov", "J_approx", "logit_var", "kl_div", "entropy")}}
+    {
+        "pid": "a",
+        "rollout_idx": i,
+        **{
+            name: [0.5, 0.5]
+            for name in ("Delta_path", "G_cov", "J_approx", "logit_var", "kl_div", "entropy")
+        },
+    }
     for i in range(3)
-]  # fmt: skip
+]
 
 
 @pytest.fixture
@@ -65,7 +86,11 @@ def whole(tmp_path):
 
     def make(name):
         stored, read = (LINES | BINARY)[name]
-        suffix = Path(stored).suffix if stored else {"table_csv": ".csv", "shard": ".parquet"}.get(name, ".jsonl")
+        suffix = (
+            Path(stored).suffix
+            if stored
+            else {"table_csv": ".csv", "shard": ".parquet"}.get(name, ".jsonl")
+        )
         path = tmp_path / f"given{suffix}"
         if stored:
             shutil.copy(FIXTURES / stored, path)
@@ -76,7 +101,9 @@ def whole(tmp_path):
             table(path, SHARD)
             return path, lambda path: rnb.from_vllm_logits(rollouts, features=path)
         if name == "table_csv":
-            path.write_text("problem_id,rollout_idx,is_correct,generated_text\na,0,true,x\na,1,false,y\n")
+            path.write_text(
+                "problem_id,rollout_idx,is_correct,generated_text\na,0,true,x\na,1,false,y\n"
+            )
             return path, read
         rows = {"problems": PROBLEMS, "repairs": REPAIRS}.get(name, ROLLOUTS)
         write(path, rows)
@@ -196,7 +223,9 @@ def put(field, value):
     """Return a damage that puts a value at a path such as "a.b.0"."""
 
     def damage(row):
-        *way, end = [int(each) if each.lstrip("-").isdecimal() else each for each in field.split(".")]
+        *way, end = [
+            int(each) if each.lstrip("-").isdecimal() else each for each in field.split(".")
+        ]
         for each in way:
             row = row[each]
         if value is None:
@@ -227,8 +256,18 @@ FIELDS = [
     ("jsonl", "generated_text", NAN, "'generated_text' is nan; it must be text"),
     ("jsonl", "intervention", "", "'intervention' is ''; it must be text that is not empty"),
     ("jsonl", "signals", [1], "'signals' is [1]; it must be an object"),
-    ("jsonl", "signals.entropy", [0.5, NAN], "'entropy' is [0.5, nan]; it must be a list of finite numbers"),
-    ("jsonl", "signals.entropy", [0.5], "its signals have coverage_deformation 2, demotion_pressure 2, entropy 1"),
+    (
+        "jsonl",
+        "signals.entropy",
+        [0.5, NAN],
+        "'entropy' is [0.5, nan]; it must be a list of finite numbers",
+    ),
+    (
+        "jsonl",
+        "signals.entropy",
+        [0.5],
+        "its signals have coverage_deformation 2, demotion_pressure 2, entropy 1",
+    ),
     ("jsonl", "signals.entropy", None, "signals has no 'entropy'"),
     ("jsonl", "signals.magic", [1, 2], "'magic' is [1, 2]; it must be one of the signals"),
     ("problems", "prompt", None, "has no 'prompt' or 'question' or 'input'"),
@@ -238,26 +277,71 @@ FIELDS = [
     ("lm_eval", "resps", None, "has no 'resps'"),
     ("lm_eval", "resps", [[[-3.2, False]]], "it must be texts, as generate_until tasks write them"),
     ("lm_eval", "resps", [["a"], ["b"]], "it must be one list of responses"),
-    ("lm_eval", "arguments", {"gen_args_0": {}}, "it must be an object with gen_args_0.arg_0, the prompt"),
+    (
+        "lm_eval",
+        "arguments",
+        {"gen_args_0": {}},
+        "it must be an object with gen_args_0.arg_0, the prompt",
+    ),
     ("lm_eval", "doc", "x", "'doc' is 'x'; it must be an object"),
-    ("lm_eval", "doc.problem_id", "arithmetic-05bc46bfde", "of problem arithmetic-05bc46bfde under none came before"),
+    (
+        "lm_eval",
+        "doc.problem_id",
+        "arithmetic-05bc46bfde",
+        "of problem arithmetic-05bc46bfde under none came before",
+    ),
     ("vllm", "prompt_logprobs", None, "has no 'prompt_logprobs'"),
     ("vllm", "prompt_logprobs", {}, "it must be a list with one entry a token"),
     ("vllm", "prompt_logprobs", [None], "'prompt_logprobs' has 1 entries for"),
     ("vllm", "prompt_logprobs.-1", "x", "it must be objects of token_id to logprob"),
-    ("vllm", "prompt_logprobs.-1", {"x": {"logprob": -1}}, "it must be objects of token_id to {logprob"),
+    (
+        "vllm",
+        "prompt_logprobs.-1",
+        {"x": {"logprob": -1}},
+        "it must be objects of token_id to {logprob",
+    ),
     ("vllm", "prompt_logprobs.-1", {"1": {}}, "has no 'logprob'"),
-    ("vllm", "prompt_logprobs.-1", {"1": {"logprob": NAN}}, "'logprob' is nan; it must be a finite number"),
-    ("vllm", "prompt_logprobs.-1", {"1": {"logprob": 0.5}}, "'logprob' is 0.5; it must be a log-probability"),
-    ("vllm", "prompt_logprobs.-1", {"99": {"logprob": -0.5}}, "the list of a place lacks its token"),
+    (
+        "vllm",
+        "prompt_logprobs.-1",
+        {"1": {"logprob": NAN}},
+        "'logprob' is nan; it must be a finite number",
+    ),
+    (
+        "vllm",
+        "prompt_logprobs.-1",
+        {"1": {"logprob": 0.5}},
+        "'logprob' is 0.5; it must be a log-probability",
+    ),
+    (
+        "vllm",
+        "prompt_logprobs.-1",
+        {"99": {"logprob": -0.5}},
+        "the list of a place lacks its token",
+    ),
     ("vllm", "rollout_idx", 7, "rollout 7 of problem"),
     ("vllm", "is_correct", None, "does not say whether the rollout is correct"),
     ("openai", "choices", [], "it must be a list with one completion"),
     ("openai", "choices.0.logprobs", None, "has no 'logprobs'"),
     ("openai", "choices.0.logprobs.tokens.2", 5, "'tokens' is 5; it must be texts"),
-    ("openai", "choices.0.logprobs.token_logprobs", [-1], "'token_logprobs' is [-1]; it must be a list with one entry"),
-    ("openai", "choices.0.logprobs.top_logprobs.1", [1], "'top_logprobs' is [1]; it must be objects of token"),
-    ("openai", "choices.0.logprobs.token_logprobs.1", 3.0, "is 3.0; it must be a log-probability, 0 or less"),
+    (
+        "openai",
+        "choices.0.logprobs.token_logprobs",
+        [-1],
+        "'token_logprobs' is [-1]; it must be a list with one entry",
+    ),
+    (
+        "openai",
+        "choices.0.logprobs.top_logprobs.1",
+        [1],
+        "'top_logprobs' is [1]; it must be objects of token",
+    ),
+    (
+        "openai",
+        "choices.0.logprobs.token_logprobs.1",
+        3.0,
+        "is 3.0; it must be a log-probability, 0 or less",
+    ),
     ("openai", "choices.0.logprobs.token_logprobs.1", NAN, "is nan; it must be a finite number"),
     ("verl", "input", None, "has no 'input'"),
     ("verl", "output", 5, "'output' is 5; it must be text, or a list of messages"),
@@ -275,7 +359,9 @@ FIELDS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "field", "value", "expected"), FIELDS, ids=lambda each: str(each)[:24])
+@pytest.mark.parametrize(
+    ("name", "field", "value", "expected"), FIELDS, ids=lambda each: str(each)[:24]
+)
 def test_damaged_fields(whole, name, field, value, expected):
     path, read = whole(name)
     rows = rows_of(path)
@@ -315,11 +401,17 @@ def sample(path):
 
 
 ARCHIVE = {
-    "outside": (lambda path: {"../../outside.json": b"{}"}, "holds '../../outside.json', a place outside it"),
+    "outside": (
+        lambda path: {"../../outside.json": b"{}"},
+        "holds '../../outside.json', a place outside it",
+    ),
     "absolute": (lambda path: {"/etc/outside.json": b"{}"}, "a place outside it"),
     "drive": (lambda path: {"C:/outside.json": b"{}"}, "a place outside it"),
     "no start": (lambda path: {"_journal/start.json": None}, "has no _journal/start.json"),
-    "no samples": (lambda path: dict.fromkeys([n for n in members(path) if "samples/" in n]), "the log has no samples"),
+    "no samples": (
+        lambda path: dict.fromkeys([n for n in members(path) if "samples/" in n]),
+        "the log has no samples",
+    ),
     "not json": (lambda path: {sample(path): b"{"}, "is not JSON"),
     "a list": (lambda path: {sample(path): b"[]"}, "is a JSON list, not an object"),
     "no epoch": (lambda path: {sample(path): b'{"id": "x"}'}, "has no 'input'"),
@@ -374,12 +466,16 @@ def test_damaged_samples(whole, field, value, expected):
 
 
 @pytest.mark.parametrize("name", ["trl", "shard"])
-@pytest.mark.parametrize("damage", [empty, cut, not_json, missing, folder], ids=lambda damage: damage.__name__)
+@pytest.mark.parametrize(
+    "damage", [empty, cut, not_json, missing, folder], ids=lambda damage: damage.__name__
+)
 def test_damaged_parquet(whole, name, damage):
     path, read = whole(name)
     damage(path)
     text = said(read, path)
-    expected = BYTES[damage] if damage in (empty, missing, folder) else "not a parquet file, or cut short"
+    expected = (
+        BYTES[damage] if damage in (empty, missing, folder) else "not a parquet file, or cut short"
+    )
     # The folder of a shard is allowed: it holds none.
     assert ("no shard_*.parquet in it" if (name, damage) == ("shard", folder) else expected) in text
 
@@ -388,7 +484,10 @@ def test_damaged_parquet(whole, name, damage):
     ("change", "expected"),
     [
         ({"J_approx": None}, "no column 'J_approx'; it has pid, rollout_idx"),
-        ({"J_approx": [0.5]}, "its columns have different lengths (Delta_path 2, G_cov 2, J_approx 1"),
+        (
+            {"J_approx": [0.5]},
+            "its columns have different lengths (Delta_path 2, G_cov 2, J_approx 1",
+        ),
         ({"J_approx": [0.5, NAN]}, "'J_approx' is [0.5, nan]; it must be a list of finite numbers"),
         ({"pid": "zz"}, "rollout 0 of problem zz is not among the rollouts"),
         ({"rollout_idx": 1}, "rollout 1 of problem a came before"),
@@ -410,7 +509,9 @@ def test_pickled_features_are_not_read(tmp_path):
     write(tmp_path / "r.jsonl", ROLLOUTS)
     (tmp_path / "cell").mkdir()
     (tmp_path / "cell" / "a_r0000.pt").write_bytes(b"\x80\x04")
-    text = said(lambda path: rnb.from_vllm_logits(path, features=tmp_path / "cell"), tmp_path / "r.jsonl")
+    text = said(
+        lambda path: rnb.from_vllm_logits(path, features=tmp_path / "cell"), tmp_path / "r.jsonl"
+    )
     assert "its .pt files are pickled, and not read" in text
 
 
@@ -418,10 +519,16 @@ def test_pickled_features_are_not_read(tmp_path):
     ("content", "expected"),
     [
         (b"problem_id,is_correct\na,true,9\n", "line 2 has not as many cells as the header"),
-        (b"problem_id,is_correct,generated_text\na,true\n", "line 2 has not as many cells as the header"),
+        (
+            b"problem_id,is_correct,generated_text\na,true\n",
+            "line 2 has not as many cells as the header",
+        ),
         (b"problem_id,is_correct,generated_text\n", "the table has no rows"),
         (b"problem_id,is_correct,generated_text\na,\xff,x\n", "is not UTF-8 text (byte"),
-        (b'problem_id,is_correct,generated_text\na,true,"x\n', "is no CSV (unexpected end of data)"),
+        (
+            b'problem_id,is_correct,generated_text\na,true,"x\n',
+            "is no CSV (unexpected end of data)",
+        ),
         (b"is_correct,generated_text\ntrue,x\n", "line 2 has no 'problem_id' or 'pid' or 'id'"),
         (b"problem_id,is_correct,generated_text\na,NaN,x\n", "'is_correct' is nan"),
     ],

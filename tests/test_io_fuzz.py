@@ -1,7 +1,7 @@
 """Readers against damage nobody thought of: whatever a file holds, the answer is a Dataset or one sentence.
 
-A file that is right is damaged by its bytes, or by the values in its JSON. `RECOVER_NB_FUZZ` is the number of examples
-for each reader; a few by default.
+A file that is right is damaged by its bytes, or by the values in its JSON. `RECOVER_NB_FUZZ` is the
+number of examples for each reader; a few by default.
 """
 
 import json
@@ -22,16 +22,26 @@ EXAMPLES = settings(
     deadline=None,
     derandomize="RECOVER_NB_FUZZ" not in os.environ,
     # Files and readers are made once: an example writes the file anew.
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+    ],
 )
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 #: Where (as a share of the file), what is done there, and with which bytes.
 BYTES = st.lists(
-    st.tuples(st.floats(0, 1), st.sampled_from(["put", "cut", "write", "swap"]), st.binary(min_size=1, max_size=6)),
+    st.tuples(
+        st.floats(0, 1),
+        st.sampled_from(["put", "cut", "write", "swap"]),
+        st.binary(min_size=1, max_size=6),
+    ),
     min_size=1,
     max_size=6,
 )
@@ -63,7 +73,9 @@ def damage_fields(lines, damages):
         place = lines[line % len(lines)]
         for step in steps[:-1]:
             inner = list(place.values()) if isinstance(place, dict) else place
-            inner = [each for each in inner if isinstance(each, dict | list) and each] if inner else []
+            inner = (
+                [each for each in inner if isinstance(each, dict | list) and each] if inner else []
+            )
             if not inner:
                 break
             place = inner[step % len(inner)]
@@ -108,7 +120,11 @@ def test_fields(name, whole):  # noqa: F811
     @given(FIELDS)
     def one(damages):
         lines = damage_fields([json.loads(line) for line in content.splitlines()], damages)
-        path.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8", errors="surrogatepass")
+        path.write_text(
+            "".join(f"{json.dumps(line)}\n" for line in lines),
+            encoding="utf-8",
+            errors="surrogatepass",
+        )
         answers(read, path)
 
     one()

@@ -31,8 +31,19 @@ LAYERS = (
     ("lab",),
     ("study",),
     (
-        "transcripts", "reading", "trials", "ablations", "routers", "tables", "charts", "charts_ablations",
-        "charts_routers", "charts_clustering", "charts_remapping", "charts_topography", "charts_prediction",
+        "transcripts",
+        "reading",
+        "trials",
+        "ablations",
+        "routers",
+        "tables",
+        "charts",
+        "charts_ablations",
+        "charts_routers",
+        "charts_clustering",
+        "charts_remapping",
+        "charts_topography",
+        "charts_prediction",
         "charts_traces",
     ),
     ("claims",),
@@ -44,9 +55,18 @@ PLACE = {name: place for place, layer in enumerate(LAYERS) for name in layer}
 
 #: Need torch, so nothing outside these (and the command line, inside functions) may import them.
 TORCH = {
-    "decoding", "lab", "study.ablation", "study.cluster", "study.generate", "study.imported", "study.live",
-    "study.recompute", "study.runner", "study.stepping", "study.surgery",
-}  # fmt: skip
+    "decoding",
+    "lab",
+    "study.ablation",
+    "study.cluster",
+    "study.generate",
+    "study.imported",
+    "study.live",
+    "study.recompute",
+    "study.runner",
+    "study.stepping",
+    "study.surgery",
+}
 
 MODULES = sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in ROOT.rglob("*.py"))
 
@@ -66,8 +86,14 @@ def imports(path, top_level_only=False):
             base = node.module.split(".")[1:]
             found |= {".".join(base)} if base else {each.name for each in node.names}
         elif isinstance(node, ast.Import):
-            found |= {each.name.partition(".")[2] for each in node.names if each.name.startswith("recover_nb.")}
-    return {name for name in found if name and (ROOT / name.split(".")[0]).with_suffix("").name in PLACE}
+            found |= {
+                each.name.partition(".")[2]
+                for each in node.names
+                if each.name.startswith("recover_nb.")
+            }
+    return {
+        name for name in found if name and (ROOT / name.split(".")[0]).with_suffix("").name in PLACE
+    }
 
 
 def _top_level(tree):
@@ -85,7 +111,9 @@ def _top_level(tree):
 
 @pytest.mark.parametrize("module", [name for name in MODULES if name != "__init__"])
 def test_every_module_has_a_layer(module):
-    assert module.split("/")[0] in PLACE, f"{module} is in no layer: add it to LAYERS and docs/design.md"
+    assert module.split("/")[0] in PLACE, (
+        f"{module} is in no layer: add it to LAYERS and docs/design.md"
+    )
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if name != "__init__"])
@@ -101,9 +129,19 @@ def test_only_generation_imports_torch_when_imported(module):
     if unit_of(dotted) in TORCH or dotted in TORCH:
         return
     path = ROOT / f"{module}.py"
-    heavy = {name for name in imports(path, top_level_only=True) if unit_of(name) in TORCH or name in TORCH}
-    assert not heavy, f"{module} imports {', '.join(heavy)} at the top; import it inside the function"
-    tops = [node for node in _top_level(ast.parse(path.read_text())) if isinstance(node, ast.Import | ast.ImportFrom)]
+    heavy = {
+        name
+        for name in imports(path, top_level_only=True)
+        if unit_of(name) in TORCH or name in TORCH
+    }
+    assert not heavy, (
+        f"{module} imports {', '.join(heavy)} at the top; import it inside the function"
+    )
+    tops = [
+        node
+        for node in _top_level(ast.parse(path.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
     names = {each.name for node in tops if isinstance(node, ast.Import) for each in node.names}
     names |= {node.module or "" for node in tops if isinstance(node, ast.ImportFrom)}
     assert not {name.split(".")[0] for name in names} & {"torch", "transformers"}

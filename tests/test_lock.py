@@ -1,4 +1,7 @@
-"""The two locks are what pyproject asks for, on every Python and platform, and what is installed. No network."""
+"""The two locks are what pyproject asks for, on every Python and platform, and what is installed.
+
+No network.
+"""
 
 import re
 from importlib import metadata
@@ -105,8 +108,10 @@ def test_a_pin_is_read_with_its_hashes_and_who_needs_it():
         ENVIRONMENTS["Python 3.13 on Darwin"]
     )
     assert versions(read_lock(SOUND), ENVIRONMENTS["Python 3.14 on Windows"]) == {
-        "alpha": "1.5", "beta": "2.1", "gamma": "1",
-    }  # fmt: skip
+        "alpha": "1.5",
+        "beta": "2.1",
+        "gamma": "1",
+    }
 
 
 def test_a_sound_lock_has_no_complaints():

@@ -71,7 +71,10 @@ PAGES = texts(
 
 
 def test_slugs_are_those_of_github():
-    text = "# The method\n## 8. Estimators\n### BCa interval\n### Rescue@k, c / n\n### BCa interval\n```\n# no\n```\n"
+    text = (
+        "# The method\n## 8. Estimators\n### BCa interval\n### Rescue@k, c / n\n### BCa"
+        " interval\n```\n# no\n```\n"
+    )
     assert list(slugs(text)) == [
         "the-method",
         "8-estimators",

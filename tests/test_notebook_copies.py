@@ -35,8 +35,12 @@ def shipped(tmp_path, monkeypatch):
     """A package of one notebook, and pages that lead to one another, out of the package, and to a picture."""
     root = tmp_path / "package"
     texts = {
-        "docs/terms.md": "[the notebook](../notebooks/a.ipynb) [b](more.md#b) [card](../data/README.md)",
-        "docs/more.md": "# b\n![seen](seen.png) [code](../recover_nb/routing.py) [gone](gone.md) [t](terms.md)",
+        "docs/terms.md": (
+            "[the notebook](../notebooks/a.ipynb) [b](more.md#b) [card](../data/README.md)"
+        ),
+        "docs/more.md": (
+            "# b\n![seen](seen.png) [code](../recover_nb/routing.py) [gone](gone.md) [t](terms.md)"
+        ),
         "docs/unused.md": "nobody leads here",
         "docs/seen.png": "a picture",
         "data/README.md": "[up](../README.md) [web](https://example.org/x.md) [b](../docs/more.md)",

@@ -18,7 +18,9 @@ class Sources(HTMLParser):
         self.urls, self.styles, self._in_style = [], "", False
 
     def handle_starttag(self, tag, attrs):
-        names = {"a": (), "link": ("href",)}.get(tag, ("src", "srcset", "data", "poster", "background"))
+        names = {"a": (), "link": ("href",)}.get(
+            tag, ("src", "srcset", "data", "poster", "background")
+        )
         self.urls += [value for name, value in attrs if name in names and value]
         self.styles += dict(attrs).get("style") or ""
         self._in_style = tag == "style"
@@ -88,12 +90,17 @@ class TestExecuted:
         with chromium() as browser:
             context, asked = closed_context(browser, offline=True)
             opened, errors, loaded = context.new_page(), [], []
-            opened.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+            opened.on(
+                "console", lambda said: errors.append(said.text) if said.type == "error" else None
+            )
             opened.on("pageerror", lambda error: errors.append(str(error)))
             opened.on("request", lambda asks: loaded.append(asks.url))
             opened.goto(path.as_uri(), timeout=60_000)
-            opened.wait_for_function("!document.querySelector('.still-module:not([data-shown])')", timeout=120_000)
-            # A token view without tokens is empty, and says what it is; anything else has been drawn.
+            opened.wait_for_function(
+                "!document.querySelector('.still-module:not([data-shown])')", timeout=120_000
+            )
+            # A token view without tokens is empty, and says what it is; anything else has been
+            # drawn.
             empty = opened.locator(".still-module:empty:not([role])").count()
             assert not errors
             assert empty == 0

@@ -26,7 +26,9 @@ def gaussians(means, counts, seed=0, questions=False):
     """Return a study whose methods are unit Gaussians about `means` (method, 3), each a question of its own or not."""
     rng = np.random.default_rng(seed)
     method = np.repeat(METHODS[: len(counts)], counts)
-    features = rng.normal(size=(len(method), 3)) + np.repeat(np.asarray(means, float), counts, axis=0)
+    features = rng.normal(size=(len(method), 3)) + np.repeat(
+        np.asarray(means, float), counts, axis=0
+    )
     ids = np.concatenate([np.arange(n) for n in counts]) if questions else np.arange(len(method))
     return units_study(features, method=method, problem_id=[f"p{i}" for i in ids])
 
@@ -48,7 +50,9 @@ def test_two_gaussians_of_unequal_counts_reach_the_accuracy_of_bayes(first, dist
     border = distance / 2 + np.log(first / (1 - first)) / distance
     bayes = first * norm.cdf(border) + (1 - first) * norm.sf(border - distance)
     counts = [round(3000 * first), round(3000 * (1 - first))]
-    found = topography(gaussians([[0, 0, 0], [distance, 0, 0]], counts), n_repeats=2, n_permutations=0)
+    found = topography(
+        gaussians([[0, 0, 0], [distance, 0, 0]], counts), n_repeats=2, n_permutations=0
+    )
     assert found.majority == pytest.approx(first)
     assert found.accuracy.mean() == pytest.approx(bayes, abs=0.015)
     # Whatever the counts, the AUC is that of the two Gaussians.
@@ -85,7 +89,9 @@ def test_prediction_is_scikit_learns():
     assert part.confusion.tolist() == confusion_matrix(part.code, said).tolist()
     assert part.accuracy[0] == accuracy_score(part.code, said)
     by_fold = [
-        roc_auc_score(part.code[fold == each], theirs[fold == each], multi_class="ovr", average="macro")
+        roc_auc_score(
+            part.code[fold == each], theirs[fold == each], multi_class="ovr", average="macro"
+        )
         for each in range(5)
     ]
     assert part.auc[0] == pytest.approx(np.mean(by_fold), abs=1e-5)
@@ -107,14 +113,27 @@ def by_hand():
         confusion = np.zeros((len(classes), len(classes)))
         for said in predicted:
             np.add.at(confusion, (code, said), 1 / len(predicted))
-        given = {"accuracy": (np.array(predicted) == code).mean(axis=1), "auc": np.array([0.5, 0.7])}
+        given = {
+            "accuracy": (np.array(predicted) == code).mean(axis=1),
+            "auc": np.array([0.5, 0.7]),
+        }
         given |= {"null": np.array([0.25, 0.5, 0.75]), "null_auc": np.array([0.4, 0.5, np.nan])}
         return Part(
-            classes=classes, counts=np.bincount(code), n_problems=len(rows), confusion=confusion, mean=empty,
-            coefficients=empty + 0.5, coefficients_sd=empty + 0.2, quantiles=np.zeros((len(classes), 1, 5)),
-            pairs=(), delta=np.zeros((3, 0, 1)), rows=np.array(rows), code=np.array(code),
-            predicted=np.array(predicted), **given,
-        )  # fmt: skip
+            classes=classes,
+            counts=np.bincount(code),
+            n_problems=len(rows),
+            confusion=confusion,
+            mean=empty,
+            coefficients=empty + 0.5,
+            coefficients_sd=empty + 0.2,
+            quantiles=np.zeros((len(classes), 1, 5)),
+            pairs=(),
+            delta=np.zeros((3, 0, 1)),
+            rows=np.array(rows),
+            code=np.array(code),
+            predicted=np.array(predicted),
+            **given,
+        )
 
     first = part(("x", "y"), [0, 2, 3, 5], [0, 0, 1, 0], [[0, 1, 1, 0], [0, 1, 0, 0]])
     second = part(("y", "z"), [1, 4], [0, 1], [[0, 0], [0, 1]])
@@ -134,23 +153,41 @@ def test_units_by_hand():
 def test_matrices_add_up_by_hand():
     frame = tables.confusion_total(by_hand()).set_index(["true", "predicted"])
     assert frame["count"].to_dict() == {
-        ("x", "x"): 2.0, ("x", "y"): 1.0, ("x", "z"): 0.0, ("y", "x"): 0.5, ("y", "y"): 1.5, ("y", "z"): 0.0,
-        ("z", "x"): 0.0, ("z", "y"): 0.5, ("z", "z"): 0.5,
-    }  # fmt: skip
-    assert frame.loc[("x", "x"), "share"] == pytest.approx(2 / 3) and frame.loc[("x", "x"), "label"] == "67 %"
+        ("x", "x"): 2.0,
+        ("x", "y"): 1.0,
+        ("x", "z"): 0.0,
+        ("y", "x"): 0.5,
+        ("y", "y"): 1.5,
+        ("y", "z"): 0.0,
+        ("z", "x"): 0.0,
+        ("z", "y"): 0.5,
+        ("z", "z"): 0.5,
+    }
+    assert (
+        frame.loc[("x", "x"), "share"] == pytest.approx(2 / 3)
+        and frame.loc[("x", "x"), "label"] == "67 %"
+    )
     assert set(frame["part"]) == {"overall"}
 
 
 def test_scores_and_baselines_by_hand():
     frame = tables.score_lines(by_hand()).set_index(["score", "part"])
-    assert frame.index.tolist() == [(score, part) for score in ("accuracy", "auc") for part in ("a", "b", "overall")]
+    assert frame.index.tolist() == [
+        (score, part) for score in ("accuracy", "auc") for part in ("a", "b", "overall")
+    ]
     # Three of four units right, then two; one of two, then both; 3 x, 1 y.
-    assert frame["value"]["accuracy"].tolist() == pytest.approx([0.625, 0.75, (4 * 0.625 + 2 * 0.75) / 6])
+    assert frame["value"]["accuracy"].tolist() == pytest.approx(
+        [0.625, 0.75, (4 * 0.625 + 2 * 0.75) / 6]
+    )
     assert frame["baseline"]["accuracy"].tolist() == pytest.approx([0.75, 0.5, 4 / 6])
-    assert frame["baseline"]["auc"].tolist() == [0.5] * 3 and frame["value"]["auc"].tolist() == pytest.approx([0.6] * 3)
+    assert frame["baseline"]["auc"].tolist() == [0.5] * 3 and frame["value"][
+        "auc"
+    ].tolist() == pytest.approx([0.6] * 3)
     one = frame.loc[("accuracy", "a")]
     # Between 0.25 and 0.75, 2.5 % of the way in from either end.
-    assert (one["null_low"], one["null_mean"], one["null_high"]) == pytest.approx((0.2625, 0.5, 0.7375))
+    assert (one["null_low"], one["null_mean"], one["null_high"]) == pytest.approx(
+        (0.2625, 0.5, 0.7375)
+    )
     # One of three permutations is at least as accurate as 0.625: (1 + 1) / (3 + 1).
     assert one["p"] == 0.5 and one["permutations"] == 3
     assert frame.loc[("auc", "a"), "permutations"] == 2
@@ -158,19 +195,25 @@ def test_scores_and_baselines_by_hand():
 
 def test_spans_by_hand():
     frame = tables.coefficient_spans(by_hand())
-    assert frame["low"].tolist() == pytest.approx([0.3] * 4) and frame["high"].tolist() == pytest.approx([0.7] * 4)
+    assert frame["low"].tolist() == pytest.approx([0.3] * 4) and frame[
+        "high"
+    ].tolist() == pytest.approx([0.7] * 4)
 
 
 def test_without_permutations_there_is_no_null():
     found = topography(gaussians(np.zeros((2, 3)), (40, 40)), n_repeats=1, n_permutations=0)
     frame = tables.score_lines(found)
-    assert frame[["null_low", "null_high", "p"]].isna().all(axis=None) and frame["permutations"].tolist() == [0, 0]
+    assert frame[["null_low", "null_high", "p"]].isna().all(axis=None) and frame[
+        "permutations"
+    ].tolist() == [0, 0]
     assert charts.plot_scores(frame).to_dict()
 
 
 @pytest.fixture(scope="module")
 def found():
-    return topography(gaussians([[0, 0, 0], [2, 0, 0]], (60, 60), questions=True), n_repeats=2, n_permutations=5)
+    return topography(
+        gaussians([[0, 0, 0], [2, 0, 0]], (60, 60), questions=True), n_repeats=2, n_permutations=5
+    )
 
 
 def test_votes_and_matrix_agree(found):

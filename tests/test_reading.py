@@ -53,8 +53,17 @@ def text_study(texts, *, regime, features=None, seed=0, **labels):
         length[(*place, 0)] = len(ids)
     correct = np.full((n, rollouts, 2), -1, np.int8)
     correct[:, :, 0] = texts == ""
-    coords = {"family": "mine", "method": "sft", "task": "t", "split": "test", "problem_id": np.arange(n).astype(str)}
-    coords = {k: ("problem", np.broadcast_to(np.array(v), (n,)).astype(object)) for k, v in (coords | labels).items()}
+    coords = {
+        "family": "mine",
+        "method": "sft",
+        "task": "t",
+        "split": "test",
+        "problem_id": np.arange(n).astype(str),
+    }
+    coords = {
+        k: ("problem", np.broadcast_to(np.array(v), (n,)).astype(object))
+        for k, v in (coords | labels).items()
+    }
     features = np.random.default_rng(seed).normal(size=(n, 3)) if features is None else features
     axes = ("problem", "rollout", "intervention")
     return xr.Dataset(
@@ -67,7 +76,11 @@ def text_study(texts, *, regime, features=None, seed=0, **labels):
             "prompt": ("problem", np.array([f"q{i % 7}" for i in range(n)], dtype=object)),
             "n_failed_rollouts": ("problem", (texts != "").sum(1).astype(np.int32)),
         },
-        {**coords, "intervention": ["none", "retry"], "feature": ["spread", "concentration", "logit_dispersion"]},
+        {
+            **coords,
+            "intervention": ["none", "retry"],
+            "feature": ["spread", "concentration", "logit_dispersion"],
+        },
     )
 
 
@@ -195,7 +208,9 @@ def test_failures_entered_twice_are_recognised_unless_folds_keep_questions_toget
         "apart": twice.assign_coords(problem_id=("problem", np.arange(240).astype(str))),
     }.items():
         auc[name] = reading(ds, tokenizers=MINE, **FEW).scores()[1].mean()
-    assert auc["once"] == pytest.approx(0.5, abs=0.12) and auc["together"] == pytest.approx(0.5, abs=0.12)
+    assert auc["once"] == pytest.approx(0.5, abs=0.12) and auc["together"] == pytest.approx(
+        0.5, abs=0.12
+    )
     # One copy in five has its twin in its own fold.
     assert auc["apart"] > 0.85
 
@@ -212,7 +227,9 @@ def test_a_number_is_read_as_scikit_learn_would():
     (fold,) = repeated_folds(code, group, n_splits=5, n_repeats=1, seed=2)
     length = failed_numbers(ds)["length"]
     model = make_pipeline(StandardScaler(), LogisticRegression(C=2.0, tol=1e-10))
-    theirs = cross_val_predict(model, length, code, cv=PredefinedSplit(fold), method="predict_proba")[:, 1]
+    theirs = cross_val_predict(
+        model, length, code, cv=PredefinedSplit(fold), method="predict_proba"
+    )[:, 1]
     auc = [roc_auc_score(code[fold == each], theirs[fold == each]) for each in range(5)]
     assert np.mean(auc) > 0.6
     assert found.scores("auc")[found.readers.index("length")][0] == pytest.approx(auc, abs=1e-6)
@@ -232,10 +249,14 @@ def test_ngrams_are_scikit_learns_fitted_on_the_training_folds():
     mine = predict_wide(count_ngrams(texts, (1, 3)), code, fold, 3)
     for each in range(5):
         model = make_pipeline(
-            TfidfVectorizer(analyzer="char", ngram_range=(1, 3), min_df=2, sublinear_tf=True, lowercase=False),
+            TfidfVectorizer(
+                analyzer="char", ngram_range=(1, 3), min_df=2, sublinear_tf=True, lowercase=False
+            ),
             LogisticRegression(C=NGRAM_C, max_iter=2000),
         ).fit(texts[fold != each], code[fold != each])
-        assert mine[fold == each] == pytest.approx(model.predict_proba(texts[fold == each]), abs=2e-3)
+        assert mine[fold == each] == pytest.approx(
+            model.predict_proba(texts[fold == each]), abs=2e-3
+        )
     assert macro_auc(code, mine) > 0.9
 
 
@@ -293,7 +314,8 @@ def test_shipped_families_need_no_tokenizer():
 def test_numbers_by_hand():
     ds = text_study([["abc", "", "d"], ["", "", ""]], regime=["resample", ""])
     entropy = np.zeros((2, 3, WIDTH), np.float32)
-    # Means 2.5 of the first rollout, 1 of the third; what lies past the end, or is not failed, does not count.
+    # Means 2.5 of the first rollout, 1 of the third; what lies past the end, or is not failed, does
+    # not count.
     entropy[0, 0, :5] = [1, 2, 3, 4, 99]
     entropy[0, 1], entropy[0, 2, :2] = 50, 1
     ds[Signal.ENTROPY.value] = (("problem", "rollout", "token"), entropy)
@@ -327,7 +349,10 @@ def test_features_of_the_first_failed_rollout_alone():
     pressure = np.zeros((1, 3, WIDTH), np.float32)
     pressure[0, 1, :4], pressure[0, 2, :5] = [0, 3, 1, 0], 7
     axes = ("problem", "rollout", "token")
-    ds["demotion_pressure"], ds["logit_variance"] = (axes, pressure), (axes, np.full_like(pressure, 10))
+    ds["demotion_pressure"], ds["logit_variance"] = (
+        (axes, pressure),
+        (axes, np.full_like(pressure, 10)),
+    )
     found = failed_numbers(ds, "first")["features_first"]
     assert found[0] == pytest.approx([2 / 4, np.log10(3 / 1), 1.0])
     assert "features_first" not in failed_numbers(ds)
@@ -335,7 +360,10 @@ def test_features_of_the_first_failed_rollout_alone():
 
 def test_numbers_that_are_not_known_of_every_unit_are_left_out():
     ds = planted(40)
-    ds[Signal.ENTROPY.value] = (("problem", "rollout", "token"), np.ones((40, ROLLOUTS, WIDTH), np.float32))
+    ds[Signal.ENTROPY.value] = (
+        ("problem", "rollout", "token"),
+        np.ones((40, ROLLOUTS, WIDTH), np.float32),
+    )
     kept = np.ones((40, ROLLOUTS), np.int8)
     kept[3] = 0
     ds["has_signals"] = (("problem", "rollout"), kept)
@@ -360,10 +388,16 @@ def test_an_embedder_is_one_reader_more():
 @pytest.mark.parametrize(
     ("embedder", "message"),
     [
-        (lambda texts: np.zeros(len(texts)), "shape (60,) and dtype float64 for 60 texts; allowed: numbers of shape"),
+        (
+            lambda texts: np.zeros(len(texts)),
+            "shape (60,) and dtype float64 for 60 texts; allowed: numbers of shape",
+        ),
         (lambda texts: np.zeros((3, 2)), "shape (3, 2)"),
         (lambda texts: np.full((len(texts), 2), "x"), "dtype <U1"),
-        (lambda texts: np.full((len(texts), 2), np.nan), "embedder returned NaN or an infinite number"),
+        (
+            lambda texts: np.full((len(texts), 2), np.nan),
+            "embedder returned NaN or an infinite number",
+        ),
     ],
 )
 def test_bad_embedders_are_refused(embedder, message):
@@ -375,14 +409,23 @@ def test_bad_embedders_are_refused(embedder, message):
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"tokenizers": None}, "the tokens of family 'mine' cannot be turned into text here; pass tokenizers="),
-        ({"tokenizers": {"mine": 3}}, "the tokenizer of mine has type int; allowed: an object with decode"),
+        (
+            {"tokenizers": None},
+            "the tokens of family 'mine' cannot be turned into text here; pass tokenizers=",
+        ),
+        (
+            {"tokenizers": {"mine": 3}},
+            "the tokenizer of mine has type int; allowed: an object with decode",
+        ),
         ({"rollouts": "last"}, "rollouts is 'last'; allowed: all, first"),
         ({"ngrams": (3, 1)}, "ngrams is (3, 1); allowed: two whole numbers"),
         ({"ngrams": (0.5, 1)}, "ngrams is (0.5, 1)"),
         ({"texts": ["a"]}, "texts is 1 items; allowed: 60 strings"),
         ({"texts": "a"}, "texts is one string; allowed: 60 strings"),
-        ({"texts": [f"{chr(200 + i)}" for i in range(60)]}, "no 1- to 4-gram occurs in two of the 60 texts"),
+        (
+            {"texts": [f"{chr(200 + i)}" for i in range(60)]},
+            "no 1- to 4-gram occurs in two of the 60 texts",
+        ),
         ({"target": "answer"}, "target is 'answer' (unknown)"),
         ({"n_repeats": 0}, "n_repeats"),
     ],
@@ -417,7 +460,9 @@ def test_a_table_without_traces_needs_texts():
 @pytest.mark.skipif(not PUBLISHED.exists(), reason="the authors' table is not here")
 def test_authors_rows_can_be_read_with_texts():
     ds = rnb.from_profiles(PUBLISHED)
-    found = reading(ds, target="method", texts=[f"by {x}" for x in ds["method"].values], n_repeats=1)
+    found = reading(
+        ds, target="method", texts=[f"by {x}" for x in ds["method"].values], n_repeats=1
+    )
     assert found.scores("accuracy")[1].mean() == 1.0
     assert found.scores("accuracy")[0].mean() > 0.99
 
@@ -435,7 +480,9 @@ def test_table_and_chart(words):
     frame = tables.reading_scores(words)
     assert frame["reader"].tolist() == list(words.readers)
     assert frame["auc"].tolist() == pytest.approx(words.scores().mean(axis=(1, 2)).tolist())
-    assert frame.loc[1, ["auc_lead", "auc_low", "auc_high"]].tolist() == list(words.difference("ngrams"))
+    assert frame.loc[1, ["auc_lead", "auc_low", "auc_high"]].tolist() == list(
+        words.difference("ngrams")
+    )
     assert np.isnan(frame.loc[0, "auc_lead"])
     several = pd.concat([frame, frame.assign(part="again")])
     for each in (frame, several):

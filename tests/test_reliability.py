@@ -76,10 +76,14 @@ def test_weighted_correlation_is_that_of_repeated_rows():
         assert got[0, k] == pytest.approx(np.corrcoef(x[:, k], y[:, k])[0, 1])
         assert got[1, k] == pytest.approx(np.corrcoef(x[rows, k], y[rows, k])[0, 1])
     within = weighted_correlation(x, y, np.ones((1, 9)), groups)[0]
-    centred = [each - np.stack([each[groups == g].mean(0) for g in range(3)])[groups] for each in (x, y)]
+    centred = [
+        each - np.stack([each[groups == g].mean(0) for g in range(3)])[groups] for each in (x, y)
+    ]
     for k in range(2):
         assert within[k] == pytest.approx(np.corrcoef(centred[0][:, k], centred[1][:, k])[0, 1])
-    assert np.isnan(weighted_correlation(np.ones((4, 1)), y[:4, :1], np.ones((1, 4)), np.zeros(4, int))).all()
+    assert np.isnan(
+        weighted_correlation(np.ones((4, 1)), y[:4, :1], np.ones((1, 4)), np.zeros(4, int))
+    ).all()
 
 
 def test_planted_reliability_and_need_are_found():
@@ -95,7 +99,9 @@ def test_planted_reliability_and_need_are_found():
         assert (one["needed_low"] < 16).all() and (one["needed_high"] > 16).all()
     np.testing.assert_allclose(pooled["needed"].sel(size=5), 16, rtol=0.15)
     # One cell: nothing to take away.
-    np.testing.assert_allclose(got["reliability"].sel(scope="within"), pooled["reliability"], atol=1e-9)
+    np.testing.assert_allclose(
+        got["reliability"].sel(scope="within"), pooled["reliability"], atol=1e-9
+    )
 
 
 def test_cells_that_differ_inflate_the_pooled_reliability_alone():
@@ -109,7 +115,9 @@ def test_cells_that_differ_inflate_the_pooled_reliability_alone():
 
 def test_agrees_with_the_reliability_of_one_cell():
     values = planted(1, 1, 60, 8)
-    got = needed_rollouts(companion(values), (1, 4), n_splits=200, n_bootstrap=1)["reliability"].sel(scope="pooled")
+    got = needed_rollouts(companion(values), (1, 4), n_splits=200, n_bootstrap=1)[
+        "reliability"
+    ].sel(scope="pooled")
     other = feature_reliability(values, np.ones((60, 8), bool), (1, 4), n_splits=200)["correlation"]
     np.testing.assert_allclose(got, other, atol=0.02)
 
@@ -144,10 +152,13 @@ def test_route_is_reliable_where_features_are():
     rng = np.random.default_rng(0)
     stable = np.repeat(rng.normal(size=(60, 1, 3)), 4, axis=1)
     got = route_reliability(companion(stable, ["sft", "grpo"] * 30), (1, 2), n_bootstrap=50)
-    assert (got["agreement"] == 1).all() and (got["kappa"] == 1).all() and (got["chance"] < 0.6).all()
+    assert (
+        (got["agreement"] == 1).all() and (got["kappa"] == 1).all() and (got["chance"] < 0.6).all()
+    )
     noise = route_reliability(companion(rng.normal(size=(400, 4, 3))), (1, 2), n_bootstrap=100)
     assert (noise["kappa_low"] < 0).all() and (noise["kappa_high"] > 0).all()
-    # Three z-scores of either sign: the largest is one of three, or none is above 0 in an eighth of the problems.
+    # Three z-scores of either sign: the largest is one of three, or none is above 0 in an eighth of
+    # the problems.
     np.testing.assert_allclose(noise["chance"], 3 * (7 / 24) ** 2 + (1 / 8) ** 2, atol=0.02)
     assert noise["n_problems"].values.tolist() == [400, 400]
 
@@ -155,11 +166,14 @@ def test_route_is_reliable_where_features_are():
 def test_agreement_beyond_chance_by_hand():
     first, second = np.array(list("aabb")), np.array(list("abbb"))
     # Of 12 pairs of two units 2 * 1 + 2 * 3 - 3 agree.
-    agreement, chance, kappa = beyond_chance(first, second, np.zeros(4), np.array([[1.0] * 4, [2.0] * 4]))
+    agreement, chance, kappa = beyond_chance(
+        first, second, np.zeros(4), np.array([[1.0] * 4, [2.0] * 4])
+    )
     np.testing.assert_allclose(agreement, 3 / 4)
     np.testing.assert_allclose(chance, 5 / 12)
     np.testing.assert_allclose(kappa, 4 / 7)
-    # What strata share is no agreement beyond chance, and a unit alone in its stratum does not count.
+    # What strata share is no agreement beyond chance, and a unit alone in its stratum does not
+    # count.
     agreement, chance, kappa = beyond_chance(first, first, np.array([0, 0, 1, 1]), np.ones((1, 4)))
     assert agreement[0] == chance[0] == 1 and np.isnan(kappa[0])
     agreement, chance, _ = beyond_chance(first, second, np.array([0, 0, 0, 1]), np.ones((1, 4)))
@@ -188,9 +202,13 @@ def test_tables_and_chart_show_what_was_computed():
     frame = tables.needed_rows(needed)
     # Nobody has 18 failed rollouts: that size is left out.
     assert set(frame["size"]) == {1, 2} and len(frame) == 3 * 2 * 2
-    one = frame[(frame["feature"] == "concentration") & (frame["scope"] == "within") & (frame["size"] == 2)].iloc[0]
+    one = frame[
+        (frame["feature"] == "concentration") & (frame["scope"] == "within") & (frame["size"] == 2)
+    ].iloc[0]
     stored = needed.sel(feature="concentration", scope="within", size=2)
-    assert one["reliability"] == stored["reliability"] and one["needed_high"] == stored["needed_high"]
+    assert (
+        one["reliability"] == stored["reliability"] and one["needed_high"] == stored["needed_high"]
+    )
     one = tables.needed_by_feature(needed, 2)
     assert one["feature"].tolist()[::2] == [str(name) for name in needed["feature"].values]
     assert one["needed"].tolist() == frame[frame["size"] == 2]["needed"].tolist()
@@ -202,7 +220,9 @@ def test_tables_and_chart_show_what_was_computed():
     assert {round(row["reliability"], 9) for row in drawn} == set(frame["reliability"].round(9))
     with pytest.raises(InputError, match="needed_low"):
         plot_reliability(frame.drop(columns="needed_low"))
-    routes = tables.route_rows(rnb.route_reliability(companion(planted(1, 1, 50, 4)), (1, 9), n_bootstrap=20))
+    routes = tables.route_rows(
+        rnb.route_reliability(companion(planted(1, 1, 50, 4)), (1, 9), n_bootstrap=20)
+    )
     assert routes["size"].tolist() == [1] and 0 < routes["agreement"].iloc[0] <= 1
 
 
@@ -210,13 +230,18 @@ def test_needs_on_the_data_card():
     redrawn = rnb.load_remapped()[1]
     card = " ".join((data_folder() / "README.md").read_text().split())
     needed = tables.needed_by_feature(needed_rollouts(redrawn, (5,), n_bootstrap=10))
-    within, pooled = (needed[needed["scope"] == scope]["needed"].tolist() for scope in ("within", "pooled"))
+    within, pooled = (
+        needed[needed["scope"] == scope]["needed"].tolist() for scope in ("within", "pooled")
+    )
     assert all(w > p for w, p in zip(within, pooled, strict=True))
     said = "spread {:.1f}, concentration {:.1f}, logit dispersion {:.1f}; "
     said += "pooled over cells, which differ, {:.1f}, {:.1f} and {:.1f}"
     assert said.format(*within, *pooled) in card
     route = tables.route_rows(route_reliability(redrawn, (5,), n_bootstrap=10)).iloc[0]
-    said = f"send {100 * route['agreement']:.0f} % of the problems the same way, where chance would send"
+    said = (
+        f"send {100 * route['agreement']:.0f} % of the problems the same way, where chance would"
+        " send"
+    )
     assert f"{said} {100 * route['chance']:.0f} %" in card
 
 

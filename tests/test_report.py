@@ -24,7 +24,9 @@ def study():
     nasty = np.full(n, NASTY, dtype=object)
     ds["prompt"] = ("problem", nasty)
     ds["answer"] = ("problem", nasty)
-    ds = ds.assign_coords(family=("problem", np.char.add(ds["family"].values.astype(str), "</script>")))
+    ds = ds.assign_coords(
+        family=("problem", np.char.add(ds["family"].values.astype(str), "</script>"))
+    )
     ds.attrs["config_json"] = '{"x": "</pre><script>alert(1)</script>"}'
     return ds
 
@@ -90,8 +92,14 @@ def test_planted_scripts_are_text(report, read):
 
 def test_the_page_says_what_is_not_supported(read):
     text = " ".join(read.text)
-    for heading in ("What the data support", "What rescues", "Routing", "What it costs", "One failed trace",
-                    "Where the numbers"):  # fmt: skip
+    for heading in (
+        "What the data support",
+        "What rescues",
+        "Routing",
+        "What it costs",
+        "One failed trace",
+        "Where the numbers",
+    ):
         assert heading in text, heading
     assert "not shown" in text or "contradicted" in text
 
@@ -102,7 +110,10 @@ def test_size_and_one_bundle(report):
 
 
 def test_json_cannot_end_its_script():
-    assert json_script({"a": "</script><!--\u2028"}) == '{"a":"\\u003c/script\\u003e\\u003c!--\\u2028"}'
+    assert (
+        json_script({"a": "</script><!--\u2028"})
+        == '{"a":"\\u003c/script\\u003e\\u003c!--\\u2028"}'
+    )
     with pytest.raises(ValueError):
         json_script(float("nan"))
 
@@ -113,7 +124,7 @@ def test_table_escapes_and_marks_what_is_missing():
     frame = pd.DataFrame({"<b>": ["<i>"], "share": [float("nan")], "n": [1234]})
     text = table_html(frame, {"share": "{:.1%}"}, "<u>")
     assert "<b>" not in text and "<i>" not in text and "<u>" not in text
-    assert "<td class=\"n\">\u2013</td>" in text and "1,234" in text
+    assert '<td class="n">\u2013</td>' in text and "1,234" in text
 
 
 def test_a_profile_table_has_a_report_too(study, tmp_path, monkeypatch):
@@ -167,14 +178,18 @@ MARKS = "svg.marks g.role-mark path, svg.marks g.role-mark text"
 def look(context, report: Path):
     page = context.new_page()
     errors, requests = [], []
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on(
+        "console", lambda message: errors.append(message.text) if message.type == "error" else None
+    )
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("dialog", lambda dialog: (errors.append(dialog.message), dialog.dismiss()))
     page.on("request", lambda request: requests.append(request.url))
     page.goto(report.as_uri())
     wanted = page.locator(".chart").count()
     assert wanted >= 7
-    page.wait_for_function(f"document.querySelectorAll('.chart svg.marks').length === {wanted}", timeout=30_000)
+    page.wait_for_function(
+        f"document.querySelectorAll('.chart svg.marks').length === {wanted}", timeout=30_000
+    )
     for i in range(wanted):
         # Every chart has marks, not only axes.
         assert page.locator(".chart").nth(i).locator(MARKS).count() > 0
@@ -182,5 +197,7 @@ def look(context, report: Path):
     page.wait_for_selector("#vg-tooltip-element.visible")
     assert not errors
     assert requests == [report.as_uri()]
-    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    wide = page.evaluate(
+        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    )
     assert wide <= 0

@@ -94,11 +94,15 @@ def test_constant_statistic_has_a_point_interval():
 def test_permutations_match_enumeration():
     kernel = np.random.default_rng(1).random((4, 4))
     exact = [sum(kernel[i, p[i]] for i in range(4)) for p in permutations(range(4))]
-    drawn = permute_labels(kernel[None], np.arange(len(kernel))[None], 20_000, np.random.default_rng(2))
+    drawn = permute_labels(
+        kernel[None], np.arange(len(kernel))[None], 20_000, np.random.default_rng(2)
+    )
     assert drawn.mean() == pytest.approx(np.mean(exact), abs=0.01)
     assert drawn.std() == pytest.approx(np.std(exact), abs=0.01)
     assert set(np.round(drawn, 9)) == set(np.round(exact, 9))
-    assert permute_labels(np.zeros((1, 0, 0)), np.zeros((1, 0), int), 3, np.random.default_rng(0)).tolist() == [0, 0, 0]
+    assert permute_labels(
+        np.zeros((1, 0, 0)), np.zeros((1, 0), int), 3, np.random.default_rng(0)
+    ).tolist() == [0, 0, 0]
 
 
 def test_permutations_of_draws_are_those_of_their_sum():

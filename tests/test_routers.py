@@ -29,15 +29,27 @@ from recover_nb.routers.replay import (
 from recover_nb.routers.scoring import best_fixed, budgets_of, comparators, fixed_curves
 from recover_nb.simulate import make_study
 
-CELLS = tuple((family, method, "arithmetic") for family in ("qwen3", "neox") for method in ("sft", "grpo"))
+CELLS = tuple(
+    (family, method, "arithmetic") for family in ("qwen3", "neox") for method in ("sft", "grpo")
+)
 QUICK = {"n_bootstrap": 300, "n_permutations": 500, "n_halvings": 2, "max_budget": 8}
 
 
 def known_of(failed, observed, **others):
     n = len(failed)
     zeros = np.zeros(n, dtype=int)
-    fixed = {"x": np.zeros((n, 1)), "cost": np.ones(n), "upfront": np.ones(n), "cells": zeros, "families": zeros}
-    given = fixed | {"route": zeros, "failed": np.array(failed), "observed": np.array(observed)} | others
+    fixed = {
+        "x": np.zeros((n, 1)),
+        "cost": np.ones(n),
+        "upfront": np.ones(n),
+        "cells": zeros,
+        "families": zeros,
+    }
+    given = (
+        fixed
+        | {"route": zeros, "failed": np.array(failed), "observed": np.array(observed)}
+        | others
+    )
     return Known(("nothing",), **given)
 
 
@@ -46,14 +58,16 @@ def known_of(failed, observed, **others):
 
 def test_a_population_is_fitted_by_moments():
     wins, trials = np.array([[0], [0], [1], [2], [2], [1]]), np.full((6, 1), 2)
-    # Mean 1/2; squared deviations from 1 add up to 4, a binomial's to 6 x 2/4 = 3, pairs weigh 3: rho = 1/3.
+    # Mean 1/2; squared deviations from 1 add up to 4, a binomial's to 6 x 2/4 = 3, pairs weigh 3:
+    # rho = 1/3.
     assert fit_correlation(wins, trials, np.array([0.5])) == pytest.approx([1 / 3])
     alpha, beta = population(wins, trials)
     assert (alpha, beta) == (pytest.approx([1.0]), pytest.approx([1.0]))
 
 
 def test_uneven_numbers_of_attempts_are_weighed():
-    # Mean 1/2. Deviations 1 - 0.5 and 0 - 2: 0.25 + 4 less 0.25 + 1 is 3; pairs weigh 0 and 3: rho = 1, cut to 0.99.
+    # Mean 1/2. Deviations 1 - 0.5 and 0 - 2: 0.25 + 4 less 0.25 + 1 is 3; pairs weigh 0 and 3: rho
+    # = 1, cut to 0.99.
     rho = fit_correlation(np.array([[1], [0]]), np.array([[1], [4]]), np.array([0.5]))
     assert rho == pytest.approx([0.99])
 
@@ -65,8 +79,11 @@ def test_alpha_and_beta_have_the_mean_and_the_correlation():
 
 
 def test_retry_is_shrunk_from_the_observed_rollouts_and_nothing_else_is():
-    alpha, beta = shrink(known_of([1], [4]), np.array([1.0, 2.0]), np.array([1.0, 2.0]), observed=True)
-    # Three right and one wrong of four: Beta(1 + 3, 1 + 1), whose mean 2/3 lies between 3/4 and 1/2.
+    alpha, beta = shrink(
+        known_of([1], [4]), np.array([1.0, 2.0]), np.array([1.0, 2.0]), observed=True
+    )
+    # Three right and one wrong of four: Beta(1 + 3, 1 + 1), whose mean 2/3 lies between 3/4 and
+    # 1/2.
     assert alpha.tolist() == [[4.0, 2.0]]
     assert beta.tolist() == [[2.0, 2.0]]
 
@@ -78,7 +95,11 @@ def test_the_regression_is_scikit_learns():
     z = (x - x.mean(axis=0)) / x.std(axis=0)
     share = wins[:, 0] / 10
     other = LogisticRegression(C=1.0, tol=1e-10, max_iter=1000)
-    other.fit(np.concatenate([z, z]), np.repeat([1, 0], 60), sample_weight=np.concatenate([share, 1 - share]))
+    other.fit(
+        np.concatenate([z, z]),
+        np.repeat([1, 0], 60),
+        sample_weight=np.concatenate([share, 1 - share]),
+    )
     assert fitted.weights[0, 1:] == pytest.approx(other.coef_[0], abs=1e-4)
     assert fitted.weights[0, 0] == pytest.approx(other.intercept_[0], abs=1e-4)
 
@@ -89,7 +110,8 @@ def test_the_regression_is_scikit_learns():
 def test_expected_gain_for_its_cost_decides_and_failures_count():
     alpha, beta, cost = np.array([[1.0, 3.0]]), np.array([[1.0, 1.0]]), np.array([[1.0, 2.0]])
     order, gain = expected_order(alpha, beta, cost, np.array([[2, 2]]))
-    # 1/2 : 3/8 retry; 1/3 : 3/8 the other; 1/3 : 3/10 retry; and the other, 3/10 : nothing left of retry.
+    # 1/2 : 3/8 retry; 1/3 : 3/8 the other; 1/3 : 3/10 retry; and the other, 3/10 : nothing left of
+    # retry.
     assert order.tolist() == [[0, 1, 0, 1]]
     assert gain[0] == pytest.approx([1 / 2, 1 / 2 * 3 / 8, 1 / 8 * 1 / 3, 1 / 12 * 3 / 10])
     assert decide_once(alpha, beta, cost).tolist() == [[True, False]]
@@ -104,7 +126,10 @@ def test_who_decides_once_stays_and_goes_on_with_retry():
 
 
 def test_a_fixed_operator_is_followed_by_retries():
-    assert fixed_order(np.array([1, 0]), np.array([[2, 2], [2, 2]])).tolist() == [[1, 1, 0, 0], [0, 0, -1, -1]]
+    assert fixed_order(np.array([1, 0]), np.array([[2, 2], [2, 2]])).tolist() == [
+        [1, 1, 0, 0],
+        [0, 0, -1, -1],
+    ]
 
 
 CORRECT = np.array([[[0, 0], [0, 1], [1, 1]]], dtype=np.int8)
@@ -116,14 +141,20 @@ def test_a_replay_of_two_operators_by_hand():
     # Misses: 2 of 3 retries; 1 of 3 of the other; none of the 2 left.
     assert rescued[0] == pytest.approx([0, 1 / 3, 7 / 9, 1, 1])
     assert spent[0].tolist() == [0, 1, 3, 5, 6]
-    assert within(spent, rescued, np.array([[0.0, 2.0, 3.0, 99.0]]))[0] == pytest.approx([0, 5 / 9, 7 / 9, 1])
-    assert stopped_spending(spent, rescued)[0] == pytest.approx([0, 1, 1 + 4 / 3, 1 + 4 / 3 + 4 / 9, 1 + 4 / 3 + 4 / 9])
+    assert within(spent, rescued, np.array([[0.0, 2.0, 3.0, 99.0]]))[0] == pytest.approx(
+        [0, 5 / 9, 7 / 9, 1]
+    )
+    assert stopped_spending(spent, rescued)[0] == pytest.approx(
+        [0, 1, 1 + 4 / 3, 1 + 4 / 3 + 4 / 9, 1 + 4 / 3 + 4 / 9]
+    )
 
 
 def test_the_stored_order_and_the_mean_over_all_orders():
     assert replay_stored(ORDER, CORRECT)[0].tolist() == [False, False, False, True, True]
     orders = [
-        replay_stored(ORDER, np.stack([CORRECT[0, list(a), 0], CORRECT[0, list(b), 1]], axis=1)[None])[0]
+        replay_stored(
+            ORDER, np.stack([CORRECT[0, list(a), 0], CORRECT[0, list(b), 1]], axis=1)[None]
+        )[0]
         for a in permutations(range(3))
         for b in permutations(range(3))
     ]
@@ -144,16 +175,24 @@ def test_problems_that_failed_alike_say_what_helps():
     weight = likeness(known_of([4, 0], [4, 4]), seen.wins[:, 0], seen.trials[:, 0])
     # Rates 1/8 and 7/8: four failures are 7^4 times as likely of the first.
     assert weight[0, 0] / weight[0, 1] == pytest.approx(7**4)
-    order, gain = lookalike_order(weight, seen, ("retry", "x"), np.ones((2, 2)), np.full((2, 2), 3), steps=3)
+    order, gain = lookalike_order(
+        weight, seen, ("retry", "x"), np.ones((2, 2)), np.full((2, 2), 3), steps=3
+    )
     assert order[:, 0].tolist() == [1, 0]
     assert gain[0, 0] == pytest.approx(weight[0] @ [7 / 8, 1 / 8], abs=1e-6)
 
 
 def test_a_failure_of_one_operator_says_something_of_another():
-    # Either both operators help or none does: after a failure of the first, the second is worth no more than it.
+    # Either both operators help or none does: after a failure of the first, the second is worth no
+    # more than it.
     seen = Outcomes(np.array([[3, 3], [0, 0]]), np.full((2, 2), 3), np.ones((2, 2)))
     order, gain = lookalike_order(
-        np.array([[0.5, 0.5]]), seen, ("retry", "x"), np.array([[1.0, 1.1]]), np.full((1, 2), 2), steps=2
+        np.array([[0.5, 0.5]]),
+        seen,
+        ("retry", "x"),
+        np.array([[1.0, 1.1]]),
+        np.full((1, 2), 2),
+        steps=2,
     )
     assert order[0].tolist() == [0, 0]
     assert gain[0] == pytest.approx([0.5, 0.5 * (7 / 8 * 1 / 8 + 1 / 8 * 7 / 8)], abs=1e-6)
@@ -163,17 +202,22 @@ def test_a_deterministic_operator_has_only_the_attempts_it_has():
     seen = Outcomes(np.array([[0, 1]]), np.array([[2, 2]]), np.ones((1, 2)))
     arms, limit = ("retry", "dense_steer"), np.full((1, 2), 2)
     order, gain = lookalike_order(np.ones((1, 1)), seen, arms, np.ones((1, 2)), limit, steps=3)
-    # One of its two attempts is right, so after a failure the other one is for certain, and then nothing can be left.
+    # One of its two attempts is right, so after a failure the other one is for certain, and then
+    # nothing can be left.
     assert order[0, :2].tolist() == [1, 1]
     assert gain[0] == pytest.approx([0.5, 0.5, 0.0], abs=1e-6)
 
 
 def test_the_blind_router_has_one_order_for_everyone(study):
     problems = read_problems(study, basis="attempts")
-    beliefs = learn(problems, problems.outcomes, make_folds(problems, HoldOut.CELL), ["blind", "lookalike"])
+    beliefs = learn(
+        problems, problems.outcomes, make_folds(problems, HoldOut.CELL), ["blind", "lookalike"]
+    )
     first = problems.known.cells == 0
     orders = {
-        name: plan(name, beliefs, problems.arms, problems.outcomes.trials, np.random.default_rng(0))[0][0][first]
+        name: plan(
+            name, beliefs, problems.arms, problems.outcomes.trials, np.random.default_rng(0)
+        )[0][0][first]
         for name in ("blind", "lookalike")
     }
     assert (orders["blind"] == orders["blind"][0]).all()
@@ -255,7 +299,9 @@ def test_other_outcomes_in_a_cell_change_no_belief_of_that_cell_but_those_of_oth
     wins = problems.outcomes.wins.copy()
     wins[fold.test] = problems.outcomes.trials[fold.test] - wins[fold.test]
     before = learn(problems, problems.outcomes, folds, routers)
-    after = learn(problems, Outcomes(wins, problems.outcomes.trials, problems.outcomes.cost), folds, routers)
+    after = learn(
+        problems, Outcomes(wins, problems.outcomes.trials, problems.outcomes.cost), folds, routers
+    )
     for source, (alpha, _) in before.rates.items():
         assert (alpha[fold.test] == after.rates[source][0][fold.test]).all()
         assert (alpha[fold.train] != after.rates[source][0][fold.train]).any()
@@ -266,7 +312,9 @@ def test_a_descriptor_made_of_outcomes_is_found(study):
         problems = read_problems(ds)
         rate = problems.outcomes.wins[:, [1]] / problems.outcomes.trials[:, [1]]
         known = problems.known
-        known = dataclasses.replace(known, names=(*known.names, "peek"), x=np.concatenate([known.x, rate], axis=1))
+        known = dataclasses.replace(
+            known, names=(*known.names, "peek"), x=np.concatenate([known.x, rate], axis=1)
+        )
         return dataclasses.replace(problems, known=known)
 
     assert checks.find_leaks(study, routers=["sequence"], read=peek) == ["descriptor peek"]
@@ -276,7 +324,9 @@ def test_folds_that_learn_from_what_they_are_judged_on_are_found(study):
     def everything(problems, hold_out, *, seed):
         folds = make_folds(problems, hold_out, seed=seed)
         every = np.arange(len(problems.known.cells))
-        return [dataclasses.replace(fold, train=every, parts=[(fold.test, every)]) for fold in folds]
+        return [
+            dataclasses.replace(fold, train=every, parts=[(fold.test, every)]) for fold in folds
+        ]
 
     found = checks.find_leaks(study, routers=["sequence", "learnt", "retry_gate"], folds=everything)
     assert found[:2] == ["router sequence", "router learnt"]
@@ -296,7 +346,9 @@ def lift_of(problems, names=("learnt",)):
 def test_outcomes_dealt_out_anew_within_cells_leave_no_advantage(study):
     problems = read_problems(study, basis="attempts")
     rate = problems.outcomes.wins / problems.outcomes.trials
-    leaked = dataclasses.replace(problems, known=dataclasses.replace(problems.known, names=tuple("abcde"), x=rate))
+    leaked = dataclasses.replace(
+        problems, known=dataclasses.replace(problems.known, names=tuple("abcde"), x=rate)
+    )
     # A leak pays even where cells are held out: it is for `find_leaks` to see.
     assert lift_of(leaked)["learnt"] > 0.02
     rng = np.random.default_rng(1)
@@ -312,7 +364,9 @@ def test_outcomes_dealt_out_anew_within_cells_leave_no_advantage(study):
 
 
 def compare(ds, **options):
-    return rnb.compare_routers(ds, **(QUICK | {"hold_out": ["cell"], "budget": 4, "n_null": 0} | options))
+    return rnb.compare_routers(
+        ds, **(QUICK | {"hold_out": ["cell"], "budget": 4, "n_null": 0} | options)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -341,12 +395,17 @@ def test_operators_that_differ_are_found_by_their_populations():
 
 
 def test_a_link_of_features_with_operators_is_found_and_transfers():
-    ds = make_study(effect="tied", size=0.5, n_problems=100, cells=CELLS, difficulty=(1.0, 8.0), seed=7)
-    found = compare(ds, routers=["sequence", "learnt_failures", "learnt"], basis="attempts", budget=2)
+    ds = make_study(
+        effect="tied", size=0.5, n_problems=100, cells=CELLS, difficulty=(1.0, 8.0), seed=7
+    )
+    found = compare(
+        ds, routers=["sequence", "learnt_failures", "learnt"], basis="attempts", budget=2
+    )
     frame = tables.router_lifts(found).set_index("router")
     assert frame.loc["learnt", "low_points"] > 5
     assert bool(frame.loc["learnt", "beats"])
-    # One order for everyone gains by trying two operators; the features gain on top, the number of failures does not.
+    # One order for everyone gains by trying two operators; the features gain on top, the number of
+    # failures does not.
     frame = tables.router_lifts(found, against="sequence").set_index("router")
     assert frame.loc["learnt", "low_points"] > 5
     assert frame.loc["learnt_failures", "high_points"] < 3
@@ -360,7 +419,9 @@ def test_the_comparison_is_a_function_of_the_seed(study):
 
 
 def test_a_study_of_one_cell_is_held_out_by_question():
-    found = compare(make_study(n_problems=40, cells=CELLS[:1]), routers=["sequence"], hold_out=[*HoldOut])
+    found = compare(
+        make_study(n_problems=40, cells=CELLS[:1]), routers=["sequence"], hold_out=[*HoldOut]
+    )
     assert list(found.hold_outs) == ["question"]
     assert "one cell" in found.left_out["cell"]
     assert "no tokens" in found.left_out["agreement"]
@@ -389,7 +450,10 @@ def test_tables_show_what_was_found(nothing):
     found = data["hold_outs"]["cell"]
     best = max(gates, key=lambda name: found["policies"][name]["rate"])
     lift = found["lifts"][best]["retry_gate"]["lift"]
-    assert f"What operators add to sharing out: {best} {100 * lift:+.1f} points" in nothing.sentences[1]
+    assert (
+        f"What operators add to sharing out: {best} {100 * lift:+.1f} points"
+        in nothing.sentences[1]
+    )
 
 
 def test_the_chart_draws_the_frames_value_for_value(nothing):
@@ -437,7 +501,11 @@ def test_what_a_study_lacks_is_said(study):
     with pytest.raises(InputError, match="stores no forward_specialist"):
         compare(study.drop_vars("forward_specialist"))
     with pytest.raises(InputError, match="no intervention 'none'"):
-        compare(study.sel(intervention=[name for name in study["intervention"].values if name != "none"]))
+        compare(
+            study.sel(
+                intervention=[name for name in study["intervention"].values if name != "none"]
+            )
+        )
     with pytest.raises(InputError, match="is 0 for rollouts that were run"):
         compare(study.assign(forward_specialist=study["forward_specialist"] * 0))
     with pytest.raises(InputError, match=r"against is 'luck'; allowed: .*best_fixed"):
@@ -447,7 +515,11 @@ def test_what_a_study_lacks_is_said(study):
 @pytest.mark.slow
 def test_the_bundled_study_has_no_router_of_operators_that_beats_the_best_fixed_one():
     found = rnb.compare_routers(
-        rnb.load_study(), routers=["lookalike", "learnt", "retry_gate"], hold_out=["cell"], **QUICK, n_null=0
+        rnb.load_study(),
+        routers=["lookalike", "learnt", "retry_gate"],
+        hold_out=["cell"],
+        **QUICK,
+        n_null=0,
     )
     frame = tables.router_lifts(found).set_index("router")
     assert frame.loc["published", "high_points"] < -2
@@ -458,7 +530,9 @@ def test_the_bundled_study_has_no_router_of_operators_that_beats_the_best_fixed_
 @pytest.mark.slow
 def test_with_more_operators_how_often_a_problem_failed_says_which_helps():
     ds = rnb.load_study()
-    operators = [name for name in ds["intervention"].values if name not in ("none", "retry", "calculator")]
+    operators = [
+        name for name in ds["intervention"].values if name not in ("none", "retry", "calculator")
+    ]
     options = QUICK | {"interventions": operators, "hold_out": "cell", "n_null": 0}
     found = rnb.compare_routers(ds, routers=["blind", "lookalike"], **options)
     for against in ("best_fixed", "blind"):

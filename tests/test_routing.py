@@ -22,7 +22,8 @@ def test_standardise_by_hand():
 
 def test_constant_column_is_zeros():
     assert (standardise(np.full((7, 2), 0.1)) == 0).all()
-    # 0.1 has no exact mean in floats; with a population the rounding must not become a z-score either.
+    # 0.1 has no exact mean in floats; with a population the rounding must not become a z-score
+    # either.
     population = np.array([True] * 6 + [False])
     values = np.array([[0.1]] * 6 + [[5.0]])
     assert (standardise(values, population=population)[:6] == 0).all()

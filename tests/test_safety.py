@@ -37,25 +37,38 @@ def faults(source):
             found.append((node.lineno, name))
         for word in node.keywords:
             constant = getattr(word.value, "value", None)
-            if (word.arg, constant) in (("allow_pickle", True), ("trust_remote_code", True), ("shell", True),
-                                        ("weights_only", False), ("use_safetensors", False)):  # fmt: skip
+            if (word.arg, constant) in (
+                ("allow_pickle", True),
+                ("trust_remote_code", True),
+                ("shell", True),
+                ("weights_only", False),
+                ("use_safetensors", False),
+            ):
                 found.append((node.lineno, f"{word.arg}={constant}"))
     return found
 
 
 def test_nothing_that_is_read_is_run():
-    unsafe = {str(path.relative_to(ROOT)): found for path in sources() if (found := faults(path.read_text()))}
+    unsafe = {
+        str(path.relative_to(ROOT)): found
+        for path in sources()
+        if (found := faults(path.read_text()))
+    }
     assert unsafe == {}
 
 
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("import pickle", "pickle"), ("from joblib import load", "joblib"), ("torch.load('x')", "torch.load"),
-        ("eval(text)", "eval"), ("np.load(p, allow_pickle=True)", "allow_pickle=True"),
-        ("from_pretrained(x, trust_remote_code=True)", "trust_remote_code=True"), ("run(x, shell=True)", "shell=True"),
+        ("import pickle", "pickle"),
+        ("from joblib import load", "joblib"),
+        ("torch.load('x')", "torch.load"),
+        ("eval(text)", "eval"),
+        ("np.load(p, allow_pickle=True)", "allow_pickle=True"),
+        ("from_pretrained(x, trust_remote_code=True)", "trust_remote_code=True"),
+        ("run(x, shell=True)", "shell=True"),
     ],
-)  # fmt: skip
+)
 def test_this_test_can_fail(source, said):
     assert said in [name for _, name in faults(source)]
 

@@ -70,7 +70,9 @@ def test_shallow_check_reads_no_variable_with_tokens():
 def test_wrong_dtype_and_wrong_dims_are_named(name):
     ds = tiny_study()
     wrong = np.zeros(ds[name].shape, np.complex64)
-    with pytest.raises(SchemaError, match=rf"'{name}' has dtype complex64; it must be {VARIABLES[name].dtype}"):
+    with pytest.raises(
+        SchemaError, match=rf"'{name}' has dtype complex64; it must be {VARIABLES[name].dtype}"
+    ):
         validate(ds.assign({name: (ds[name].dims, wrong)}))
     with pytest.raises(SchemaError, match=rf"'{name}' is on \(elsewhere\); it must be on"):
         validate(ds.assign({name: ("elsewhere", np.zeros(2))}))
@@ -94,7 +96,9 @@ def test_missing_coordinate(name):
 
 def test_other_schema_version_says_what_to_do():
     ds = tiny_study().assign_attrs(schema_version="99")
-    with pytest.raises(SchemaError, match=f"schema version '99' .* reads '{SCHEMA_VERSION}'; install the version"):
+    with pytest.raises(
+        SchemaError, match=f"schema version '99' .* reads '{SCHEMA_VERSION}'; install the version"
+    ):
         validate(ds)
     del ds.attrs["schema_version"]
     with pytest.raises(SchemaError, match="no attribute schema_version"):
@@ -129,7 +133,11 @@ def test_anything_but_a_dataset_is_refused():
 
 
 def test_table_without_attempts_needs_only_features_and_rates():
-    ds = tiny_study().drop_dims(["rollout", "token"]).drop_vars(["prompt", "answer", "regime", "route"])
+    ds = (
+        tiny_study()
+        .drop_dims(["rollout", "token"])
+        .drop_vars(["prompt", "answer", "regime", "route"])
+    )
     assert validate(ds.isel(intervention=[1, 3])) is not None
 
 

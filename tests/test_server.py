@@ -56,16 +56,27 @@ def study():
 
 @pytest.fixture
 def server(shipped):
-    pairs = {"s": (shipped.specialist, shipped.tokenizer), "a": (shipped.ancestor, shipped.tokenizer)}
+    pairs = {
+        "s": (shipped.specialist, shipped.tokenizer),
+        "a": (shipped.ancestor, shipped.tokenizer),
+    }
     with CompletionsServer(pairs) as server:
         yield server
 
 
 def score(ds, server, **keywords):
     endpoint = {"top": N_VOCABULARY, "key_env": None, **keywords.pop("endpoint", {})}
-    given = {"clock": FakeClock(), "patience": Patience(concurrent=1), "vocab_size": N_VOCABULARY, "progress": False}
+    given = {
+        "clock": FakeClock(),
+        "patience": Patience(concurrent=1),
+        "vocab_size": N_VOCABULARY,
+        "progress": False,
+    }
     return rnb.score_with_server(
-        ds, Endpoint(server.url, "s", **endpoint), Endpoint(server.url, "a", **endpoint), **given | keywords
+        ds,
+        Endpoint(server.url, "s", **endpoint),
+        Endpoint(server.url, "a", **endpoint),
+        **given | keywords,
     )
 
 
@@ -99,13 +110,18 @@ def assert_features(found, wanted, pressure, study):
     It counts every token whose pressure is above 0, be it by the last bit.
     """
     np.testing.assert_allclose(found[:, 1:], wanted[:, 1:], atol=TOLERANCE)
-    inside = np.arange(pressure.shape[-1]) < study["n_tokens"].sel(intervention="none").values[..., None]
+    inside = (
+        np.arange(pressure.shape[-1]) < study["n_tokens"].sel(intervention="none").values[..., None]
+    )
     used = inside & failed(study)[..., None]
     noise = (used & (pressure < 1e-6)).sum(-1) / np.maximum(used.sum(-1), 1)
-    assert (np.abs(found[:, 0] - wanted[:, 0]) <= noise.sum(-1) / failed(study).sum(-1) + TOLERANCE).all()
+    assert (
+        np.abs(found[:, 0] - wanted[:, 0]) <= noise.sum(-1) / failed(study).sum(-1) + TOLERANCE
+    ).all()
 
 
-# --- what is measured ------------------------------------------------------------------------------------------------
+# --- what is measured
+# ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("reply", ["echo", "prompt_logprobs"])
@@ -115,24 +131,32 @@ def test_whole_vocabulary_equals_a_teacher_forced_pass(study, plain, server, shi
     np.testing.assert_array_equal(found["has_signals"].values == 1, used)
     for name in Signal:
         ours, wanted = found[name.value].values, plain[name.value].values
-        np.testing.assert_allclose(ours[used], wanted[used], rtol=TOLERANCE, atol=TOLERANCE, err_msg=name)
+        np.testing.assert_allclose(
+            ours[used], wanted[used], rtol=TOLERANCE, atol=TOLERANCE, err_msg=name
+        )
         assert (ours[~used] == 0).all()
     # The study's own features, from all failed rollouts at full precision.
-    assert_features(found["features"].values, study["features"].values, plain["demotion_pressure"].values, study)
+    assert_features(
+        found["features"].values, study["features"].values, plain["demotion_pressure"].values, study
+    )
     assert found["missing_mass"].values.max() < 1e-5
     assert counts(found) == none_but(scored=int(used.sum()))
     assert len(server.requests) == 2 * distinct(study)
 
 
 def test_truncated_lists_show_what_they_miss(study, server, shipped):
-    found = score(study, server, tokenizer=shipped.tokenizer, endpoint={"top": 3, "reply": "prompt_logprobs"})
+    found = score(
+        study, server, tokenizer=shipped.tokenizer, endpoint={"top": 3, "reply": "prompt_logprobs"}
+    )
     p, r = np.argwhere(failed(study))[0]
     tokens = study["token_id"].values[p, r, 0, : int(study["n_tokens"].values[p, r, 0])]
     import torch
 
     prompt = shipped.tokenizer.encode(str(study["prompt"].values[p]))
     with torch.inference_mode():
-        probabilities = shipped.specialist(torch.tensor([[*prompt, *tokens]])).logits[0].softmax(-1).numpy()
+        probabilities = (
+            shipped.specialist(torch.tensor([[*prompt, *tokens]])).logits[0].softmax(-1).numpy()
+        )
     for t, token in enumerate(tokens):
         row = probabilities[len(prompt) - 1 + t]
         listed = {*np.argsort(row)[-3:].tolist(), int(token)}
@@ -148,7 +172,9 @@ def of_text(study, pair):
     """Return features, and pressure, of a teacher-forced pass over what text holds: not the end-of-sequence token."""
     used, tokens = failed(study), study["token_id"].values[:, :, 0]
     length = (tokens >= 0).sum(-1) - (tokens == pair.eos_ids[0]).sum(-1)
-    signals = score_traces(pair, study["prompt"].values.tolist(), tokens, np.where(used, length, 0), Settings())
+    signals = score_traces(
+        pair, study["prompt"].values.tolist(), tokens, np.where(used, length, 0), Settings()
+    )
     rows = rollout_features(signals["demotion_pressure"], signals["logit_variance"], length)
     return problem_features(rows, used), signals["demotion_pressure"]
 
@@ -188,10 +214,14 @@ def test_replies_of_llama_cpp_give_the_features_of_a_teacher_forced_pass(study, 
 
 def test_a_server_that_is_one_place_off_is_refused(study, shipped, llama_cpp, tmp_path):
     ds, partial = as_text(study, shipped), tmp_path / "scored.jsonl"
-    with pytest.raises(InputError, match=r"'grpo' at .* 5 traces \d+\.\d nat .*; ask for reply='echo_late'"):
+    with pytest.raises(
+        InputError, match=r"'grpo' at .* 5 traces \d+\.\d nat .*; ask for reply='echo_late'"
+    ):
         llama_cpp(ds, "echo", partial=partial)
     # Also where all of it was kept before; and what was kept is not taken for the other form's.
-    with pytest.raises(InputError, match="what may follow a token is listed beside it, as llama-cpp-python does"):
+    with pytest.raises(
+        InputError, match="what may follow a token is listed beside it, as llama-cpp-python does"
+    ):
         llama_cpp(ds, "echo", partial=partial)
     assert counts(llama_cpp(ds, "echo_late", partial=partial))["kept_from_before"] == 0
 
@@ -199,11 +229,17 @@ def test_a_server_that_is_one_place_off_is_refused(study, shipped, llama_cpp, tm
 def test_a_late_list_that_does_not_hold_what_came_is_counted():
     late = replace(Endpoint("http://127.0.0.1:1/v1", "m"), reply="echo_late")
     tops = [None, {"a": -0.5, "b": -1.0}, {"c": -0.1}, {"z": -9.0}]
-    logged = {"tokens": list("xabc"), "token_logprobs": [None, -7.0, -8.0, -9.0], "top_logprobs": tops}
+    logged = {
+        "tokens": list("xabc"),
+        "token_logprobs": [None, -7.0, -8.0, -9.0],
+        "top_logprobs": tops,
+    }
     scored = read(late, Sent("xa", "b"), {"choices": [{"logprobs": logged}]})
     assert scored.token_logprob.tolist() == [-1.0] and scored.logprobs.tolist() == [[-0.5, -1.0]]
     with pytest.raises(Unlisted):
-        read(late, Sent("xa", "bd"), {"choices": [{"logprobs": {**logged, "tokens": list("xabd")}}]})
+        read(
+            late, Sent("xa", "bd"), {"choices": [{"logprobs": {**logged, "tokens": list("xabd")}}]}
+        )
 
 
 def test_several_requests_at_once_change_nothing(study, server, shipped):
@@ -213,21 +249,30 @@ def test_several_requests_at_once_change_nothing(study, server, shipped):
         np.testing.assert_array_equal(one[name.value].values, four[name.value].values)
 
 
-# --- faults ----------------------------------------------------------------------------------------------------------
+# --- faults
+# ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("fault", "reason"),
-    [("429", "status 429"), ("500", "status 500"), ("malformed", "malformed"), ("list", "malformed"),
-     ("cut", "connection"), ("hang", "time-out"), ("drip", "time-out")],
-)  # fmt: skip
+    [
+        ("429", "status 429"),
+        ("500", "status 500"),
+        ("malformed", "malformed"),
+        ("list", "malformed"),
+        ("cut", "connection"),
+        ("hang", "time-out"),
+        ("drip", "time-out"),
+    ],
+)
 def test_a_fault_is_tried_again_and_counted(study, plain, server, shipped, fault, reason):
     server.faults[:] = [fault, None, fault, fault]
     clock = FakeClock()
     endpoint = {"timeout": 0.5 if reason == "time-out" else 30}
     found = score(study, server, tokenizer=shipped.tokenizer, clock=clock, endpoint=endpoint)
     told = counts(found)
-    # The second request of the first trace is the ancestor's; it is asked once the specialist has answered.
+    # The second request of the first trace is the ancestor's; it is asked once the specialist has
+    # answered.
     assert told[f"specialist {reason}"] + told.get(f"ancestor {reason}", 0) == 3
     assert told["scored"] == failed(study).sum()
     assert len(clock.slept) == 3
@@ -235,11 +280,15 @@ def test_a_fault_is_tried_again_and_counted(study, plain, server, shipped, fault
     for slept, wait in zip(clock.slept, (1, 1, 2), strict=True):
         assert max(least, 0.5 * wait) <= slept <= max(least, wait)
     np.testing.assert_allclose(
-        found["entropy"].values[failed(study)], plain["entropy"].values[failed(study)], atol=TOLERANCE
+        found["entropy"].values[failed(study)],
+        plain["entropy"].values[failed(study)],
+        atol=TOLERANCE,
     )
 
 
-def test_server_that_stays_away_stops_the_run_and_a_second_call_goes_on(study, server, shipped, tmp_path):
+def test_server_that_stays_away_stops_the_run_and_a_second_call_goes_on(
+    study, server, shipped, tmp_path
+):
     partial = tmp_path / "scored.jsonl"
     server.faults[:] = [None] * 4 + ["500"] * 1000
     patience = Patience(tries=2, concurrent=1)
@@ -269,12 +318,16 @@ def test_server_that_stays_away_stops_the_run_and_a_second_call_goes_on(study, s
 
 def test_one_unanswered_trace_is_left_out_and_counted(study, server, shipped):
     server.faults[:] = ["500", "500"]
-    found = score(study, server, tokenizer=shipped.tokenizer, patience=Patience(tries=2, concurrent=1))
+    found = score(
+        study, server, tokenizer=shipped.tokenizer, patience=Patience(tries=2, concurrent=1)
+    )
     p, r = np.argwhere(failed(study))[0]
     tokens = study["token_id"].values[p, :, 0]
     same = int((failed(study)[p] & (tokens == tokens[r]).all(-1)).sum())
     total = int(failed(study).sum())
-    assert counts(found) == none_but(scored=total - same, unanswered=same) | {"specialist status 500": 2}
+    assert counts(found) == none_but(scored=total - same, unanswered=same) | {
+        "specialist status 500": 2
+    }
     assert found["has_signals"].values[p, r] == 0
     assert found["has_signals"].values.sum() == total - same
 
@@ -322,12 +375,19 @@ def test_text_of_a_study_with_tokens_must_give_as_many(study, server, shipped):
 
 def test_rate_limit(study, server, shipped):
     clock = FakeClock()
-    score(study, server, tokenizer=shipped.tokenizer, clock=clock, patience=Patience(per_minute=30, concurrent=1))
+    score(
+        study,
+        server,
+        tokenizer=shipped.tokenizer,
+        clock=clock,
+        patience=Patience(per_minute=30, concurrent=1),
+    )
     # Two servers, one after the other: each is asked once in two seconds.
     assert clock.slept == pytest.approx([2.0] * (distinct(study) - 1))
 
 
-# --- what is refused -------------------------------------------------------------------------------------------------
+# --- what is refused
+# -------------------------------------------------------------------------------------------------
 
 
 def without_logprobs(reply):
@@ -345,8 +405,15 @@ def test_server_without_log_probabilities_is_named(study, server, shipped):
 def test_unknown_model_is_not_asked_for_again(study, server, shipped):
     endpoint = Endpoint(server.url, "nobody")
     with pytest.raises(InputError, match=r"answers 404 for model 'nobody': .*no model nobody"):
-        rnb.score_with_server(study, endpoint, endpoint, tokenizer=shipped.tokenizer, clock=FakeClock(), progress=False,
-                              patience=Patience(concurrent=1))  # fmt: skip
+        rnb.score_with_server(
+            study,
+            endpoint,
+            endpoint,
+            tokenizer=shipped.tokenizer,
+            clock=FakeClock(),
+            progress=False,
+            patience=Patience(concurrent=1),
+        )
     assert len(server.requests) == 1
 
 
@@ -374,10 +441,13 @@ def test_study_without_traces_is_refused(study, shipped, server, name):
         score(as_text(study, shipped).drop_vars(name), server)
 
 
-# --- the key ---------------------------------------------------------------------------------------------------------
+# --- the key
+# ---------------------------------------------------------------------------------------------------------
 
 
-def test_key_is_sent_and_shown_nowhere(study, server, shipped, tmp_path, monkeypatch, capfd, caplog):
+def test_key_is_sent_and_shown_nowhere(
+    study, server, shipped, tmp_path, monkeypatch, capfd, caplog
+):
     monkeypatch.setenv("TEST_KEY", KEY)
     caplog.set_level(0)
     partial = tmp_path / "p.jsonl"
@@ -387,15 +457,26 @@ def test_key_is_sent_and_shown_nowhere(study, server, shipped, tmp_path, monkeyp
     assert all(headers["Authorization"] == f"Bearer {KEY}" for _, headers, _ in server.requests)
     said = capfd.readouterr()
     endpoint = Endpoint(server.url, "s", key_env="TEST_KEY")
-    shown = [json.dumps(found.attrs, default=str), partial.read_text(), repr(endpoint), str(endpoint), said.out,
-             said.err, caplog.text, repr(found), *map(str, server.requests[0][2].values())]  # fmt: skip
+    shown = [
+        json.dumps(found.attrs, default=str),
+        partial.read_text(),
+        repr(endpoint),
+        str(endpoint),
+        said.out,
+        said.err,
+        caplog.text,
+        repr(found),
+        *map(str, server.requests[0][2].values()),
+    ]
     assert not [each for each in shown if KEY in each or "sk-very" in each]
 
 
 def test_key_that_a_server_repeats_is_blotted_out(study, server, shipped, monkeypatch):
     monkeypatch.setenv("TEST_KEY", KEY)
     server.faults[:] = ["401"]
-    with pytest.raises(InputError, match=r"answers 401 for model 's': bad key: Bearer \*\*\*") as caught:
+    with pytest.raises(
+        InputError, match=r"answers 401 for model 's': bad key: Bearer \*\*\*"
+    ) as caught:
         score(study, server, tokenizer=shipped.tokenizer, endpoint={"key_env": "TEST_KEY"})
     error = caught.value
     while error is not None:
@@ -413,8 +494,10 @@ def test_key_that_cannot_be_one_is_named_and_not_shown(study, server, shipped, m
 
 
 def test_a_redirect_is_not_followed(study, server, shipped, monkeypatch):
-    monkeypatch.setattr("completions_server.Handler.play_500",
-                        lambda self: self.send(307, "", Location=f"{self.server.url}/elsewhere"))  # fmt: skip
+    monkeypatch.setattr(
+        "completions_server.Handler.play_500",
+        lambda self: self.send(307, "", Location=f"{self.server.url}/elsewhere"),
+    )
     server.faults[:] = ["500"]
     with pytest.raises(InputError, match="answers 307"):
         score(study, server, tokenizer=shipped.tokenizer)
@@ -424,7 +507,11 @@ def test_a_redirect_is_not_followed(study, server, shipped, monkeypatch):
 def test_results_do_not_depend_on_the_name_of_the_key(study):
     from recover_nb.io.server import Sent, _key
 
-    here, constants, sent = Endpoint("http://127.0.0.1:1/v1", "m"), {"temperature": 0.6}, Sent("a", "b")
+    here, constants, sent = (
+        Endpoint("http://127.0.0.1:1/v1", "m"),
+        {"temperature": 0.6},
+        Sent("a", "b"),
+    )
     other = replace(here, key_env="K")
     assert _key(sent, (here, here), constants) == _key(sent, (other, other), constants)
     assert _key(sent, (here, here), constants) != _key(Sent("a", "c"), (here, here), constants)

@@ -1,7 +1,8 @@
 """A check that can fail on the estimators: simulated studies whose truth is known.
 
-Without effect, the interval of an honest estimator covers 0 in about 95 % of studies and the excess is
-significant at 5 % in about 5 %; the published estimator all but never covers 0. With a planted effect all find it.
+Without effect, the interval of an honest estimator covers 0 in about 95 % of studies and the excess
+is significant at 5 % in about 5 %; the published estimator all but never covers 0. With a planted
+effect all find it.
 """
 
 import numpy as np

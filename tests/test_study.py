@@ -46,8 +46,16 @@ def problems():
 
 @pytest.fixture(scope="module")
 def small(pair, problems):
-    return generate(pair, problems, interventions=["sparse_steer", "dense_steer"], n_rollouts=4, n_attempts=3,
-                    settings=SETTINGS, unit=UNIT, signal_rollouts=2)  # fmt: skip
+    return generate(
+        pair,
+        problems,
+        interventions=["sparse_steer", "dense_steer"],
+        n_rollouts=4,
+        n_attempts=3,
+        settings=SETTINGS,
+        unit=UNIT,
+        signal_rollouts=2,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +64,8 @@ def uninterrupted(lab, tmp_path_factory):
     return runner.run_study(killed_run.config(), out, progress=False, lab=lab, device="cpu")
 
 
-# --- configuration ---------------------------------------------------------------------------------------------------
+# --- configuration
+# ---------------------------------------------------------------------------------------------------
 
 
 def test_config_round_trip():
@@ -70,13 +79,22 @@ def test_config_round_trip():
 def test_config_defaults_are_the_shipped_study():
     config = StudyConfig()
     assert len(config.cells) == 18
-    assert (config.n_problems, config.n_rollouts, config.n_attempts, config.split) == (100, 50, 20, "test")
+    assert (config.n_problems, config.n_rollouts, config.n_attempts, config.split) == (
+        100,
+        50,
+        20,
+        "test",
+    )
     assert config.interventions[:2] == ("none", "retry")
     assert len(config.interventions) == 10
 
 
 def test_retry_is_run_whether_asked_for_or_not():
-    assert StudyConfig(interventions=["dense_steer"]).interventions == ("none", "retry", "dense_steer")
+    assert StudyConfig(interventions=["dense_steer"]).interventions == (
+        "none",
+        "retry",
+        "dense_steer",
+    )
 
 
 def test_attempts_of():
@@ -90,7 +108,10 @@ def test_attempts_of():
     [
         ({"families": ["gpt2"]}, "unknown family 'gpt2'; allowed: qwen3, neox"),
         ({"methods": ["rlhf"]}, "unknown method 'rlhf'"),
-        ({"methods": ["ancestor"]}, "'ancestor' is not a specialist; allowed: sft, grpo, self_distill"),
+        (
+            {"methods": ["ancestor"]},
+            "'ancestor' is not a specialist; allowed: sft, grpo, self_distill",
+        ),
         ({"tasks": ["poetry"]}, "unknown task 'poetry'; allowed: arithmetic, program, deduction"),
         ({"tasks": []}, "tasks is empty"),
         ({"split": "exam"}, "unknown split 'exam'"),
@@ -110,12 +131,21 @@ def test_config_says_what_is_allowed(changes, said):
         StudyConfig.from_dict({"colour": 1})
 
 
-# --- generation ------------------------------------------------------------------------------------------------------
+# --- generation
+# ------------------------------------------------------------------------------------------------------
 
 
 def test_generated_study_is_valid_and_complete(small):
     assert set(VARIABLES) <= set(small.data_vars)
-    sizes = {"problem": 3, "rollout": 4, "intervention": 4, "token": 10, "feature": 3, "role": 2, "alternative": 5}
+    sizes = {
+        "problem": 3,
+        "rollout": 4,
+        "intervention": 4,
+        "token": 10,
+        "feature": 3,
+        "role": 2,
+        "alternative": 5,
+    }
     assert dict(small.sizes) == sizes
     run = (small["correct"] >= 0).sum("rollout").values
     failed = small["n_failed_rollouts"].values > 0
@@ -144,8 +174,12 @@ def test_alternatives_are_those_of_the_first_failed_rollout(small, pair, problem
 
 
 def test_decodes_checks_features_and_calibration_are_those_of_the_parts(small, pair, problems):
-    keys = np.array([problem_key(*UNIT, each.task, each.problem_id) for each in problems], np.uint64)
-    observed = decode(pair, [each.prompt for each in problems], keys, np.arange(4), "none", SETTINGS, record=True)
+    keys = np.array(
+        [problem_key(*UNIT, each.task, each.problem_id) for each in problems], np.uint64
+    )
+    observed = decode(
+        pair, [each.prompt for each in problems], keys, np.arange(4), "none", SETTINGS, record=True
+    )
     np.testing.assert_array_equal(small["token_id"].values[:, :, 0], observed.token_id)
     for i, problem in enumerate(problems):
         for r in range(4):
@@ -164,8 +198,12 @@ def test_decodes_checks_features_and_calibration_are_those_of_the_parts(small, p
 
 
 def test_signals_are_rounded_and_of_the_first_failed_rollouts(small, pair, problems):
-    keys = np.array([problem_key(*UNIT, each.task, each.problem_id) for each in problems], np.uint64)
-    observed = decode(pair, [each.prompt for each in problems], keys, np.arange(4), "none", SETTINGS, record=True)
+    keys = np.array(
+        [problem_key(*UNIT, each.task, each.problem_id) for each in problems], np.uint64
+    )
+    observed = decode(
+        pair, [each.prompt for each in problems], keys, np.arange(4), "none", SETTINGS, record=True
+    )
     has = small["has_signals"].values == 1
     failed = small["correct"].values[:, :, 0] == 0
     np.testing.assert_array_equal(has, failed & (failed.cumsum(1) <= 2))
@@ -176,12 +214,19 @@ def test_signals_are_rounded_and_of_the_first_failed_rollouts(small, pair, probl
 
 
 def test_round_mantissa():
-    values = np.random.default_rng(0).lognormal(sigma=5, size=1000).astype(np.float32) * np.float32(-1)
+    values = np.random.default_rng(0).lognormal(sigma=5, size=1000).astype(np.float32) * np.float32(
+        -1
+    )
     rounded = round_mantissa(values)
     assert (np.abs(rounded / values - 1) <= SIGNAL_TOLERANCE).all()
     assert (rounded.view(np.uint32) & np.uint32((1 << 13) - 1) == 0).all()
     np.testing.assert_array_equal(round_mantissa(rounded), rounded)
-    assert round_mantissa(np.array([0, 1.0, 1 + 2**-11, 1 + 3 * 2**-11])).tolist() == [0, 1, 1, 1 + 2**-9]
+    assert round_mantissa(np.array([0, 1.0, 1 + 2**-11, 1 + 3 * 2**-11])).tolist() == [
+        0,
+        1,
+        1,
+        1 + 2**-9,
+    ]
 
 
 def test_twins_agree_with_retry_until_they_fire(small):
@@ -194,8 +239,15 @@ def test_twins_agree_with_retry_until_they_fire(small):
 
 
 def test_order_of_problems_changes_no_token(small, pair, problems):
-    other = generate(pair, problems[::-1], interventions=["sparse_steer", "dense_steer"], n_rollouts=4, n_attempts=3,
-                     settings=replace(SETTINGS, batch_size=7), unit=UNIT)  # fmt: skip
+    other = generate(
+        pair,
+        problems[::-1],
+        interventions=["sparse_steer", "dense_steer"],
+        n_rollouts=4,
+        n_attempts=3,
+        settings=replace(SETTINGS, batch_size=7),
+        unit=UNIT,
+    )
     for name in ("token_id", "fired_at", "correct", "problem_id"):
         np.testing.assert_array_equal(other[name].values[::-1], small[name].values, err_msg=name)
     np.testing.assert_allclose(other["features"].values[::-1], small["features"].values, atol=1e-5)
@@ -203,8 +255,15 @@ def test_order_of_problems_changes_no_token(small, pair, problems):
 
 def test_all_correct_problems_are_no_failed_units(pair, problems):
     routed = ["local_temperature", "sparse_steer", "sparse_steer_random", "dense_steer"]
-    ds = generate(pair, problems[:2], interventions=routed, n_rollouts=2, n_attempts=2, settings=SETTINGS,
-                  checker=lambda text, answer: True)  # fmt: skip
+    ds = generate(
+        pair,
+        problems[:2],
+        interventions=routed,
+        n_rollouts=2,
+        n_attempts=2,
+        settings=SETTINGS,
+        checker=lambda text, answer: True,
+    )
     assert ds["n_failed_rollouts"].values.tolist() == [0, 0]
     assert (ds["correct"].values[:, :, 1:] == -1).all()
     assert np.isnan(ds["features"].values).all()
@@ -220,8 +279,15 @@ def test_one_failed_rollout_is_enough(pair, problems):
         seen.append(text)
         return len(seen) > 1
 
-    ds = generate(pair, problems[:1], interventions=["sparse_steer"], n_rollouts=3, n_attempts=2, settings=SETTINGS,
-                  checker=first_fails)  # fmt: skip
+    ds = generate(
+        pair,
+        problems[:1],
+        interventions=["sparse_steer"],
+        n_rollouts=3,
+        n_attempts=2,
+        settings=SETTINGS,
+        checker=first_fails,
+    )
     assert ds["n_failed_rollouts"].values.tolist() == [1]
     assert np.isfinite(ds["features"].values).all()
     assert (ds["correct"].values[0, :2, 1:] == 1).all()
@@ -239,13 +305,21 @@ def test_one_failed_rollout_is_enough(pair, problems):
     ],
 )
 def test_generate_says_what_is_wrong(pair, problems, changes, said):
-    given = {"problems": problems[:1], "n_rollouts": 1, "n_attempts": 1, "settings": SETTINGS, **changes}
+    given = {
+        "problems": problems[:1],
+        "n_rollouts": 1,
+        "n_attempts": 1,
+        "settings": SETTINGS,
+        **changes,
+    }
     with pytest.raises(InputError, match=said):
         generate(pair, given.pop("problems"), **given)
 
 
 def test_operators_not_run_leave_regimes_and_routes_open(pair, problems):
-    ds = generate(pair, problems[:1], interventions=[], n_rollouts=1, n_attempts=1, settings=SETTINGS)
+    ds = generate(
+        pair, problems[:1], interventions=[], n_rollouts=1, n_attempts=1, settings=SETTINGS
+    )
     assert ds["intervention"].values.tolist() == ["none", "retry"]
     assert ds["regime"].values.tolist() == ds["route"].values.tolist() == [""]
 
@@ -254,11 +328,18 @@ def test_signals_computed_again_are_those_stored(small, pair):
     again = rnb.compute_signals(small, pair)
     has = small["has_signals"].values == 1
     for name in Signal:
-        np.testing.assert_allclose(again[name.value].values[has], small[name.value].values[has], rtol=2e-3, atol=1e-3)
+        np.testing.assert_allclose(
+            again[name.value].values[has], small[name.value].values[has], rtol=2e-3, atol=1e-3
+        )
     failed = small["correct"].values[:, :, 0] == 0
     features = problem_features(
-        rollout_features(again["demotion_pressure"].values, again["logit_variance"].values,
-                         np.where(failed, small["n_tokens"].values[:, :, 0], 0)), failed)  # fmt: skip
+        rollout_features(
+            again["demotion_pressure"].values,
+            again["logit_variance"].values,
+            np.where(failed, small["n_tokens"].values[:, :, 0], 0),
+        ),
+        failed,
+    )
     np.testing.assert_allclose(features, small["features"].values, atol=1e-3)
     retry = rnb.compute_signals(small, pair, intervention="retry", settings=SETTINGS)
     np.testing.assert_array_equal(retry["has_signals"].values[:, 3:], 0)
@@ -268,7 +349,10 @@ def test_signals_computed_again_are_those_stored(small, pair):
     ("change", "said"),
     [
         (lambda ds: ds.drop_vars("token_id"), "no variable token_id"),
-        (lambda ds: ds.assign_coords(method=("problem", ["sft", "grpo", "sft"])), "several specialists"),
+        (
+            lambda ds: ds.assign_coords(method=("problem", ["sft", "grpo", "sft"])),
+            "several specialists",
+        ),
         (lambda ds: ds.assign_attrs(config_json="{}"), "pass settings="),
     ],
 )
@@ -279,15 +363,23 @@ def test_compute_signals_says_what_is_missing(small, pair, change, said):
         rnb.compute_signals(small, pair, intervention="prayer")
 
 
-# --- runs ------------------------------------------------------------------------------------------------------------
+# --- runs
+# ------------------------------------------------------------------------------------------------------------
 
 
 def test_run_equals_generate(uninterrupted, pair):
     ds = store.open_study(uninterrupted, load=True)
     config = killed_run.config()
     assert StudyConfig.from_json(ds.attrs["config_json"]) == config
-    wanted = generate(pair, tasks.problems("arithmetic", "test", 3), interventions=config.interventions, n_rollouts=3,
-                      n_attempts=2, settings=config.settings, unit=UNIT)  # fmt: skip
+    wanted = generate(
+        pair,
+        tasks.problems("arithmetic", "test", 3),
+        interventions=config.interventions,
+        n_rollouts=3,
+        n_attempts=2,
+        settings=config.settings,
+        unit=UNIT,
+    )
     part = ds.isel(problem=slice(0, 3))
     for name in ("token_id", "correct", "fired_at", "route", "regime", "prompt"):
         np.testing.assert_array_equal(part[name].values, wanted[name].values, err_msg=name)
@@ -302,9 +394,12 @@ def test_killed_and_resumed_run_equals_an_uninterrupted_one(lab, tmp_path, unint
     out = tmp_path / "killed.zarr"
     script = Path(killed_run.__file__)
     done = subprocess.run(
-        [sys.executable, script, lab, out, str(seed)], capture_output=True, text=True, timeout=1200,
+        [sys.executable, script, lab, out, str(seed)],
+        capture_output=True,
+        text=True,
+        timeout=1200,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 3
     assert_equal(store.open_study(out, load=True), store.open_study(uninterrupted, load=True))
@@ -314,9 +409,12 @@ def test_killed_and_resumed_run_equals_an_uninterrupted_one(lab, tmp_path, unint
 @pytest.mark.slow
 def test_nothing_is_lost_or_doubled_when_killed_25_times(lab, tmp_path, uninterrupted):
     done = subprocess.run(
-        [sys.executable, killed_run.__file__, lab, tmp_path, "0", "25"], capture_output=True, text=True, timeout=1200,
+        [sys.executable, killed_run.__file__, lab, tmp_path, "0", "25"],
+        capture_output=True,
+        text=True,
+        timeout=1200,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[0] == "25"
     found = sorted(tmp_path.iterdir())
@@ -330,10 +428,21 @@ def test_existing_study_is_refused_and_resume_of_it_changes_nothing(uninterrupte
     before = sorted((each.name, each.stat().st_mtime_ns) for each in uninterrupted.rglob("*"))
     with pytest.raises(InputError, match="exists; choose another --out"):
         runner.run_study(killed_run.config(), uninterrupted, progress=False, lab=lab)
-    assert runner.run_study(killed_run.config(), uninterrupted, resume=True, progress=False, lab=lab) == uninterrupted
+    assert (
+        runner.run_study(killed_run.config(), uninterrupted, resume=True, progress=False, lab=lab)
+        == uninterrupted
+    )
     with pytest.raises(InputError, match="has seed=0 and 5 was asked for"):
-        runner.run_study(replace(killed_run.config(), seed=5), uninterrupted, resume=True, progress=False, lab=lab)
-    assert sorted((each.name, each.stat().st_mtime_ns) for each in uninterrupted.rglob("*")) == before
+        runner.run_study(
+            replace(killed_run.config(), seed=5),
+            uninterrupted,
+            resume=True,
+            progress=False,
+            lab=lab,
+        )
+    assert (
+        sorted((each.name, each.stat().st_mtime_ns) for each in uninterrupted.rglob("*")) == before
+    )
 
 
 @pytest.fixture
@@ -369,7 +478,13 @@ def test_resume_names_the_field_that_differs(unfinished, lab):
         ({"methods": ("sft",)}, "methods="),
     ):
         with pytest.raises(InputError, match=said):
-            runner.run_study(replace(killed_run.config(), **changes), unfinished, resume=True, progress=False, lab=lab)
+            runner.run_study(
+                replace(killed_run.config(), **changes),
+                unfinished,
+                resume=True,
+                progress=False,
+                lab=lab,
+            )
 
 
 def test_resume_notices_other_checkpoints(unfinished, lab, tmp_path):
@@ -383,7 +498,10 @@ def test_resume_notices_other_checkpoints(unfinished, lab, tmp_path):
 
 
 def test_one_process_at_a_time(unfinished, lab):
-    with staging.Staging(unfinished).locked(), pytest.raises(InputError, match="in use by another run"):
+    with (
+        staging.Staging(unfinished).locked(),
+        pytest.raises(InputError, match="in use by another run"),
+    ):
         runner.run_study(killed_run.config(), unfinished, resume=True, progress=False, lab=lab)
 
 
@@ -393,7 +511,8 @@ def test_missing_checkpoint_names_the_command(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-# --- stores ----------------------------------------------------------------------------------------------------------
+# --- stores
+# ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", store.SUFFIXES)
@@ -445,7 +564,9 @@ def test_invalid_study_is_not_written(tmp_path):
 def truncate(path):
     """Cut a file in half, or take a chunk out of a folder."""
     if path.is_dir():
-        next(each for each in sorted((path / "token_id").iterdir()) if not each.name.startswith(".")).unlink()
+        next(
+            each for each in sorted((path / "token_id").iterdir()) if not each.name.startswith(".")
+        ).unlink()
     else:
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -453,13 +574,20 @@ def truncate(path):
 def corrupt(path):
     """Overwrite compressed data, leaving names and sizes alone."""
     if path.is_dir():
-        chunk = next(each for each in sorted((path / "correct").iterdir()) if not each.name.startswith("."))
+        chunk = next(
+            each for each in sorted((path / "correct").iterdir()) if not each.name.startswith(".")
+        )
         chunk.write_bytes(b"\xff" * chunk.stat().st_size)
         return
     data = bytearray(path.read_bytes())
     if path.suffix == ".zip":
         with zipfile.ZipFile(path) as archive:
-            place = next(i for i in archive.infolist() if i.filename.startswith("correct/0")).header_offset + 60
+            place = (
+                next(
+                    i for i in archive.infolist() if i.filename.startswith("correct/0")
+                ).header_offset
+                + 60
+            )
     else:
         place = 8
     data[place : place + 40] = b"\xff" * 40

@@ -117,7 +117,9 @@ def test_rescue_leaves_out_problems_an_intervention_was_not_run_on():
     frame = tables.rescue_by_intervention(ds, total=True).set_index(["cell", "intervention"])
     row = frame.loc[("all", "sparse_steer")]
     assert (row["problems"], row["attempts"]) == (1, 3)
-    assert row["retry_rate"] == pytest.approx(1 / 3) and row["lift_points"] == pytest.approx(100 * 2 / 3)
+    assert row["retry_rate"] == pytest.approx(1 / 3) and row["lift_points"] == pytest.approx(
+        100 * 2 / 3
+    )
 
 
 def test_rescue_intervals_widen_with_the_number_of_comparisons(ds):
@@ -162,21 +164,38 @@ def test_evaluation_tables_are_the_evaluation_in_points(evaluation):
     published = data["estimators"]["published"]["comparators"]["retry"]
     row = frame.loc[("published", "retry")]
     assert row["lift_points"] == pytest.approx(100 * published["lift"])
-    assert [row["low_points"], row["high_points"]] == pytest.approx([100 * end for end in published["ci95"]])
+    assert [row["low_points"], row["high_points"]] == pytest.approx(
+        [100 * end for end in published["ci95"]]
+    )
     assert row["relative_high"] == pytest.approx(published["relative_ci95"][1])
     null = data["estimators"]["null"]["comparators"]["retry"]
     row = frame.loc[("null", "retry")]
-    assert row["high_points"] - row["lift_points"] == pytest.approx(1.96 * 100 * null["sd"], rel=1e-4)
+    assert row["high_points"] - row["lift_points"] == pytest.approx(
+        1.96 * 100 * null["sd"], rel=1e-4
+    )
     assert math.isnan(row["rate"])
     excess = tables.null_excess(evaluation).set_index(["null", "comparator"]).loc[("null", "retry")]
     assert excess["excess_points"] == pytest.approx(100 * data["overall"]["excess"]["value"])
-    assert set(frame.index.get_level_values(0)) == {"published", "null", "null_twins", "split", "all"}
+    assert set(frame.index.get_level_values(0)) == {
+        "published",
+        "null",
+        "null_twins",
+        "split",
+        "all",
+    }
 
 
 def test_tables_take_the_object_or_its_dict(evaluation):
     plain = json.loads(json.dumps(evaluation.to_dict()))
-    for table in (tables.routing_by_estimator, tables.null_excess, tables.routing_by_cell, tables.budgets,
-                  tables.budget_lines, tables.lift_over_retry, tables.routes_by_cell):  # fmt: skip
+    for table in (
+        tables.routing_by_estimator,
+        tables.null_excess,
+        tables.routing_by_cell,
+        tables.budgets,
+        tables.budget_lines,
+        tables.lift_over_retry,
+        tables.routes_by_cell,
+    ):
         pd.testing.assert_frame_equal(table(evaluation), table(plain))
 
 
@@ -196,14 +215,29 @@ def test_routes_add_up(evaluation):
 
 
 def test_routes_come_in_the_order_of_the_study():
-    names = ["z|y|x", "neox|sft|program", "a|b|c", "qwen3|grpo|program", "qwen3|sft|deduction", "qwen3|sft|program"]
-    frame = tables.routes_by_cell({"cells": {name: {"routed_counts": {"retry": 1}} for name in names}}, total=True)
+    names = [
+        "z|y|x",
+        "neox|sft|program",
+        "a|b|c",
+        "qwen3|grpo|program",
+        "qwen3|sft|deduction",
+        "qwen3|sft|program",
+    ]
+    frame = tables.routes_by_cell(
+        {"cells": {name: {"routed_counts": {"retry": 1}} for name in names}}, total=True
+    )
     assert frame["cell"].tolist() == [*reversed(names[3:]), names[1], names[0], names[2], "all"]
 
 
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
-    [(0.1, 2, SUPPORTED), (-1, 2, NOT_SHOWN), (-2, -0.1, CONTRADICTED), (0, 1, NOT_SHOWN), (math.nan, 1, NOT_TESTABLE)],
+    [
+        (0.1, 2, SUPPORTED),
+        (-1, 2, NOT_SHOWN),
+        (-2, -0.1, CONTRADICTED),
+        (0, 1, NOT_SHOWN),
+        (math.nan, 1, NOT_TESTABLE),
+    ],
 )
 def test_verdict_of_an_interval(low, high, verdict):
     assert interval_verdict(low, high) == verdict
@@ -211,7 +245,9 @@ def test_verdict_of_an_interval(low, high, verdict):
 
 def judged(ds, **kwargs):
     evaluation = evaluate_routing(ds, **{**FEW, **kwargs})
-    found = tables.find(evaluation, tables.rescue_by_intervention(ds, total=True), tables.firing(ds, total=True))
+    found = tables.find(
+        evaluation, tables.rescue_by_intervention(ds, total=True), tables.firing(ds, total=True)
+    )
     return {each["name"]: each for each in found}
 
 
@@ -263,7 +299,17 @@ def test_what_was_not_stored_is_not_testable(ds):
 def test_summary_text_fits_a_terminal(ds, evaluation):
     text = tables.summary_text(ds, evaluation)
     assert max(map(len, text.splitlines())) <= WIDTH
-    for heading in ("pass@1", "Regimes", "Rescue rate", "fired", "comparator", "null", "budgets", "Cost", "support"):
+    for heading in (
+        "pass@1",
+        "Regimes",
+        "Rescue rate",
+        "fired",
+        "comparator",
+        "null",
+        "budgets",
+        "Cost",
+        "support",
+    ):
         assert heading in text, heading
     assert "nan" not in text.lower()
 
@@ -301,7 +347,9 @@ def test_render_text_of_nothing():
 
 
 def test_control_characters_never_reach_the_terminal(ds):
-    renamed = ds.assign_coords(family=("problem", np.array(["\x1b[31mred"] * ds.sizes["problem"], dtype=object)))
+    renamed = ds.assign_coords(
+        family=("problem", np.array(["\x1b[31mred"] * ds.sizes["problem"], dtype=object))
+    )
     text = tables.summary_text(renamed, evaluate_routing(renamed, **FEW))
     assert "\x1b" not in text and "?[31mred" in text
     assert printable("a\nb") == "a?b"
@@ -311,7 +359,9 @@ def test_trace_signals_and_junction(ds):
     chosen = tables.choose_example(ds)
     frame = tables.trace_signals(ds, chosen["problem"], chosen["rollout"], pieces={5: "five"})
     one = ds.isel(problem=chosen["problem"], rollout=chosen["rollout"])
-    assert frame.groupby("signal").size().unique().tolist() == [int(one["n_tokens"].sel(intervention="none"))]
+    assert frame.groupby("signal").size().unique().tolist() == [
+        int(one["n_tokens"].sel(intervention="none"))
+    ]
     marked = frame[frame["is_junction"]]
     assert set(marked["position"]) == {int(one["junction"])}
     assert frame[~frame["is_junction"]]["junction"].isna().all()
@@ -380,7 +430,9 @@ def test_so_few_permutations_cannot_tell_a_cell_after_holm():
     found = evaluate_routing(make_study(effect="tied", n_problems=40, cells=cells), **counts)
     rows = tables.routing.significance(found, "all", alpha=0.15).set_index("cell")
     # One in ten for both cells together; a single cell's p is doubled.
-    assert rows["least_p"].to_dict() == pytest.approx({"all": 0.1, **{"|".join(cell): 0.2 for cell in cells}})
+    assert rows["least_p"].to_dict() == pytest.approx(
+        {"all": 0.1, **{"|".join(cell): 0.2 for cell in cells}}
+    )
     assert [rows["verdict"]["|".join(cell)] for cell in cells] == ["not testable"] * 2
     assert rows["verdict"]["all"] != "not testable"
     frame = tables.routing.comparators(found, "all")

@@ -17,7 +17,9 @@ def ds():
     study["n_tokens"].values[:, :, 0][kept] = 5
     rng = np.random.default_rng(0)
     for name in Signal:
-        values = np.where(kept[..., None], rng.uniform(0.1, 1, (*kept.shape, 7)), 0).astype(np.float32)
+        values = np.where(kept[..., None], rng.uniform(0.1, 1, (*kept.shape, 7)), 0).astype(
+            np.float32
+        )
         values[..., 5:] = 0
         study[name.value].values[:] = values
     return study
@@ -73,7 +75,9 @@ def test_twins_that_never_fired_by_hand(ds):
     ds["fired_at"].values[:, :, steer] = -1
     ds["token_id"].values[:, :, steer] = ds["token_id"].values[:, :, 1]
     n = int((ds["n_tokens"].values[:, :, steer] > 0).sum())
-    assert tables.twin_sentence(ds).startswith(f"sparse_steer never fired in {n} attempts. In {n} of them")
+    assert tables.twin_sentence(ds).startswith(
+        f"sparse_steer never fired in {n} attempts. In {n} of them"
+    )
     ds["token_id"].values[1, 0, steer, 0] = 99
     assert f"In {n - 1} of them" in tables.twin_sentence(ds)
     with pytest.raises(InputError, match="stores no tokens of prayer"):

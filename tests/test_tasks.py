@@ -86,7 +86,10 @@ def test_program_by_hand():
 def test_deduction_by_hand():
     facts = (("k", "ma", "m"), ("m", "pa", "q"), ("k", "pa", "t"))
     made = (facts, "k", ("ma", "pa"), ("t", "q", "m", "k"))
-    assert deduction.render(made) == ("k.ma=m;m.pa=q;k.pa=t\nk.ma.pa?\nt.is=A q.is=B m.is=C k.is=D\n", "B")
+    assert deduction.render(made) == (
+        "k.ma=m;m.pa=q;k.pa=t\nk.ma.pa?\nt.is=A q.is=B m.is=C k.is=D\n",
+        "B",
+    )
     assert deduction.steps(made) == ["k.ma=m", "m.pa=q", "q.is=B"]
 
 
@@ -103,7 +106,8 @@ def test_reference_traces_are_correct_and_noisy_ones_are_not(style):
 
 def test_noise_at_the_last_step_changes_the_answer():
     wrong = [not tasks.is_correct(p, tasks.noisy_trace(p, np.random.default_rng(1))) for p in SOME]
-    # A wrong step can be forgiven later (a product by 100's divisor, a variable that is not printed).
+    # A wrong step can be forgiven later (a product by 100's divisor, a variable that is not
+    # printed).
     assert np.mean(wrong) > 0.7
 
 
@@ -111,7 +115,9 @@ def test_noise_at_the_last_step_changes_the_answer():
 def test_splits_share_no_prompt_and_a_longer_draw_begins_with_the_shorter(task):
     drawn = {split: tasks.problems(task, split, 80) for split in ("train", "dev", "test")}
     prompts = [{p.prompt for p in drawn[split]} for split in drawn]
-    assert not prompts[0] & prompts[1] and not prompts[1] & prompts[2] and not prompts[0] & prompts[2]
+    assert (
+        not prompts[0] & prompts[1] and not prompts[1] & prompts[2] and not prompts[0] & prompts[2]
+    )
     assert all(len(each) == 80 for each in prompts)
     assert tasks.problems(task, "dev", 30) == drawn["dev"][:30]
     assert tasks.problems(task, "dev", 30, seed=1) != drawn["dev"][:30]
@@ -146,7 +152,9 @@ def test_remapping_keeps_the_program_and_changes_the_numbers():
 
 
 def test_unknown_names_are_refused_with_what_is_allowed():
-    with pytest.raises(InputError, match="unknown task 'algebra'; allowed: arithmetic, program, deduction"):
+    with pytest.raises(
+        InputError, match="unknown task 'algebra'; allowed: arithmetic, program, deduction"
+    ):
         tasks.problems("algebra", "dev", 1)
     with pytest.raises(InputError, match="unknown split 'val'; allowed: train, dev, test"):
         tasks.problems("program", "val", 1)
@@ -195,7 +203,9 @@ def test_checkers(rule, text, answer, right):
 
 def test_checkers_take_callables_and_refuse_the_unknown():
     assert tasks.make_checker(str.startswith)("abc", "ab")
-    with pytest.raises(InputError, match=r"unknown checker 'fuzzy'; allowed: exact, numeric, choice, regex"):
+    with pytest.raises(
+        InputError, match=r"unknown checker 'fuzzy'; allowed: exact, numeric, choice, regex"
+    ):
         tasks.make_checker("fuzzy")
     with pytest.raises(InputError, match="does not compile"):
         tasks.make_checker("regex:(")
@@ -203,4 +213,6 @@ def test_checkers_take_callables_and_refuse_the_unknown():
 
 @given(st.integers(0, 99), st.sampled_from("+-*"), st.integers(1, 99), st.sampled_from([97, 100]))
 def test_arithmetic_stays_in_range(value, op, operand, modulus):
-    assert arithmetic.apply(value, op, operand, modulus) == eval(f"({value}{op}{operand})%{modulus}")
+    assert arithmetic.apply(value, op, operand, modulus) == eval(
+        f"({value}{op}{operand})%{modulus}"
+    )

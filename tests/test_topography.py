@@ -47,10 +47,12 @@ def units_study(features, *, names=THREE, **labels):
     coords = {"problem_id": [f"p{i}" for i in range(n)]} | coords
     regime = coords.pop("regime", "resample")
     coords = {
-        name: ("problem", np.broadcast_to(np.array(x), (n,)).astype(object)) for name, x in coords.items()
+        name: ("problem", np.broadcast_to(np.array(x), (n,)).astype(object))
+        for name, x in coords.items()
     }
     ds = xr.Dataset(
-        {"features": (("problem", "feature"), np.asarray(features, float))}, {**coords, "feature": list(names)}
+        {"features": (("problem", "feature"), np.asarray(features, float))},
+        {**coords, "feature": list(names)},
     )
     ds["regime"] = ("problem", np.broadcast_to(np.array(regime), (n,)).astype(object))
     return ds
@@ -62,7 +64,9 @@ def two_methods(distance, n=1500, seed=0):
     method = np.tile(["sft", "grpo"], n)
     features = rng.normal(size=(2 * n, 3))
     features[method == "grpo", 0] += distance
-    return units_study(features, method=method, problem_id=np.repeat([f"p{i}" for i in range(n)], 2))
+    return units_study(
+        features, method=method, problem_id=np.repeat([f"p{i}" for i in range(n)], 2)
+    )
 
 
 @pytest.mark.parametrize("distance", [1.0, 2.0])
@@ -73,7 +77,8 @@ def test_gaussians_apart_give_the_accuracy_and_auc_of_theory(distance):
     assert found.auc.mean() == pytest.approx(norm.cdf(distance / np.sqrt(2)), abs=0.025)
     assert found.majority == 0.5
     assert found.p == found.p_auc == 1 / 11
-    # Cliff's delta of two Gaussians is 2 Phi(d / sqrt 2) - 1; classes are in the order of their names.
+    # Cliff's delta of two Gaussians is 2 Phi(d / sqrt 2) - 1; classes are in the order of their
+    # names.
     assert found.parts["all"].pairs == (("grpo", "sft"),)
     delta, low, high = found.parts["all"].delta[:, 0]
     assert delta[0] == pytest.approx(2 * norm.cdf(distance / np.sqrt(2)) - 1, abs=0.05)
@@ -84,7 +89,9 @@ def test_gaussians_apart_give_the_accuracy_and_auc_of_theory(distance):
 def test_labels_without_meaning_give_the_majority_rate():
     rng = np.random.default_rng(1)
     method = rng.permutation(np.repeat(["sft", "grpo"], [700, 300]))
-    found = topography(units_study(rng.normal(size=(1000, 3)), method=method), n_permutations=19, n_repeats=3)
+    found = topography(
+        units_study(rng.normal(size=(1000, 3)), method=method), n_permutations=19, n_repeats=3
+    )
     assert found.majority == 0.7
     assert found.accuracy.mean() == pytest.approx(0.7, abs=0.01)
     assert found.null.mean() == pytest.approx(0.7, abs=0.01)
@@ -99,14 +106,18 @@ def leaking(seed=0, n_problems=40, each=10):
     regime = rng.permutation(np.repeat(["resample", "beyond_reach"], n_problems // 2))[problem]
     names = [f"is_{i}" for i in range(n_problems)]
     ids = [f"p{i}" for i in problem]
-    return units_study(np.eye(n_problems)[problem], names=names, regime=regime, problem_id=ids), names
+    return (
+        units_study(np.eye(n_problems)[problem], names=names, regime=regime, problem_id=ids),
+        names,
+    )
 
 
 def test_a_feature_that_names_the_problem_is_caught_by_grouped_folds():
     ds, names = leaking()
     grouped = topography(ds, target="regime", features=names, **FEW)
     assert grouped.accuracy.mean() < 0.6
-    # The same units with a problem each: folds part what belongs together, and the leak looks like skill.
+    # The same units with a problem each: folds part what belongs together, and the leak looks like
+    # skill.
     apart = ds.assign_coords(problem_id=("problem", [f"p{i}" for i in range(ds.sizes["problem"])]))
     assert topography(apart, target="regime", features=names, **FEW).accuracy.mean() == 1.0
 
@@ -125,7 +136,9 @@ def test_within_a_cell_differences_between_cells_count_for_nothing():
     inside = topography(ds, target="regime", within="cell", **FEW)
     assert set(inside.parts) == {"qwen3|sft|arithmetic", "qwen3|sft|program"}
     assert inside.accuracy.mean() == pytest.approx(inside.majority, abs=0.02)
-    assert inside.majority == pytest.approx(np.mean([part.majority for part in inside.parts.values()]))
+    assert inside.majority == pytest.approx(
+        np.mean([part.majority for part in inside.parts.values()])
+    )
     assert "within each cell (2)" in inside.sentence
     assert inside.auc.mean() == pytest.approx(0.5, abs=0.06)
 
@@ -169,16 +182,24 @@ def test_permuted_labels_keep_the_label_sets_of_groups(seed):
     permuted = permute_labels(code, groups, rng)
 
     def sets(labels):
-        return sorted((int((groups == g).sum()), *sorted(labels[groups == g].tolist())) for g in np.unique(groups))
+        return sorted(
+            (int((groups == g).sum()), *sorted(labels[groups == g].tolist()))
+            for g in np.unique(groups)
+        )
 
     assert sets(permuted) == sets(code)
 
 
 def test_permuting_moves_labels_within_and_between_groups():
     groups, code = np.repeat([0, 1], 2), np.array([0, 1, 2, 3])
-    seen = {tuple(permute_labels(code, groups, np.random.default_rng(seed)).tolist()) for seed in range(200)}
+    seen = {
+        tuple(permute_labels(code, groups, np.random.default_rng(seed)).tolist())
+        for seed in range(200)
+    }
     pairs = [(0, 1), (1, 0)], [(2, 3), (3, 2)]
-    assert seen == {a + b for a in pairs[0] for b in pairs[1]} | {b + a for a in pairs[0] for b in pairs[1]}
+    assert seen == {a + b for a in pairs[0] for b in pairs[1]} | {
+        b + a for a in pairs[0] for b in pairs[1]
+    }
 
 
 def test_units_of_a_problem_that_share_label_and_features_widen_the_null():
@@ -227,7 +248,9 @@ def test_auc_by_hand_and_against_scikit_learn():
     assert np.isnan(macro_auc(np.zeros(3, int), np.full((3, 2), 0.5)))
     rng = np.random.default_rng(0)
     code, probability = rng.integers(3, size=90), rng.dirichlet(np.ones(3), size=90)
-    assert macro_auc(code, probability) == pytest.approx(roc_auc_score(code, probability, multi_class="ovr"))
+    assert macro_auc(code, probability) == pytest.approx(
+        roc_auc_score(code, probability, multi_class="ovr")
+    )
 
 
 def test_auc_is_taken_within_folds():
@@ -240,7 +263,8 @@ def test_auc_is_taken_within_folds():
 
 
 def test_cliffs_delta_by_hand():
-    # Of the six pairs, 3 > 1, 3 > 2, 2 > 1 count for, nothing against, and 2 = 2, 3 = 3, 2 < 3: 3 - 1 of 6.
+    # Of the six pairs, 3 > 1, 3 > 2, 2 > 1 count for, nothing against, and 2 = 2, 3 = 3, 2 < 3: 3 -
+    # 1 of 6.
     assert cliffs_delta(np.array([2.0, 3.0]), np.array([1.0, 2.0, 3.0])).tolist() == [2 / 6]
     assert cliffs_delta(np.array([1.0, 2.0]), np.array([3.0])).tolist() == [-1.0]
     assert cliffs_delta(np.array([5.0]), np.array([5.0])).tolist() == [0.0]
@@ -263,8 +287,12 @@ def test_fold_interval_by_hand():
 def test_parts_and_classes_that_cannot_be_predicted_are_named():
     rng = np.random.default_rng(0)
     task = np.repeat(["a", "b", "c"], 30)
-    regime = np.array((["resample"] * 15 + ["beyond_reach"] * 12 + ["steerable_hard"] * 3) + ["resample"] * 30
-                      + ["resample"] * 27 + ["beyond_reach"] * 3)  # fmt: skip
+    regime = np.array(
+        (["resample"] * 15 + ["beyond_reach"] * 12 + ["steerable_hard"] * 3)
+        + ["resample"] * 30
+        + ["resample"] * 27
+        + ["beyond_reach"] * 3
+    )
     ds = units_study(rng.normal(size=(90, 3)), task=task, regime=regime)
     found = topography(ds, target="regime", within="task", **FEW)
     assert list(found.parts) == ["a"]
@@ -349,11 +377,20 @@ def test_sentence_without_permutations_or_repeats():
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"target": "level"}, "target is 'level' (unknown); allowed here: method, regime, model, family, task, cell"),
-        ({"within": "regime"}, "within is 'regime' (unknown); allowed here: cell, family, method, task, model"),
+        (
+            {"target": "level"},
+            "target is 'level' (unknown); allowed here: method, regime, model, family, task, cell",
+        ),
+        (
+            {"within": "regime"},
+            "within is 'regime' (unknown); allowed here: cell, family, method, task, model",
+        ),
         ({"target": "method", "within": "method"}, "target and within are both 'method'"),
         ({"target": "family"}, "nothing to predict (all: every unit has family qwen3)"),
-        ({"features": ["spread", "depth"]}, "no feature depth; the study holds spread, concentration"),
+        (
+            {"features": ["spread", "depth"]},
+            "no feature depth; the study holds spread, concentration",
+        ),
         ({"features": "spread"}, "features is 'spread'; allowed: a list of feature names"),
         ({"features": []}, "features is []; allowed: a list of feature names"),
         ({"n_splits": 1}, "n_splits"),
@@ -376,7 +413,10 @@ def test_bad_input_is_one_clear_sentence(kwargs, message):
         (lambda ds: ds.drop_vars("regime"), "(this study does not hold it); allowed here: method"),
         (lambda ds: ds.drop_vars("problem_id"), "no coordinate 'problem_id'"),
         (lambda ds: ds.drop_vars("features"), "no variable 'features'"),
-        (lambda ds: ds.assign(features=ds["features"] * np.nan), "no unit with features and a regime is left"),
+        (
+            lambda ds: ds.assign(features=ds["features"] * np.nan),
+            "no unit with features and a regime is left",
+        ),
         (lambda ds: ds.assign(features=ds["features"] / 0), "features hold an infinite value"),
     ],
 )
@@ -461,12 +501,18 @@ def test_tables_hold_the_figures(found, by_task):
     "code",
     [
         "from recover_nb.reading import Reading; import recover_nb.transfer, recover_nb as rnb",
-        "import recover_nb as rnb; rnb.reading; import recover_nb.transfer, recover_nb.tables.topography",
+        (
+            "import recover_nb as rnb; rnb.reading; import recover_nb.transfer,"
+            " recover_nb.tables.topography"
+        ),
     ],
 )
 def test_functions_called_like_their_modules_stay_functions(code):
     """Importing a module sets it as an attribute of its package, over the function of the same name."""
-    check = "assert all(type(f).__name__ == 'function' for f in (rnb.topography, rnb.transfer, rnb.reading))"
+    check = (
+        "assert all(type(f).__name__ == 'function' for f in (rnb.topography, rnb.transfer,"
+        " rnb.reading))"
+    )
     light = "import sys; assert not {'torch', 'transformers'} & set(sys.modules)"
     command = [sys.executable, "-c", f"{code}\n{check}\n{light}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

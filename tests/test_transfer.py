@@ -50,7 +50,10 @@ def moved():
 
 
 def test_identical_families_lose_nothing(identical):
-    assert [(each.source, each.target) for each in identical.directions] == [("qwen3", "neox"), ("neox", "qwen3")]
+    assert [(each.source, each.target) for each in identical.directions] == [
+        ("qwen3", "neox"),
+        ("neox", "qwen3"),
+    ]
     for each in identical.directions:
         assert each.clusters.ari_frozen == each.clusters.ari_refitted == 1.0
         assert 0 < each.clusters.ari_halves < 1
@@ -82,11 +85,15 @@ def test_only_frozen_figures_feel_a_change_of_scale(identical, moved):
 def test_frozen_routes_are_those_of_the_sources_mean_and_sd():
     """Worked from the definition: z by the source's steerable_hard problems, largest z, else the fallback."""
     ds = two_families(lambda features: 2 * features - 1)
-    source, target = (ds.isel(problem=np.flatnonzero(ds["family"].values == name)) for name in ("qwen3", "neox"))
+    source, target = (
+        ds.isel(problem=np.flatnonzero(ds["family"].values == name)) for name in ("qwen3", "neox")
+    )
     by_source = source["features"].values[source["regime"].values == "steerable_hard"]
     hard = target["regime"].values == "steerable_hard"
     z = ((target["features"].values - by_source.mean(0)) / by_source.std(0))[hard]
-    operators = np.array(["dense_steer", "sparse_steer", "local_temperature", "sparse_steer_random"])
+    operators = np.array(
+        ["dense_steer", "sparse_steer", "local_temperature", "sparse_steer_random"]
+    )
     route = operators[np.where(z.max(1) > 0, z.argmax(1), 3)]
     rate = target["rescue_rate"].isel(problem=np.flatnonzero(hard))
     routed = rate.sel(intervention=xr.DataArray(route, dims="problem")).values
@@ -99,7 +106,9 @@ def test_frozen_routes_are_those_of_the_sources_mean_and_sd():
 def test_by_cell_is_what_evaluate_routing_says_of_the_target():
     ds = two_families(lambda features: features + 1, seed=3)
     target = ds.isel(problem=np.flatnonzero(ds["family"].values == "neox"))
-    theirs = evaluate_routing(target, n_bootstrap=20, n_permutations=20, n_null=20, n_splits=5).overall
+    theirs = evaluate_routing(
+        target, n_bootstrap=20, n_permutations=20, n_null=20, n_splits=5
+    ).overall
     mine = transfer(ds, **FEW).directions[0].routing["by_cell"].routed
     for name in ("published", "all"):
         assert mine[name]["lift"] == pytest.approx(theirs[name]["lift"])
@@ -107,10 +116,12 @@ def test_by_cell_is_what_evaluate_routing_says_of_the_target():
 
 
 def test_ari_by_hand():
-    """Source: 0s and 10s, so that the border lies at 5. Target: 0, .1, .2 | 4.8, 5.2, 5.3 by its own two clusters.
+    """Source: 0s and 10s, so that the border lies at 5.
 
-    Contingency (3, 0), (1, 2): pairs together in both 3 + 1 = 4; in rows 3 + 3, in columns 6 + 1; of 15 pairs
-    6 * 7 / 15 = 2.8 by chance: (4 - 2.8) / (6.5 - 2.8).
+    Target: 0, .1, .2 | 4.8, 5.2, 5.3 by its own two clusters.
+
+    Contingency (3, 0), (1, 2): pairs together in both 3 + 1 = 4; in rows 3 + 3, in columns 6 + 1;
+    of 15 pairs 6 * 7 / 15 = 2.8 by chance: (4 - 2.8) / (6.5 - 2.8).
     """
     source = np.repeat([[0.0], [10.0]], 5, axis=0)
     target = np.array([[0.0], [0.1], [0.2], [4.8], [5.2], [5.3]])
@@ -123,7 +134,9 @@ def test_ari_by_hand():
 
 def test_entropy_by_hand():
     assert assignment_entropy(np.array([0.5, 0.5])) == pytest.approx(np.log(2))
-    assert assignment_entropy(np.array([0.25, 0.75, 0.0])) == pytest.approx(0.25 * np.log(4) + 0.75 * np.log(4 / 3))
+    assert assignment_entropy(np.array([0.25, 0.75, 0.0])) == pytest.approx(
+        0.25 * np.log(4) + 0.75 * np.log(4 / 3)
+    )
     assert assignment_entropy(np.array([1.0, 0.0])) == 0.0
 
 
@@ -131,7 +144,9 @@ def test_clusters_and_scales_are_scikit_learns(moved):
     """StandardScaler, KMeans and adjusted_rand_score put together by hand: equal but for rounding."""
     source, target = (
         one["features"].values
-        for _, one in two_families(lambda features: 2 * features + [200, 0, 0]).groupby("family", squeeze=False)
+        for _, one in two_families(lambda features: 2 * features + [200, 0, 0]).groupby(
+            "family", squeeze=False
+        )
     )
     # Groups come in the order of the alphabet: neox, the second, first.
     source, target = target, source
@@ -141,9 +156,14 @@ def test_clusters_and_scales_are_scikit_learns(moved):
     assert forward.scale == pytest.approx(other.scale_ / mine.scale_, abs=1e-9)
     fitted = KMeans(3, n_init=10, random_state=0).fit(mine.transform(source))
     own = KMeans(3, n_init=10, random_state=0).fit(other.transform(target))
-    frozen, refitted = fitted.predict(mine.transform(target)), fitted.predict(other.transform(target))
+    frozen, refitted = (
+        fitted.predict(mine.transform(target)),
+        fitted.predict(other.transform(target)),
+    )
     assert forward.clusters.ari_frozen == pytest.approx(adjusted_rand_score(own.labels_, frozen))
-    assert forward.clusters.ari_refitted == pytest.approx(adjusted_rand_score(own.labels_, refitted))
+    assert forward.clusters.ari_refitted == pytest.approx(
+        adjusted_rand_score(own.labels_, refitted)
+    )
     share = forward.clusters.share_source
     assert assignment_entropy(share) == pytest.approx(entropy(np.bincount(fitted.labels_)))
 
@@ -185,7 +205,10 @@ def test_the_seed_decides_and_input_is_not_changed(identical):
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"by": "regime"}, "by is 'regime' (unknown); allowed here: family, method, task, model, cell"),
+        (
+            {"by": "regime"},
+            "by is 'regime' (unknown); allowed here: family, method, task, model, cell",
+        ),
         ({"by": "task"}, "the study has one task, arithmetic; transfer needs two or more"),
         ({"k": 1}, "k"),
         ({"n_null": 0}, "n_null"),
@@ -209,7 +232,9 @@ def test_authors_rows_by_cell_give_the_golden_lifts():
     for each in found.directions:
         rescue = golden[each.target]["rescue"]
         routed = each.routing["by_cell"].routed["published"]
-        assert (routed["rate"], routed["retry"]) == pytest.approx((rescue["routed"], rescue["retry"]), abs=1e-4)
+        assert (routed["rate"], routed["retry"]) == pytest.approx(
+            (rescue["routed"], rescue["retry"]), abs=1e-4
+        )
         # One cell is one pool.
         assert each.routing["refitted"].routed["published"] == routed
 
@@ -229,7 +254,9 @@ def test_charts_compute_nothing(moved, name):
     for key, value in parts(spec):
         assert key not in COMPUTING or value is None, (key, value)
     assert {value for key, value in parts(spec) if key == "field"} <= {*frame.columns, "zero"}
-    assert sum("zero" not in row for rows in spec["datasets"].values() for row in rows) == len(frame)
+    assert sum("zero" not in row for rows in spec["datasets"].values() for row in rows) == len(
+        frame
+    )
     pd.testing.assert_frame_equal(frame, before)
     with pytest.raises(InputError, match="no column"):
         plot(frame[["direction"]])
@@ -243,7 +270,9 @@ def test_tables_hold_the_figures(moved):
     assert rows.loc[0, "evenness_own"] == pytest.approx(rows.loc[0, "entropy_own"] / np.log(3))
     assert rows.loc[0, "scale_spread"] == pytest.approx(2)
     routing = tables.transfer_routing(moved)
-    one = routing[(routing["standardisation"] == "frozen") & (routing["estimator"] == "excess")].iloc[0]
+    one = routing[
+        (routing["standardisation"] == "frozen") & (routing["estimator"] == "excess")
+    ].iloc[0]
     assert one["points"] == pytest.approx(100 * first.routing["frozen"].excess["value"])
     losses = tables.transfer_losses(moved)
     assert losses["estimator"].tolist()[:3] == ["published", "split", "all"]

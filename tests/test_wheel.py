@@ -105,13 +105,13 @@ def test_the_wheel_holds_what_is_shipped_and_nothing_else(wheel):
 
 
 def test_the_bundled_study_is_evaluated_without_models(python, installed):
-    lines = python(NO_MODELS + (
-        "import recover_nb as rnb\n"
+    lines = python(
+        NO_MODELS + "import recover_nb as rnb\n"
         "print(rnb.__file__)\n"
         "ds = rnb.load_study()\n"
         "evaluation = rnb.evaluate_routing(ds.isel(problem=slice(0, 200)))\n"
         "print(sorted(evaluation.to_dict()['cells']))\n"
-    )).splitlines()  # fmt: skip
+    ).splitlines()
     # Not the checkout, which is where the tests themselves run.
     assert Path(lines[0]).is_relative_to(installed.parent)
     assert "qwen3|sft|arithmetic" in lines[1]
@@ -119,9 +119,25 @@ def test_the_bundled_study_is_evaluated_without_models(python, installed):
 
 def test_the_checkpoints_run(recover_nb, tmp_path):
     recover_nb(
-        "run", "--out", "mine.zarr", "--quick", "--family", "neox", "--method", "sft", "--task", "program",
-        "--problems", "2", "--rollouts", "2", "--attempts", "2", "--max-new-tokens", "8",
-    )  # fmt: skip
+        "run",
+        "--out",
+        "mine.zarr",
+        "--quick",
+        "--family",
+        "neox",
+        "--method",
+        "sft",
+        "--task",
+        "program",
+        "--problems",
+        "2",
+        "--rollouts",
+        "2",
+        "--attempts",
+        "2",
+        "--max-new-tokens",
+        "8",
+    )
     found = json.loads(recover_nb("info", "mine.zarr", "--json").stdout)
     assert found["sizes"]["problem"] == 2
 

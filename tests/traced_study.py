@@ -31,7 +31,9 @@ def traced_study(*, n_problems=24, seed=0, effect="planted", **kwargs):
     follows = (place < fired[..., None]) | (fired[..., None] < 0)
     follows[:, :, :OPERATORS_FROM] = False
     tokens = np.where(follows, retry, tokens)
-    length = np.where((fired < 0) & run & (np.arange(arms) >= OPERATORS_FROM), length[:, :, [1]], length)
+    length = np.where(
+        (fired < 0) & run & (np.arange(arms) >= OPERATORS_FROM), length[:, :, [1]], length
+    )
     tokens = np.where(place < length[..., None], tokens, -1).astype(np.int32)
     seen = (correct[:, :, 0] == 0) & ((correct[:, :, 0] == 0).cumsum(axis=1) <= 3)
     axes = ("problem", "rollout", "intervention")

@@ -25,10 +25,15 @@ from recover_nb.tables import find, firing, rescue_by_intervention
 from recover_nb.topography import topography
 from recover_nb.transfer import transfer
 
-#: Significant digits kept: enough for every figure shown, few enough that a last bit of another machine is not.
+#: Significant digits kept: enough for every figure shown, few enough that a last bit of another
+#: machine is not.
 DIGITS = 6
 #: Clusterings: name -> how features are standardised.
-VIEWS = {"pooled": {}, "within": {"within_cells": True}, "ranks": {"within_cells": True, "ranks": True}}
+VIEWS = {
+    "pooled": {},
+    "within": {"within_cells": True},
+    "ranks": {"within_cells": True, "ranks": True},
+}
 #: Pairs of operators that differ in one thing, and the thing.
 CONTROLS = (
     ("sparse_steer", "sparse_steer_wrong", "mixture"),
@@ -64,8 +69,8 @@ def measure(
     Returns
     -------
     dict
-        Section -> figures, plain numbers rounded to `DIGITS` significant digits; a section that the data cannot give
-        is ``{"missing": why}``.
+        Section -> figures, plain numbers rounded to `DIGITS` significant digits; a section that the
+        data cannot give is ``{"missing": why}``.
 
     Raises
     ------
@@ -87,7 +92,9 @@ def measure(
             tell(name)
     else:
         # Started afresh: a fork of a process that runs threads (a notebook's) can hang.
-        with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_alone) as pool:
+        with ProcessPoolExecutor(
+            processes, mp_context=get_context("spawn"), initializer=_alone
+        ) as pool:
             waiting = {pool.submit(_section, name, ds, seed): name for name in names}
             for done in as_completed(waiting):
                 found[waiting[done]] = done.result()
@@ -106,7 +113,8 @@ def _section(name: str, ds: xr.Dataset, seed: int) -> dict:
 def _alone() -> None:
     """Tell joblib of one processor: each of these processes has its share, and starts no workers.
 
-    Workers of its own would also be waited for when the process ends: minutes, until they are tired of idling.
+    Workers of its own would also be waited for when the process ends: minutes, until they are tired
+    of idling.
     """
     os.environ["LOKY_MAX_CPU_COUNT"] = "1"
 
@@ -124,7 +132,11 @@ def _sizes(ds: xr.Dataset, seed: int) -> dict:
     """Count what there is."""
     features = ds["features"].transpose("problem", "feature").values
     failed = ~np.isnan(features).any(axis=-1)
-    return {"problems": int(ds.sizes["problem"]), "failed": int(failed.sum()), "cells": len(set(cell_names(ds)))}
+    return {
+        "problems": int(ds.sizes["problem"]),
+        "failed": int(failed.sum()),
+        "cells": len(set(cell_names(ds))),
+    }
 
 
 def _clusters(ds: xr.Dataset, seed: int) -> dict:
@@ -132,19 +144,27 @@ def _clusters(ds: xr.Dataset, seed: int) -> dict:
     table = choose_k(ds, seed=seed)
     chosen = table["k"][table["best_silhouette"]]
     if not len(chosen):
-        raise InputError("no number of clusters has a silhouette: there are too few different problems")
+        raise InputError(
+            "no number of clusters has a silhouette: there are too few different problems"
+        )
     k = int(chosen.iloc[0])
     found, regime_p = {}, math.nan
     for name, way in VIEWS.items():
         result = cluster_stability(ds, k=k, seed=seed, **way)
         said = result.to_dict()
-        found[name] = {key: said[key] for key in ("verdict", "figures", "alignment", "jaccard", "sizes")}
+        found[name] = {
+            key: said[key] for key in ("verdict", "figures", "alignment", "jaccard", "sizes")
+        }
         if name == "pooled":
-            regime_p = _regime_p(ds, result.labels.values, result.alignment.get("regime", math.nan), seed)
+            regime_p = _regime_p(
+                ds, result.labels.values, result.alignment.get("regime", math.nan), seed
+            )
     return {"k": k, "views": found, "regime_p": regime_p}
 
 
-def _regime_p(ds: xr.Dataset, labels: np.ndarray, observed: float, seed: int, n: int = 999) -> float:
+def _regime_p(
+    ds: xr.Dataset, labels: np.ndarray, observed: float, seed: int, n: int = 999
+) -> float:
     """Share of permutations of the regimes within cells that agree with the clusters as well."""
     used = labels >= 0
     regime, cell = text(ds["regime"])[used], cell_names(ds)[used]
@@ -232,7 +252,10 @@ def _transfer(ds: xr.Dataset, seed: int) -> dict:
             {
                 "source": each.source,
                 "target": each.target,
-                **{name: getattr(each.clusters, f"ari_{name}") for name in ("frozen", "refitted", "halves")},
+                **{
+                    name: getattr(each.clusters, f"ari_{name}")
+                    for name in ("frozen", "refitted", "halves")
+                },
                 "excess": frozen.excess,
                 "all": frozen.routed["all"],
                 "same_routes": each.same_routes,
@@ -244,7 +267,11 @@ def _transfer(ds: xr.Dataset, seed: int) -> dict:
 def _reading(ds: xr.Dataset, seed: int) -> dict:
     """Section 12: pooled; within a cell, where a text cannot be read for its task; one trace, which tells no number."""
     found = {}
-    asked = {"pooled": {}, "cell": {"within": "cell"}, "first": {"within": "cell", "rollouts": "first"}}
+    asked = {
+        "pooled": {},
+        "cell": {"within": "cell"},
+        "first": {"within": "cell", "rollouts": "first"},
+    }
     for name, way in asked.items():
         result = reading(ds, seed=seed, **way)
         auc = result.scores()

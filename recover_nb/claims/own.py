@@ -23,7 +23,10 @@ def _reliability(ds: xr.Dataset, seed: int) -> dict:
     """Section 3: how many failed rollouts the features need, and how often two halves take the same route."""
     needed = needed_rollouts(ds, SIZES, seed=seed).sel(scope=Scope.WITHIN.value, size=SIZES[-1])
     features = {
-        str(name): {each: float(needed[each].sel(feature=name)) for each in ("needed", "needed_low", "needed_high")}
+        str(name): {
+            each: float(needed[each].sel(feature=name))
+            for each in ("needed", "needed_low", "needed_high")
+        }
         for name in needed["feature"].values
     }
     routes = route_reliability(ds, SIZES, seed=seed)
@@ -34,7 +37,12 @@ def _reliability(ds: xr.Dataset, seed: int) -> dict:
         }
         for size in SIZES
     }
-    return {"size": SIZES[-1], "problems": int(needed["n_problems"]), "features": features, "route": route}
+    return {
+        "size": SIZES[-1],
+        "problems": int(needed["n_problems"]),
+        "features": features,
+        "route": route,
+    }
 
 
 def _remapping(ds: xr.Dataset, seed: int) -> dict:
@@ -46,11 +54,17 @@ def _remapping(ds: xr.Dataset, seed: int) -> dict:
         row = every.sel(outcome=outcome)
         loss = [100 * float(row[f"difference{end}"]) for end in ("", "_low", "_high")]
         survival[outcome] = {
-            "n": int(row["n"]), "remapped": float(row["remapped"]), "redrawn": float(row["redrawn"]), "loss": loss,
-        }  # fmt: skip
+            "n": int(row["n"]),
+            "remapped": float(row["remapped"]),
+            "redrawn": float(row["redrawn"]),
+            "loss": loss,
+        }
     agreement = found.agreement.isel(group=0)
     within = {
-        each.value: [float(agreement[f"kappa_within{end}"].sel(companion=each.value)) for end in ("", "_low", "_high")]
+        each.value: [
+            float(agreement[f"kappa_within{end}"].sel(companion=each.value))
+            for end in ("", "_low", "_high")
+        ]
         for each in Companion
     }
     depth, counts = found.depth, {}
@@ -78,7 +92,11 @@ def _routers(ds: xr.Dataset, seed: int) -> dict:
     rows = router_lifts(found).to_dict("records")
     lifts = {
         row["router"]: {
-            **{name: [row[f"{head}{end}"] for end in _ENDS] for name, head in columns.items() if name != "lift"},
+            **{
+                name: [row[f"{head}{end}"] for end in _ENDS]
+                for name, head in columns.items()
+                if name != "lift"
+            },
             "lift": [row["lift_points"], row["low_points"], row["high_points"]],
             "p_holm": row["p_holm"],
             "beats": row["beats"],

@@ -8,7 +8,9 @@ from recover_nb.resampling import bootstrap_ratio, bootstrap_weights
 from recover_nb.schema import text
 
 
-def paired_difference(ds: xr.Dataset, one: str, other: str, *, n_bootstrap: int = 2000, seed: int = 0) -> dict:
+def paired_difference(
+    ds: xr.Dataset, one: str, other: str, *, n_bootstrap: int = 2000, seed: int = 0
+) -> dict:
     """Return the mean difference in rescue rate of two interventions over the problems that were given both.
 
     Parameters
@@ -23,8 +25,8 @@ def paired_difference(ds: xr.Dataset, one: str, other: str, *, n_bootstrap: int 
     Returns
     -------
     dict
-        ``n`` problems; ``rates`` of both; ``points``, `one` less `other` in percentage points, and its 95 % percentile
-        ``interval``.
+        ``n`` problems; ``rates`` of both; ``points``, `one` less `other` in percentage points, and
+        its 95 % percentile ``interval``.
 
     Raises
     ------
@@ -39,14 +41,20 @@ def paired_difference(ds: xr.Dataset, one: str, other: str, *, n_bootstrap: int 
     for name in (one, other):
         if name not in names:
             raise InputError(f"no intervention {name!r}; allowed: {', '.join(names)}")
-    rates = ds["rescue_rate"].transpose("problem", "intervention").values[:, [names.index(one), names.index(other)]]
+    rates = (
+        ds["rescue_rate"]
+        .transpose("problem", "intervention")
+        .values[:, [names.index(one), names.index(other)]]
+    )
     rows = np.flatnonzero(~np.isnan(rates).any(axis=1))
     if not len(rows):
         raise InputError(f"no problem was given both {one} and {other}")
     rates = rates[rows]
     strata, question = (text(ds[name])[rows] for name in ("task", "problem_id"))
     resamples = bootstrap_weights(question, strata, n_bootstrap, np.random.default_rng(seed))
-    found = bootstrap_ratio((rates[:, 0] - rates[:, 1])[:, None], np.ones((len(rows), 1)), resamples)
+    found = bootstrap_ratio(
+        (rates[:, 0] - rates[:, 1])[:, None], np.ones((len(rows), 1)), resamples
+    )
     return {
         "n": len(rows),
         "rates": rates.mean(axis=0).tolist(),

@@ -62,7 +62,12 @@ def write_findings(
         If something else is there.
     """
     check_places(figures, page)
-    text = json.dumps({"seed": seed, "sources": sources}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    text = (
+        json.dumps(
+            {"seed": seed, "sources": sources}, indent=1, ensure_ascii=False, allow_nan=False
+        )
+        + "\n"
+    )
     figures, page = Path(figures), Path(page)
     # Minutes of work first: the page can be made from the figures again.
     for path, content in ((figures, text), (page, render_page(sources))):
@@ -89,4 +94,6 @@ def check_places(figures: str | Path, page: str | Path) -> None:
     except UnicodeDecodeError:
         known = False
     if not known:
-        raise InputError(f"{page} is no page of findings, so it is not replaced; choose another folder")
+        raise InputError(
+            f"{page} is no page of findings, so it is not replaced; choose another folder"
+        )

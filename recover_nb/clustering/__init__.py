@@ -1,7 +1,8 @@
 """Clusters of failed problems in the space of their features, and whether to believe them (method.md section 9).
 
-Any algorithm cuts any cloud into k parts, and cuts an elongated one much the same way every time: stability alone is
-no evidence of clusters. So every figure stands beside its distribution in data without clusters.
+Any algorithm cuts any cloud into k parts, and cuts an elongated one much the same way every time:
+stability alone is no evidence of clusters. So every figure stands beside its distribution in data
+without clusters.
 """
 
 from recover_nb.clustering.glance import Glance, glance

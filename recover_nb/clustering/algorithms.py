@@ -19,14 +19,15 @@ from recover_nb.labels import Algorithm
 
 #: Label of a point that belongs to no cluster; only HDBSCAN has any.
 NOISE = -1
-#: Restarts of k-means, of which the tightest is kept: few, but enough that a local optimum is rarely mistaken for
-#: instability of the data.
+#: Restarts of k-means, of which the tightest is kept: few, but enough that a local optimum is
+#: rarely mistaken for instability of the data.
 N_INIT = 3
 #: Least points in a cluster of HDBSCAN, as a share of all, and never fewer than `LEAST_SIZE`.
 SHARE, LEAST_SIZE = 0.05, 5
-#: Least variance of a mixture's component, in squared z-scores: a tenth of an sd, which is what a feature of
-#: reliability 0.99 is off by. Features have ties (a share of few tokens, a floor): without a bound, a component on tied
-#: points alone has no limit to its likelihood, and BIC counts a tenth of the points at a floor as a cluster.
+#: Least variance of a mixture's component, in squared z-scores: a tenth of an sd, which is what a
+#: feature of reliability 0.99 is off by. Features have ties (a share of few tokens, a floor):
+#: without a bound, a component on tied points alone has no limit to its likelihood, and BIC counts
+#: a tenth of the points at a floor as a cluster.
 REG_COVAR = 1e-2
 #: Algorithms that draw random numbers; the others give the same labels for every seed.
 SEEDED = (Algorithm.KMEANS, Algorithm.GAUSSIAN_MIXTURE)
@@ -42,8 +43,8 @@ class Clusterer:
     k : int
         Number of clusters; HDBSCAN finds its own.
     share : float
-        HDBSCAN: least points in a cluster, as a share of the points given. A share, so that a resample, which has
-        fewer points, is asked the same question.
+        HDBSCAN: least points in a cluster, as a share of the points given. A share, so that a
+        resample, which has fewer points, is asked the same question.
     """
 
     algorithm: Algorithm
@@ -117,7 +118,8 @@ _ESTIMATORS = {
 def cut(tree: np.ndarray, k: int) -> np.ndarray:
     """Cut a tree of merges where `k` clusters are left, (n,) int numbered from 0.
 
-    `tree` (n - 1, 4) is scipy's linkage matrix: undoing its last k - 1 merges leaves k clusters, ties or not.
+    `tree` (n - 1, 4) is scipy's linkage matrix: undoing its last k - 1 merges leaves k clusters,
+    ties or not.
     """
     n = len(tree) + 1
     merges = np.arange(n - k)
@@ -172,6 +174,7 @@ def least_share(min_cluster_size: int | None, n: int) -> float:
     )
     if not whole or not 2 <= min_cluster_size <= n:
         raise InputError(
-            f"min_cluster_size {min_cluster_size!r}; allowed: a whole number from 2 to {n}, the problems clustered"
+            f"min_cluster_size {min_cluster_size!r}; allowed: a whole number from 2 to {n}, the"
+            " problems clustered"
         )
     return min_cluster_size / n

@@ -24,7 +24,8 @@ class Glance:
     Attributes
     ----------
     algorithm, k, labels, sizes, jaccard, figures, consensus, consensus_problem
-        As in `result.ClusterStability`. Without resamples `jaccard` is NaN, and `figures` and `consensus` are empty.
+        As in `result.ClusterStability`. Without resamples `jaccard` is NaN, and `figures` and
+        `consensus` are empty.
     n_resamples : int
     nulls : mapping
         Empty: there is nothing to hold the figures against, and so no verdict.
@@ -64,7 +65,8 @@ def glance(
 ) -> Glance:
     """Cluster failed problems, and resample them a few times, without a verdict.
 
-    Takes a fortieth of the time of `cluster_stability`, which clusters as many resamples of every draw of its nulls.
+    Takes a fortieth of the time of `cluster_stability`, which clusters as many resamples of every
+    draw of its nulls.
 
     Parameters
     ----------

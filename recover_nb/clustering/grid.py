@@ -56,9 +56,10 @@ def choose_k(
     Returns
     -------
     DataFrame
-        One row for k = 1 and each of `ks`: ``k``, ``silhouette`` (-1 to 1, higher is better; NaN for one cluster),
-        ``bic`` (lower is better; always of a Gaussian mixture with full covariances, the one model here that has a
-        likelihood), ``best_silhouette`` and ``best_bic`` (bool, True in the row chosen).
+        One row for k = 1 and each of `ks`: ``k``, ``silhouette`` (-1 to 1, higher is better; NaN
+        for one cluster), ``bic`` (lower is better; always of a Gaussian mixture with full
+        covariances, the one model here that has a likelihood), ``best_silhouette`` and ``best_bic``
+        (bool, True in the row chosen).
 
     Raises
     ------
@@ -67,7 +68,8 @@ def choose_k(
 
     Notes
     -----
-    method.md section 9. Some silhouette is always the largest, so it is no evidence of clusters; BIC may choose 1.
+    method.md section 9. Some silhouette is always the largest, so it is no evidence of clusters;
+    BIC may choose 1.
     """
     name = parse(Algorithm, algorithm)
     if name == Algorithm.HDBSCAN:
@@ -84,8 +86,9 @@ def choose_k(
             "k": [1, *numbers],
             "silhouette": widths,
             "bic": scores,
-            "best_silhouette": np.isfinite(widths)
-            & (place == np.argmax(np.nan_to_num(widths, nan=-np.inf))),
+            "best_silhouette": (
+                np.isfinite(widths) & (place == np.argmax(np.nan_to_num(widths, nan=-np.inf)))
+            ),
             "best_bic": place == np.argmin(scores),
         }
     )
@@ -119,22 +122,24 @@ def stability_grid(
     ks : sequence of int
         Numbers of clusters, each at least 2.
     n_jobs : int, optional
-        Processes; -1 is one a processor. By default that for work of more than half a minute, else 1. The figures
-        are the same.
+        Processes; -1 is one a processor. By default that for work of more than half a minute, else
+        1. The figures are the same.
 
     Returns
     -------
     DataFrame
-        One row for each algorithm, k and figure (``mean_jaccard``, ``best_jaccard``, ``ari``, ``pac``):
+        One row for each algorithm, k and figure (``mean_jaccard``, ``best_jaccard``, ``ari``,
+        ``pac``):
 
         - ``algorithm``, ``k``, ``figure``, ``higher`` (bool: higher is more stable), ``value``;
-        - for each null ``gaussian_median``, ``gaussian_limit``, ``gaussian_p``, ``box_median``, ...;
+        - for each null ``gaussian_median``, ``gaussian_limit``, ``gaussian_p``, ``box_median``,
+          ...;
         - ``beyond`` (bool: past the limits of both);
-        - alike in all rows of one clustering, ``verdict`` (as `cluster_stability` has it), ``p_family``: the
-          larger of the two nulls' p-values for the three deciding figures together, corrected for every clustering
-          of the table, and ``family_verdict``: the verdict where ``p_family`` is at most 0.05, otherwise
-          ``not_above_null`` in place of a claim. A table of 22 clusterings is 22 chances to be lucky: believe
-          ``family_verdict``.
+        - alike in all rows of one clustering, ``verdict`` (as `cluster_stability` has it),
+          ``p_family``: the larger of the two nulls' p-values for the three deciding figures
+          together, corrected for every clustering of the table, and ``family_verdict``: the verdict
+          where ``p_family`` is at most 0.05, otherwise ``not_above_null`` in place of a claim. A
+          table of 22 clusterings is 22 chances to be lucky: believe ``family_verdict``.
 
     Raises
     ------
@@ -220,14 +225,16 @@ def _family_p(runs: list[tuple[Null | None, list[Stability]]]) -> np.ndarray:
     """Return the larger of the two nulls' corrected p-values, (clustering,)."""
     signs = np.array([1 if FIGURES[name] else -1 for name in DECIDING])
     values = {
-        null: np.array(
-            [
-                [[each.figures[name] for name in DECIDING] for each in found]
-                for which, found in runs
-                if which == null
-            ]
+        null: (
+            np.array(
+                [
+                    [[each.figures[name] for name in DECIDING] for each in found]
+                    for which, found in runs
+                    if which == null
+                ]
+            )
+            * signs
         )
-        * signs
         for null in (None, *Null)
     }
     return np.max([family_p(values[None][0], values[null]) for null in Null], axis=0)

@@ -14,8 +14,8 @@ from recover_nb.reliability import check_whole
 
 #: Level of the nulls' limits, and the fewest draws that tell it.
 LEVEL, LEAST_DRAWS = 0.95, 19
-#: Points fitted (points x clusterings x resamples x data sets) from which more than one process pays: half a minute
-#: of one core. To start the processes takes some seconds.
+#: Points fitted (points x clusterings x resamples x data sets) from which more than one process
+#: pays: half a minute of one core. To start the processes takes some seconds.
 LARGE = 10_000_000
 
 
@@ -46,8 +46,9 @@ DRAWS: dict[Null, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
 def null_limit(draws: np.ndarray, *, higher: bool = True, level: float = LEVEL) -> float:
     """Value that `level` of the null's figures stay within: its 95 % quantile, or 5 % where lower is more stable.
 
-    The order statistic of rank ceil(level (n + 1)): with it a figure from the null itself lies beyond the limit in
-    at most one of 20 cases, however few draws there are. An interpolated quantile of 20 draws would let two in 21.
+    The order statistic of rank ceil(level (n + 1)): with it a figure from the null itself lies
+    beyond the limit in at most one of 20 cases, however few draws there are. An interpolated
+    quantile of 20 draws would let two in 21.
 
     Raises
     ------
@@ -58,7 +59,8 @@ def null_limit(draws: np.ndarray, *, higher: bool = True, level: float = LEVEL) 
     rank = int(np.ceil(np.round(level * (len(draws) + 1), 9)))
     if rank > len(draws):
         raise InputError(
-            f"{len(draws)} draws of the null; allowed: enough for a {level:.0%} quantile, 19 for 95 %"
+            f"{len(draws)} draws of the null; allowed: enough for a {level:.0%} quantile, 19 for"
+            " 95 %"
         )
     return float(ordered[rank - 1] if higher else -ordered[rank - 1])
 
@@ -76,9 +78,9 @@ def family_p(observed: np.ndarray, draws: np.ndarray) -> np.ndarray:
     Returns
     -------
     float64 array, shape (row,)
-        Small means that no row of the null's clusterings stands out as much. Each figure is taken in standard
-        deviations of its own row and each row by its weakest figure; data and draws are treated alike, which makes
-        the p-values exact where they are exchangeable.
+        Small means that no row of the null's clusterings stands out as much. Each figure is taken
+        in standard deviations of its own row and each row by its weakest figure; data and draws are
+        treated alike, which makes the p-values exact where they are exchangeable.
     """
     every = np.concatenate([observed[None], draws])
     spread = every.std(axis=0)
@@ -102,9 +104,10 @@ def measure_all(
 ) -> Iterator[tuple[Null | None, list[Stability]]]:
     """Measure the data (given with null None), then each draw of each null, whose consensus is not kept.
 
-    Parameters are those of `stability.measure`, with `n_null` draws of each null. Each has a generator of its own, so
-    that more draws add to the others and change none. `n_jobs` processes (-1: one a processor; None: that where the
-    work is `LARGE`, else 1) share the data sets, and change no figure.
+    Parameters are those of `stability.measure`, with `n_null` draws of each null. Each has a
+    generator of its own, so that more draws add to the others and change none. `n_jobs` processes
+    (-1: one a processor; None: that where the work is `LARGE`, else 1) share the data sets, and
+    change no figure.
     """
     tell = progress or (lambda stage: None)
     draws: list[tuple[Null | None, int]] = [(None, 0)]

@@ -11,7 +11,8 @@ from recover_nb.errors import InputError
 from recover_nb.labels import Feature, Planted, Structure, parse
 from recover_nb.reliability import check_whole
 
-#: Covariance of the z-scores of three features, where none is given: correlations as real features have them.
+#: Covariance of the z-scores of three features, where none is given: correlations as real features
+#: have them.
 COVARIANCE = np.array([[1.0, -0.3, 0.4], [-0.3, 1.0, -0.4], [0.4, -0.4, 1.0]])
 
 
@@ -28,15 +29,16 @@ def make_points(
     Parameters
     ----------
     kind : {"gaussian", "box", "blobs"}
-        One elongated Gaussian; uniform in a box; three round Gaussians of sd 1 at the corners of an equilateral
-        triangle, each apart from the others along one feature of its own.
+        One elongated Gaussian; uniform in a box; three round Gaussians of sd 1 at the corners of an
+        equilateral triangle, each apart from the others along one feature of its own.
     n : int
         Points, at least 3. Those of blob i are i, i + 3, i + 6, ...
     rng : numpy Generator
     separation : float
         Sides of the triangle, in sd of a blob.
     covariance : float array, shape (3, 3), optional
-        Of the Gaussian; `COVARIANCE` by default. The box has sides in the ratio of its standard deviations.
+        Of the Gaussian; `COVARIANCE` by default. The box has sides in the ratio of its standard
+        deviations.
 
     Returns
     -------
@@ -92,9 +94,10 @@ def claim_rates(
     Returns
     -------
     DataFrame
-        One row for each set and clustering: ``set``, ``algorithm``, ``k``, ``verdict``, ``claimed`` (bool: the
-        verdict of this clustering alone is ``clusters``), ``p_family`` and ``family_claimed`` (bool: it holds for the
-        whole family). Without clusters the share of sets with any ``family_claimed`` should be at most 0.05.
+        One row for each set and clustering: ``set``, ``algorithm``, ``k``, ``verdict``, ``claimed``
+        (bool: the verdict of this clustering alone is ``clusters``), ``p_family`` and
+        ``family_claimed`` (bool: it holds for the whole family). Without clusters the share of sets
+        with any ``family_claimed`` should be at most 0.05.
 
     Raises
     ------
@@ -103,7 +106,8 @@ def claim_rates(
 
     Notes
     -----
-    method.md section 9. The verdict of each row is what `cluster_stability` says of the same points.
+    method.md section 9. The verdict of each row is what `cluster_stability` says of the same
+    points.
     """
     check_whole("n_sets", n_sets, 1)
     tell = progress or (lambda stage: None)
@@ -113,9 +117,13 @@ def claim_rates(
         rng = np.random.default_rng([seed, i])
         points = make_points(kind, n, rng, separation=separation, covariance=covariance)
         grid = stability_grid(
-            _study(points), algorithms=algorithms, ks=ks, n_resamples=n_resamples, n_null=n_null,
+            _study(points),
+            algorithms=algorithms,
+            ks=ks,
+            n_resamples=n_resamples,
+            n_null=n_null,
             seed=int(rng.integers(2**31)),
-        )  # fmt: skip
+        )
         # The verdict is alike in all rows of one clustering: the first of each figure will do.
         parts.append(grid[grid["figure"] == grid["figure"].iloc[0]].assign(set=i))
     frame = pd.concat(parts, ignore_index=True)

@@ -11,7 +11,8 @@ from recover_nb.clustering.stability import DECIDING, FIGURES
 from recover_nb.labels import Algorithm, Null, Structure
 from recover_nb.resampling import exceedance
 
-#: A cluster whose mean Jaccard reaches the first is stable; one below the second is no cluster (Hennig 2007).
+#: A cluster whose mean Jaccard reaches the first is stable; one below the second is no cluster
+#: (Hennig 2007).
 STABLE, DISSOLVED = 0.75, 0.60
 #: Label of a problem without features, or of a cell that was not asked for.
 LEFT_OUT = -2
@@ -34,9 +35,9 @@ class Judged:
     jaccard : float64 array, shape (cluster,)
         Hennig's cluster-wise Jaccard, mean over resamples; higher is more stable.
     figures : mapping of str to float
-        ``mean_jaccard``, ``best_jaccard`` (over clusters), ``ari`` (mean over pairs of resamples), ``pac`` (lower is
-        more stable), ``seed_ari`` (pairs of seeds; NaN for Ward and HDBSCAN, which use none) and ``algorithm_ari``
-        (mean with the other three). NaN where not asked for.
+        ``mean_jaccard``, ``best_jaccard`` (over clusters), ``ari`` (mean over pairs of resamples),
+        ``pac`` (lower is more stable), ``seed_ari`` (pairs of seeds; NaN for Ward and HDBSCAN,
+        which use none) and ``algorithm_ari`` (mean with the other three). NaN where not asked for.
     nulls : mapping of str to mapping of str to float64 array, shape (n_null,)
         The same figures of each draw of ``gaussian`` and ``box``.
     """
@@ -64,8 +65,9 @@ class Judged:
     def claimed(self) -> np.ndarray:
         """Clusters that are claimed, (cluster,) bool.
 
-        One is claimed if every figure of `stability.DECIDING` lies beyond both nulls, and its own Jaccard is at
-        least 0.75 and beyond what the most stable cluster of each null reaches (95 % limit).
+        One is claimed if every figure of `stability.DECIDING` lies beyond both nulls, and its own
+        Jaccard is at least 0.75 and beyond what the most stable cluster of each null reaches (95 %
+        limit).
         """
         limits = [self.limit("best_jaccard", null) for null in self.nulls]
         enough = (self.jaccard >= STABLE) & (self.jaccard > max(limits) + 1e-12)
@@ -91,21 +93,23 @@ class ClusterStability(Judged):
         As in `Judged`.
     algorithm : str
     k : int
-        Clusters found: those asked for (a mixture may leave one empty), or HDBSCAN's own number (0 = none).
+        Clusters found: those asked for (a mixture may leave one empty), or HDBSCAN's own number (0
+        = none).
     labels : DataArray of int16, dims (problem,)
-        Cluster of each problem of the study, numbered by size from 0; -1 = noise, -2 = left out (no features, or
-        another cell).
+        Cluster of each problem of the study, numbered by size from 0; -1 = noise, -2 = left out (no
+        features, or another cell).
     sizes : int64 array, shape (cluster,)
         Problems in each.
     consensus : float64 array, shape (m, m)
         Share of resamples that put two problems in one cluster; NaN where none drew both.
     consensus_problem : int64 array, shape (m,)
-        Place of each in the study's `problem` dimension: by cluster, and within one the most settled
-        first (largest mean consensus with its own).
+        Place of each in the study's `problem` dimension: by cluster, and within one the most
+        settled first (largest mean consensus with its own).
     agreement : mapping of str to float
         ARI with each other algorithm, asked for as many clusters.
     alignment : mapping of str to float
-        ARI of the clusters with names the problems carry already: clusters that are cells over again are no news.
+        ARI of the clusters with names the problems carry already: clusters that are cells over
+        again are no news.
     settings : mapping
         Seed, counts, cells and thresholds.
     """
@@ -134,21 +138,24 @@ class ClusterStability(Judged):
             return f"{head}: no cluster structure; everything is noise or one cluster."
         if verdict == Structure.NOT_ABOVE_NULL:
             short = "; ".join(_against(self, name) for name in DECIDING if not self.beyond(name))
-            return f"{head}: no cluster structure is claimed, for data without clusters are as stable. {short}."
+            return (
+                f"{head}: no cluster structure is claimed, for data without clusters are as stable."
+                f" {short}."
+            )
         passed = "; ".join(_against(self, name) for name in DECIDING)
         needed = f"needed: {STABLE} and more than the limits of the nulls' best cluster"
         if verdict == Structure.UNSTABLE:
             return (
-                f"{head}: more stable than data without clusters, but no cluster is claimed by its Jaccard ({needed}). "
-                f"{_against(self, 'best_jaccard')}; {passed}."
+                f"{head}: more stable than data without clusters, but no cluster is claimed by its"
+                f" Jaccard ({needed}). {_against(self, 'best_jaccard')}; {passed}."
             )
         which = ", ".join(
             f"{i} ({self.jaccard[i]:.3f}, {self.sizes[i]} problems)"
             for i in np.flatnonzero(self.claimed)
         )
         return (
-            f"{head}: {self.claimed.sum()} of {self.k} clusters are claimed, by Jaccard: {which} ({needed}). "
-            f"More stable than data without clusters: {passed}."
+            f"{head}: {self.claimed.sum()} of {self.k} clusters are claimed, by Jaccard: {which}"
+            f" ({needed}). More stable than data without clusters: {passed}."
         )
 
     def to_dict(self) -> dict:
@@ -182,7 +189,10 @@ def _plain(value: float) -> float | None:
 
 def _asked(result: ClusterStability) -> str:
     hdbscan = result.algorithm == Algorithm.HDBSCAN
-    asked = f"{result.algorithm} {f'(found {result.k} clusters)' if hdbscan else f'with k = {result.k}'}"
+    asked = (
+        f"{result.algorithm}"
+        f" {f'(found {result.k} clusters)' if hdbscan else f'with k = {result.k}'}"
+    )
     ways = {"within_cells": ", within cells", "ranks": ", by ranks"}
     return asked + "".join(word for name, word in ways.items() if result.settings[name])
 
@@ -193,7 +203,10 @@ def _against(result: ClusterStability, figure: str) -> str:
         f"{result.limit(figure, null):.3f} ({_NULL_WORDS[null]})" for null in result.nulls
     )
     way = "above" if FIGURES[figure] else "below"
-    return f"{FIGURE_WORDS[figure]} {result.figures[figure]:.3f}, to be {way} the {LEVEL:.0%} limits {limits}"
+    return (
+        f"{FIGURE_WORDS[figure]} {result.figures[figure]:.3f}, to be {way} the {LEVEL:.0%} limits"
+        f" {limits}"
+    )
 
 
 _NULL_WORDS = {Null.GAUSSIAN.value: "one Gaussian", Null.BOX.value: "a uniform box"}

@@ -39,9 +39,9 @@ def rollout_stability(
     Parameters
     ----------
     ds : Dataset
-        With ``features``, and to make features of fewer rollouts ``demotion_pressure`` and ``logit_variance``
-        (problem, rollout, token), ``n_tokens`` and ``correct`` (problem, rollout, intervention), and ``has_signals``
-        where signals of some rollouts only are stored.
+        With ``features``, and to make features of fewer rollouts ``demotion_pressure`` and
+        ``logit_variance`` (problem, rollout, token), ``n_tokens`` and ``correct`` (problem,
+        rollout, intervention), and ``has_signals`` where signals of some rollouts only are stored.
     algorithm, k, seed, cells, within_cells, min_cluster_size, progress
         As in `cluster_stability`.
     sizes : sequence of int or None
@@ -56,14 +56,17 @@ def rollout_stability(
     Dataset
         Dimensions `size` (strings, ``"all"`` for None), `null` and `draw`:
 
-        - `ari` (size): mean over splits of the ARI between both clusterings of the same problems, those with enough
-          stored rollouts; `ari_sd` (size) its standard deviation;
-        - `n_problems` (size), `n_rollouts` (size): problems compared, and rollouts used of each, on average;
-        - `null_ari` (null, size, draw) and `null_limit` (null, size): the same of points without clusters, each
-          moved by what fewer rollouts moved a problem of the data, drawn at random; the limit is its 95 % quantile.
+        - `ari` (size): mean over splits of the ARI between both clusterings of the same problems,
+          those with enough stored rollouts; `ari_sd` (size) its standard deviation;
+        - `n_problems` (size), `n_rollouts` (size): problems compared, and rollouts used of each, on
+          average;
+        - `null_ari` (null, size, draw) and `null_limit` (null, size): the same of points without
+          clusters, each moved by what fewer rollouts moved a problem of the data, drawn at random;
+          the limit is its 95 % quantile.
 
-        NaN where too few problems have that many rollouts stored: signals are kept of the first few failed rollouts
-        only (the attribute ``stored`` says of how many at most), while the reference, ``features``, is of all.
+        NaN where too few problems have that many rollouts stored: signals are kept of the first few
+        failed rollouts only (the attribute ``stored`` says of how many at most), while the
+        reference, ``features``, is of all.
 
     Raises
     ------
@@ -72,8 +75,9 @@ def rollout_stability(
 
     Notes
     -----
-    method.md section 9. The rollouts chosen are among those of the reference, so agreement is a little higher than
-    with rollouts that are not; both clusterings use one seed, so that only features differ.
+    method.md section 9. The rollouts chosen are among those of the reference, so agreement is a
+    little higher than with rollouts that are not; both clusterings use one seed, so that only
+    features differ.
     """
     name = parse(Algorithm, algorithm)
     check_counts(2, n_null, seed)
@@ -184,8 +188,8 @@ def _stored(ds: xr.Dataset, space: Space) -> tuple[np.ndarray, np.ndarray]:
     missing = [name for name in (*names, "n_tokens", "correct") if name not in ds]
     if missing:
         raise InputError(
-            f"no variable {', '.join(missing)} in the study; features of fewer rollouts are made from the signals of "
-            "each: choose a study that stores them"
+            f"no variable {', '.join(missing)} in the study; features of fewer rollouts are made"
+            " from the signals of each: choose a study that stores them"
         )
     ds = ds.isel(problem=space.rows)
     observed = ds[["n_tokens", "correct"]].sel(intervention=Intervention.NONE.value)

@@ -48,14 +48,16 @@ def cluster_stability(
     Parameters
     ----------
     ds : Dataset
-        With ``features`` (problem, feature); a study or a profile table. Problems without features are left out.
+        With ``features`` (problem, feature); a study or a profile table. Problems without features
+        are left out.
     algorithm : {"kmeans", "gaussian_mixture", "ward", "hdbscan"}
         How to cluster.
     k : int
-        Clusters, at least 2, with at least two different problems for each. HDBSCAN finds its own number.
+        Clusters, at least 2, with at least two different problems for each. HDBSCAN finds its own
+        number.
     n_resamples : int
-        Bootstrap resamples of the problems, at least 2; as many of every draw of a null, since figures of different
-        numbers of resamples do not compare (PAC above all).
+        Bootstrap resamples of the problems, at least 2; as many of every draw of a null, since
+        figures of different numbers of resamples do not compare (PAC above all).
     n_null : int
         Draws of each null, at least 19: the fewest that tell a 95 % limit.
     seed : int
@@ -63,39 +65,42 @@ def cluster_stability(
     cells : sequence of str, optional
         Cluster the problems of these cells only.
     within_cells : bool
-        z-score each cell by itself. Without it, clusters of several cells may be the cells over again: see
-        ``alignment`` of the result.
+        z-score each cell by itself. Without it, clusters of several cells may be the cells over
+        again: see ``alignment`` of the result.
     ranks : bool
-        z-score the normal scores of ranks instead of the features. The nulls are one Gaussian and one box: a single
-        skewed cloud, or a few problems far out at the floor of a feature, is neither and can be claimed. Claims that
-        vanish by ranks are of that kind.
+        z-score the normal scores of ranks instead of the features. The nulls are one Gaussian and
+        one box: a single skewed cloud, or a few problems far out at the floor of a feature, is
+        neither and can be claimed. Claims that vanish by ranks are of that kind.
     min_cluster_size : int, optional
-        Of HDBSCAN, over all problems (a resample is asked for the same share); by default 5 % of them, at least 5.
+        Of HDBSCAN, over all problems (a resample is asked for the same share); by default 5 % of
+        them, at least 5.
     agreement : bool
-        Compare seeds and the other algorithms too, in the nulls as well; ``seed_ari`` and ``algorithm_ari`` are NaN
-        without.
+        Compare seeds and the other algorithms too, in the nulls as well; ``seed_ari`` and
+        ``algorithm_ari`` are NaN without.
     max_consensus : int
-        Problems in the consensus matrix and in PAC, at least 2: of more, as many are drawn at random without
-        replacement.
+        Problems in the consensus matrix and in PAC, at least 2: of more, as many are drawn at
+        random without replacement.
     progress : callable, optional
         Called with the name of each stage as it begins.
 
     Returns
     -------
     ClusterStability
-        Its ``verdict`` is ``clusters`` only where mean Jaccard, ARI and PAC all lie beyond the 95 % limits of one
-        Gaussian with the data's covariance *and* of a uniform box over the ranges of the z-scores (sides along the
-        features), and some cluster reaches a Jaccard of 0.75 and more than the nulls' best.
+        Its ``verdict`` is ``clusters`` only where mean Jaccard, ARI and PAC all lie beyond the 95 %
+        limits of one Gaussian with the data's covariance *and* of a uniform box over the ranges of
+        the z-scores (sides along the features), and some cluster reaches a Jaccard of 0.75 and more
+        than the nulls' best.
 
     Raises
     ------
     InputError
-        If a name, a count or a variable is missing or out of range, or there are too few different problems.
+        If a name, a count or a variable is missing or out of range, or there are too few different
+        problems.
 
     Notes
     -----
-    method.md section 9; Jaccard by Hennig 2007. Problems are resampled one by one, and the copies a bootstrap makes
-    are used once.
+    method.md section 9; Jaccard by Hennig 2007. Problems are resampled one by one, and the copies a
+    bootstrap makes are used once.
     """
     name = parse(Algorithm, algorithm)
     check_counts(n_resamples, n_null, seed)

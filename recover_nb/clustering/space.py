@@ -44,13 +44,15 @@ def feature_space(
     ds : Dataset
         With ``features`` (problem, feature); a study or a profile table.
     cells : sequence of str, optional
-        Use the problems of these cells only (names as `schema.cell_names` gives them); all by default.
+        Use the problems of these cells only (names as `schema.cell_names` gives them); all by
+        default.
     within_cells : bool
-        z-score each cell by itself, so that no difference between cell means makes a cluster. By default the
-        scores are over all problems used.
+        z-score each cell by itself, so that no difference between cell means makes a cluster. By
+        default the scores are over all problems used.
     ranks : bool
-        Replace each feature by the normal score of its rank before z-scoring, which leaves it neither skew nor
-        outliers: what is then still clustered is not one tail, or a few problems at the floor of a feature.
+        Replace each feature by the normal score of its rank before z-scoring, which leaves it
+        neither skew nor outliers: what is then still clustered is not one tail, or a few problems
+        at the floor of a feature.
 
     Returns
     -------
@@ -60,11 +62,13 @@ def feature_space(
     Raises
     ------
     InputError
-        If a feature or a cell is missing, a value is infinite, no problem is left, or none differs from another.
+        If a feature or a cell is missing, a value is infinite, no problem is left, or none differs
+        from another.
 
     Notes
     -----
-    A constant feature has z-scores of zero, which move no point; it is left out, so that no covariance is singular.
+    A constant feature has z-scores of zero, which move no point; it is left out, so that no
+    covariance is singular.
     """
     values = _features(ds)
     known = ~np.isnan(values).any(axis=1)
@@ -112,11 +116,12 @@ def check_k(k: int, points: np.ndarray) -> None:
     """Raise an `InputError` unless `points` can be cut into `k` clusters and resampled."""
     check_whole("k", k, 2)
     distinct = len(np.unique(points, axis=0))
-    # A resample holds about two thirds of the points: with two for each cluster it can still be cut into k.
+    # A resample holds about two thirds of the points: with two for each cluster it can still be cut
+    # into k.
     if distinct < 2 * k:
         raise InputError(
-            f"{distinct} different problems for {k} clusters; allowed: at least {2 * k}, two for each cluster: "
-            "choose a smaller k or more cells"
+            f"{distinct} different problems for {k} clusters; allowed: at least {2 * k}, two for"
+            " each cluster: choose a smaller k or more cells"
         )
 
 

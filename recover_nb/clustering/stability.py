@@ -1,7 +1,8 @@
 """Stability of a clustering under resampling (method.md section 9).
 
-Arrays only. Labels of resamples are one matrix (resample, problem); with memberships as 0 and 1, every overlap of
-every pair of clusters is a matrix product, and no loop runs over pairs of resamples or of problems.
+Arrays only. Labels of resamples are one matrix (resample, problem); with memberships as 0 and 1,
+every overlap of every pair of clusters is a matrix product, and no loop runs over pairs of
+resamples or of problems.
 """
 
 from collections.abc import Sequence
@@ -147,8 +148,9 @@ def _agreement(
 def draw(n: int, n_resamples: int, rng: np.random.Generator, *, least: int) -> np.ndarray:
     """Draw bootstrap resamples of `n` points, (n_resamples, n) bool: which points each one holds.
 
-    A point drawn twice is used once, as Hennig's own software does: copies at distance 0 are clusters to any method
-    that looks at density. A draw of fewer than `least` distinct points is drawn again.
+    A point drawn twice is used once, as Hennig's own software does: copies at distance 0 are
+    clusters to any method that looks at density. A draw of fewer than `least` distinct points is
+    drawn again.
     """
     drawn = np.zeros((n_resamples, n), dtype=bool)
     short = np.arange(n_resamples)
@@ -184,8 +186,8 @@ def cluster_jaccard(labels: np.ndarray, resampled: np.ndarray) -> np.ndarray:
     Returns
     -------
     float64 array, shape (cluster,)
-        In [0, 1]; higher is more stable. A resample that drew no point of a cluster says nothing about it; one in
-        which everything is noise gives 0.
+        In [0, 1]; higher is more stable. A resample that drew no point of a cluster says nothing
+        about it; one in which everything is noise gives 0.
 
     Notes
     -----
@@ -243,7 +245,8 @@ def _adjusted_rand(counts: np.ndarray) -> np.ndarray:
 def mean_ari(resampled: np.ndarray) -> float:
     """Mean adjusted Rand index over pairs of resamples.
 
-    Two resamples that both find fewer than two clusters agree on nothing that could be wrong: they count 0.
+    Two resamples that both find fewer than two clusters agree on nothing that could be wrong: they
+    count 0.
     """
     values = pairwise_ari(resampled)
     if not len(values):
@@ -261,8 +264,8 @@ def consensus(resampled: np.ndarray, *, informative: np.ndarray | None = None) -
     resampled : int array, shape (resample, m)
         Cluster numbers from 0; -1 = noise, together with nothing; -2 = not drawn.
     informative : bool array, shape (resample,), optional
-        Resamples with at least two clusters (all by default). Any other says nothing of who belongs to whom: it
-        counts one half for every pair.
+        Resamples with at least two clusters (all by default). Any other says nothing of who belongs
+        to whom: it counts one half for every pair.
 
     Returns
     -------

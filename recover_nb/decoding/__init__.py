@@ -1,4 +1,7 @@
-"""Decoding with two models: pairs, interventions, the one loop. Needs the extra `models` (torch, transformers)."""
+"""Decoding with two models: pairs, interventions, the one loop.
+
+Needs the extra `models` (torch, transformers).
+"""
 
 from recover_nb.decoding.batch import Batch, Proposal, Step
 from recover_nb.decoding.calculator import Calculator, evaluate
@@ -13,8 +16,32 @@ from recover_nb.decoding.settings import Settings
 from recover_nb.decoding.traces import score_traces, top_alternatives
 
 __all__ = [
-    "REGISTRY", "Batch", "Calculator", "Calibration", "Decoded", "FiresOnce", "Operator", "Pair",
-    "Proposal", "Settings", "Step", "Stream", "calibrate", "check_device", "decode", "evaluate", "find_operator",
-    "firing_score", "inverse_cdf", "load_pair", "problem_key", "register", "score_traces", "steps",
-    "temper", "to_grid", "top_alternatives", "uniforms",
-]  # fmt: skip
+    "REGISTRY",
+    "Batch",
+    "Calculator",
+    "Calibration",
+    "Decoded",
+    "FiresOnce",
+    "Operator",
+    "Pair",
+    "Proposal",
+    "Settings",
+    "Step",
+    "Stream",
+    "calibrate",
+    "check_device",
+    "decode",
+    "evaluate",
+    "find_operator",
+    "firing_score",
+    "inverse_cdf",
+    "load_pair",
+    "problem_key",
+    "register",
+    "score_traces",
+    "steps",
+    "temper",
+    "to_grid",
+    "top_alternatives",
+    "uniforms",
+]

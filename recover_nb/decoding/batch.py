@@ -27,7 +27,8 @@ class Batch:
     u : (B, max_new_tokens) float64
         The uniform of each position.
     own_u : (B, 2) float64
-        What an operator may draw for itself (stream 2): sharing `u` would tie its choices to the tokens.
+        What an operator may draw for itself (stream 2): sharing `u` would tie its choices to the
+        tokens.
     start : (B,) int64
         First position to be decoded; 0 unless a prefix is replayed.
     token_id : (B, max_new_tokens) int64
@@ -132,9 +133,13 @@ class Proposal:
         """Signals of any token (n,) of this step."""
         settings = self.settings
         return signals_from_logits(
-            self.logits, self.ancestor_logits, token,
-            temperature=settings.temperature, top_k=settings.top_k, k_cov=settings.k_cov,
-        )  # fmt: skip
+            self.logits,
+            self.ancestor_logits,
+            token,
+            temperature=settings.temperature,
+            top_k=settings.top_k,
+            k_cov=settings.k_cov,
+        )
 
     def sample(self, temperature: float) -> torch.Tensor:
         """Draw from the specialist at `temperature` with this step's uniforms, (n,) int64."""

@@ -9,7 +9,8 @@ import torch
 from recover_nb.decoding.batch import Batch, Proposal
 from recover_nb.decoding.operators import Operator, register
 
-#: Two whole operands and one operation, with nothing that could be a longer expression or a name before.
+#: Two whole operands and one operation, with nothing that could be a longer expression or a name
+#: before.
 EXPRESSION = re.compile(r"(?<![\w.+*\-/)])(\d+)\s*([-+*])\s*(\d+)\s*=\s*$")
 OPERATIONS: dict[str, Callable[[int, int], int]] = {
     "+": int.__add__,
@@ -59,10 +60,10 @@ def modulus_of(prompt: str, default: int | None) -> int | None:
 class Calculator(Operator):
     """Sample S at T; once the trace ends in an evaluable ``47+85=``, force the result's tokens.
 
-    Results are taken modulo what the prompt names after ``%``, else modulo the setting. Control returns to the model
-    after the last digit, so the tool may act many times in a trace.
-    Only what was generated counts: an expression that ends in the prompt is the model's to answer.
-    A left side that is not two whole operands and one of + - * is skipped. Never runs the ancestor.
+    Results are taken modulo what the prompt names after ``%``, else modulo the setting. Control
+    returns to the model after the last digit, so the tool may act many times in a trace. Only what
+    was generated counts: an expression that ends in the prompt is the model's to answer. A left
+    side that is not two whole operands and one of + - * is skipped. Never runs the ancestor.
     """
 
     def __init__(self, batch: Batch) -> None:
@@ -75,7 +76,9 @@ class Calculator(Operator):
         self._text = cache(lambda token: tokenizer.decode([token]) if token >= 0 else "")
         self._digits = cache(self._encode)
         self._modulus = cache(
-            lambda problem: modulus_of(tokenizer.decode(batch.prompts[problem]), batch.settings.modulus)
+            lambda problem: modulus_of(
+                tokenizer.decode(batch.prompts[problem]), batch.settings.modulus
+            )
         )
 
     def act(self, step: Proposal) -> tuple[torch.Tensor, torch.Tensor]:

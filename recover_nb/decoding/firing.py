@@ -21,7 +21,9 @@ LEAST_SD = 1e-8
 
 @dataclass(frozen=True)
 class Calibration:
-    """What P problems' failed ``none`` rollouts say about firing and replaying. Made by `calibrate`.
+    """What P problems' failed ``none`` rollouts say about firing and replaying.
+
+    Made by `calibrate`.
 
     Attributes
     ----------
@@ -177,9 +179,14 @@ def _calibrate_one(
             "coverage_sd": 0.0,
             "median_length": 0.0,
         }
-        return traces | {name: np.float64(value) for name, value in nothing.items()} | {
-            "warmup": np.int64(0), "n_failed": np.int64(0),
-        }  # fmt: skip
+        return (
+            traces
+            | {name: np.float64(value) for name, value in nothing.items()}
+            | {
+                "warmup": np.int64(0),
+                "n_failed": np.int64(0),
+            }
+        )
     lengths = decoded.n_tokens[problem, failed]
     inside = np.arange(n_positions) < lengths[:, None]
     path, coverage, pressure = (

@@ -29,7 +29,8 @@ class Decoded:
     stopped : (P, R) bool
         Ended by itself, not by `max_new_tokens`.
     forward_specialist, forward_ancestor : (P, R) int32
-        Positions each model had to evaluate for the row; a prompt (and a replayed prefix) counts once.
+        Positions each model had to evaluate for the row; a prompt (and a replayed prefix) counts
+        once.
     signals : dict of str to (P, R, token) float32, or None
         NaN-free: 0 past the end.
     """
@@ -74,9 +75,9 @@ def steps(
     record : bool
         Compute the signals of every emitted token; both models then run throughout.
     twins : Decoded, optional
-        ``retry`` of the same problems and rollouts. Rows then repeat its tokens until the operator acts, rather than
-        draw them again: the same tokens, but to the letter, where drawing again can differ by a last bit between
-        batch shapes in about one token of a million.
+        ``retry`` of the same problems and rollouts. Rows then repeat its tokens until the operator
+        acts, rather than draw them again: the same tokens, but to the letter, where drawing again
+        can differ by a last bit between batch shapes in about one token of a million.
 
     Yields
     ------
@@ -86,8 +87,9 @@ def steps(
     Raises
     ------
     InputError
-        Before any token is generated: unknown intervention, shapes that do not match, an empty prompt, prompt plus
-        trace longer than the models can read, an operator that fires without a calibration, greedy with an operator.
+        Before any token is generated: unknown intervention, shapes that do not match, an empty
+        prompt, prompt plus trace longer than the models can read, an operator that fires without a
+        calibration, greedy with an operator.
     """
     operator = find_operator(intervention)
     plan = plan_batches(
@@ -102,8 +104,8 @@ def _run(
 ) -> Iterator[Step]:
     """Decode one batch to its end, all rows at the same position.
 
-    A row whose replayed prefix is longer than its neighbours' is fed that prefix up to its own start: this costs less
-    than padding all rows to the longest prefix.
+    A row whose replayed prefix is longer than its neighbours' is fed that prefix up to its own
+    start: this costs less than padding all rows to the longest prefix.
     """
     pair, first = batch.pair, int(batch.start.min())
     n_steps = batch.settings.max_new_tokens - first
@@ -162,9 +164,14 @@ def _read_ancestor(
 
 
 def _emit(
-    proposal: Proposal, token: torch.Tensor, acted: torch.Tensor, ends: torch.Tensor,
-    specialist: Runner, ancestor: Runner, record: bool,
-) -> Step:  # fmt: skip
+    proposal: Proposal,
+    token: torch.Tensor,
+    acted: torch.Tensor,
+    ends: torch.Tensor,
+    specialist: Runner,
+    ancestor: Runner,
+    record: bool,
+) -> Step:
     batch, rows = proposal.batch, proposal.rows
     signals = None
     if record:
@@ -208,7 +215,8 @@ def decode(
     Returns
     -------
     Decoded
-        Independent of batch size, of the order of prompts and of sharding. A replayed prefix is part of the trace.
+        Independent of batch size, of the order of prompts and of sharding. A replayed prefix is
+        part of the trace.
     """
     shape = (len(prompts), len(rollouts))
     token_id = np.full((*shape, settings.max_new_tokens), -1, dtype=np.int32)

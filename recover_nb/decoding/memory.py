@@ -25,7 +25,8 @@ def count_parameters(role: str, source: Any, *, trust_remote_code: bool = False)
     role : str
         For messages.
     source : str, Path or model
-        A folder with safetensors is counted by the headers of its files; a hub id by its configuration.
+        A folder with safetensors is counted by the headers of its files; a hub id by its
+        configuration.
 
     Raises
     ------
@@ -52,7 +53,8 @@ def _count_in_file(role: str, path: Path) -> int:
         return sum(math.prod(shape) for shape in shapes)
     except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{role} {str(path)!r} is no safetensors file, or is cut short ({error}); copy the checkpoint again"
+            f"{role} {str(path)!r} is no safetensors file, or is cut short ({error}); copy the"
+            " checkpoint again"
         ) from error
 
 
@@ -83,7 +85,9 @@ def free_bytes(device: str | torch.device) -> int | None:
 def _free_on_machine() -> int | None:
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+        return next(
+            int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")
+        )
     except (OSError, StopIteration, ValueError):
         return None
 
@@ -91,14 +95,21 @@ def _free_on_machine() -> int | None:
 def _free_in_container() -> int | None:
     """Read the limit of the control group, which /proc/meminfo does not know (Binder, Docker)."""
     try:
-        limit, used = (Path("/sys/fs/cgroup", name).read_text().strip() for name in ("memory.max", "memory.current"))
+        limit, used = (
+            Path("/sys/fs/cgroup", name).read_text().strip()
+            for name in ("memory.max", "memory.current")
+        )
         return None if limit == "max" else max(int(limit) - int(used), 0)
     except (OSError, ValueError):
         return None
 
 
 def check_memory(
-    sources: dict[str, Any], device: str | torch.device, dtype: str, *, trust_remote_code: bool = False
+    sources: dict[str, Any],
+    device: str | torch.device,
+    dtype: str,
+    *,
+    trust_remote_code: bool = False,
 ) -> None:
     """Refuse checkpoints that will not fit, before anything is read.
 
@@ -123,12 +134,18 @@ def check_memory(
     needed = sum(counts.values()) * width * OVERHEAD
     if free is None or needed <= free:
         return
-    shares = " and ".join(f"{role} {count / 1e9:.3g} billion parameters" for role, count in counts.items())
+    shares = " and ".join(
+        f"{role} {count / 1e9:.3g} billion parameters" for role, count in counts.items()
+    )
     halved = needed * 2 / width
-    advice = f"dtype='bfloat16' takes {_size(halved)}" if width > 2 else "both are in half precision already"
+    advice = (
+        f"dtype='bfloat16' takes {_size(halved)}"
+        if width > 2
+        else "both are in half precision already"
+    )
     raise InputError(
-        f"{shares} need {_size(needed)} as {dtype}, and {_size(free)} are free on {device}; {advice}: "
-        "choose another device or smaller models, or pass check_memory=False"
+        f"{shares} need {_size(needed)} as {dtype}, and {_size(free)} are free on {device};"
+        f" {advice}: choose another device or smaller models, or pass check_memory=False"
     )
 
 

@@ -14,8 +14,9 @@ REGISTRY: dict[str, type["Operator"]] = {}
 class Operator:
     """A bounded change to decoding. Subclass it, define `act`, and register it under a name.
 
-    One instance serves one batch, so state in `self` never leaks into another; tensors of shape (B,) made in
-    `__init__` are indexed by ``step.rows``. The base class never acts: it is ``retry``.
+    One instance serves one batch, so state in `self` never leaks into another; tensors of shape
+    (B,) made in `__init__` are indexed by ``step.rows``. The base class never acts: it is
+    ``retry``.
 
     Examples
     --------
@@ -28,9 +29,9 @@ class Operator:
     ...         acted = step.candidate == 5
     ...         return torch.where(acted, 7, step.candidate), acted
 
-    then ``decode(pair, prompts, keys, rollouts, "no_fives", settings)``. ``step.sample(T)``, ``step.signals`` and
-    ``step.ancestor_logits`` are there to be used; the last two run the ancestor, so say in `may_ask_ancestor` which
-    rows still need it.
+    then ``decode(pair, prompts, keys, rollouts, "no_fives", settings)``. ``step.sample(T)``,
+    ``step.signals`` and ``step.ancestor_logits`` are there to be used; the last two run the
+    ancestor, so say in `may_ask_ancestor` which rows still need it.
     """
 
     name: ClassVar[str] = ""
@@ -50,7 +51,10 @@ class Operator:
         return junction
 
     def may_ask_ancestor(self, step: Proposal) -> torch.Tensor:
-        """Rows (n,) bool whose ancestor logits may be read at this step or later. Once False, always False."""
+        """Rows (n,) bool whose ancestor logits may be read at this step or later.
+
+        Once False, always False.
+        """
         return torch.zeros(len(step), dtype=torch.bool, device=step.rows.device)
 
     def act(self, step: Proposal) -> tuple[torch.Tensor, torch.Tensor]:
@@ -69,13 +73,15 @@ def register(name: str):
 
     def add(operator: type[Operator]) -> type[Operator]:
         known = REGISTRY.get(name)
-        # Running a notebook cell again defines the same class anew: that is a redefinition, not a clash.
+        # Running a notebook cell again defines the same class anew: that is a redefinition, not a
+        # clash.
         if known and (known.__module__, known.__qualname__) != (
             operator.__module__,
             operator.__qualname__,
         ):
             raise InputError(
-                f"intervention {name!r} is already registered by {known.__qualname__}; take another name"
+                f"intervention {name!r} is already registered by {known.__qualname__}; take another"
+                " name"
             )
         operator.name = name
         REGISTRY[name] = operator

@@ -61,15 +61,24 @@ class Pair:
     def encode(self, prompts: Sequence[str]) -> list[list[int]]:
         """Return the tokens that the models read for each prompt."""
         if not self.chat:
-            return [list(each) for each in self.tokenizer(list(prompts))["input_ids"]] if len(prompts) else []
+            return (
+                [list(each) for each in self.tokenizer(list(prompts))["input_ids"]]
+                if len(prompts)
+                else []
+            )
         return [self._encode_chat(prompt) for prompt in prompts]
 
     def _encode_chat(self, prompt: str) -> list[int]:
         messages = [{"role": "system", "content": self.system}] if self.system else []
         messages.append({"role": "user", "content": prompt})
-        # The template writes its own beginning of sequence: tokenizing its text again would double it.
+        # The template writes its own beginning of sequence: tokenizing its text again would double
+        # it.
         found = self.tokenizer.apply_chat_template(
-            messages, add_generation_prompt=True, tokenize=True, return_dict=True, **self.chat_options
+            messages,
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            **self.chat_options,
         )
         return list(found["input_ids"])
 
@@ -99,8 +108,8 @@ def load_pair(
     Parameters
     ----------
     specialist, ancestor : str, Path or model
-        A folder, a hub id, or a model already in memory (put in evaluation mode, otherwise used as it is; moved only
-        if `device` is given). Weights are read from safetensors only.
+        A folder, a hub id, or a model already in memory (put in evaluation mode, otherwise used as
+        it is; moved only if `device` is given). Weights are read from safetensors only.
     device : str, optional
         ``None``: an accelerator if there is one for loaded folders, else the CPU.
     dtype : str
@@ -108,8 +117,8 @@ def load_pair(
     trust_remote_code : bool
         Passed to transformers; runs code that comes with the checkpoint.
     tokenizer : optional
-        Used for both models in place of their own; needed where a model in memory does not know its folder, or where
-        the two name some special tokens differently.
+        Used for both models in place of their own; needed where a model in memory does not know its
+        folder, or where the two name some special tokens differently.
     chat : bool
         Put the tokenizer's chat template round every prompt, as one user message.
     system : str
@@ -117,8 +126,8 @@ def load_pair(
     chat_options : dict, optional
         Further arguments of the chat template, such as ``{"enable_thinking": False}``.
     check_memory : bool
-        Estimate, before anything is read, what both models take (headers of the safetensors files; the configuration
-        of a hub id), and refuse what does not fit.
+        Estimate, before anything is read, what both models take (headers of the safetensors files;
+        the configuration of a hub id), and refuse what does not fit.
 
     Returns
     -------
@@ -127,10 +136,11 @@ def load_pair(
     Raises
     ------
     InputError
-        Missing folder, a device that is not there, a checkpoint that is cut short, lacks weights or is of another
-        architecture than it says, different tokenizers, a vocabulary larger than the model's, no end-of-sequence token,
-        no padding token and nothing to stand in for it, models on different devices or too large for the memory there
-        is, no chat template with ``chat=True``.
+        Missing folder, a device that is not there, a checkpoint that is cut short, lacks weights or
+        is of another architecture than it says, different tokenizers, a vocabulary larger than the
+        model's, no end-of-sequence token, no padding token and nothing to stand in for it, models
+        on different devices or too large for the memory there is, no chat template with
+        ``chat=True``.
     """
     if dtype not in DTYPES:
         raise InputError(f"dtype {dtype!r} cannot be used; allowed: {', '.join(DTYPES)}")
@@ -140,7 +150,9 @@ def load_pair(
     for role, source in sources.items():
         _check_source(role, source)
     if check_memory:
-        check_memory_of(sources, device or _default_device(), dtype, trust_remote_code=trust_remote_code)
+        check_memory_of(
+            sources, device or _default_device(), dtype, trust_remote_code=trust_remote_code
+        )
     models = {
         role: _load_model(role, source, device, dtype, trust_remote_code)
         for role, source in sources.items()
@@ -175,11 +187,13 @@ def _default_device() -> str | torch.device:
     return torch.accelerator.current_accelerator() if torch.cuda.is_available() else "cpu"
 
 
-def _check_chat(tokenizer: Any, chat: bool, system: str, chat_options: Mapping[str, Any] | None) -> None:
+def _check_chat(
+    tokenizer: Any, chat: bool, system: str, chat_options: Mapping[str, Any] | None
+) -> None:
     if chat and not getattr(tokenizer, "chat_template", None):
         raise InputError(
-            "chat=True, but the tokenizer has no chat template; leave chat out, or set tokenizer.chat_template "
-            "and pass tokenizer="
+            "chat=True, but the tokenizer has no chat template; leave chat out, or set"
+            " tokenizer.chat_template and pass tokenizer="
         )
     if not chat and (system or chat_options):
         given = "system" if system else "chat_options"
@@ -208,12 +222,14 @@ def _check_source(role: str, source: Any) -> None:
     if not _is_path(source):
         if not hasattr(source, "config"):
             raise InputError(
-                f"{role} is a {type(source).__name__}; allowed: a folder, a hub id or a Hugging Face causal LM"
+                f"{role} is a {type(source).__name__}; allowed: a folder, a hub id or a Hugging"
+                " Face causal LM"
             )
     elif Path(source).is_dir():
         if not (Path(source) / "config.json").is_file():
             raise InputError(
-                f"{role} folder {str(source)!r} has no config.json; allowed: a Hugging Face checkpoint"
+                f"{role} folder {str(source)!r} has no config.json; allowed: a Hugging Face"
+                " checkpoint"
             )
     elif not isinstance(source, str) or not HUB_ID.fullmatch(source):
         raise InputError(
@@ -236,7 +252,8 @@ def _shared_tokenizer(sources: dict[str, Any], trust_remote_code: bool) -> Any:
                 ) from error
     if not loaded:
         raise InputError(
-            "models in memory do not say where their tokenizer is; pass load_pair(..., tokenizer=...)"
+            "models in memory do not say where their tokenizer is; pass load_pair(...,"
+            " tokenizer=...)"
         )
     if len(loaded) == 2:
         _check_same(loaded["specialist"], loaded["ancestor"])
@@ -248,13 +265,15 @@ def _check_same(specialist: Any, ancestor: Any) -> None:
     if left != right:
         differ = sorted({token for token, _ in set(left.items()) ^ set(right.items())})
         raise InputError(
-            f"specialist and ancestor have different tokenizers: {len(left)} and {len(right)} tokens, "
-            f"{len(differ)} of them unlike (first {differ[0]!r}); they must share one (where only special tokens are "
-            "named differently, pass load_pair(..., tokenizer=...))"
+            f"specialist and ancestor have different tokenizers: {len(left)} and {len(right)}"
+            f" tokens, {len(differ)} of them unlike (first {differ[0]!r}); they must share one"
+            " (where only special tokens are named differently, pass load_pair(...,"
+            " tokenizer=...))"
         )
     if specialist.encode(PROBE) != ancestor.encode(PROBE):
         raise InputError(
-            f"specialist and ancestor tokenize {PROBE!r} differently with the same vocabulary; they must share one"
+            f"specialist and ancestor tokenize {PROBE!r} differently with the same vocabulary; they"
+            " must share one"
         )
 
 
@@ -264,7 +283,8 @@ def _shared_vocabulary(tokenizer: Any, models: dict[str, Any]) -> int:
         width = model.get_output_embeddings().weight.shape[0]
         if width < vocab_size:
             raise InputError(
-                f"{role} has {width} logits for a tokenizer of {vocab_size} tokens; it needs at least as many"
+                f"{role} has {width} logits for a tokenizer of {vocab_size} tokens; it needs at"
+                " least as many"
             )
     return vocab_size
 
@@ -284,8 +304,8 @@ def _eos_ids(tokenizer: Any, model: Any, vocab_size: int) -> tuple[int, ...]:
     eos_ids = tuple(sorted(one for one in flat if 0 <= one < vocab_size))
     if not eos_ids:
         raise InputError(
-            "neither tokenizer nor generation config names an end-of-sequence token inside the vocabulary; "
-            "set tokenizer.eos_token, or traces would never end"
+            "neither tokenizer nor generation config names an end-of-sequence token inside the"
+            " vocabulary; set tokenizer.eos_token, or traces would never end"
         )
     return eos_ids
 

@@ -16,13 +16,20 @@ Planned = tuple[Batch, list[list[int]], torch.Tensor]
 
 
 def plan_batches(
-    pair: Pair, prompts: Sequence[str], keys: np.ndarray, rollouts: np.ndarray, operator: type[Operator],
-    settings: Settings, calibration, record: bool, twins,
-) -> Iterator[Planned]:  # fmt: skip
+    pair: Pair,
+    prompts: Sequence[str],
+    keys: np.ndarray,
+    rollouts: np.ndarray,
+    operator: type[Operator],
+    settings: Settings,
+    calibration,
+    record: bool,
+    twins,
+) -> Iterator[Planned]:
     """Check everything, then return an iterator of (batch, distinct contexts, owner of each row).
 
-    Rows of a problem lie together, so that its prompt is read once; problems are in the order of their prompts'
-    lengths, so that little is padding. Uniforms depend on neither.
+    Rows of a problem lie together, so that its prompt is read once; problems are in the order of
+    their prompts' lengths, so that little is padding. Uniforms depend on neither.
     """
     keys, rollouts = np.asarray(keys, dtype=np.uint64), np.asarray(rollouts, dtype=np.int64)
     _check(prompts, keys, rollouts, operator, settings, calibration, record, twins)
@@ -43,21 +50,29 @@ def encode_prompts(pair: Pair, prompts: Sequence[str], max_new_tokens: int) -> l
             raise InputError(f"prompt {prompt!r} has no token; a prompt needs at least one")
         if max(each) >= pair.vocab_size:
             raise InputError(
-                f"prompt {prompt!r} has token {max(each)}, outside the vocabulary of {pair.vocab_size}"
+                f"prompt {prompt!r} has token {max(each)}, outside the vocabulary of"
+                f" {pair.vocab_size}"
             )
     longest = max(map(len, tokens), default=0)
     if pair.max_positions and longest + max_new_tokens > pair.max_positions:
         raise InputError(
-            f"the longest prompt has {longest} tokens and max_new_tokens is {max_new_tokens}, but the models read at "
-            f"most {pair.max_positions} positions; lower max_new_tokens to {max(pair.max_positions - longest, 0)}"
+            f"the longest prompt has {longest} tokens and max_new_tokens is {max_new_tokens}, but"
+            f" the models read at most {pair.max_positions} positions; lower max_new_tokens to"
+            f" {max(pair.max_positions - longest, 0)}"
         )
     return tokens
 
 
 def _check(
-    prompts: Sequence[str], keys: np.ndarray, rollouts: np.ndarray, operator: type[Operator], settings: Settings,
-    calibration, record: bool, twins,
-) -> None:  # fmt: skip
+    prompts: Sequence[str],
+    keys: np.ndarray,
+    rollouts: np.ndarray,
+    operator: type[Operator],
+    settings: Settings,
+    calibration,
+    record: bool,
+    twins,
+) -> None:
     if keys.shape != (len(prompts),):
         raise InputError(
             f"keys have shape {keys.shape} for {len(prompts)} prompts; allowed: one key a prompt"
@@ -78,7 +93,8 @@ def _check(
         )
     if calibration is not None and len(calibration.threshold) != len(prompts):
         raise InputError(
-            f"the calibration is of {len(calibration.threshold)} problems, but {len(prompts)} are given"
+            f"the calibration is of {len(calibration.threshold)} problems, but {len(prompts)} are"
+            " given"
         )
     if replays and not calibration.n_failed.all():
         place = int(np.flatnonzero(calibration.n_failed == 0)[0])
@@ -101,9 +117,17 @@ def _check(
 
 
 def _batches(
-    pair: Pair, tokens: list[list[int]], keys: np.ndarray, rollouts: np.ndarray, operator: type[Operator],
-    settings: Settings, calibration, twins, problem: np.ndarray, rollout: np.ndarray,
-) -> Iterator[Planned]:  # fmt: skip
+    pair: Pair,
+    tokens: list[list[int]],
+    keys: np.ndarray,
+    rollouts: np.ndarray,
+    operator: type[Operator],
+    settings: Settings,
+    calibration,
+    twins,
+    problem: np.ndarray,
+    rollout: np.ndarray,
+) -> Iterator[Planned]:
     replays = settings.anchoring == "replay" and operator.name != "none"
     for first in range(0, len(problem), settings.batch_size):
         p, r = (each[first : first + settings.batch_size] for each in (problem, rollout))
@@ -122,10 +146,17 @@ def _batches(
             None if twins is None else torch.from_numpy(twins.token_id[p, r]).long().to(pair.device)
         )
         batch = Batch(
-            pair, settings, *(torch.from_numpy(each).to(pair.device) for each in (p, r, rollouts[r])),
-            u=u, own_u=own_u, start=start, token_id=prefix, calibration=fields, follow=follow,
+            pair,
+            settings,
+            *(torch.from_numpy(each).to(pair.device) for each in (p, r, rollouts[r])),
+            u=u,
+            own_u=own_u,
+            start=start,
+            token_id=prefix,
+            calibration=fields,
+            follow=follow,
             prompts=tokens,
-        )  # fmt: skip
+        )
         yield batch, *_contexts(batch, tokens)
 
 
@@ -155,7 +186,8 @@ def _replayed(
 def _contexts(batch: Batch, tokens: list[list[int]]) -> tuple[list[list[int]], torch.Tensor]:
     """Return the distinct token sequences the rows continue, and which one each row continues.
 
-    Of a replayed prefix they hold what all rows of the batch have: the loop begins where the first row begins.
+    Of a replayed prefix they hold what all rows of the batch have: the loop begins where the first
+    row begins.
     """
     replayed = batch.token_id[:, : int(batch.start.min())].tolist()
     contexts: dict[tuple[int, ...], int] = {}

@@ -10,11 +10,13 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 from recover_nb.decoding.pair import Pair
 from recover_nb.errors import InputError
 
-#: Rows are dropped from the cache once fewer than this share of them is still wanted: copying costs about a step.
+#: Rows are dropped from the cache once fewer than this share of them is still wanted: copying costs
+#: about a step.
 COMPACT_BELOW = 0.75
 #: How many positions the cache grows by.
 GROWTH = 32
-#: What models call their cache, the preferred name first: transformers 5.24 renamed it, and 5.40 drops the old name.
+#: What models call their cache, the preferred name first: transformers 5.24 renamed it, and 5.40
+#: drops the old name.
 CACHE_NAMES = ("cache", "past_key_values")
 
 
@@ -84,12 +86,17 @@ def pad_left(contexts: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tens
 def forward_arguments(model: Any) -> set[str]:
     """Return the names of the arguments that `model` takes, ``**kwargs`` not counted.
 
-    A wrapper that passes ``**kwargs`` on (``torch.compile``, PEFT, ``DataParallel``) takes what the model in it takes.
+    A wrapper that passes ``**kwargs`` on (``torch.compile``, PEFT, ``DataParallel``) takes what the
+    model in it takes.
     """
     names: set[str] = set()
     while model is not None:
         known = inspect.signature(model.forward).parameters.values()
-        names |= {each.name for each in known if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)}
+        names |= {
+            each.name
+            for each in known
+            if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)
+        }
         passes_on = any(each.kind is each.VAR_KEYWORD for each in known)
         model = _wrapped(model) if passes_on else None
     return names
@@ -111,15 +118,17 @@ def cache_name(model: Any) -> str:
     Raises
     ------
     InputError
-        If its forward takes none of `CACHE_NAMES`: a cache that vanishes in ``**kwargs`` ruins every result silently.
+        If its forward takes none of `CACHE_NAMES`: a cache that vanishes in ``**kwargs`` ruins
+        every result silently.
     """
     known = forward_arguments(model)
     for name in CACHE_NAMES:
         if name in known:
             return name
     raise InputError(
-        f"{type(model).__name__}: its forward takes no cache; allowed is an argument named {' or '.join(CACHE_NAMES)} "
-        "(**kwargs alone does not say that a cache is used); use a causal language model of transformers, or add it"
+        f"{type(model).__name__}: its forward takes no cache; allowed is an argument named"
+        f" {' or '.join(CACHE_NAMES)} (**kwargs alone does not say that a cache is used); use a"
+        " causal language model of transformers, or add it"
     )
 
 
@@ -164,8 +173,9 @@ class Forward:
 class Runner:
     """Serve logits of the next token to the rows of one batch, lazily.
 
-    Every distinct context is read once; its cache is shared out to the rows still held when they go on from there. A
-    runner that was not asked for some steps catches up in one go, so an ancestor that is never asked costs nothing.
+    Every distinct context is read once; its cache is shared out to the rows still held when they go
+    on from there. A runner that was not asked for some steps catches up in one go, so an ancestor
+    that is never asked costs nothing.
 
     Parameters
     ----------
@@ -190,7 +200,8 @@ class Runner:
         self._fed = 0
         self._logits: torch.Tensor | None = None
         self.rows = torch.arange(len(owner), device=pair.device)
-        #: Positions evaluated on behalf of each row, kept by the loop: rows that only went along do not count.
+        #: Positions evaluated on behalf of each row, kept by the loop: rows that only went along do
+        #: not count.
         self.evaluated = torch.zeros(len(owner), dtype=torch.int32, device=pair.device)
 
     def keep(self, wanted: torch.Tensor) -> None:

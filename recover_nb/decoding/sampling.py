@@ -1,7 +1,7 @@
 """Shared random numbers: one Philox uniform a (seed, stream, problem, rollout, step), drawn by inverse CDF.
 
-Because rollout r of every intervention reads the same uniforms, twins agree token for token until an operator acts
-(method.md section 4, "Counterfactual twins").
+Because rollout r of every intervention reads the same uniforms, twins agree token for token until
+an operator acts (method.md section 4, "Counterfactual twins").
 """
 
 from enum import IntEnum
@@ -27,8 +27,8 @@ def problem_key(family: str, method: str, task: str, problem_id: str) -> int:
     Returns
     -------
     int
-        First 8 bytes (little endian) of blake2b over ``family|method|task|problem_id``. It depends on nothing else,
-        so order and sharding of a study change no token.
+        First 8 bytes (little endian) of blake2b over ``family|method|task|problem_id``. It depends
+        on nothing else, so order and sharding of a study change no token.
     """
     text = "|".join((family, method, task, problem_id))
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
@@ -71,7 +71,8 @@ def uniforms(
 def to_grid(logits: torch.Tensor, grid: float) -> torch.Tensor:
     """Round logits (..., V) to multiples of `grid` in float32; 0 leaves their values alone.
 
-    Batches of another shape change the last bits of a logit. Rounding makes nearly all of them the same number again.
+    Batches of another shape change the last bits of a logit. Rounding makes nearly all of them the
+    same number again.
     """
     logits = logits.float()
     return torch.round(logits / grid) * grid if grid else logits

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from recover_nb.errors import InputError
 from recover_nb.labels import Anchoring, Continuation, parse
 
-#: What the firing threshold is a quantile of: the scores themselves, or raw J_t as the authors' toolkit has it.
+#: What the firing threshold is a quantile of: the scores themselves, or raw J_t as the authors'
+#: toolkit has it.
 THRESHOLDS = ("quantile", "authors")
 
 
@@ -16,13 +17,16 @@ class Settings:
     Parameters
     ----------
     temperature : float
-        T of sampling and of the signals. 0 means greedy (``none`` and ``retry`` only, nothing recorded).
+        T of sampling and of the signals. 0 means greedy (``none`` and ``retry`` only, nothing
+        recorded).
     top_k, k_cov : int
-        Sizes of the specialist's and the ancestor's sets of likely tokens; ``k_cov=None`` lets the vocabulary decide.
+        Sizes of the specialist's and the ancestor's sets of likely tokens; ``k_cov=None`` lets the
+        vocabulary decide.
     alpha : float
         The specialist's weight in both mixtures, in [0, 1].
     local_temperature, hot_temperature : float
-        Temperature at the firing position (``local_temperature``), and everywhere (``temperature``).
+        Temperature at the firing position (``local_temperature``), and everywhere
+        (``temperature``).
     width : int
         How many tokens ``sparse_steer`` emits once it fires.
     window : int
@@ -30,7 +34,8 @@ class Settings:
     continuation, anchoring : str
         Members of `labels.Continuation` and `labels.Anchoring`.
     lag : int
-        0 replaces the scored candidate itself; 1 replaces the token after it, as the authors' serving path does.
+        0 replaces the scored candidate itself; 1 replaces the token after it, as the authors'
+        serving path does.
     threshold : str
         ``"quantile"`` of the scores, or ``"authors"``: quantile of raw J_t.
     quantile : float, optional
@@ -42,11 +47,11 @@ class Settings:
     seed : int
         First half of the Philox key.
     logit_grid : float
-        Logits are rounded to multiples of this before anything is computed from them, so that last-bit differences
-        between batch shapes rarely reach a token. 0 turns rounding off.
+        Logits are rounded to multiples of this before anything is computed from them, so that
+        last-bit differences between batch shapes rarely reach a token. 0 turns rounding off.
     modulus : int, optional
-        The ``calculator`` fills in results modulo this, unless the prompt says another with ``%``; None for plain
-        integers.
+        The ``calculator`` fills in results modulo this, unless the prompt says another with ``%``;
+        None for plain integers.
 
     Raises
     ------

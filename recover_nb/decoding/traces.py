@@ -100,7 +100,8 @@ def top_alternatives(
     Returns
     -------
     token_id : (P, token, 2, k) int32
-        Specialist, then ancestor; the likeliest first. -1 past the end, and beyond a vocabulary smaller than k.
+        Specialist, then ancestor; the likeliest first. -1 past the end, and beyond a vocabulary
+        smaller than k.
     log_probability : (P, token, 2, k) float32
         At temperature 1, nat; 0 where there is no token.
 
@@ -131,8 +132,8 @@ def _check(
 ) -> None:
     if token_id.ndim != 3 or n_tokens.shape != token_id.shape[:2] or len(prompts) != len(token_id):
         raise InputError(
-            f"token_id has shape {token_id.shape}, n_tokens {n_tokens.shape} for {len(prompts)} prompts; "
-            "allowed: (P, R, token) and (P, R) for P prompts"
+            f"token_id has shape {token_id.shape}, n_tokens {n_tokens.shape} for {len(prompts)}"
+            " prompts; allowed: (P, R, token) and (P, R) for P prompts"
         )
     inside = np.arange(token_id.shape[-1]) < n_tokens[..., None]
     if inside.any() and not 0 <= token_id[inside].min() <= token_id[inside].max() < vocab_size:
@@ -192,7 +193,12 @@ def _score(
     logits_s, logits_a = _logits(contexts, traces, forwards)
     token = torch.from_numpy(np.concatenate(traces).astype(np.int64)).to(logits_s.device)
     values = signals_in_chunks(
-        logits_s, logits_a, token,
-        temperature=settings.temperature, top_k=settings.top_k, k_cov=settings.k_cov, max_bytes=max_bytes,
-    )  # fmt: skip
+        logits_s,
+        logits_a,
+        token,
+        temperature=settings.temperature,
+        top_k=settings.top_k,
+        k_cov=settings.k_cov,
+        max_bytes=max_bytes,
+    )
     return {name: each.numpy(force=True) for name, each in values.items()}

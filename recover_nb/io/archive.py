@@ -12,17 +12,21 @@ from recover_nb.io.lines import MAX_FILE_BYTES, existing
 
 #: Compression method of zstandard, which the zipfile module knows from Python 3.14 on.
 ZSTANDARD = 93
-#: The fixed part of a member's local header; lengths of name and extra field are its last two numbers.
+#: The fixed part of a member's local header; lengths of name and extra field are its last two
+#: numbers.
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 
 
-def read_members(path: str | Path, what: str, prefix: str, suffix: str) -> Iterator[tuple[str, bytes]]:
+def read_members(
+    path: str | Path, what: str, prefix: str, suffix: str
+) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of the members of an archive whose name begins and ends so, in the order of their names.
 
     Raises
     ------
     InputError
-        No archive, a member that names a place outside it, is too large, damaged, or compressed in an unknown way.
+        No archive, a member that names a place outside it, is too large, damaged, or compressed in
+        an unknown way.
     """
     path = existing(path, what)
     try:
@@ -33,24 +37,37 @@ def read_members(path: str | Path, what: str, prefix: str, suffix: str) -> Itera
                 if info.filename.startswith(prefix) and info.filename.endswith(suffix):
                     yield info.filename, _read(path, archive, info, what)
     # NotImplementedError: the directory asks for a version of the format that nobody writes.
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, struct.error, NotImplementedError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        OSError,
+        struct.error,
+        NotImplementedError,
+    ) as error:
         raise InputError(f"{path}: not an archive, or cut short ({error}); give {what}") from None
 
 
 def _check_name(path: Path, name: str) -> None:
     parts = PurePosixPath(name.replace("\\", "/"))
     if parts.is_absolute() or ".." in parts.parts or ":" in name:
-        raise InputError(f"{path}: the archive holds {name!r}, a place outside it; no log has such a member")
+        raise InputError(
+            f"{path}: the archive holds {name!r}, a place outside it; no log has such a member"
+        )
 
 
 def _read(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, what: str) -> bytes:
     if info.file_size > MAX_FILE_BYTES:
-        raise InputError(f"{path}: {info.filename} is larger than {MAX_FILE_BYTES / 1e9:.0f} GB; give {what}")
+        raise InputError(
+            f"{path}: {info.filename} is larger than {MAX_FILE_BYTES / 1e9:.0f} GB; give {what}"
+        )
     if info.compress_type != ZSTANDARD:
         try:
             return archive.read(info)
         except (NotImplementedError, RuntimeError) as error:
-            raise InputError(f"{path}: {info.filename} cannot be read ({error}); give {what}") from None
+            raise InputError(
+                f"{path}: {info.filename} cannot be read ({error}); give {what}"
+            ) from None
     data = _decompress(path, _raw(path, info), info.file_size)
     if len(data) != info.file_size or zlib.crc32(data) != info.CRC:
         raise zipfile.BadZipFile(f"{info.filename} is damaged")
@@ -71,10 +88,13 @@ def _decompress(path: Path, data: bytes, size: int) -> bytes:
         import zstandard
     except ModuleNotFoundError:
         raise InputError(
-            f"{path}: it is compressed with zstandard, which is not installed; run: pip install 'recover-nb[io]'"
+            f"{path}: it is compressed with zstandard, which is not installed; run: pip install"
+            " 'recover-nb[io]'"
         ) from None
     try:
-        with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data), read_across_frames=True) as stream:
+        with zstandard.ZstdDecompressor().stream_reader(
+            io.BytesIO(data), read_across_frames=True
+        ) as stream:
             return stream.read(size + 1)
     except zstandard.ZstdError as error:
         raise zipfile.BadZipFile(str(error)) from None

@@ -26,8 +26,8 @@ class Unlisted(Exception):
 def number_of(name: str) -> int:
     """Return a number for a token's name, the same whatever was read before.
 
-    ``token_id:N`` (vLLM's ``return_tokens_as_token_ids``) is N. Of other names it is a hash of 31 bits: in two of a
-    million positions, two of a hundred alternatives share one.
+    ``token_id:N`` (vLLM's ``return_tokens_as_token_ids``) is N. Of other names it is a hash of 31
+    bits: in two of a million positions, two of a hundred alternatives share one.
     """
     if name.startswith(ID_PREFIX) and name[len(ID_PREFIX) :].isdecimal():
         return int(name[len(ID_PREFIX) :])
@@ -71,7 +71,12 @@ def request(endpoint: Endpoint, sequence: Sent) -> dict[str, Any]:
     form = {"max_tokens": 0, "echo": True, "logprobs": endpoint.top}
     if endpoint.reply == Reply.PROMPT_LOGPROBS:
         form = {"max_tokens": 1, "prompt_logprobs": endpoint.top}
-    return {"prompt": sequence.prompt + sequence.trace, "temperature": 1.0, **form, **endpoint.extra}
+    return {
+        "prompt": sequence.prompt + sequence.trace,
+        "temperature": 1.0,
+        **form,
+        **endpoint.extra,
+    }
 
 
 def read(endpoint: Endpoint, sequence: Sent, answer: dict) -> Scored:
@@ -89,28 +94,38 @@ def read(endpoint: Endpoint, sequence: Sent, answer: dict) -> Scored:
     try:
         choice = answer["choices"][0]
         if endpoint.reply == Reply.PROMPT_LOGPROBS:
-            return _read_prompt_logprobs(sequence, choice.get("prompt_logprobs") or answer["prompt_logprobs"])
+            return _read_prompt_logprobs(
+                sequence, choice.get("prompt_logprobs") or answer["prompt_logprobs"]
+            )
         return _read_echo(sequence, choice["logprobs"], late=endpoint.reply == Reply.ECHO_LATE)
     except InputError:
         raise
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         raise InputError(
-            f"{endpoint.url} gives model {endpoint.model!r} no log-probabilities of the prompt in the form "
-            f"{endpoint.reply!r}; allowed: {', '.join(Reply)}, and a server that offers them"
+            f"{endpoint.url} gives model {endpoint.model!r} no log-probabilities of the prompt in"
+            f" the form {endpoint.reply!r}; allowed: {', '.join(Reply)}, and a server that offers"
+            " them"
         ) from None
 
 
 def _read_prompt_logprobs(sequence: Sent, given: list) -> Scored:
     if isinstance(sequence.prompt, str):
-        raise InputError("prompt_logprobs does not say which of its tokens was sent; pass tokenizer=, or ask for echo")
+        raise InputError(
+            "prompt_logprobs does not say which of its tokens was sent; pass tokenizer=, or ask for"
+            " echo"
+        )
     start, token_id = len(sequence.prompt), np.array(sequence.trace, np.int64)
     if len(given) != start + len(token_id):
         raise Retokenised
-    rows = [{int(name): float(each["logprob"]) for name, each in row.items()} for row in given[start:]]
+    rows = [
+        {int(name): float(each["logprob"]) for name, each in row.items()} for row in given[start:]
+    ]
     if any(token not in row for token, row in zip(sequence.trace, rows, strict=True)):
         raise Retokenised
     own = np.array([row[token] for token, row in zip(sequence.trace, rows, strict=True)], float)
-    return Scored(token_id, own, *_dense([list(row) for row in rows], [list(row.values()) for row in rows]))
+    return Scored(
+        token_id, own, *_dense([list(row) for row in rows], [list(row.values()) for row in rows])
+    )
 
 
 def _read_echo(sequence: Sent, given: dict, *, late: bool) -> Scored:
@@ -133,7 +148,9 @@ def _read_echo(sequence: Sent, given: dict, *, late: bool) -> Scored:
     rows = [{number_of(name): float(value) for name, value in row.items()} for row in listed]
     token_id = np.array([number_of(name) for name in names[start:stop]], np.int64)
     return Scored(
-        token_id, np.array(own, float), *_dense([list(row) for row in rows], [list(row.values()) for row in rows])
+        token_id,
+        np.array(own, float),
+        *_dense([list(row) for row in rows], [list(row.values()) for row in rows]),
     )
 
 

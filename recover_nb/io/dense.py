@@ -11,7 +11,8 @@ from recover_nb.labels import Feature, Intervention, Signal
 from recover_nb.schema import empty
 
 NONE, RETRY = Intervention.NONE.value, Intervention.RETRY.value
-#: A study whose dense traces would take more than this is refused: a few very long ones pad all others.
+#: A study whose dense traces would take more than this is refused: a few very long ones pad all
+#: others.
 MAX_BYTES = 2**33
 
 
@@ -55,13 +56,23 @@ def lay_out(
     # Numbers may have gaps (only the failed ones were kept): places have none.
     ranks = {key: {n: i for i, n in enumerate(sorted(each))} for key, each in numbers.items()}
     at = [
-        (place[row.unit], ranks[row.unit, row.intervention][row.number], names.index(row.intervention)) for row in rows
+        (
+            place[row.unit],
+            ranks[row.unit, row.intervention][row.number],
+            names.index(row.intervention),
+        )
+        for row in rows
     ]
-    traced = all(row.length is not None for row in rows) and any(row.token_id is not None for row in rows)
+    traced = all(row.length is not None for row in rows) and any(
+        row.token_id is not None for row in rows
+    )
     sizes = {
-        "problem": len(units), "rollout": max(map(len, numbers.values())), "intervention": len(names),
-        "token": max(least_tokens, *(row.length or 0 for row in rows)) if traced else 0, "feature": len(Feature),
-    }  # fmt: skip
+        "problem": len(units),
+        "rollout": max(map(len, numbers.values())),
+        "intervention": len(names),
+        "token": max(least_tokens, *(row.length or 0 for row in rows)) if traced else 0,
+        "feature": len(Feature),
+    }
     _check_size(sizes, any(row.signals for row in rows))
     arrays = _about_problems(units, problems, sizes)
     arrays |= _about_rollouts(rows, at, sizes, traced)
@@ -71,7 +82,9 @@ def lay_out(
     arrays["features"] = empty("features", sizes)
     if signals:
         arrays |= _from_signals(signals, failed, window)
-    arrays = {name: values for name, values in arrays.items() if traced or not _has_token(name, arrays)}
+    arrays = {
+        name: values for name, values in arrays.items() if traced or not _has_token(name, arrays)
+    }
     if not traced:
         for name in ("n_tokens", "fired_at", "token_id"):
             arrays.pop(name, None)
@@ -111,9 +124,9 @@ def _check_size(sizes: dict[str, int], signals: bool) -> None:
     needed = 4 * cells * (sizes["intervention"] + 8 * signals)
     if needed > MAX_BYTES:
         raise InputError(
-            f"{sizes['problem']} problems x {sizes['rollout']} rollouts x {sizes['intervention']} interventions padded "
-            f"to {sizes['token']} tokens take {needed / 1e9:.0f} GB; import fewer problems at a time, or leave out the "
-            "longest rollouts"
+            f"{sizes['problem']} problems x {sizes['rollout']} rollouts x {sizes['intervention']}"
+            f" interventions padded to {sizes['token']} tokens take {needed / 1e9:.0f} GB; import"
+            " fewer problems at a time, or leave out the longest rollouts"
         )
 
 
@@ -123,8 +136,14 @@ def _about_problems(
     arrays = {name: empty(name, sizes) for name in ("prompt", "answer", "level")}
     for i, unit in enumerate(units):
         each = problems[unit]
-        arrays["prompt"][i], arrays["answer"][i], arrays["level"][i] = each.prompt, each.answer, each.level
-    text = dict(zip(("family", "method", "task", "problem_id"), zip(*units, strict=True), strict=True))
+        arrays["prompt"][i], arrays["answer"][i], arrays["level"][i] = (
+            each.prompt,
+            each.answer,
+            each.level,
+        )
+    text = dict(
+        zip(("family", "method", "task", "problem_id"), zip(*units, strict=True), strict=True)
+    )
     text["split"] = [problems[unit].split for unit in units]
     return arrays | {name: np.array(list(values), dtype=object) for name, values in text.items()}
 
@@ -150,7 +169,9 @@ def _about_rollouts(
 
 def _signals(rows: list[RolloutRow], at: list, sizes: dict[str, int]) -> dict[str, np.ndarray]:
     """Signals of observed rollouts, (problem, rollout, token); their own length where no token dimension is stored."""
-    having = [(row, where) for row, where in zip(rows, at, strict=True) if row.signals and where[2] == 0]
+    having = [
+        (row, where) for row, where in zip(rows, at, strict=True) if row.signals and where[2] == 0
+    ]
     if not having:
         return {}
     longest = max(sizes["token"], *(len(next(iter(row.signals.values()))) for row, _ in having))
@@ -164,7 +185,8 @@ def _signals(rows: list[RolloutRow], at: list, sizes: dict[str, int]) -> dict[st
         if set(sizes_of.values()) != {n}:
             shown = ", ".join(f"{name} {size}" for name, size in sorted(sizes_of.items()))
             raise InputError(
-                f"{row.where}: the rollout has {n} tokens, but its signals have {shown}; they must be as many"
+                f"{row.where}: the rollout has {n} tokens, but its signals have {shown}; they must"
+                " be as many"
             )
         for name, values in row.signals.items():
             found[name][p, r, :n] = values
@@ -172,10 +194,14 @@ def _signals(rows: list[RolloutRow], at: list, sizes: dict[str, int]) -> dict[st
     return found
 
 
-def _from_signals(signals: dict[str, np.ndarray], failed: np.ndarray, window: int) -> dict[str, np.ndarray]:
+def _from_signals(
+    signals: dict[str, np.ndarray], failed: np.ndarray, window: int
+) -> dict[str, np.ndarray]:
     """Junctions, features, and the signals of failed rollouts themselves."""
     length, has = signals.pop("length"), signals.pop("has_signals")
-    pressure, variance = (signals[name.value] for name in (Signal.DEMOTION_PRESSURE, Signal.LOGIT_VARIANCE))
+    pressure, variance = (
+        signals[name.value] for name in (Signal.DEMOTION_PRESSURE, Signal.LOGIT_VARIANCE)
+    )
     used = failed & (has == 1)
     values = rollout_features(pressure, variance, length, window=window)
     return signals | {
@@ -185,7 +211,9 @@ def _from_signals(signals: dict[str, np.ndarray], failed: np.ndarray, window: in
     }
 
 
-def _alternatives(rows: list, at: list, failed: np.ndarray, sizes: dict[str, int]) -> dict[str, np.ndarray]:
+def _alternatives(
+    rows: list, at: list, failed: np.ndarray, sizes: dict[str, int]
+) -> dict[str, np.ndarray]:
     """Keep what both models would rather have said along each problem's first failed rollout, where lists say."""
     first = np.where(failed.any(1), failed.argmax(1), -1)
     having = [
@@ -195,7 +223,9 @@ def _alternatives(rows: list, at: list, failed: np.ndarray, sizes: dict[str, int
     ]
     if not having:
         return {}
-    arrays = {name: empty(name, sizes) for name in ("alternative_token_id", "alternative_log_probability")}
+    arrays = {
+        name: empty(name, sizes) for name in ("alternative_token_id", "alternative_log_probability")
+    }
     for row, p in having:
         for values, given in zip(arrays.values(), row.alternatives, strict=True):
             values[p, : len(given)] = given

@@ -1,6 +1,7 @@
 """One OpenAI-compatible server, asked with patience: time-outs, retries, a rate limit, and a key that is never shown.
 
-Only the standard library: no redirect is followed, no proxy used, and nothing of a request is logged.
+Only the standard library: no redirect is followed, no proxy used, and nothing of a request is
+logged.
 """
 
 import http.client
@@ -36,21 +37,23 @@ class Endpoint:
     Parameters
     ----------
     url : str
-        Up to and with the version: ``http://127.0.0.1:8000/v1``. Over http a key is sent to this machine only.
+        Up to and with the version: ``http://127.0.0.1:8000/v1``. Over http a key is sent to this
+        machine only.
     model : str
         As the server calls it.
     key_env : str, optional
-        Name of the environment variable that holds the key; it is read when a request is sent, and kept nowhere.
+        Name of the environment variable that holds the key; it is read when a request is sent, and
+        kept nowhere.
     reply : str
-        `labels.Reply`: ``"echo"`` asks for ``echo`` and ``logprobs``, ``"prompt_logprobs"`` for vLLM's field of that
-        name.
+        `labels.Reply`: ``"echo"`` asks for ``echo`` and ``logprobs``, ``"prompt_logprobs"`` for
+        vLLM's field of that name.
     top : int
         Alternatives a token.
     timeout : float
         Seconds an answer may take from beginning to end.
     extra : mapping
-        Further fields of every request, or others than are sent by default: llama.cpp's server needs
-        ``{"max_tokens": 1}``, as it takes 0 for as many tokens as there is room for.
+        Further fields of every request, or others than are sent by default: llama.cpp's server
+        needs ``{"max_tokens": 1}``, as it takes 0 for as many tokens as there is room for.
 
     Raises
     ------
@@ -72,13 +75,20 @@ class Endpoint:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise InputError("the url of an endpoint is http://HOST:PORT/v1 or https://HOST/v1")
         if parts.username or parts.password or parts.query or parts.fragment:
-            raise InputError("the url of an endpoint carries a user, a query or a fragment; put a key into an "
-                             "environment variable and name that with key_env")  # fmt: skip
+            raise InputError(
+                "the url of an endpoint carries a user, a query or a fragment; put a key into an "
+                "environment variable and name that with key_env"
+            )
         object.__setattr__(self, "reply", parse(Reply, self.reply).value)
         if self.top < 1 or self.timeout <= 0:
-            raise InputError(f"top={self.top}, timeout={self.timeout}; allowed: at least 1, and above 0 seconds")
+            raise InputError(
+                f"top={self.top}, timeout={self.timeout}; allowed: at least 1, and above 0 seconds"
+            )
         if self.key_env and parts.scheme == "http" and not _is_loopback(parts.hostname):
-            raise InputError(f"a key would go to {parts.hostname} in the clear; use https, or a tunnel to 127.0.0.1")
+            raise InputError(
+                f"a key would go to {parts.hostname} in the clear; use https, or a tunnel to"
+                " 127.0.0.1"
+            )
 
 
 @dataclass(frozen=True)
@@ -90,8 +100,9 @@ class Patience:
     tries : int
         Requests for one answer, the first included.
     first_wait, longest_wait : float
-        Seconds before the second request, doubled each time up to the longest; each is drawn between half and all of
-        it, so that many clients do not come back together. A server's ``Retry-After`` is waited for where it is longer.
+        Seconds before the second request, doubled each time up to the longest; each is drawn
+        between half and all of it, so that many clients do not come back together. A server's
+        ``Retry-After`` is waited for where it is longer.
     per_minute : float, optional
         Most requests a minute.
     concurrent : int
@@ -152,10 +163,16 @@ class Caller:
         Requests that had to be sent again, by reason.
     """
 
-    def __init__(self, endpoint: Endpoint, patience: Patience, clock: Clock | None = None, seed: int = 0) -> None:
+    def __init__(
+        self, endpoint: Endpoint, patience: Patience, clock: Clock | None = None, seed: int = 0
+    ) -> None:
         self.endpoint, self.patience, self.clock = endpoint, patience, clock or Clock()
         self.faults: Counter[str] = Counter()
-        self._random, self._lock, self._free_at = random.Random(seed), threading.Lock(), float("-inf")
+        self._random, self._lock, self._free_at = (
+            random.Random(seed),
+            threading.Lock(),
+            float("-inf"),
+        )
 
     def ask(self, body: dict[str, Any], read: Callable[[dict], Any]) -> Any:
         """Post `body` to ``/completions`` and return what `read` makes of the answer.
@@ -193,11 +210,15 @@ class Caller:
     def _once(self, body: dict[str, Any]) -> dict:
         key = self._key()
         try:
-            status, headers, content = self._exchange(json.dumps({"model": self.endpoint.model, **body}).encode(), key)
+            status, headers, content = self._exchange(
+                json.dumps({"model": self.endpoint.model, **body}).encode(), key
+            )
         except TimeoutError:
             raise _Fault("time-out") from None
         except ssl.SSLCertVerificationError as error:
-            raise InputError(f"{self.endpoint.url}: the certificate is not accepted ({error.verify_message})") from None
+            raise InputError(
+                f"{self.endpoint.url}: the certificate is not accepted ({error.verify_message})"
+            ) from None
         except (OSError, http.client.HTTPException):
             raise _Fault("connection") from None
         if status in TRY_AGAIN:
@@ -205,7 +226,9 @@ class Caller:
         if status != http.client.OK:
             said = content[:300].decode("utf-8", "replace")
             said = " ".join((said.replace(key, "***") if key else said).split())
-            raise InputError(f"{self.endpoint.url} answers {status} for model {self.endpoint.model!r}: {said}")
+            raise InputError(
+                f"{self.endpoint.url} answers {status} for model {self.endpoint.model!r}: {said}"
+            )
         try:
             answer = json.loads(content)
         except ValueError:
@@ -216,8 +239,11 @@ class Caller:
 
     def _exchange(self, body: bytes, key: str | None) -> tuple[int, Any, bytes]:
         parts, timeout = urlsplit(self.endpoint.url), self.endpoint.timeout
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        # The deadline is of the whole answer: a server that sends a byte now and then never times out a single read.
+        kind = (
+            http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        )
+        # The deadline is of the whole answer: a server that sends a byte now and then never times
+        # out a single read.
         end = time.monotonic() + timeout
         connection = kind(parts.hostname, parts.port, timeout=timeout)
         headers = {"Content-Type": "application/json", "Connection": "close"}
@@ -233,7 +259,9 @@ class Caller:
                 if time.monotonic() > end:
                     raise TimeoutError
                 if size > MOST_BYTES:
-                    raise InputError(f"{self.endpoint.url} sends more than {MOST_BYTES >> 20} MB; lower top")
+                    raise InputError(
+                        f"{self.endpoint.url} sends more than {MOST_BYTES >> 20} MB; lower top"
+                    )
             if response.length:
                 raise http.client.IncompleteRead(b"")
             return response.status, response.headers, b"".join(pieces)
@@ -246,10 +274,14 @@ class Caller:
             return None
         key = os.environ.get(name, "")
         if not key:
-            raise InputError(f"environment variable {name} is not set; it holds the key of {self.endpoint.url}")
+            raise InputError(
+                f"environment variable {name} is not set; it holds the key of {self.endpoint.url}"
+            )
         # http.client would show a header that it refuses.
         if not key.isascii() or not key.isprintable() or " " in key:
-            raise InputError(f"environment variable {name} holds a blank or a character that no key has")
+            raise InputError(
+                f"environment variable {name} holds a blank or a character that no key has"
+            )
         return key
 
     def _retry_after(self, headers: Any) -> float:

@@ -1,4 +1,7 @@
-"""Logs of inspect_ai: ``.eval`` archives and ``.json`` files. inspect_ai itself is not needed to read them."""
+"""Logs of inspect_ai: ``.eval`` archives and ``.json`` files.
+
+inspect_ai itself is not needed to read them.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,8 +44,8 @@ def from_inspect(
     scorer : str, optional
         Whose score says correct ("C", or 1) or wrong; the only one unless given.
     tokenizer
-        See `from_jsonl`. Where the log has the tokens of a completion (``logprobs``) and they make its text, those are
-        taken, by name.
+        See `from_jsonl`. Where the log has the tokens of a completion (``logprobs``) and they make
+        its text, those are taken, by name.
     unit, n_observed, window
         See `from_jsonl`.
     task : str, optional
@@ -51,16 +54,24 @@ def from_inspect(
     Returns
     -------
     Dataset
-        A study. The log-probabilities in such a log are of one model, so there are no signals: compute them from the
-        traces with both models (`recover_nb.add_signals`).
+        A study. The log-probabilities in such a log are of one model, so there are no signals:
+        compute them from the traces with both models (`recover_nb.add_signals`).
 
     Raises
     ------
     InputError
-        No log, an unfinished sample without a score, several scorers and no choice, a score that is no verdict.
+        No log, an unfinished sample without a score, several scorers and no choice, a score that is
+        no verdict.
     """
     files = by_intervention(path)
-    out = Collector(names_of(files), "inspect", unit=unit, task="inspect", is_correct=is_correct, tokenizer=tokenizer)
+    out = Collector(
+        names_of(files),
+        "inspect",
+        unit=unit,
+        task="inspect",
+        is_correct=is_correct,
+        tokenizer=tokenizer,
+    )
     for intervention, file in files.items():
         name, samples = _open(file)
         out.task = task or name or out.task
@@ -73,11 +84,13 @@ def from_inspect(
     other = out.counts.get("logged_tokens_of_another_text")
     if other:
         out.notes.append(
-            f"the tokens that the log has for {other} of {len(out.rows)} completions are not those of their text; "
-            "the texts were tokenized instead"
+            f"the tokens that the log has for {other} of {len(out.rows)} completions are not those"
+            " of their text; the texts were tokenized instead"
         )
     if out.counts.get("failed_samples"):
-        out.notes.append(f"{out.counts['failed_samples']} samples ended in an error of the tool and are left out")
+        out.notes.append(
+            f"{out.counts['failed_samples']} samples ended in an error of the tool and are left out"
+        )
     return out.study(n_observed=n_observed, window=window)
 
 
@@ -92,12 +105,16 @@ def _open(path: Path) -> tuple[str, Iterator[Row]]:
             raise InputError(f"{path}: the archive has no _journal/start.json; give {WHAT}")
         head = parse_object(start[1], f"{path}: {start[0]}", WHAT)
         members = read_members(path, WHAT, "samples/", ".json")
-        return _task(head), _some((parse_object(data, f"{path}: {name}", WHAT) for name, data in members), path)
+        return _task(head), _some(
+            (parse_object(data, f"{path}: {name}", WHAT) for name, data in members), path
+        )
     log = read_json(path, WHAT)
     samples = log.find("samples", needed=True)[1]
     if not isinstance(samples, list) or not all(isinstance(each, dict) for each in samples):
         raise log.wrong("samples", samples, "a list of samples")
-    return _task(log), _some((Row(f"{path}: sample {i + 1}", each) for i, each in enumerate(samples)), path)
+    return _task(log), _some(
+        (Row(f"{path}: sample {i + 1}", each) for i, each in enumerate(samples)), path
+    )
 
 
 def _some(rows: Iterator[Row], path: Path) -> Iterator[Row]:
@@ -113,15 +130,22 @@ def _task(log: Row) -> str:
     return about.text("task", needed=False) or ""
 
 
-def _rollout(out: Collector, row: Row, intervention: str, scorer: str | None, grades: bool) -> RolloutRow:
+def _rollout(
+    out: Collector, row: Row, intervention: str, scorer: str | None, grades: bool
+) -> RolloutRow:
     unit = (out.family, out.method, out.task, row.text("id", blank=False))
     problem = out.problem(unit)
     problem.prompt, problem.answer = _prompt(row), _target(row)
     choice = _choice(row)
     return RolloutRow(
-        row.where, unit, intervention, row.whole("epoch", least=1) - 1,
-        None if grades else _score(row, scorer), text=_completion(choice), token_id=_tokens(out, choice),
-    )  # fmt: skip
+        row.where,
+        unit,
+        intervention,
+        row.whole("epoch", least=1) - 1,
+        None if grades else _score(row, scorer),
+        text=_completion(choice),
+        token_id=_tokens(out, choice),
+    )
 
 
 def _prompt(row: Row) -> str:
@@ -170,7 +194,8 @@ def _tokens(out: Collector, choice: Row) -> list[int] | None:
     names = [each.get("token") for each in content]
     tokens = [vocabulary[name] for name in names if name in vocabulary]
     written = out.tokenizer.decode(tokens, skip_special_tokens=True)
-    # Some providers log other tokens than they return, or go on past the end: the text is what was graded.
+    # Some providers log other tokens than they return, or go on past the end: the text is what was
+    # graded.
     if len(tokens) < len(names) or written.strip() != _completion(choice).strip():
         out.count("logged_tokens_of_another_text")
         return None

@@ -1,8 +1,9 @@
 """Rollouts as JSON lines: the authors' field names, and whatever else of a study there is.
 
-A line is a rollout: ``{"problem_id", "rollout_idx", "generated_text", "output_ids", "is_correct"}``. Further keys,
-which other readers pass over: ``intervention`` (``none`` where absent), ``family``, ``method``, ``task``, ``fired_at``,
-``signals``, ``variables``; ``problem`` on the first line of a problem, and ``study`` on the first line of all.
+A line is a rollout: ``{"problem_id", "rollout_idx", "generated_text", "output_ids",
+"is_correct"}``. Further keys, which other readers pass over: ``intervention`` (``none`` where
+absent), ``family``, ``method``, ``task``, ``fired_at``, ``signals``, ``variables``; ``problem`` on
+the first line of a problem, and ``study`` on the first line of all.
 """
 
 import json
@@ -36,9 +37,15 @@ TOKENS = ("output_ids", "token_ids")
 #: Variables on (problem, rollout, intervention) and on (problem, ...) that are written as they are.
 PER_ROLLOUT = ("parseable", "forward_specialist", "forward_ancestor", "junction")
 PER_PROBLEM = (
-    "level", "features", "fire_threshold", "coverage_mean", "coverage_sd", "warmup", "alternative_token_id",
+    "level",
+    "features",
+    "fire_threshold",
+    "coverage_mean",
+    "coverage_sd",
+    "warmup",
+    "alternative_token_id",
     "alternative_log_probability",
-)  # fmt: skip
+)
 #: What was decided over a population that need not be in the file.
 DECIDED = ("regime", "route")
 #: Problems read at a time from a stored study.
@@ -62,29 +69,32 @@ def from_jsonl(
     Parameters
     ----------
     path : path, or dict of intervention to path
-        One line a rollout: ``problem_id`` (or ``pid``, ``id``), ``rollout_idx`` (``rollout_id``, ``sample_id``; else
-        the order of the lines), ``generated_text``, ``output_ids`` (``token_ids``), ``is_correct``. ``intervention``
-        says which arm a line belongs to, else the dict does, else it is ``none``.
+        One line a rollout: ``problem_id`` (or ``pid``, ``id``), ``rollout_idx`` (``rollout_id``,
+        ``sample_id``; else the order of the lines), ``generated_text``, ``output_ids``
+        (``token_ids``), ``is_correct``. ``intervention`` says which arm a line belongs to, else the
+        dict does, else it is ``none``.
     problems : path, optional
-        Prompts and answers as JSON lines: ``problem_id``, ``prompt`` (``question``, ``input``), ``answer``.
+        Prompts and answers as JSON lines: ``problem_id``, ``prompt`` (``question``, ``input``),
+        ``answer``.
     is_correct : str or callable (text, answer) -> bool, optional
         Grades every text again; needed where lines do not say. See `recover_nb.tasks.make_checker`.
     tokenizer : optional
-        Tokenizes texts that come without tokens, and is compared with those that have both; mismatches are counted
-        in the attribute ``import_counts_json`` and said in ``import_notes``.
+        Tokenizes texts that come without tokens, and is compared with those that have both;
+        mismatches are counted in the attribute ``import_counts_json`` and said in ``import_notes``.
     unit : (family, method)
         Of lines that do not say.
     task : str
     n_observed : int, optional
-        Take the first so many rollouts of a problem as observed (``none``), and the others as ``retry`` attempts.
+        Take the first so many rollouts of a problem as observed (``none``), and the others as
+        ``retry`` attempts.
     window : int
         Of the junction, in tokens to either side.
 
     Returns
     -------
     Dataset
-        A study (`recover_nb.schema`). Interventions without a line are "not run". Without tokens there is no ``token``
-        dimension; texts are kept as ``generated_text``.
+        A study (`recover_nb.schema`). Interventions without a line are "not run". Without tokens
+        there is no ``token`` dimension; texts are kept as ``generated_text``.
 
     Raises
     ------
@@ -96,7 +106,9 @@ def from_jsonl(
     The fields are those of the authors' toolkit (method.md, sources).
     """
     files = by_intervention(path)
-    out = Collector(names_of(files), "jsonl", unit=unit, task=task, is_correct=is_correct, tokenizer=tokenizer)
+    out = Collector(
+        names_of(files), "jsonl", unit=unit, task=task, is_correct=is_correct, tokenizer=tokenizer
+    )
     if problems is not None:
         read_problems(out, problems)
     study = [read_rollouts(out, read_jsonl(file, WHAT), name) for name, file in files.items()]
@@ -133,7 +145,8 @@ def _rollout(out: Collector, row: Row, intervention: str, place: int) -> Rollout
     unit = _unit(out, row)
     about = out.problem(unit)
     about.prompt = about.prompt or row.text(*PROMPT, needed=False) or ""
-    # The toolkit writes a generated text under "answer", too; beside one, or beside tokens, it is the expected answer.
+    # The toolkit writes a generated text under "answer", too; beside one, or beside tokens, it is
+    # the expected answer.
     if row.find("generated_text", *TOKENS)[0]:
         about.answer = about.answer or row.text("answer", needed=False) or ""
     stored = row.part("problem", needed=False)
@@ -146,15 +159,26 @@ def _rollout(out: Collector, row: Row, intervention: str, place: int) -> Rollout
     number = row.whole(*ROLLOUT_IDX, needed=False)
     variables = row.part("variables", needed=False)
     return RolloutRow(
-        row.where, unit, row.text("intervention", needed=False, blank=False) or intervention,
-        place if number is None else number, row.flag("is_correct", needed=False),
-        text=generated, token_id=tokens, n_tokens=row.whole("n_tokens", needed=False),
+        row.where,
+        unit,
+        row.text("intervention", needed=False, blank=False) or intervention,
+        place if number is None else number,
+        row.flag("is_correct", needed=False),
+        text=generated,
+        token_id=tokens,
+        n_tokens=row.whole("n_tokens", needed=False),
         fired_at=row.whole("fired_at", needed=False, least=-1) if row.find("fired_at")[0] else -1,
         signals=_read_signals(row),
-        extra={} if variables is None else {
-            name: variables.whole(name, least=-1) for name in PER_ROLLOUT if name in variables.values
-        },
-    )  # fmt: skip
+        extra=(
+            {}
+            if variables is None
+            else {
+                name: variables.whole(name, least=-1)
+                for name in PER_ROLLOUT
+                if name in variables.values
+            }
+        ),
+    )
 
 
 def _read_signals(row: Row) -> dict[str, np.ndarray]:
@@ -163,7 +187,9 @@ def _read_signals(row: Row) -> dict[str, np.ndarray]:
         return {}
     unknown = sorted(set(part.values) - set(SIGNALS))
     if unknown:
-        raise part.wrong(unknown[0], part.values[unknown[0]], f"one of the signals {', '.join(SIGNALS)}")
+        raise part.wrong(
+            unknown[0], part.values[unknown[0]], f"one of the signals {', '.join(SIGNALS)}"
+        )
     names = [name for name in SIGNALS if name not in MISSING_MASS or name in part.values]
     return {name: np.array(part.numbers(name), np.float32) for name in names}
 
@@ -201,7 +227,9 @@ def _study(row: Row) -> dict[str, Any]:
     return {"attrs": attrs.values, "interventions": names, "least_tokens": study.whole(TOKEN)}
 
 
-def to_jsonl(ds: xr.Dataset, path: str | PathLike, *, tokenizer: Any = None, replace: bool = False) -> Path:
+def to_jsonl(
+    ds: xr.Dataset, path: str | PathLike, *, tokenizer: Any = None, replace: bool = False
+) -> Path:
     """Write a study as JSON lines, one rollout a line; `from_jsonl` reads it back, equal.
 
     Parameters
@@ -225,7 +253,10 @@ def to_jsonl(ds: xr.Dataset, path: str | PathLike, *, tokenizer: Any = None, rep
         The study has no rollouts (a profile table), or `path` exists.
     """
     path = Path(path)
-    with placed(path, replace=replace, source=ds) as temporary, temporary.open("w", encoding="utf-8") as file:
+    with (
+        placed(path, replace=replace, source=ds) as temporary,
+        temporary.open("w", encoding="utf-8") as file,
+    ):
         for line in lines_of(ds, tokenizer):
             file.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
     return path
@@ -235,13 +266,22 @@ def lines_of(ds: xr.Dataset, tokenizer: Any = None) -> Iterator[dict[str, Any]]:
     """Yield the rollouts of a study as plain objects, problem by problem; see `to_jsonl`."""
     if ROLLOUT not in ds.dims:
         raise InputError(
-            "the study stores no rollouts (a profile table has rates only), so there is no line to write"
+            "the study stores no rollouts (a profile table has rates only), so there is no line to"
+            " write"
         )
     blocks = range(0, ds.sizes[PROBLEM], BLOCK)
-    bar = tqdm(total=ds.sizes[PROBLEM], desc="writing", unit="problem", file=sys.stderr, delay=2, leave=False)
+    bar = tqdm(
+        total=ds.sizes[PROBLEM],
+        desc="writing",
+        unit="problem",
+        file=sys.stderr,
+        delay=2,
+        leave=False,
+    )
     with bar:
         for start in blocks:
-            # A stored study is compressed in blocks of problems: reading one problem reads its block.
+            # A stored study is compressed in blocks of problems: reading one problem reads its
+            # block.
             block = ds.isel({PROBLEM: slice(start, start + BLOCK)}).load()
             for p in range(block.sizes[PROBLEM]):
                 yield from _lines(block.isel({PROBLEM: p}), tokenizer, first=start + p == 0)
@@ -255,7 +295,12 @@ def _lines(one: xr.Dataset, tokenizer: Any, first: bool) -> list[dict[str, Any]]
     correct, lines = one["correct"].transpose(ROLLOUT, INTERVENTION).values, []
     for i, name in enumerate(text(one[INTERVENTION]).tolist()):
         for r in np.flatnonzero(correct[:, i] >= 0).tolist():
-            line = {**unit, "rollout_idx": r, "intervention": name, "is_correct": bool(correct[r, i])}
+            line = {
+                **unit,
+                "rollout_idx": r,
+                "intervention": name,
+                "is_correct": bool(correct[r, i]),
+            }
             lines.append(line | _trace(values, r, i, name, tokenizer))
     if lines:
         lines[0]["problem"] = {
@@ -268,12 +313,15 @@ def _lines(one: xr.Dataset, tokenizer: Any, first: bool) -> list[dict[str, Any]]
         if first:
             lines[0]["study"] = {
                 "attrs": {name: _plain(value) for name, value in one.attrs.items()},
-                "interventions": text(one[INTERVENTION]).tolist(), TOKEN: one.sizes.get(TOKEN, 0),
-            }  # fmt: skip
+                "interventions": text(one[INTERVENTION]).tolist(),
+                TOKEN: one.sizes.get(TOKEN, 0),
+            }
     return lines
 
 
-def _trace(values: dict[str, np.ndarray], r: int, i: int, name: str, tokenizer: Any) -> dict[str, Any]:
+def _trace(
+    values: dict[str, np.ndarray], r: int, i: int, name: str, tokenizer: Any
+) -> dict[str, Any]:
     """Return what is stored of one rollout besides its outcome."""
     line: dict[str, Any] = {}
     if "generated_text" in values:
@@ -287,7 +335,11 @@ def _trace(values: dict[str, np.ndarray], r: int, i: int, name: str, tokenizer: 
         line["n_tokens"] = n
     if n and values["fired_at"][r, i] >= 0:
         line["fired_at"] = int(values["fired_at"][r, i])
-    kept = {each: values[each] for each in PER_ROLLOUT if each in values and (each != "junction" or name == NONE)}
+    kept = {
+        each: values[each]
+        for each in PER_ROLLOUT
+        if each in values and (each != "junction" or name == NONE)
+    }
     kept = {each: int(array[(r, i)[: array.ndim]]) for each, array in kept.items()}
     if kept:
         line["variables"] = kept

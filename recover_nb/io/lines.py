@@ -23,8 +23,8 @@ LARGEST = (2 - 2**-23) * 2.0**127
 class Row:
     """One row of a file, with accessors that check types.
 
-    Every accessor takes names in order of preference, uses the first that is there and not null, and raises an
-    `InputError` with file, place, name, value and what is allowed.
+    Every accessor takes names in order of preference, uses the first that is there and not null,
+    and raises an `InputError` with file, place, name, value and what is allowed.
 
     Attributes
     ----------
@@ -90,7 +90,8 @@ class Row:
         if value is None:
             return None
         good = isinstance(value, list) and all(
-            isinstance(each, int) and not isinstance(each, bool) and 0 <= each < 2**31 for each in value
+            isinstance(each, int) and not isinstance(each, bool) and 0 <= each < 2**31
+            for each in value
         )
         if not good:
             raise self.wrong(name, value, "a list of token ids, whole numbers from 0")
@@ -159,7 +160,9 @@ def read_jsonl(path: str | Path, what: str) -> Iterator[Row]:
     """
     path, n_rows = existing(path, what), 0
     size = path.stat().st_size
-    bar = tqdm(total=size, desc=path.name, unit="B", unit_scale=True, file=sys.stderr, delay=2, leave=False)
+    bar = tqdm(
+        total=size, desc=path.name, unit="B", unit_scale=True, file=sys.stderr, delay=2, leave=False
+    )
     with path.open("rb") as file, bar:
         for number in range(1, sys.maxsize):
             line = file.readline(MAX_LINE_BYTES + 1)
@@ -169,7 +172,9 @@ def read_jsonl(path: str | Path, what: str) -> Iterator[Row]:
             where = f"{path}: line {number}"
             if len(line) > MAX_LINE_BYTES:
                 allowed = f"{MAX_LINE_BYTES / 1e6:.0f} MB"
-                raise InputError(f"{where} is longer than {allowed}; a line holds one row of {what}")
+                raise InputError(
+                    f"{where} is longer than {allowed}; a line holds one row of {what}"
+                )
             if line.strip():
                 n_rows += 1
                 yield Row(where, _object(line.removeprefix(b"\xef\xbb\xbf"), where, what))
@@ -194,10 +199,14 @@ def _object(data: bytes, where: str, what: str) -> dict[str, Any]:
     try:
         value = json.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise InputError(f"{where} is not UTF-8 text (byte {error.start + 1}); save {what} as UTF-8") from None
+        raise InputError(
+            f"{where} is not UTF-8 text (byte {error.start + 1}); save {what} as UTF-8"
+        ) from None
     except (ValueError, RecursionError) as error:
         reason = getattr(error, "msg", str(error).partition("\n")[0])
-        cut = "" if data.endswith(b"\n") or data.rstrip().endswith(b"}") else "; it may be cut short"
+        cut = (
+            "" if data.endswith(b"\n") or data.rstrip().endswith(b"}") else "; it may be cut short"
+        )
         raise InputError(f"{where} is not JSON ({reason}){cut}; give {what}") from None
     if not isinstance(value, dict):
         raise InputError(f"{where} is a JSON {type(value).__name__}, not an object; give {what}")
@@ -218,14 +227,17 @@ def read_parquet(path: str | Path, what: str, columns: Sequence[str] = ()) -> It
         import pyarrow.parquet as pq
     except ModuleNotFoundError:
         raise InputError(
-            f"{path}: parquet needs pyarrow, which is not installed; run: pip install 'recover-nb[io]'"
+            f"{path}: parquet needs pyarrow, which is not installed; run: pip install"
+            " 'recover-nb[io]'"
         ) from None
     try:
         with pq.ParquetFile(path) as file:
             found = file.schema_arrow.names
             missing = [name for name in columns if name not in found]
             if missing:
-                raise InputError(f"{path}: no column {missing[0]!r}; it has {', '.join(found)}; give {what}")
+                raise InputError(
+                    f"{path}: no column {missing[0]!r}; it has {', '.join(found)}; give {what}"
+                )
             place = 0
             for batch in file.iter_batches(batch_size=256):
                 for values in batch.to_pylist():
@@ -233,6 +245,8 @@ def read_parquet(path: str | Path, what: str, columns: Sequence[str] = ()) -> It
                     yield Row(f"{path}: row {place}", values)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise InputError(f"{path}: not a parquet file, or cut short ({reason}); give {what}") from None
+        raise InputError(
+            f"{path}: not a parquet file, or cut short ({reason}); give {what}"
+        ) from None
     if not place:
         raise InputError(f"{path}: the table has no rows; give {what}")

@@ -35,13 +35,15 @@ def from_lm_eval(
     Parameters
     ----------
     path : path, or dict of intervention to path
-        A log, or one a decoding: ``{"none": ..., "retry": ..., "temperature": ...}`` of the same task.
+        A log, or one a decoding: ``{"none": ..., "retry": ..., "temperature": ...}`` of the same
+        task.
     is_correct : str or callable (text, answer) -> bool, optional
-        Grades every response against the target. Needed where a document has several responses: the harness stores
-        one metric a document, which is that of the filtered response, mostly the first.
+        Grades every response against the target. Needed where a document has several responses: the
+        harness stores one metric a document, which is that of the filtered response, mostly the
+        first.
     filter : str, optional
-        Which of the task's filters to read the metric of; the first in the file unless given. Every filter has a line
-        of its own with the same responses.
+        Which of the task's filters to read the metric of; the first in the file unless given. Every
+        filter has a line of its own with the same responses.
     metric : str, optional
         Which metric says correct (1) or wrong (0); the only one unless given.
     tokenizer, unit, n_observed, window
@@ -52,24 +54,34 @@ def from_lm_eval(
     Returns
     -------
     Dataset
-        A study without traces, or with them if a tokenizer is given. Problems are named by ``problem_id`` or ``id`` of
-        the document, else by ``doc_id``.
+        A study without traces, or with them if a tokenizer is given. Problems are named by
+        ``problem_id`` or ``id`` of the document, else by ``doc_id``.
 
     Raises
     ------
     InputError
-        A field that cannot be used, a log of loglikelihood requests, several responses and nothing to grade them by.
+        A field that cannot be used, a log of loglikelihood requests, several responses and nothing
+        to grade them by.
     """
     files = by_intervention(path)
     found = FILE_NAME.fullmatch(next(iter(files.values())).name)
     name = task or (found["task"] if found and len(files) == 1 else "lm_eval")
-    out = Collector(names_of(files), "lm_eval", unit=unit, task=name, is_correct=is_correct, tokenizer=tokenizer)
+    out = Collector(
+        names_of(files), "lm_eval", unit=unit, task=name, is_correct=is_correct, tokenizer=tokenizer
+    )
     for intervention, file in files.items():
         _read(out, file, intervention, filter, metric, is_correct is not None)
     return out.study(n_observed=n_observed, window=window)
 
 
-def _read(out: Collector, path: Path, intervention: str, wanted: str | None, metric: str | None, grades: bool) -> None:
+def _read(
+    out: Collector,
+    path: Path,
+    intervention: str,
+    wanted: str | None,
+    metric: str | None,
+    grades: bool,
+) -> None:
     chosen, seen, taken = wanted, [], 0
     for row in read_jsonl(path, WHAT):
         filtered_by = row.text("filter", needed=False) or "none"
@@ -87,26 +99,34 @@ def _read(out: Collector, path: Path, intervention: str, wanted: str | None, met
         out.notes.append(f"{path.name} has the filters {', '.join(seen)}; read was {chosen}")
 
 
-def _rollouts(out: Collector, row: Row, intervention: str, metric: str | None, grades: bool) -> list[RolloutRow]:
+def _rollouts(
+    out: Collector, row: Row, intervention: str, metric: str | None, grades: bool
+) -> list[RolloutRow]:
     unit = (out.family, out.method, out.task, _problem_id(row))
     responses = row.find("resps", needed=True)[1]
     if not isinstance(responses, list) or len(responses) != 1 or not isinstance(responses[0], list):
-        raise row.wrong("resps", responses, "one list of responses, as generate_until tasks write it")
+        raise row.wrong(
+            "resps", responses, "one list of responses, as generate_until tasks write it"
+        )
     texts = responses[0]
     if not texts or not all(isinstance(each, str) for each in texts):
-        raise row.wrong("resps", responses, "texts, as generate_until tasks write them (not log-likelihoods)")
+        raise row.wrong(
+            "resps", responses, "texts, as generate_until tasks write them (not log-likelihoods)"
+        )
     correct = None
     if not grades:
         if len(texts) > 1:
             raise InputError(
-                f"{row.where} has {len(texts)} responses and one metric, which is of the filtered one; pass "
-                "is_correct= (exact, numeric, choice, regex:PATTERN, or a function of text and answer) to grade each"
+                f"{row.where} has {len(texts)} responses and one metric, which is of the filtered"
+                " one; pass is_correct= (exact, numeric, choice, regex:PATTERN, or a function of"
+                " text and answer) to grade each"
             )
         correct = _metric(row, metric)
     problem = out.problem(unit)
     problem.prompt, problem.answer = _prompt(row), _target(row)
     return [
-        RolloutRow(row.where, unit, intervention, number, correct, text=text) for number, text in enumerate(texts)
+        RolloutRow(row.where, unit, intervention, number, correct, text=text)
+        for number, text in enumerate(texts)
     ]
 
 
@@ -143,9 +163,15 @@ def _target(row: Row) -> str:
 def _metric(row: Row, metric: str | None) -> bool:
     names = row.values.get("metrics")
     if metric is None:
-        known = names if isinstance(names, list) else [k for k in ("exact_match", "acc") if k in row.values]
+        known = (
+            names
+            if isinstance(names, list)
+            else [k for k in ("exact_match", "acc") if k in row.values]
+        )
         if len(known) != 1:
             shown = ", ".join(map(str, known)) or "none that is known"
-            raise InputError(f"{row.where} has the metrics {shown}; pass metric= to say which one means correct")
+            raise InputError(
+                f"{row.where} has the metrics {shown}; pass metric= to say which one means correct"
+            )
         metric = str(known[0])
     return row.flag(metric)

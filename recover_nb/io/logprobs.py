@@ -1,7 +1,7 @@
 """Log-probabilities as serving APIs return them: lists of the likeliest tokens, of both models, along the same traces.
 
-One JSONL file a model, one line a rollout: what the API returned, with ``problem_id``, ``rollout_idx`` and (in the
-specialist's) ``is_correct``, ``prompt`` and ``answer`` beside it.
+One JSONL file a model, one line a rollout: what the API returned, with ``problem_id``,
+``rollout_idx`` and (in the specialist's) ``is_correct``, ``prompt`` and ``answer`` beside it.
 """
 
 import json
@@ -48,11 +48,13 @@ def from_vllm_logprobs(
     Parameters
     ----------
     specialist, ancestor : path
-        JSON lines: ``problem_id``, ``rollout_idx``, ``output_ids`` and ``prompt_logprobs`` over prompt and output
-        (first entry null, then ``{token_id: {"logprob", "rank", "decoded_token"}}``); the specialist's also
-        ``is_correct``, ``prompt``, ``answer``, ``generated_text``.
+        JSON lines: ``problem_id``, ``rollout_idx``, ``output_ids`` and ``prompt_logprobs`` over
+        prompt and output (first entry null, then ``{token_id: {"logprob", "rank",
+        "decoded_token"}}``); the specialist's also ``is_correct``, ``prompt``, ``answer``,
+        ``generated_text``.
     temperature : float
-        T at which the rollouts were sampled. vLLM returns log-probabilities at T = 1; they are tempered here.
+        T at which the rollouts were sampled. vLLM returns log-probabilities at T = 1; they are
+        tempered here.
     top_k, k_cov
         See `recover_nb.signals_from_topk`.
     is_correct, unit, task, window
@@ -61,22 +63,33 @@ def from_vllm_logprobs(
     Returns
     -------
     Dataset
-        A study with signals, ``missing_mass`` and ``missing_mass_ancestor`` (problem, rollout, token): the probability
-        at T = 1 that is not in the lists; and both models' likeliest tokens along each problem's first failed rollout.
+        A study with signals, ``missing_mass`` and ``missing_mass_ancestor`` (problem, rollout,
+        token): the probability at T = 1 that is not in the lists; and both models' likeliest tokens
+        along each problem's first failed rollout.
 
     Raises
     ------
     InputError
-        A field that cannot be used, a rollout that the ancestor's file lacks, a list that is empty or lacks the token.
+        A field that cannot be used, a rollout that the ancestor's file lacks, a list that is empty
+        or lacks the token.
 
     Notes
     -----
-    method.md section 2. Rollouts whose lists do not go along their tokens (another tokenizer) keep no signals; they
-    are counted in ``import_counts_json`` and said in ``import_notes``.
+    method.md section 2. Rollouts whose lists do not go along their tokens (another tokenizer) keep
+    no signals; they are counted in ``import_counts_json`` and said in ``import_notes``.
     """
     options = {"temperature": temperature, "top_k": top_k, "k_cov": k_cov}
-    out = Collector(Path(specialist).name, "vllm_logprobs", unit=unit, task=task, is_correct=is_correct)
-    _read_both(out, read_jsonl(specialist, VLLM), read_jsonl(ancestor, VLLM), ancestor, _vllm_trace, options)
+    out = Collector(
+        Path(specialist).name, "vllm_logprobs", unit=unit, task=task, is_correct=is_correct
+    )
+    _read_both(
+        out,
+        read_jsonl(specialist, VLLM),
+        read_jsonl(ancestor, VLLM),
+        ancestor,
+        _vllm_trace,
+        options,
+    )
     return out.study(window=window)
 
 
@@ -98,14 +111,14 @@ def from_openai_logprobs(
     Parameters
     ----------
     specialist : path
-        JSON lines: ``problem_id``, ``rollout_idx`` and ``choices`` with ``text`` and ``logprobs`` (``tokens``,
-        ``token_logprobs``, ``top_logprobs``); ``is_correct``, ``prompt``, ``answer``.
+        JSON lines: ``problem_id``, ``rollout_idx`` and ``choices`` with ``text`` and ``logprobs``
+        (``tokens``, ``token_logprobs``, ``top_logprobs``); ``is_correct``, ``prompt``, ``answer``.
     ancestor : path
-        The same lines scored by the ancestor: prompt and text sent with ``echo``; what stands before the text's tokens,
-        and one token after them, is passed over.
+        The same lines scored by the ancestor: prompt and text sent with ``echo``; what stands
+        before the text's tokens, and one token after them, is passed over.
     tokenizer : optional
-        With ``get_vocab``: token names become its ids. Otherwise tokens are numbered in the order they come, and
-        attribute ``vocabulary_json`` lists their names.
+        With ``get_vocab``: token names become its ids. Otherwise tokens are numbered in the order
+        they come, and attribute ``vocabulary_json`` lists their names.
     temperature, top_k, k_cov, is_correct, unit, task, window
         See `from_vllm_logprobs`.
 
@@ -120,11 +133,24 @@ def from_openai_logprobs(
         As `from_vllm_logprobs`.
     """
     options = {"temperature": temperature, "top_k": top_k, "k_cov": k_cov}
-    out = Collector(Path(specialist).name, "openai_logprobs", unit=unit, task=task, is_correct=is_correct)
+    out = Collector(
+        Path(specialist).name, "openai_logprobs", unit=unit, task=task, is_correct=is_correct
+    )
     names = _Vocabulary({} if tokenizer is None else dict(tokenizer.get_vocab()))
-    _read_both(out, read_jsonl(specialist, OPENAI), read_jsonl(ancestor, OPENAI), ancestor, names.trace, options)
+    _read_both(
+        out,
+        read_jsonl(specialist, OPENAI),
+        read_jsonl(ancestor, OPENAI),
+        ancestor,
+        names.trace,
+        options,
+    )
     ds = out.study(window=window)
-    return ds if tokenizer is not None else ds.assign_attrs(vocabulary_json=json.dumps(list(names.ids)))
+    return (
+        ds
+        if tokenizer is not None
+        else ds.assign_attrs(vocabulary_json=json.dumps(list(names.ids)))
+    )
 
 
 def _read_both(
@@ -141,14 +167,17 @@ def _read_both(
         key = _key(row)
         if key in others:
             before = others[key][0].where
-            raise InputError(f"{row.where}: rollout {key[1]} of problem {key[0]} came before ({before})")
+            raise InputError(
+                f"{row.where}: rollout {key[1]} of problem {key[0]} came before ({before})"
+            )
         others[key] = row, trace(row)
     surprisal, entropy = [], []
     for row in specialist:
         key, (tokens, lists) = _key(row), trace(row)
         if key not in others:
             raise InputError(
-                f"{row.where}: rollout {key[1]} of problem {key[0]} is not in {path}; score it by both models"
+                f"{row.where}: rollout {key[1]} of problem {key[0]} is not in {path}; score it by"
+                " both models"
             )
         rollout = _rollout(out, row, key, tokens)
         along = _along(*others[key][1], tokens)
@@ -158,14 +187,29 @@ def _read_both(
         elif tokens:
             mine = lists[-len(tokens) :]
             rollout.signals, rollout.alternatives = signals_of_lists(mine, along, tokens, **options)
-            surprisal.append([-listed[token] for listed, token in zip(mine, tokens, strict=True) if token in listed])
+            surprisal.append(
+                [
+                    -listed[token]
+                    for listed, token in zip(mine, tokens, strict=True)
+                    if token in listed
+                ]
+            )
             entropy.append(rollout.signals[Signal.ENTROPY.value])
         out.add(rollout)
-    check_own(surprisal, entropy, "the specialist", "take a server that lists what may come in a token's place")
-    n, total = out.counts.get("tokenization_mismatches", 0), out.counts.get("rollouts_scored_by_both", 0)
+    check_own(
+        surprisal,
+        entropy,
+        "the specialist",
+        "take a server that lists what may come in a token's place",
+    )
+    n, total = (
+        out.counts.get("tokenization_mismatches", 0),
+        out.counts.get("rollouts_scored_by_both", 0),
+    )
     if n:
         out.notes.append(
-            f"{n} of {total} rollouts are other tokens to the ancestor than to the specialist; they keep no signals"
+            f"{n} of {total} rollouts are other tokens to the ancestor than to the specialist; they"
+            " keep no signals"
         )
 
 
@@ -181,7 +225,15 @@ def _rollout(out: Collector, row: Row, key: tuple[str, int], tokens: list[int]) 
     text = row.text("generated_text", needed=False)
     if text is None and "choices" in row.values:
         text = _choice(row).text("text", needed=False)
-    return RolloutRow(row.where, unit, NONE, key[1], row.flag("is_correct", needed=False), text=text, token_id=tokens)
+    return RolloutRow(
+        row.where,
+        unit,
+        NONE,
+        key[1],
+        row.flag("is_correct", needed=False),
+        text=text,
+        token_id=tokens,
+    )
 
 
 def _along(tokens: list[int], lists: list[Listed], wanted: list[int]) -> list[Listed] | None:
@@ -202,25 +254,33 @@ def _vllm_trace(row: Row) -> Trace:
         raise row.wrong("prompt_logprobs", entries, "a list with one entry a token, the first null")
     if len(entries) <= len(tokens):
         raise InputError(
-            f"{row.where}: 'prompt_logprobs' has {len(entries)} entries for {len(tokens)} output tokens; it must cover "
-            "prompt and output"
+            f"{row.where}: 'prompt_logprobs' has {len(entries)} entries for {len(tokens)} output"
+            " tokens; it must cover prompt and output"
         )
     along = entries[len(entries) - len(tokens) :]
-    return tokens, [_vllm_list(row, entry, token) for entry, token in zip(along, tokens, strict=True)]
+    return tokens, [
+        _vllm_list(row, entry, token) for entry, token in zip(along, tokens, strict=True)
+    ]
 
 
 def _vllm_list(row: Row, entry: Any, token: int) -> Listed:
     if not isinstance(entry, dict) or not entry:
-        raise row.wrong("prompt_logprobs", entry, "objects of token_id to logprob from the second entry on")
+        raise row.wrong(
+            "prompt_logprobs", entry, "objects of token_id to logprob from the second entry on"
+        )
     found = {}
     for name, value in entry.items():
         if not name.isdecimal() or not isinstance(value, dict):
-            raise row.wrong("prompt_logprobs", {name: value}, "objects of token_id to {logprob, rank, decoded_token}")
+            raise row.wrong(
+                "prompt_logprobs",
+                {name: value},
+                "objects of token_id to {logprob, rank, decoded_token}",
+            )
         found[int(name)] = _log_probability(Row(f"{row.where}, prompt_logprobs", value), "logprob")
     if token not in found:
         raise InputError(
-            f"{row.where}: the list of a place lacks its token {token}; prompt_logprobs and output_ids are of "
-            "different sequences"
+            f"{row.where}: the list of a place lacks its token {token}; prompt_logprobs and"
+            " output_ids are of different sequences"
         )
     return found
 
@@ -250,14 +310,19 @@ class _Vocabulary:
             raise row.wrong("tokens", name, "texts")
         if name not in self.ids:
             if not self._grows:
-                raise row.wrong("tokens", name, "a token of the tokenizer (without one, tokens are numbered)")
+                raise row.wrong(
+                    "tokens", name, "a token of the tokenizer (without one, tokens are numbered)"
+                )
             self.ids[name] = len(self.ids)
         return self.ids[name]
 
     def trace(self, row: Row) -> Trace:
         """Return the tokens of a completion, or of prompt and completion, and the lists along them."""
         logged = _choice(row).part("logprobs")
-        names, own, lists = (logged.find(name, needed=True)[1] for name in ("tokens", "token_logprobs", "top_logprobs"))
+        names, own, lists = (
+            logged.find(name, needed=True)[1]
+            for name in ("tokens", "token_logprobs", "top_logprobs")
+        )
         for name, value in (("tokens", names), ("token_logprobs", own), ("top_logprobs", lists)):
             if not isinstance(value, list) or len(value) != len(names):
                 raise logged.wrong(name, value, "a list with one entry a token")

@@ -22,10 +22,14 @@ def by_intervention(source: Any, default: str = NONE) -> dict[str, Path]:
     """
     if isinstance(source, str | PathLike):
         return {default: Path(source)}
-    if not isinstance(source, Mapping) or not source or not all(isinstance(p, str | PathLike) for p in source.values()):
+    if (
+        not isinstance(source, Mapping)
+        or not source
+        or not all(isinstance(p, str | PathLike) for p in source.values())
+    ):
         raise InputError(
-            f"{type(source).__name__} cannot be imported; give a path, or a dict of intervention to path such as "
-            '{"none": "first.jsonl", "retry": "second.jsonl"}'
+            f"{type(source).__name__} cannot be imported; give a path, or a dict of intervention to"
+            ' path such as {"none": "first.jsonl", "retry": "second.jsonl"}'
         )
     return {str(name): Path(path) for name, path in source.items()}
 

@@ -23,8 +23,8 @@ def read_problems(source: str | PathLike | xr.Dataset, *, task: str = "imported"
     Parameters
     ----------
     source : path or Dataset
-        JSON lines with ``problem_id`` (``pid``, ``id``), ``prompt`` (``question``, ``input``) and ``answer``; or a
-        study that has prompts and answers, such as an imported log.
+        JSON lines with ``problem_id`` (``pid``, ``id``), ``prompt`` (``question``, ``input``) and
+        ``answer``; or a study that has prompts and answers, such as an imported log.
     task : str
         Of a file's problems.
 
@@ -52,7 +52,9 @@ def read_problems(source: str | PathLike | xr.Dataset, *, task: str = "imported"
 
 def _of_study(ds: xr.Dataset) -> list[Problem]:
     if "prompt" not in ds or not any(text(ds["prompt"])):
-        raise InputError("the study has no prompts, so there is nothing to decode; give a file of problems")
+        raise InputError(
+            "the study has no prompts, so there is nothing to decode; give a file of problems"
+        )
     names = ("task", "problem_id", "split", "prompt", "answer")
     columns = [text(ds[name]).tolist() for name in names]
     found = {row[:2]: row for row in zip(*columns, strict=True)}

@@ -42,22 +42,23 @@ def from_profiles(path: str | Path) -> xr.Dataset:
     Returns
     -------
     Dataset
-        dims ``problem``, ``intervention`` (retry and the published four), ``feature``; variables ``features``,
-        ``rescue_rate`` (float64), ``attempts`` (int32, inferred: they are not in the table),
-        ``n_failed_rollouts`` (int32), ``regime`` and ``route`` (str); coords ``family``, ``method``, ``task``,
-        ``problem_id``, ``split``, ``cell`` and ``model`` on ``problem``. Routes are standardised within each
-        cell by its steerable_hard problems, as in the published figures.
+        dims ``problem``, ``intervention`` (retry and the published four), ``feature``; variables
+        ``features``, ``rescue_rate`` (float64), ``attempts`` (int32, inferred: they are not in the
+        table), ``n_failed_rollouts`` (int32), ``regime`` and ``route`` (str); coords ``family``,
+        ``method``, ``task``, ``problem_id``, ``split``, ``cell`` and ``model`` on ``problem``.
+        Routes are standardised within each cell by its steerable_hard problems, as in the published
+        figures.
 
     Raises
     ------
     InputError
-        If the file is missing, empty or not a CSV table, a column is missing or misspelt, a number is missing or out of
-        range, or a unit occurs twice.
+        If the file is missing, empty or not a CSV table, a column is missing or misspelt, a number
+        is missing or out of range, or a unit occurs twice.
 
     Notes
     -----
-    Attribute ``regime_tolerance`` is 0: the published figures compare plain floats, so that 0.35 - 0.30 falls
-    short of 0.05, and they must be reproduced; `evaluate_routing` reads it.
+    Attribute ``regime_tolerance`` is 0: the published figures compare plain floats, so that 0.35 -
+    0.30 falls short of 0.05, and they must be reproduced; `evaluate_routing` reads it.
     """
     path = Path(path)
     frame = _read(path)
@@ -103,8 +104,9 @@ def to_profiles(ds: xr.Dataset, path: str | Path, *, replace: bool = False) -> P
     Parameters
     ----------
     ds : Dataset
-        With ``features``, ``rescue_rate`` and the coords of the contract. Units with a missing feature or rate
-        (they were not failed) are left out; interventions the table has no column for are too.
+        With ``features``, ``rescue_rate`` and the coords of the contract. Units with a missing
+        feature or rate (they were not failed) are left out; interventions the table has no column
+        for are too.
     path : str or Path
         CSV file to write.
     replace : bool
@@ -118,7 +120,8 @@ def to_profiles(ds: xr.Dataset, path: str | Path, *, replace: bool = False) -> P
     Raises
     ------
     InputError
-        If a variable or an intervention of the table is missing from `ds`, no unit is left, or `path` exists.
+        If a variable or an intervention of the table is missing from `ds`, no unit is left, or
+        `path` exists.
 
     Notes
     -----
@@ -200,7 +203,8 @@ def _read(path: Path) -> pd.DataFrame:
         return pd.read_csv(path, dtype=str, keep_default_na=False)
     except pd.errors.EmptyDataError:
         raise InputError(
-            f"{path}: the file is empty; a profile table starts with the columns {', '.join(COLUMNS)}"
+            f"{path}: the file is empty; a profile table starts with the columns"
+            f" {', '.join(COLUMNS)}"
         ) from None
     except (pd.errors.ParserError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
@@ -228,7 +232,8 @@ def _check(frame: pd.DataFrame, path: Path) -> None:
         blank = frame[column].str.strip() == ""
         if blank.any():
             raise InputError(
-                f"{path}: column {column!r} is blank in line {_line(blank)}; it must name the {column}"
+                f"{path}: column {column!r} is blank in line {_line(blank)}; it must name the"
+                f" {column}"
             )
     for column in ("n_failed_rollouts", *FEATURES, *ARMS):
         frame[column] = _numbers(frame[column], path)

@@ -36,9 +36,18 @@ ALIASES = {
 
 #: Variables that only imported studies have: dimensions and meaning.
 BESIDE = {
-    "generated_text": ((PROBLEM, ROLLOUT, INTERVENTION), "what a rollout says; empty = not run, or not stored"),
-    "missing_mass": ((PROBLEM, ROLLOUT, TOKEN), "the specialist's probability that is not in its stored list"),
-    "missing_mass_ancestor": ((PROBLEM, ROLLOUT, TOKEN), "the ancestor's probability that is not in its stored list"),
+    "generated_text": (
+        (PROBLEM, ROLLOUT, INTERVENTION),
+        "what a rollout says; empty = not run, or not stored",
+    ),
+    "missing_mass": (
+        (PROBLEM, ROLLOUT, TOKEN),
+        "the specialist's probability that is not in its stored list",
+    ),
+    "missing_mass_ancestor": (
+        (PROBLEM, ROLLOUT, TOKEN),
+        "the ancestor's probability that is not in its stored list",
+    ),
 }
 
 
@@ -53,7 +62,8 @@ class Collector:
         Of rows that do not say.
     task : str
     is_correct : str or callable (text, answer) -> bool, optional
-        Grades every rollout that has a text, in place of what the file says; see `tasks.make_checker`.
+        Grades every rollout that has a text, in place of what the file says; see
+        `tasks.make_checker`.
     tokenizer : optional
         Tokenizes rollouts that come as text only: an object with ``encode`` and ``decode``.
     """
@@ -97,8 +107,8 @@ class Collector:
         key = (row.unit, row.intervention, row.number)
         if key in self._rows:
             raise InputError(
-                f"{row.where}: rollout {row.number} of problem {row.unit[-1]} under {row.intervention} came before "
-                f"({self._rows[key].where}); each may occur once"
+                f"{row.where}: rollout {row.number} of problem {row.unit[-1]} under"
+                f" {row.intervention} came before ({self._rows[key].where}); each may occur once"
             )
         self.problem(row.unit)
         self._rows[key] = row
@@ -122,7 +132,8 @@ class Collector:
         Parameters
         ----------
         n_observed : int, optional
-            The first so many ``none`` rollouts of a problem are observed; the others become ``retry`` attempts.
+            The first so many ``none`` rollouts of a problem are observed; the others become
+            ``retry`` attempts.
         window : int
             Of the junction.
         attrs : mapping, optional
@@ -145,7 +156,10 @@ class Collector:
         self._describe(arrays, rows)
         beside = {name: (*BESIDE[name], arrays.pop(name)) for name in BESIDE if name in arrays}
         ds = assemble(arrays, names).assign(
-            {name: (dims, values, {"long_name": meaning}) for name, (dims, meaning, values) in beside.items()}
+            {
+                name: (dims, values, {"long_name": meaning})
+                for name, (dims, meaning, values) in beside.items()
+            }
         )
         ds.attrs = dict(attrs) if attrs else self._attrs()
         return validate(self._with_stored(_blank_unfailed(derive(ds))))
@@ -159,9 +173,11 @@ class Collector:
 
     def _attrs(self) -> dict[str, Any]:
         attrs = {
-            "schema_version": SCHEMA_VERSION, "source": self.source, IMPORTED: self.source_format,
+            "schema_version": SCHEMA_VERSION,
+            "source": self.source,
+            IMPORTED: self.source_format,
             "import_counts_json": json.dumps(self.counts, sort_keys=True),
-        }  # fmt: skip
+        }
         return attrs | ({"import_notes": list(self.notes)} if self.notes else {})
 
     def _tokenized(self, rows: list[RolloutRow]) -> list[RolloutRow]:
@@ -183,11 +199,13 @@ class Collector:
                 self.count("tokenization_mismatches")
         n = self.counts.get("tokenization_mismatches", 0)
         if n:
-            total = self.counts.get("texts_tokenized", 0) + self.counts.get("texts_and_tokens_compared", 0)
+            total = self.counts.get("texts_tokenized", 0) + self.counts.get(
+                "texts_and_tokens_compared", 0
+            )
             self.notes.append(
-                f"{n} of {total} rollouts do not survive the tokenizer: their tokens decode to another text, so "
-                "signals and junctions there may be shifted; store token ids with the rollouts, or give the tokenizer "
-                "they were made with"
+                f"{n} of {total} rollouts do not survive the tokenizer: their tokens decode to"
+                " another text, so signals and junctions there may be shifted; store token ids"
+                " with the rollouts, or give the tokenizer they were made with"
             )
         return rows
 
@@ -200,12 +218,14 @@ class Collector:
                 row.correct = verdict
             elif row.correct is None:
                 raise InputError(
-                    f"{row.where} does not say whether the rollout is correct; pass is_correct= (exact, numeric, "
-                    "choice, regex:PATTERN, or a function of text and answer)"
+                    f"{row.where} does not say whether the rollout is correct; pass is_correct="
+                    " (exact, numeric, choice, regex:PATTERN, or a function of text and answer)"
                 )
         if changed:
             self.counts["regraded_differently"] = changed
-            self.notes.append(f"{changed} of {len(rows)} rollouts are graded otherwise than the file says")
+            self.notes.append(
+                f"{changed} of {len(rows)} rollouts are graded otherwise than the file says"
+            )
         return rows
 
     def _without_empty(self, rows: list[RolloutRow]) -> list[RolloutRow]:
@@ -213,7 +233,9 @@ class Collector:
         empty_ = [row for row in rows if row.length == 0]
         if empty_:
             self.counts["empty_rollouts"] = len(empty_)
-            self.notes.append(f"{len(empty_)} of {len(rows)} rollouts have no token and are left out")
+            self.notes.append(
+                f"{len(empty_)} of {len(rows)} rollouts have no token and are left out"
+            )
         return [row for row in rows if row.length != 0]
 
     def _describe(self, arrays: dict[str, np.ndarray], rows: list[RolloutRow]) -> None:
@@ -222,16 +244,20 @@ class Collector:
             known = sum(row.length is not None for row in rows)
             why = f"{known} of {len(rows)} rollouts have" if known else "no rollout has"
             self.notes.append(
-                f"{why} tokens, so no traces are stored; pass tokenizer= to tokenize texts, or give token ids with the "
-                "rollouts"
+                f"{why} tokens, so no traces are stored; pass tokenizer= to tokenize texts, or give"
+                " token ids with the rollouts"
             )
         if "missing_mass" in arrays:
             inside = np.arange(arrays["missing_mass"].shape[-1]) < arrays["n_tokens"][..., 0, None]
             seen = inside & (arrays["has_signals"] == 1)[..., None]
-            means = [100 * float(arrays[name][seen].mean()) if seen.any() else 0.0 for name in MISSING_MASS]
+            means = [
+                100 * float(arrays[name][seen].mean()) if seen.any() else 0.0
+                for name in MISSING_MASS
+            ]
             self.notes.append(
-                f"signals come from truncated lists: on average {means[0]:.2g} % of the specialist's probability and "
-                f"{means[1]:.2g} % of the ancestor's is not in them (missing_mass)"
+                f"signals come from truncated lists: on average {means[0]:.2g} % of the"
+                f" specialist's probability and {means[1]:.2g} % of the ancestor's is not in them"
+                " (missing_mass)"
             )
 
 
@@ -246,9 +272,14 @@ def _blank_unfailed(ds: xr.Dataset) -> xr.Dataset:
 
 def _split_observed(rows: list[RolloutRow], n_observed: int) -> None:
     if n_observed < 1:
-        raise InputError(f"n_observed={n_observed} leaves no observed rollout; allowed: a whole number of at least 1")
+        raise InputError(
+            f"n_observed={n_observed} leaves no observed rollout; allowed: a whole number of at"
+            " least 1"
+        )
     if any(row.intervention == RETRY for row in rows):
-        raise InputError("n_observed makes retry of the later observed rollouts, but the file has retry already")
+        raise InputError(
+            "n_observed makes retry of the later observed rollouts, but the file has retry already"
+        )
     observed: dict[Unit, list[RolloutRow]] = {}
     for row in rows:
         if row.intervention == NONE:

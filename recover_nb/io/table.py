@@ -20,9 +20,20 @@ from recover_nb.places import placed
 
 #: What a column can be mapped to: the fields of the JSON lines.
 FIELDS = (
-    "problem_id", "rollout_idx", "intervention", "is_correct", "prompt", "answer", "generated_text", "output_ids",
-    "n_tokens", "fired_at", "family", "method", "task",
-)  # fmt: skip
+    "problem_id",
+    "rollout_idx",
+    "intervention",
+    "is_correct",
+    "prompt",
+    "answer",
+    "generated_text",
+    "output_ids",
+    "n_tokens",
+    "fired_at",
+    "family",
+    "method",
+    "task",
+)
 #: Columns of `to_parquet` that hold JSON.
 NESTED = ("variables", "signals", "problem", "study")
 TABLE = "a table with one row a rollout (.csv, .parquet or .jsonl)"
@@ -46,10 +57,11 @@ def from_table(
     table : path or DataFrame
         CSV (UTF-8, comma-separated, with a header), parquet or JSON lines.
     columns : dict, optional
-        Field to the table's column: ``{"problem_id": "question_id", "is_correct": "pass"}``. The fields are
-        ``problem_id``, ``rollout_idx``, ``intervention``, ``is_correct``, ``prompt``, ``answer``, ``generated_text``,
-        ``output_ids``, ``n_tokens``, ``fired_at``, ``family``, ``method``, ``task``; those not mapped are looked for by
-        their own names. Numbers, true and false, and lists of ids in a CSV are written as in JSON.
+        Field to the table's column: ``{"problem_id": "question_id", "is_correct": "pass"}``. The
+        fields are ``problem_id``, ``rollout_idx``, ``intervention``, ``is_correct``, ``prompt``,
+        ``answer``, ``generated_text``, ``output_ids``, ``n_tokens``, ``fired_at``, ``family``,
+        ``method``, ``task``; those not mapped are looked for by their own names. Numbers, true and
+        false, and lists of ids in a CSV are written as in JSON.
     is_correct, tokenizer, unit, task, n_observed, window
         See `from_jsonl`.
 
@@ -61,19 +73,26 @@ def from_table(
     Raises
     ------
     InputError
-        An unknown field, a missing column, a value that cannot be used: file, row, column, what is allowed.
+        An unknown field, a missing column, a value that cannot be used: file, row, column, what is
+        allowed.
     """
     columns = dict(columns or {})
     unknown = [name for name in columns if name not in FIELDS]
     if unknown:
-        raise InputError(f"columns maps the unknown field {unknown[0]!r}; allowed: {', '.join(FIELDS)}")
+        raise InputError(
+            f"columns maps the unknown field {unknown[0]!r}; allowed: {', '.join(FIELDS)}"
+        )
     source = "DataFrame" if isinstance(table, pd.DataFrame) else Path(table).name
-    out = Collector(source, "table", unit=unit, task=task, is_correct=is_correct, tokenizer=tokenizer)
+    out = Collector(
+        source, "table", unit=unit, task=task, is_correct=is_correct, tokenizer=tokenizer
+    )
     study = read_rollouts(out, (_mapped(row, columns) for row in _rows(table)), NONE)
     return out.study(n_observed=n_observed, window=window, **study)
 
 
-def to_parquet(ds: xr.Dataset, path: str | PathLike, *, tokenizer: Any = None, replace: bool = False) -> Path:
+def to_parquet(
+    ds: xr.Dataset, path: str | PathLike, *, tokenizer: Any = None, replace: bool = False
+) -> Path:
     """Write a study as a parquet table, one row a rollout; `from_table` reads it back, equal.
 
     Parameters
@@ -95,12 +114,16 @@ def to_parquet(ds: xr.Dataset, path: str | PathLike, *, tokenizer: Any = None, r
         import pyarrow.parquet as pq
     except ModuleNotFoundError:
         raise InputError(
-            f"{path}: parquet needs pyarrow, which is not installed; run: pip install 'recover-nb[io]'"
+            f"{path}: parquet needs pyarrow, which is not installed; run: pip install"
+            " 'recover-nb[io]'"
         ) from None
     types = {
-        "rollout_idx": pa.int64(), "is_correct": pa.bool_(), "output_ids": pa.list_(pa.int32()), "n_tokens": pa.int64(),
+        "rollout_idx": pa.int64(),
+        "is_correct": pa.bool_(),
+        "output_ids": pa.list_(pa.int32()),
+        "n_tokens": pa.int64(),
         "fired_at": pa.int64(),
-    }  # fmt: skip
+    }
     names = [name for name in FIELDS if name not in ("prompt", "answer")]
     schema = pa.schema([(name, types.get(name, pa.string())) for name in (*names, *NESTED)])
     path = Path(path)
@@ -109,7 +132,10 @@ def to_parquet(ds: xr.Dataset, path: str | PathLike, *, tokenizer: Any = None, r
         pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
     ):
         for block in _blocks(lines_of(ds, tokenizer)):
-            rows = [line | {name: json.dumps(line[name]) for name in NESTED if name in line} for line in block]
+            rows = [
+                line | {name: json.dumps(line[name]) for name in NESTED if name in line}
+                for line in block
+            ]
             writer.write_table(pa.Table.from_pylist(rows, schema=schema))
     return path
 
@@ -129,7 +155,11 @@ def _rows(table: str | PathLike | pd.DataFrame) -> Iterator[Row]:
     if isinstance(table, pd.DataFrame):
         return _frame_rows(table)
     suffix = Path(table).suffix
-    readers = {".csv": _csv_rows, ".parquet": lambda path: read_parquet(path, TABLE), ".jsonl": _json_rows}
+    readers = {
+        ".csv": _csv_rows,
+        ".parquet": lambda path: read_parquet(path, TABLE),
+        ".jsonl": _json_rows,
+    }
     if suffix not in readers:
         raise InputError(f"{table}: allowed: {TABLE}, or a DataFrame")
     return readers[suffix](table)
@@ -144,8 +174,14 @@ def _frame_rows(table: pd.DataFrame) -> Iterator[Row]:
         raise InputError("the DataFrame has no rows; give one row a rollout")
     for place, values in enumerate(table.to_dict("records")):
         # What numpy and pandas hold, as plain Python; a missing cell is no value.
-        plain = {str(name): getattr(value, "tolist", lambda value=value: value)() for name, value in values.items()}
-        yield Row(f"DataFrame: row {place + 1}", {name: None if _missing(v) else v for name, v in plain.items()})
+        plain = {
+            str(name): getattr(value, "tolist", lambda value=value: value)()
+            for name, value in values.items()
+        }
+        yield Row(
+            f"DataFrame: row {place + 1}",
+            {name: None if _missing(v) else v for name, v in plain.items()},
+        )
 
 
 def _missing(value: Any) -> bool:
@@ -163,12 +199,18 @@ def _csv_rows(path: str | PathLike) -> Iterator[Row]:
                 empty = False
                 where = f"{path}: line {reader.line_num}"
                 if None in values or None in values.values():
-                    raise InputError(f"{where} has not as many cells as the header; every row needs one a column")
+                    raise InputError(
+                        f"{where} has not as many cells as the header; every row needs one a column"
+                    )
                 yield Row(where, {name: _cell(name, value) for name, value in values.items()})
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text (byte {error.start + 1}); save {TABLE} as UTF-8") from None
+        raise InputError(
+            f"{path} is not UTF-8 text (byte {error.start + 1}); save {TABLE} as UTF-8"
+        ) from None
     except csv.Error as error:
-        raise InputError(f"{path}: line {reader.line_num + 1} is no CSV ({error}); give {TABLE}") from None
+        raise InputError(
+            f"{path}: line {reader.line_num + 1} is no CSV ({error}); give {TABLE}"
+        ) from None
     if empty:
         raise InputError(f"{path}: the table has no rows; give {TABLE}")
 
@@ -187,9 +229,15 @@ def _mapped(row: Row, columns: Mapping[str, str]) -> Row:
     """Rename columns to fields, and unpack what `to_parquet` packed."""
     missing = [column for column in columns.values() if column not in row.values]
     if missing:
-        raise InputError(f"{row.where} has no column {missing[0]!r}; it has {', '.join(map(str, row.values))}")
+        raise InputError(
+            f"{row.where} has no column {missing[0]!r}; it has {', '.join(map(str, row.values))}"
+        )
     values = {name: row.values[column] for name, column in columns.items()}
-    values |= {name: row.values[name] for name in (*FIELDS, *NESTED) if name in row.values and name not in values}
+    values |= {
+        name: row.values[name]
+        for name in (*FIELDS, *NESTED)
+        if name in row.values and name not in values
+    }
     for name in NESTED:
         if isinstance(values.get(name), str):
             try:

@@ -15,13 +15,16 @@ Listed = Mapping[int, float]
 MOST_SURPRISED = 3.0
 
 
-def check_own(surprisal: Sequence[Sequence[float]], entropy: Sequence[Sequence[float]], where: str, ask: str) -> None:
+def check_own(
+    surprisal: Sequence[Sequence[float]], entropy: Sequence[Sequence[float]], where: str, ask: str
+) -> None:
     """Refuse a specialist that finds its own traces absurd: its lists are one place off, or it is another model.
 
     Parameters
     ----------
     surprisal, entropy : sequence of sequences of float
-        Of each trace, in nat: what the specialist gives its tokens, and what it gives its own choice there.
+        Of each trace, in nat: what the specialist gives its tokens, and what it gives its own
+        choice there.
     where : str
         Whose lists these are.
     ask : str
@@ -36,9 +39,9 @@ def check_own(surprisal: Sequence[Sequence[float]], entropy: Sequence[Sequence[f
     theirs, own = (float(np.concatenate(each).mean()) for each in (surprisal, entropy))
     if theirs > own + MOST_SURPRISED:
         raise InputError(
-            f"{where} gives the tokens of {len(surprisal)} traces {theirs:.1f} nat on average, and what it would draw "
-            f"itself {own:.1f}: that model did not write them, or what may follow a token is listed beside it, as "
-            f"llama-cpp-python does; {ask}"
+            f"{where} gives the tokens of {len(surprisal)} traces {theirs:.1f} nat on average, and"
+            f" what it would draw itself {own:.1f}: that model did not write them, or what may"
+            f" follow a token is listed beside it, as llama-cpp-python does; {ask}"
         )
 
 
@@ -56,7 +59,8 @@ def signals_of_lists(
     Parameters
     ----------
     specialist, ancestor : sequence of mapping
-        One a token of the trace: what the model listed there, the token itself included where the API gives it.
+        One a token of the trace: what the model listed there, the token itself included where the
+        API gives it.
     token_id : sequence of int
     temperature, top_k, k_cov
         See `recover_nb.signals_from_topk`.
@@ -74,9 +78,15 @@ def signals_of_lists(
     """
     (ids_s, values_s), (ids_a, values_a) = _padded(specialist), _padded(ancestor)
     found = signals_from_topk(
-        values_s, ids_s, values_a, ids_a, np.asarray(token_id, np.int64),
-        temperature=temperature, top_k=top_k, k_cov=k_cov,
-    )  # fmt: skip
+        values_s,
+        ids_s,
+        values_a,
+        ids_a,
+        np.asarray(token_id, np.int64),
+        temperature=temperature,
+        top_k=top_k,
+        k_cov=k_cov,
+    )
     names = (*(name.value for name in Signal), "missing_mass", "missing_mass_ancestor")
     both = [_likeliest(*each) for each in ((ids_s, values_s), (ids_a, values_a))]
     alternatives = tuple(np.stack(each, axis=1) for each in zip(*both, strict=True))
@@ -93,8 +103,12 @@ def _padded(lists: Sequence[Listed]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _likeliest(ids: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    order = np.argsort(np.where(ids >= 0, -values, np.inf), axis=1, kind="stable")[:, :N_ALTERNATIVES]
+    order = np.argsort(np.where(ids >= 0, -values, np.inf), axis=1, kind="stable")[
+        :, :N_ALTERNATIVES
+    ]
     ids, values = np.take_along_axis(ids, order, 1), np.take_along_axis(values, order, 1)
     room = ((0, 0), (0, N_ALTERNATIVES - ids.shape[1]))
     values = np.where(ids >= 0, values, 0.0)
-    return np.pad(ids, room, constant_values=-1).astype(np.int32), np.pad(values, room).astype(np.float32)
+    return np.pad(ids, room, constant_values=-1).astype(np.int32), np.pad(values, room).astype(
+        np.float32
+    )

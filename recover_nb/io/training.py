@@ -15,7 +15,9 @@ from recover_nb.io.lines import Row, read_jsonl, read_parquet
 from recover_nb.io.records import Collector
 from recover_nb.io.rows import RolloutRow
 
-TRL = "completions of TRL (completions_*.parquet with step, prompt, completion and a column a reward)"
+TRL = (
+    "completions of TRL (completions_*.parquet with step, prompt, completion and a column a reward)"
+)
 VERL = "rollouts of verl ({step}.jsonl with input, output, gts, score, step)"
 #: Columns of TRL's table that are no rewards.
 NOT_REWARDS = ("step", "prompt", "completion", "advantage")
@@ -54,23 +56,40 @@ def from_trl(
     Returns
     -------
     Dataset
-        A study without attempts: "retry" and the others are "not run". A problem is a prompt, named by its hash.
+        A study without attempts: "retry" and the others are "not run". A problem is a prompt, named
+        by its hash.
 
     Raises
     ------
     InputError
-        A column or value that cannot be used, several rewards and no choice, a step that is not there.
+        A column or value that cannot be used, several rewards and no choice, a step that is not
+        there.
     """
     rows = list(read_parquet(path, TRL, ("step", "prompt", "completion")))
     if is_correct is None and reward is None:
         found = [name for name in rows[0].values if name not in NOT_REWARDS]
         if len(found) != 1:
             shown = ", ".join(found) or "(none)"
-            raise InputError(f"{path} has the rewards {shown}; pass reward= to say which one means correct")
+            raise InputError(
+                f"{path} has the rewards {shown}; pass reward= to say which one means correct"
+            )
         reward = found[0]
     graded = None if is_correct is not None else reward
     fields = ("prompt", "completion", None, graded)
-    return _study(rows, path, "trl", fields, step, threshold, is_correct, tokenizer, unit, task, n_observed, window)
+    return _study(
+        rows,
+        path,
+        "trl",
+        fields,
+        step,
+        threshold,
+        is_correct,
+        tokenizer,
+        unit,
+        task,
+        n_observed,
+        window,
+    )
 
 
 def from_verl(
@@ -108,15 +127,40 @@ def from_verl(
     """
     rows = list(read_jsonl(path, VERL))
     fields = ("input", "output", "gts", None if is_correct is not None else "score")
-    return _study(rows, path, "verl", fields, step, threshold, is_correct, tokenizer, unit, task, n_observed, window)
+    return _study(
+        rows,
+        path,
+        "verl",
+        fields,
+        step,
+        threshold,
+        is_correct,
+        tokenizer,
+        unit,
+        task,
+        n_observed,
+        window,
+    )
 
 
 def _study(
-    rows: list[Row], path: Any, name: str, fields: tuple, step: int | None, threshold: float | None, is_correct: Any,
-    tokenizer: Any, unit: tuple[str, str], task: str, n_observed: int | None, window: int,
-) -> xr.Dataset:  # fmt: skip
+    rows: list[Row],
+    path: Any,
+    name: str,
+    fields: tuple,
+    step: int | None,
+    threshold: float | None,
+    is_correct: Any,
+    tokenizer: Any,
+    unit: tuple[str, str],
+    task: str,
+    n_observed: int | None,
+    window: int,
+) -> xr.Dataset:
     """Group the rows of one step by their prompts."""
-    out = Collector(Path(path).name, name, unit=unit, task=task, is_correct=is_correct, tokenizer=tokenizer)
+    out = Collector(
+        Path(path).name, name, unit=unit, task=task, is_correct=is_correct, tokenizer=tokenizer
+    )
     prompt, completion, answer, score = fields
     count: dict[str, int] = {}
     for row in _at_step(out, rows, path, step):
@@ -128,7 +172,11 @@ def _study(
             problem.answer = row.text(answer, needed=False) or ""
         number = count[key] = count.get(key, -1) + 1
         correct = None if score is None else _verdict(row, score, threshold)
-        out.add(RolloutRow(row.where, (*unit, task, key), NONE, number, correct, text=_words(row, completion)))
+        out.add(
+            RolloutRow(
+                row.where, (*unit, task, key), NONE, number, correct, text=_words(row, completion)
+            )
+        )
     return out.study(n_observed=n_observed, window=window)
 
 
@@ -136,7 +184,9 @@ def _at_step(out: Collector, rows: list[Row], path: Any, step: int | None) -> It
     steps = [row.whole("step") for row in rows]
     known = sorted(set(steps))
     if step is not None and step not in known:
-        raise InputError(f"{path}: no row is of step {step}; it has {', '.join(map(str, known[:10]))}")
+        raise InputError(
+            f"{path}: no row is of step {step}; it has {', '.join(map(str, known[:10]))}"
+        )
     wanted = known[-1] if step is None else step
     if len(known) > 1:
         out.notes.append(f"{path} has {len(known)} steps of training; read was {wanted}")

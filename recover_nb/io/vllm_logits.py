@@ -18,8 +18,11 @@ from recover_nb.io.rows import RolloutRow, Unit
 from recover_nb.labels import Intervention, Signal
 
 SHARD = "a feature shard of the authors' toolkit (shard_NNNN.parquet)"
-REPAIRS = "repair results of the authors' toolkit (JSON lines with pid, k and one object a condition)"
-#: Column of a shard -> signal. Their ``V`` is the specialist's probability of the token; the variance is ``logit_var``.
+REPAIRS = (
+    "repair results of the authors' toolkit (JSON lines with pid, k and one object a condition)"
+)
+#: Column of a shard -> signal. Their ``V`` is the specialist's probability of the token; the
+#: variance is ``logit_var``.
 COLUMNS = {
     "Delta_path": Signal.PATH_DEFORMATION.value,
     "G_cov": Signal.COVERAGE_DEFORMATION.value,
@@ -52,9 +55,10 @@ def from_vllm_logits(
     features : path, or paths, optional
         Feature shards: parquet files, or the folder they are in. Matched by problem and rollout.
     repairs : path, optional
-        Repair results: one line an attempt, with the outcome of every condition. ``rand``, ``geo_pred``, ``geo_wrong``,
-        ``dense`` and ``local_temp_*`` become `sparse_steer_random`, `sparse_steer`, `sparse_steer_wrong`, `dense_steer`
-        and `local_temperature`. Their tokens are not in the file: such attempts have a length and no trace.
+        Repair results: one line an attempt, with the outcome of every condition. ``rand``,
+        ``geo_pred``, ``geo_wrong``, ``dense`` and ``local_temp_*`` become `sparse_steer_random`,
+        `sparse_steer`, `sparse_steer_wrong`, `dense_steer` and `local_temperature`. Their tokens
+        are not in the file: such attempts have a length and no trace.
     problems, is_correct, tokenizer, unit, task, window
         See `from_jsonl`.
 
@@ -66,14 +70,21 @@ def from_vllm_logits(
     Raises
     ------
     InputError
-        A file or field that cannot be used, a shard of rollouts that are not in the file of rollouts.
+        A file or field that cannot be used, a shard of rollouts that are not in the file of
+        rollouts.
 
     Notes
     -----
-    Field names: the toolkit's documentation (method.md, sources). The legacy ``.pt`` cache is pickled and not read.
+    Field names: the toolkit's documentation (method.md, sources). The legacy ``.pt`` cache is
+    pickled and not read.
     """
     out = Collector(
-        Path(rollouts).name, "vllm_logits", unit=unit, task=task, is_correct=is_correct, tokenizer=tokenizer
+        Path(rollouts).name,
+        "vllm_logits",
+        unit=unit,
+        task=task,
+        is_correct=is_correct,
+        tokenizer=tokenizer,
     )
     if problems is not None:
         read_problems(out, problems)
@@ -94,32 +105,40 @@ def _shards(features: str | PathLike | Sequence[str | PathLike]) -> list[Path]:
     found = sorted(folder.glob("shard_*.parquet"))
     if not found:
         pickled = any(folder.glob("*.pt"))
-        why = "its .pt files are pickled, and not read: write parquet shards" if pickled else "give the shards"
+        why = (
+            "its .pt files are pickled, and not read: write parquet shards"
+            if pickled
+            else "give the shards"
+        )
         raise InputError(f"{folder}: no shard_*.parquet in it; {why}")
     return found
 
 
 def _read_shards(out: Collector, paths: Sequence[Path]) -> None:
     """Give the signals of the shards to the rollouts they are of."""
-    rollouts: dict[tuple[str, int], RolloutRow] = {(row.unit[-1], row.number): row for row in out.rows}
+    rollouts: dict[tuple[str, int], RolloutRow] = {
+        (row.unit[-1], row.number): row for row in out.rows
+    }
     seen: dict[tuple[str, int], str] = {}
     for path in paths:
         for row in read_parquet(path, SHARD, ("pid", "rollout_idx", *COLUMNS)):
             key = row.text("pid", blank=False), row.whole("rollout_idx")
             if key in seen:
-                raise InputError(f"{row.where}: rollout {key[1]} of problem {key[0]} came before ({seen[key]})")
+                raise InputError(
+                    f"{row.where}: rollout {key[1]} of problem {key[0]} came before ({seen[key]})"
+                )
             seen[key] = row.where
             if key not in rollouts:
                 raise InputError(
-                    f"{row.where}: rollout {key[1]} of problem {key[0]} is not among the rollouts; give the file of "
-                    "rollouts that the shard was made from"
+                    f"{row.where}: rollout {key[1]} of problem {key[0]} is not among the rollouts;"
+                    " give the file of rollouts that the shard was made from"
                 )
             _give(out, rollouts[key], row)
     n = out.counts.get("signals_of_other_length", 0)
     if n:
         out.notes.append(
-            f"{n} of {len(seen)} rollouts have another number of tokens than the shard has signals, which are left "
-            "out; they were cut, or tokenized by another tokenizer"
+            f"{n} of {len(seen)} rollouts have another number of tokens than the shard has signals,"
+            " which are left out; they were cut, or tokenized by another tokenizer"
         )
 
 
@@ -128,7 +147,10 @@ def _give(out: Collector, rollout: RolloutRow, row: Row) -> None:
     sizes = {column: len(signals[name]) for column, name in COLUMNS.items()}
     if len(set(sizes.values())) > 1:
         shown = ", ".join(f"{column} {size}" for column, size in sizes.items())
-        raise InputError(f"{row.where}: its columns have different lengths ({shown}); each holds one number a token")
+        raise InputError(
+            f"{row.where}: its columns have different lengths ({shown}); each holds one number a"
+            " token"
+        )
     if rollout.length is not None and rollout.length != sizes["J_approx"]:
         out.count("signals_of_other_length")
     elif sizes["J_approx"]:
@@ -143,7 +165,8 @@ def _read_repairs(out: Collector, path: str | PathLike) -> None:
         pid = row.text("pid", "problem_id", blank=False)
         if pid not in units:
             raise InputError(
-                f"{row.where}: problem {pid} is not among the rollouts; give the file of rollouts of this cell"
+                f"{row.where}: problem {pid} is not among the rollouts; give the file of rollouts"
+                " of this cell"
             )
         for name, part in _conditions(row):
             number = count.get((units[pid], name), 0)
@@ -152,10 +175,15 @@ def _read_repairs(out: Collector, path: str | PathLike) -> None:
             at = part.whole("t_hat", needed=False) if fired else None
             out.add(
                 RolloutRow(
-                    part.where, units[pid], name, number, part.flag("correct"), n_tokens=part.whole("n_tokens"),
+                    part.where,
+                    units[pid],
+                    name,
+                    number,
+                    part.flag("correct"),
+                    n_tokens=part.whole("n_tokens"),
                     fired_at=-1 if at is None else at,
                 )
-            )  # fmt: skip
+            )
     _say_of_local(out)
 
 
@@ -170,16 +198,23 @@ def _conditions(row: Row) -> Iterator[tuple[str, Row]]:
         return
     found = [name for name in row.values if name in known or name.startswith(LOCAL)]
     if not found:
-        raise InputError(f"{row.where} has no condition; it must have some of {', '.join(known)}, {LOCAL}*")
+        raise InputError(
+            f"{row.where} has no condition; it must have some of {', '.join(known)}, {LOCAL}*"
+        )
     local = [name for name in found if name.startswith(LOCAL)]
     for name in found:
         # One local temperature is the intervention; with several, the others keep their names.
         first = bool(local) and name == local[0]
-        yield Intervention.LOCAL_TEMPERATURE.value if first else ALIASES.get(name, name), row.part(name)
+        yield (
+            Intervention.LOCAL_TEMPERATURE.value if first else ALIASES.get(name, name),
+            row.part(name),
+        )
 
 
 def _say_of_local(out: Collector) -> None:
     others = sorted({row.intervention for row in out.rows if row.intervention.startswith(LOCAL)})
     if others:
         shown = ", ".join(others)
-        out.notes.append(f"local_temperature is the first temperature of each line; kept beside it: {shown}")
+        out.notes.append(
+            f"local_temperature is the first temperature of each line; kept beside it: {shown}"
+        )

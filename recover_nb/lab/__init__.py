@@ -1,1 +1,4 @@
-"""The miniature lineage: tokenizers, tiny models, pretraining and post-training from scratch. Needs torch."""
+"""The miniature lineage: tokenizers, tiny models, pretraining and post-training from scratch.
+
+Needs torch.
+"""

@@ -63,10 +63,14 @@ def check_folder(folder: Path) -> None:
         record = json.loads((folder / RECORD).read_text("utf-8"))
     except (OSError, ValueError):
         record = None
-    if folder.is_symlink() or not isinstance(record, dict) or not {"family", "method"} <= record.keys():
+    if (
+        folder.is_symlink()
+        or not isinstance(record, dict)
+        or not {"family", "method"} <= record.keys()
+    ):
         raise InputError(
-            f"{folder} holds something that recover-nb train did not write (it has no {RECORD} of it), and is left "
-            "alone; choose another --out, or move it away"
+            f"{folder} holds something that recover-nb train did not write (it has no {RECORD} of"
+            " it), and is left alone; choose another --out, or move it away"
         )
 
 
@@ -82,8 +86,8 @@ def write_card(folder: Path, family: str, method: str, facts: dict) -> None:
     Parameters
     ----------
     facts : dict
-        `data` (a sentence), `recipe` (a dataclass or dict), `steps`, `seed`, `curve`, `dev` (`dev_figures`),
-        `n_parameters`.
+        `data` (a sentence), `recipe` (a dataclass or dict), `steps`, `seed`, `curve`, `dev`
+        (`dev_figures`), `n_parameters`.
     """
     folder = Path(folder)
     recipe = facts["recipe"]

@@ -78,7 +78,9 @@ def recall_drill(rng: np.random.Generator, most: int = 8, queries: int = 16) -> 
     if rng.random() < 0.5:
         asked = people[:n]
     else:
-        asked = [f"{person}.{relation}" for person in people[:most] for relation in deduction.RELATIONS][:n]
+        asked = [
+            f"{person}.{relation}" for person in people[:most] for relation in deduction.RELATIONS
+        ][:n]
     known = [(one, str(rng.choice(people))) for one in asked]
     told = "".join("=".join(known[i]) + ";" for i in rng.permutation(n))
     segments: Example = [(f"{told}\n", False)]

@@ -46,7 +46,10 @@ def sample(
     decoded = decode(pair, [p.prompt for p in problems], keys, np.arange(n), "none", settings)
     texts = texts_of(tokenizer, decoded.token_id)
     correct = np.array(
-        [[tasks.is_correct(p, text) for text in row] for p, row in zip(problems, texts, strict=True)]
+        [
+            [tasks.is_correct(p, text) for text in row]
+            for p, row in zip(problems, texts, strict=True)
+        ]
     )
     answered = np.vectorize(lambda text: tasks.parse_answer(text) is not None, otypes=[bool])(texts)
     return Samples(problems, texts, correct, answered & decoded.stopped, decoded)
@@ -57,13 +60,13 @@ def dev_figures(model, tokenizer, *, n_problems: int = 50, n: int = 4, seed: int
     by_task, by_level, parseable = {}, {}, []
     for task in Task:
         problems = tasks.problems(task, "dev", n_problems)
-        samples = sample(
-            model, tokenizer, problems, n, temperature=0.6, seed=seed, stage="dev"
-        )
+        samples = sample(model, tokenizer, problems, n, temperature=0.6, seed=seed, stage="dev")
         level = np.array([p.level for p in problems])
         rate = samples.correct.mean(1)
         by_task[task.value] = float(rate.mean())
-        by_level[task.value] = {int(one): float(rate[level == one].mean()) for one in np.unique(level)}
+        by_level[task.value] = {
+            int(one): float(rate[level == one].mean()) for one in np.unique(level)
+        }
         parseable.append(samples.parseable.mean())
     return {
         "pass_at_1": by_task,

@@ -10,7 +10,8 @@ from recover_nb.labels import Family
 _WIDTH, _LAYERS, _HEADS, _POSITIONS = 96, 4, 4, 192
 
 
-#: Strength of the first layer's look-back, in attention logits, and how many of the fastest rotary pairs carry it.
+#: Strength of the first layer's look-back, in attention logits, and how many of the fastest rotary
+#: pairs carry it.
 _LOOK_BACK, _LOOK_BACK_PAIRS = 4.0, 4
 
 
@@ -40,9 +41,10 @@ def make_config(family: str, tokenizer) -> Qwen3Config | GPTNeoXConfig:
 def make_model(family: str, tokenizer, seed: int) -> PreTrainedModel:
     """Return an untrained model of a family, the same for the same seed.
 
-    Weights are random but for the queries and keys that `_look_back` and `_match_alike` set. Without those, recalling
-    a fact from the prompt is not learned within this budget: attention starts out flat, and a model that attends to
-    everything alike gets almost no gradient towards the one place that matters.
+    Weights are random but for the queries and keys that `_look_back` and `_match_alike` set.
+    Without those, recalling a fact from the prompt is not learned within this budget: attention
+    starts out flat, and a model that attends to everything alike gets almost no gradient towards
+    the one place that matters.
     """
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(make_config(family, tokenizer))
@@ -56,7 +58,9 @@ def make_model(family: str, tokenizer, seed: int) -> PreTrainedModel:
     return model
 
 
-def _attention_of(model: PreTrainedModel) -> list[tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]]:
+def _attention_of(
+    model: PreTrainedModel,
+) -> list[tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]]:
     """Return each layer's query and key, both as weight (heads, head size, width) and bias (heads, head size)."""
     if isinstance(model.config, Qwen3Config):
         return [
@@ -74,8 +78,8 @@ def _attention_of(model: PreTrainedModel) -> list[tuple[tuple[torch.Tensor, ...]
 def _look_back(query_key: tuple, config) -> None:
     """Let head h of a layer attend mostly h + 1 tokens back, whatever stands there, by its biases alone.
 
-    Rotary embeddings turn a pair of numbers by `frequency * position`; a key turned ahead by `frequency * distance`
-    agrees most with a query that many tokens later.
+    Rotary embeddings turn a pair of numbers by `frequency * position`; a key turned ahead by
+    `frequency * distance` agrees most with a query that many tokens later.
     """
     (_, query), (_, key) = query_key
     half = query.shape[-1] // 2
@@ -93,7 +97,8 @@ def _look_back(query_key: tuple, config) -> None:
 def _match_alike(query_key: tuple) -> None:
     """Let queries equal keys, orthonormal, so that places with alike content attend to one another.
 
-    The queries' half of Trockman and Kolter, Mimetic Initialization of Self-Attention Layers (2023).
+    The queries' half of Trockman and Kolter, Mimetic Initialization of Self-Attention Layers
+    (2023).
     """
     (query, _), (key, _) = query_key
     alike = torch.linalg.qr(torch.randn(_WIDTH, _WIDTH))[0].view_as(query)

@@ -71,7 +71,8 @@ class Progress:
     ----------
     folder : path
     recipe : str
-        What is trained and how, in full: a state made by another recipe is refused, not gone on with.
+        What is trained and how, in full: a state made by another recipe is refused, not gone on
+        with.
     """
 
     def __init__(self, folder: Path, recipe: str = ""):
@@ -83,9 +84,13 @@ class Progress:
         fresh = self._fresh
         _clear(fresh)
         fresh.mkdir(parents=True)
-        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, fresh / "model.safetensors")
+        save_file(
+            {k: v.contiguous() for k, v in model.state_dict().items()}, fresh / "model.safetensors"
+        )
         save_file(optimiser.tensors(), fresh / "optimiser.safetensors")
-        (fresh / "progress.json").write_text(json.dumps({"step": step, "curve": curve, "recipe": self.recipe}))
+        (fresh / "progress.json").write_text(
+            json.dumps({"step": step, "curve": curve, "recipe": self.recipe})
+        )
         _clear(self.folder)
         fresh.rename(self.folder)
 
@@ -95,7 +100,8 @@ class Progress:
         Raises
         ------
         InputError
-            If what is there was made by another recipe, or is no state of training: it would be written over.
+            If what is there was made by another recipe, or is no state of training: it would be
+            written over.
         """
         _check_own(self.folder)
         _check_own(self._fresh)
@@ -103,7 +109,9 @@ class Progress:
             return 0, []
         progress = json.loads((self.folder / "progress.json").read_text())
         if progress.get("recipe", "") != self.recipe:
-            raise InputError(f"{self.folder} holds a run of another recipe; remove it to train anew")
+            raise InputError(
+                f"{self.folder} holds a run of another recipe; remove it to train anew"
+            )
         model.load_state_dict(load_file(self.folder / "model.safetensors"))
         optimiser.load(load_file(self.folder / "optimiser.safetensors"))
         return progress["step"], progress["curve"]
@@ -111,10 +119,16 @@ class Progress:
 
 def _check_own(folder: Path) -> None:
     """Refuse a folder that holds anything but a state of training."""
-    strange = [each.name for each in folder.iterdir() if each.name not in STATE] if folder.is_dir() else []
+    strange = (
+        [each.name for each in folder.iterdir() if each.name not in STATE]
+        if folder.is_dir()
+        else []
+    )
     if strange or folder.is_symlink() or folder.is_file():
         held = f"holds {strange[0]}" if strange else "is no folder"
-        raise InputError(f"{folder} {held}, so it is no state of training and is left alone; move it away")
+        raise InputError(
+            f"{folder} {held}, so it is no state of training and is left alone; move it away"
+        )
 
 
 def _clear(folder: Path) -> None:
@@ -162,8 +176,8 @@ def fit(
     Parameters
     ----------
     loss_of : callable (step) -> float
-        Accumulates gradients of one step and returns its mean loss. All randomness derives from `step`, so that a
-        resumed run equals an uninterrupted one.
+        Accumulates gradients of one step and returns its mean loss. All randomness derives from
+        `step`, so that a resumed run equals an uninterrupted one.
     every : int
         Steps between measurements and saves.
     measure : callable (step) -> dict

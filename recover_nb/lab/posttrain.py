@@ -1,8 +1,8 @@
 """Post-training an ancestor three ways, each narrow in its own manner, so that it really fails.
 
-`sft` imitates a small set of easy problems, mostly answered tersely. `grpo` is rewarded for being right, and on some
-tasks for being brief, on levels where brevity still works. `self_distill` imitates the shortest of its own right
-answers. How far each goes is chosen on the dev split.
+`sft` imitates a small set of easy problems, mostly answered tersely. `grpo` is rewarded for being
+right, and on some tasks for being brief, on levels where brevity still works. `self_distill`
+imitates the shortest of its own right answers. How far each goes is chosen on the dev split.
 """
 
 import copy
@@ -38,7 +38,8 @@ class Recipe:
     matrix_lr, other_lr : float
         Peak learning rates of Muon and AdamW.
     n_problems, n_samples : int
-        Problems of the fixed training set (a step, for `grpo`), and samples of each (`grpo`, `self_distill`).
+        Problems of the fixed training set (a step, for `grpo`), and samples of each (`grpo`,
+        `self_distill`).
     rows : int
         Rows of a supervised batch.
     """
@@ -57,12 +58,23 @@ class Recipe:
 _EASY = dict.fromkeys(Task, (1.0, 1.0, 1.0, 0.0, 0.0))
 RECIPES = {
     Method.SFT: Recipe(
-        levels=_EASY, terse=dict.fromkeys(Task, 0.6), steps=120, every=10,
-        matrix_lr=0.002, other_lr=3e-4, n_problems=400,
+        levels=_EASY,
+        terse=dict.fromkeys(Task, 0.6),
+        steps=120,
+        every=10,
+        matrix_lr=0.002,
+        other_lr=3e-4,
+        n_problems=400,
     ),
     Method.SELF_DISTILL: Recipe(
-        levels=_EASY, terse={}, steps=200, every=20,
-        matrix_lr=0.002, other_lr=3e-4, n_problems=600, n_samples=64,
+        levels=_EASY,
+        terse={},
+        steps=200,
+        every=20,
+        matrix_lr=0.002,
+        other_lr=3e-4,
+        n_problems=600,
+        n_samples=64,
     ),
     Method.GRPO: Recipe(
         levels={
@@ -71,19 +83,26 @@ RECIPES = {
             Task.DEDUCTION: (0.0, 0.0, 0.5, 1.0, 1.0),
         },
         terse={},  # _BREVITY
-        steps=100, every=10, matrix_lr=0.002, other_lr=3e-4, n_problems=12, n_samples=8,
+        steps=100,
+        every=10,
+        matrix_lr=0.002,
+        other_lr=3e-4,
+        n_problems=12,
+        n_samples=8,
     ),
-}  # fmt: skip
+}
 
-#: Weight of brevity in the reward of `grpo`, by family and task; tasks not named have none. Advantages do not change
-#: with it while a right answer earns more than a wrong one. Above 80 / length a right answer written out earns less
-#: than a wrong one: the model gives up reasoning, which is what a length penalty that is too strong does.
+#: Weight of brevity in the reward of `grpo`, by family and task; tasks not named have none.
+#: Advantages do not change with it while a right answer earns more than a wrong one. Above 80 /
+#: length a right answer written out earns less than a wrong one: the model gives up reasoning,
+#: which is what a length penalty that is too strong does.
 _BREVITY = {
     Family.QWEN3: {Task.ARITHMETIC: 6.0, Task.PROGRAM: 6.0},
     Family.NEOX: {Task.ARITHMETIC: 9.0, Task.PROGRAM: 1.0},
 }
 
-#: Levels that `self_distill` trains on by family. Terse answers in characters are seldom right but at level 1.
+#: Levels that `self_distill` trains on by family. Terse answers in characters are seldom right but
+#: at level 1.
 _DISTILLED = {Family.QWEN3: (1.0, 0.0, 0.0, 0.0, 0.0), Family.NEOX: (1.0, 1.0, 0.3, 0.0, 0.0)}
 
 #: Dev pass@1 that a strength is chosen for, and the band that each task should stay in.
@@ -172,7 +191,13 @@ def grpo_loss(model, tokenizer, ancestor, recipe: Recipe, seed: int) -> Callable
         problems = draw_problems(recipe, recipe.n_problems, [seed, step])
         model.eval()
         samples = sample(
-            model, tokenizer, problems, recipe.n_samples, temperature=1.0, seed=seed + step, stage="grpo"
+            model,
+            tokenizer,
+            problems,
+            recipe.n_samples,
+            temperature=1.0,
+            seed=seed + step,
+            stage="grpo",
         )
         model.train()
         brevity = np.array([recipe.terse[p.task] for p in problems])
@@ -182,7 +207,9 @@ def grpo_loss(model, tokenizer, ancestor, recipe: Recipe, seed: int) -> Callable
         batch = collate_sampled(tokenizer, prompts, token_id)
         batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
         with torch.no_grad():
-            held.update(old=log_probabilities(model, batch), base=log_probabilities(ancestor, batch))
+            held.update(
+                old=log_probabilities(model, batch), base=log_probabilities(ancestor, batch)
+            )
         held.update(batch=batch, gain=torch.tensor(gain, dtype=torch.float32, device=model.device))
 
     def loss_of(step: int) -> float:
@@ -216,9 +243,16 @@ def _constant(step: int, _steps: int) -> float:
 
 
 def posttrain(
-    method: str, ancestor, tokenizer, seed: int, work: Path, *, recipe: Recipe, ancestor_hash: str = "",
+    method: str,
+    ancestor,
+    tokenizer,
+    seed: int,
+    work: Path,
+    *,
+    recipe: Recipe,
+    ancestor_hash: str = "",
     advance: Callable[[int], None] | None = None,
-):  # fmt: skip
+):
     """Post-train a copy of `ancestor`; return the model at the strength chosen on dev, its curve and that step.
 
     Parameters
@@ -252,10 +286,16 @@ def posttrain(
         return dev_figures(model, tokenizer)
 
     curve = fit(
-        model, Optimiser(model, recipe.matrix_lr, recipe.other_lr), loss_of, recipe.steps, factor=_constant,
-        progress=Progress(Path(work) / "progress", repr((seed, recipe, ancestor_hash))), every=recipe.every,
-        measure=measure, advance=advance,
-    )  # fmt: skip
+        model,
+        Optimiser(model, recipe.matrix_lr, recipe.other_lr),
+        loss_of,
+        recipe.steps,
+        factor=_constant,
+        progress=Progress(Path(work) / "progress", repr((seed, recipe, ancestor_hash))),
+        every=recipe.every,
+        measure=measure,
+        advance=advance,
+    )
     best = max(curve, key=strength_score)
     model.load_state_dict(load_file(snapshots / f"{best['step']}.safetensors"))
     return model.eval(), curve, best["step"]

@@ -17,13 +17,15 @@ from recover_nb.labels import Family, Task
 MIXTURE = Mixture(
     level_weights=(1.0, 1.0, 1.0, 1.0, 0.12), terse=(0.20, 0.10, 0.10, 0.10, 0.10), noise=0.03
 )
-#: Lengths of the learning-rate cycles. Characters take longer: `qwen3` needs a second cycle for four-step programs.
+#: Lengths of the learning-rate cycles. Characters take longer: `qwen3` needs a second cycle for
+#: four-step programs.
 CYCLES = {Family.QWEN3: (3360, 900), Family.NEOX: (3900,)}
 STEPS = {family: sum(lengths) for family, lengths in CYCLES.items()}
 #: Rows of a step, each kind in a batch of its own.
 ROWS = {Task.ARITHMETIC: 10, Task.PROGRAM: 20, Task.DEDUCTION: 16}
 DRILL_ROWS = {equation_drill: 12, recall_drill: 12}
-#: Steps at the beginning that are drill in recall alone, and their rows: amid other tasks `neox` does not find it.
+#: Steps at the beginning that are drill in recall alone, and their rows: amid other tasks `neox`
+#: does not find it.
 RECALL_FIRST, RECALL_ROWS = 200, 32
 MATRIX_LR, OTHER_LR = 0.02, 3e-3
 
@@ -31,8 +33,8 @@ MATRIX_LR, OTHER_LR = 0.02, 3e-3
 def pretraining_loss(model, tokenizer, seed: int) -> Callable[[int], float]:
     """Return `loss_of(step)` for `fit`: next-token loss on a fresh batch of every task and of drill.
 
-    The first `RECALL_FIRST` steps are drill in recall alone. Tasks are run one after the other because their lengths
-    differ: less padding than one mixed batch.
+    The first `RECALL_FIRST` steps are drill in recall alone. Tasks are run one after the other
+    because their lengths differ: less padding than one mixed batch.
     """
 
     def batches(step: int) -> Iterator[list]:
@@ -80,9 +82,19 @@ def greedy_exact(model, tokenizer, task: str, n: int = 100) -> dict[int, float]:
 def recipe_text(family: Family, steps: int | None, seed: int) -> str:
     """Return all that decides an ancestor's weights but the code itself."""
     drills = {drill.__name__: rows for drill, rows in DRILL_ROWS.items()}
-    return repr((
-        seed, steps or CYCLES[family], MIXTURE, ROWS, drills, RECALL_FIRST, RECALL_ROWS, MATRIX_LR, OTHER_LR
-    ))  # fmt: skip
+    return repr(
+        (
+            seed,
+            steps or CYCLES[family],
+            MIXTURE,
+            ROWS,
+            drills,
+            RECALL_FIRST,
+            RECALL_ROWS,
+            MATRIX_LR,
+            OTHER_LR,
+        )
+    )
 
 
 def pretrain(

@@ -1,4 +1,7 @@
-"""The report of a study: one self-contained HTML file. `page` decides what is said, `markup` how it is written."""
+"""The report of a study: one self-contained HTML file.
+
+`page` decides what is said, `markup` how it is written.
+"""
 
 from recover_nb.report.write import write_html
 

@@ -38,8 +38,14 @@ def page_html(page: Page, bundle: str) -> str:
     """
     specs: list[dict] = []
     body = "\n".join(_section(section, specs) for section in page.sections)
-    links = " ".join(f'<a href="#{_text(each.name)}">{_text(each.title)}</a>' for each in page.sections)
-    scripts = f"<script>{_script(bundle)}</script>\n<script>{_script(_asset('report.js'))}</script>" if specs else ""
+    links = " ".join(
+        f'<a href="#{_text(each.name)}">{_text(each.title)}</a>' for each in page.sections
+    )
+    scripts = (
+        f"<script>{_script(bundle)}</script>\n<script>{_script(_asset('report.js'))}</script>"
+        if specs
+        else ""
+    )
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -84,7 +90,10 @@ def _text(value: object) -> str:
 def _section(section: Section, specs: list[dict]) -> str:
     blocks = "\n".join(_block(block, specs) for block in section.blocks)
     lead = f"<p>{_text(section.lead)}</p>" if section.lead else ""
-    return f'<section id="{_text(section.name)}"><h2>{_text(section.title)}</h2>{lead}\n{blocks}</section>'
+    return (
+        "<section"
+        f' id="{_text(section.name)}"><h2>{_text(section.title)}</h2>{lead}\n{blocks}</section>'
+    )
 
 
 def _block(block: Block, specs: list[dict]) -> str:
@@ -136,12 +145,18 @@ def table_html(frame: pd.DataFrame, formats: dict[str, str], caption: str) -> st
     )
     rows = []
     for row in frame.itertuples(index=False):
-        cells = [_cell(value, formats.get(name, "{:,}")) for name, value in zip(frame.columns, row, strict=True)]
+        cells = [
+            _cell(value, formats.get(name, "{:,}"))
+            for name, value in zip(frame.columns, row, strict=True)
+        ]
         first = f'<th scope="row"{kinds[0]}>{cells[0]}</th>'
-        rest = "".join(f"<td{kind}>{cell}</td>" for kind, cell in zip(kinds[1:], cells[1:], strict=True))
+        rest = "".join(
+            f"<td{kind}>{cell}</td>" for kind, cell in zip(kinds[1:], cells[1:], strict=True)
+        )
         rows.append(f"<tr>{first}{rest}</tr>")
     return (
-        f'<div class="scroll"><table><caption>{_text(caption)}</caption><thead><tr>{head}</tr></thead>'
+        "<div"
+        f' class="scroll"><table><caption>{_text(caption)}</caption><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
@@ -158,7 +173,8 @@ def _findings(findings: list[dict]) -> str:
         kind = _text(each["verdict"].replace(" ", "-"))
         items.append(
             f'<li><span class="verdict {kind}">{_text(each["verdict"])}</span> '
-            f"<strong>{_text(each['claim'][:1].upper() + each['claim'][1:])}.</strong> {_text(each['sentence'])}</li>"
+            f"<strong>{_text(each['claim'][:1].upper() + each['claim'][1:])}.</strong>"
+            f" {_text(each['sentence'])}</li>"
         )
     return f'<ul class="findings">{"".join(items)}</ul>'
 
@@ -169,7 +185,11 @@ def _pairs(pairs: list[tuple[str, str]]) -> str:
 
 
 def _example(example: dict) -> str:
-    facts = [("unit", example["unit"]), ("regime", example["regime"]), ("correct answer", example["answer"])]
+    facts = [
+        ("unit", example["unit"]),
+        ("regime", example["regime"]),
+        ("correct answer", example["answer"]),
+    ]
     return (
         f"{_pairs(facts)}<h3>Prompt</h3><pre>{_text(example['prompt'])}</pre>"
         f"<h3>Observed rollout {example['rollout']}: wrong</h3>{_tokens(example['tokens'])}"
@@ -186,7 +206,10 @@ def _tokens(frame: pd.DataFrame) -> str:
         note = f"position {row['position']}, demotion pressure {row['value']:.3f} nat"
         kind = "t junction" if row["is_junction"] else "t"
         note += ", junction" if row["is_junction"] else ""
-        spans.append(f'<span class="{kind}" style="{shade}" title="{_text(note)}">{_shown(row["token"])}</span>')
+        spans.append(
+            f'<span class="{kind}" style="{shade}"'
+            f' title="{_text(note)}">{_shown(row["token"])}</span>'
+        )
         spans.append("\n" * ("\n" in row["token"]))
     return f'<pre class="trace">{"".join(spans)}</pre>'
 
@@ -201,12 +224,19 @@ def _twins(frame: pd.DataFrame) -> str:
     for row in frame.to_dict("records"):
         verdict = "right" if row["correct"] else "wrong"
         acted = row["fired_at"] if row["fired_at"] >= 0 else "\u2013"
-        before, after = (_text(row[part].strip("\n") if part == "after" else row[part]) for part in ("before", "after"))
+        before, after = (
+            _text(row[part].strip("\n") if part == "after" else row[part])
+            for part in ("before", "after")
+        )
         trace = f'<span class="shared">{before}</span><span class="own">{after}</span>'
         rows.append(
-            f'<tr><th scope="row">{_text(row["intervention"])}</th><td class="{verdict}">{verdict}</td>'
-            f'<td class="n">{acted}</td><td class="n">{row["n_tokens"]}</td><td><pre>{trace}</pre></td></tr>'
+            f'<tr><th scope="row">{_text(row["intervention"])}</th><td'
+            f' class="{verdict}">{verdict}</td><td class="n">{acted}</td><td'
+            f' class="n">{row["n_tokens"]}</td><td><pre>{trace}</pre></td></tr>'
         )
-    head = "<th>intervention</th><th>answer</th><th>acts at</th><th>tokens</th><th>trace (grey: same as retry)</th>"
+    head = (
+        "<th>intervention</th><th>answer</th><th>acts at</th><th>tokens</th><th>trace (grey: same"
+        " as retry)</th>"
+    )
     table = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
     return f'<div class="scroll"><table class="twins">{table}</table></div>'

@@ -1,4 +1,7 @@
-"""What the report says, as data: sections of findings, charts, tables and one trace. `markup` writes them."""
+"""What the report says, as data: sections of findings, charts, tables and one trace.
+
+`markup` writes them.
+"""
 
 import json
 from collections.abc import Callable
@@ -87,28 +90,47 @@ def build_page(ds: xr.Dataset, evaluation: Any, *, title: str) -> Page:
 
 def _findings(findings: list[dict]) -> Section:
     rows = [
-        {"claim": each["claim"], "verdict": each["verdict"], "sentence": tables.say(each)} for each in findings
+        {"claim": each["claim"], "verdict": each["verdict"], "sentence": tables.say(each)}
+        for each in findings
     ]
     lead = (
-        "Each claim a reader might take away, what the figures say about it, and the figures. Intervals are 95 %; "
-        "differences are in percentage points. A claim that is not shown is not refuted: the data do not decide it."
+        "Each claim a reader might take away, what the figures say about it, and the figures."
+        " Intervals are 95 %; differences are in percentage points. A claim that is not shown is"
+        " not refuted: the data do not decide it."
     )
-    return Section("findings", "What the data support, and what they do not", lead, [Block("findings", rows)])
+    return Section(
+        "findings", "What the data support, and what they do not", lead, [Block("findings", rows)]
+    )
 
 
 def _failures(ds: xr.Dataset, problems: pd.DataFrame) -> Section:
     regimes = tables.regimes_by_cell(ds)
-    wide = tables.regimes_by_cell(ds, total=True).pivot(index="cell", columns="regime", values="count")
+    wide = tables.regimes_by_cell(ds, total=True).pivot(
+        index="cell", columns="regime", values="count"
+    )
     wide = wide.loc[problems["cell"], list(dict.fromkeys(regimes["regime"]))]
     counted = problems.merge(wide.reset_index(), on="cell").dropna(axis="columns", how="all")
     formats = {"pass_at_1": PERCENT, "parseable": PERCENT, "rollouts": WHOLE}
     lead = (
-        "steerable_hard: retry fails at least half the time and some intervention gains at least 5 points; "
-        "beyond_reach: no intervention ever succeeds; resample: the rest. These labels come from the same attempts "
-        "that score them, so some problems are steerable_hard by luck (see Routing)."
+        "steerable_hard: retry fails at least half the time and some intervention gains at least 5"
+        " points; beyond_reach: no intervention ever succeeds; resample: the rest. These labels"
+        " come from the same attempts that score them, so some problems are steerable_hard by luck"
+        " (see Routing)."
     )
-    blocks = [Block("table", counted, "Problems, pass@1 of the observed rollouts, and regimes (counts)", formats)]
-    return Section("failures", "Failures and what they need", lead, [*_chart(charts.plot_regimes, regimes), *blocks])
+    blocks = [
+        Block(
+            "table",
+            counted,
+            "Problems, pass@1 of the observed rollouts, and regimes (counts)",
+            formats,
+        )
+    ]
+    return Section(
+        "failures",
+        "Failures and what they need",
+        lead,
+        [*_chart(charts.plot_regimes, regimes), *blocks],
+    )
 
 
 def _rescue(rescue: pd.DataFrame, fired: pd.DataFrame) -> Section:
@@ -117,7 +139,10 @@ def _rescue(rescue: pd.DataFrame, fired: pd.DataFrame) -> Section:
     formats = {name: PERCENT for name in ("rate", "low", "high")}
     formats |= {name: SIGNED for name in rescue.columns if name.endswith("_points")}
     shown = overall.drop(columns=["cell", "retry_rate"])
-    caption = "All cells; lift is over retry, and the last two columns hold for all interventions together"
+    caption = (
+        "All cells; lift is over retry, and the last two columns hold for all interventions"
+        " together"
+    )
     blocks = [*_chart(charts.plot_rescue, overall), Block("table", shown, caption, formats)]
     names = list(dict.fromkeys(cells["intervention"]))
     if 1 < cells["cell"].nunique() <= MAX_PANELS:
@@ -125,8 +150,13 @@ def _rescue(rescue: pd.DataFrame, fired: pd.DataFrame) -> Section:
     blocks.append(_by_cell(rescue, "rate", names, "Rescue rate by cell"))
     if len(fired):
         names = list(dict.fromkeys(fired["intervention"]))
-        blocks.append(_by_cell(fired, "fired", names, "Share of attempts in which each operator acted"))
-    lead = "Every failed problem, nothing selected. An operator that never fires is retry under another name."
+        blocks.append(
+            _by_cell(fired, "fired", names, "Share of attempts in which each operator acted")
+        )
+    lead = (
+        "Every failed problem, nothing selected. An operator that never fires is retry under"
+        " another name."
+    )
     return Section("rescue", "What rescues", lead, blocks)
 
 
@@ -139,21 +169,40 @@ def _by_cell(frame: pd.DataFrame, value: str, names: list[str], caption: str) ->
 def _routing(evaluation: Any, order: list[str]) -> Section:
     full = tables.routing_by_estimator(evaluation)
     excess = tables.null_excess(evaluation)
-    cells, routes = (_in_order(f(evaluation), order) for f in (tables.routing_by_cell, tables.routes_by_cell))
-    formats = dict.fromkeys(("routed", "rate", "retry"), PERCENT) | {"n": WHOLE, "p": P, "p_holm": P}
+    cells, routes = (
+        _in_order(f(evaluation), order) for f in (tables.routing_by_cell, tables.routes_by_cell)
+    )
+    formats = dict.fromkeys(("routed", "rate", "retry"), PERCENT) | {
+        "n": WHOLE,
+        "p": P,
+        "p_holm": P,
+    }
     formats |= dict.fromkeys(("relative", "relative_low", "relative_high"), "{:+.1%}")
-    formats |= {name: SIGNED for frame in (full, excess) for name in frame if name.endswith("_points")}
+    formats |= {
+        name: SIGNED for frame in (full, excess) for name in frame if name.endswith("_points")
+    }
     lead = (
-        "published selects steerable_hard problems with the attempts that then score them, which inflates any lift; "
-        "the grey bands are what the same estimator reports when no intervention differs from retry (null: independent "
-        "attempts; null_twins: attempts that share random numbers as here). split selects on one half of the attempts "
-        "and scores on the other; all selects nothing. Points right of 0 favour routing."
+        "published selects steerable_hard problems with the attempts that then score them, which"
+        " inflates any lift; the grey bands are what the same estimator reports when no"
+        " intervention differs from retry (null: independent attempts; null_twins: attempts that"
+        " share random numbers as here). split selects on one half of the attempts and scores on"
+        " the other; all selects nothing. Points right of 0 favour routing."
     )
     blocks = [
         *_chart(charts.plot_estimators, tables.lift_over_retry(evaluation)),
-        Block("table", excess, "Published lift over each comparator, less its null; p is one-sided", formats),
+        Block(
+            "table",
+            excess,
+            "Published lift over each comparator, less its null; p is one-sided",
+            formats,
+        ),
         Block("table", full, "Routed less every comparator, by every estimator", formats),
-        Block("table", cells, "Routed less retry by cell; p permutes routes, p_holm corrects over cells", formats),
+        Block(
+            "table",
+            cells,
+            "Routed less retry by cell; p permutes routes, p_holm corrects over cells",
+            formats,
+        ),
         *_chart(charts.plot_routes, routes),
     ]
     return Section("routing", "Routing, by four estimators", lead, blocks)
@@ -162,13 +211,21 @@ def _routing(evaluation: Any, order: list[str]) -> Section:
 def _in_order(frame: pd.DataFrame, order: list[str]) -> pd.DataFrame:
     """Put the cells of an evaluation, sorted by name, in the order of the study."""
     place = {cell: i for i, cell in enumerate(order)}
-    return frame.sort_values("cell", key=lambda column: column.map(place), kind="stable", ignore_index=True)
+    return frame.sort_values(
+        "cell", key=lambda column: column.map(place), kind="stable", ignore_index=True
+    )
 
 
 def _budgets(ds: xr.Dataset, evaluation: Any) -> Section:
     lines, wide = tables.budget_lines(evaluation), tables.budgets(evaluation)
     wide = wide[wide["k_retry"].isin(BUDGETS)]
-    formats = {"budget": WHOLE, "k_retry": WHOLE, "k_routed": ONE, "routed": PERCENT, "retry": PERCENT}
+    formats = {
+        "budget": WHOLE,
+        "k_retry": WHOLE,
+        "k_routed": ONE,
+        "routed": PERCENT,
+        "retry": PERCENT,
+    }
     formats |= {name: SIGNED for name in wide if name.endswith("_points")}
     blocks = _chart(charts.plot_budget, lines)
     if len(wide):
@@ -176,11 +233,13 @@ def _budgets(ds: xr.Dataset, evaluation: Any) -> Section:
     spent = tables.costs(ds, total=True)
     spent = spent[spent["cell"] == ALL].drop(columns="cell").dropna(axis="columns", how="all")
     if len(spent):
-        caption = "Cost of an attempt, all cells: generated tokens, and positions each model evaluated"
+        caption = (
+            "Cost of an attempt, all cells: generated tokens, and positions each model evaluated"
+        )
         blocks.append(Block("table", spent, caption, {name: ONE for name in spent.columns[2:]}))
     lead = (
-        "Steering runs two models, so an attempt is not the unit of cost. dense_steer is deterministic: its few "
-        "attempts are all there can be."
+        "Steering runs two models, so an attempt is not the unit of cost. dense_steer is"
+        " deterministic: its few attempts are all there can be."
     )
     return Section("budgets", "What it costs", lead, blocks)
 
@@ -204,7 +263,9 @@ def _example(ds: xr.Dataset) -> Section:
     pieces = tables.token_pieces(family)
     signals = tables.trace_signals(ds, problem, chosen["rollout"], pieces=pieces)
     content = {
-        "unit": " | ".join(str(one[name].values) for name in ("family", "method", "task", "problem_id")),
+        "unit": " | ".join(
+            str(one[name].values) for name in ("family", "method", "task", "problem_id")
+        ),
         "regime": str(one["regime"].values) if "regime" in ds else "",
         "prompt": str(one["prompt"].values) if "prompt" in ds else "",
         "answer": str(one["answer"].values) if "answer" in ds else "",
@@ -214,8 +275,9 @@ def _example(ds: xr.Dataset) -> Section:
         "twin": chosen["twin"],
     }
     lead = (
-        "Chosen because it shows a rescue where there is one, not because it is typical. Shading is demotion pressure; "
-        "the junction is where it is largest. Twins share their random numbers with retry until the operator acts."
+        "Chosen because it shows a rescue where there is one, not because it is typical. Shading is"
+        " demotion pressure; the junction is where it is largest. Twins share their random numbers"
+        " with retry until the operator acts."
     )
     names = [name for name in SHOWN_SIGNALS if name in set(signals["signal"])]
     drawn = _chart(lambda frame: charts.plot_signals(frame, signals=names), signals)
@@ -225,7 +287,10 @@ def _example(ds: xr.Dataset) -> Section:
 def _provenance(ds: xr.Dataset, evaluation: Any) -> Section:
     known = {name: str(ds.attrs[name]) for name in ds.attrs if not name.endswith("_json")}
     blocks = [Block("pairs", list(known.items()))]
-    for name, caption in (("config_json", "Configuration"), ("provenance_json", "Models, packages and commit")):
+    for name, caption in (
+        ("config_json", "Configuration"),
+        ("provenance_json", "Models, packages and commit"),
+    ):
         if name in ds.attrs:
             blocks.append(Block("code", _indented(str(ds.attrs[name])), caption))
     settings = json.dumps(plain(evaluation)["settings"], indent=2, ensure_ascii=False)

@@ -45,13 +45,18 @@ def write_html(
     Raises
     ------
     InputError
-        If the folder does not exist or cannot be written, `path` exists, or the study lacks cells, rates or retry.
+        If the folder does not exist or cannot be written, `path` exists, or the study lacks cells,
+        rates or retry.
     """
     path = Path(path)
     if not path.parent.is_dir():
-        raise InputError(f"the folder {path.parent} does not exist; make it first, or write elsewhere")
+        raise InputError(
+            f"the folder {path.parent} does not exist; make it first, or write elsewhere"
+        )
     if path.is_dir():
-        raise InputError(f"{path} is a folder; give the name of a file, such as {path / 'report.html'}")
+        raise InputError(
+            f"{path} is a folder; give the name of a file, such as {path / 'report.html'}"
+        )
     check_free(path, replace=replace)
     text = page_html(build_page(ds, evaluation, title=title), vega_bundle())
     try:

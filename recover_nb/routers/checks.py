@@ -1,4 +1,7 @@
-"""Does any router see what it is judged by? Outcomes are replaced by noise, and nothing planned may change."""
+"""Does any router see what it is judged by?
+
+Outcomes are replaced by noise, and nothing planned may change.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -59,8 +62,8 @@ def find_leaks(
     Returns
     -------
     list of str
-        Descriptors that change with the outcomes of attempts, and routers whose order of attempts on some problem
-        changes when the outcomes of its own fold are noise. Empty: nothing leaks.
+        Descriptors that change with the outcomes of attempts, and routers whose order of attempts
+        on some problem changes when the outcomes of its own fold are noise. Empty: nothing leaks.
     """
     problems, noise = read(ds), read(scramble(ds, seed=seed))
     found = [f"descriptor {name}" for name in _changed(problems.known, noise.known)]
@@ -103,6 +106,7 @@ def _orders(
     found = {}
     for name in routers:
         rng = np.random.default_rng([seed, 22])
-        # A gate's share is decided over all problems together; its order and expected gain are each problem's own.
+        # A gate's share is decided over all problems together; its order and expected gain are each
+        # problem's own.
         found[Router(name).value] = plan(name, beliefs, problems.arms, outcomes.trials, rng)[0][0]
     return found

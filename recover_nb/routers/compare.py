@@ -53,14 +53,15 @@ class RouterComparison:
     budget : int
         Which of `budgets` the headline figures are at.
     upfront : float
-        Cost of gathering the observed rollouts of a problem, mean. Every router but ``sequence`` needs them, as the
-        published rule does; they are in no budget.
+        Cost of gathering the observed rollouts of a problem, mean. Every router but ``sequence``
+        needs them, as the published rule does; they are in no budget.
     routers : dict of str to str
         Name and meaning of each.
     hold_outs : dict of str to dict
-        By what was not learned from: ``policies`` (each with ``kind``, ``rate``, ``ci95``, ``given``, ``paid`` and
-        ``curve``), ``lifts`` (router, comparator: see `summary.headline`), ``curves`` (lift over best fixed at every
-        budget), ``cells``, and ``beats``: routers whose lift over best fixed is above 0 by the interval and by Holm.
+        By what was not learned from: ``policies`` (each with ``kind``, ``rate``, ``ci95``,
+        ``given``, ``paid`` and ``curve``), ``lifts`` (router, comparator: see `summary.headline`),
+        ``curves`` (lift over best fixed at every budget), ``cells``, and ``beats``: routers whose
+        lift over best fixed is above 0 by the interval and by Holm.
     left_out : dict of str to str
         Descriptors and ways of holding out that this study does not allow, and why.
     settings : dict
@@ -115,7 +116,8 @@ def _say(hold_out: str, item: dict, budget: int, basis: str) -> str:
             key=lambda each: item["policies"][each]["rate"],
         )
         text.append(
-            f"What operators add to sharing out: {_say_lift(name, item['lifts'][name][Router.RETRY_GATE])}."
+            "What operators add to sharing out:"
+            f" {_say_lift(name, item['lifts'][name][Router.RETRY_GATE])}."
         )
     return " ".join(text)
 
@@ -156,15 +158,15 @@ def compare_routers(
     routers : str or sequence of str
         Of `labels.Router`; ``boosted`` takes a few times longer than the others together.
     hold_out : str or sequence of str
-        What is not learned from: the ``question`` (five folds; the cell is known), the ``cell``, the ``family``. One
-        that the study does not allow is left out.
+        What is not learned from: the ``question`` (five folds; the cell is known), the ``cell``,
+        the ``family``. One that the study does not allow is left out.
     interventions : sequence of str
         What may be chosen beside retry.
     policy : RoutingPolicy
         The published rule.
     basis : str
-        What budgets are equal in: ``forward_passes`` of both models, ``generated_tokens``, or ``attempts``, as if every
-        operator were as cheap as a retry.
+        What budgets are equal in: ``forward_passes`` of both models, ``generated_tokens``, or
+        ``attempts``, as if every operator were as cheap as a retry.
     budget : int
         Headline budget, in retries of the same problem; at most `max_budget`.
     max_budget : int
@@ -172,8 +174,8 @@ def compare_routers(
     seed : int
         The result is a function of it and of the data alone.
     n_bootstrap, n_permutations, n_null, n_halvings : int
-        Resamples of questions, sign flips, simulated studies in which no operator differs from retry, and halvings of
-        attempts for ``oracle``. n_null may be 0.
+        Resamples of questions, sign flips, simulated studies in which no operator differs from
+        retry, and halvings of attempts for ``oracle``. n_null may be 0.
     progress : callable, optional
         Called with the name of each stage as it begins.
 
@@ -188,10 +190,10 @@ def compare_routers(
 
     Notes
     -----
-    method.md sections 5, 7 and 8. A budget gives every problem what so many of its retries cost; an operator without
-    attempts left is followed by retries. A gate shares out the same total over the problems of a cell by expected gain.
-    Nothing is selected by the attempts that score, so no lift has a winner's curse; the null says what a router gains
-    from costs and from sharing out alone.
+    method.md sections 5, 7 and 8. A budget gives every problem what so many of its retries cost; an
+    operator without attempts left is followed by retries. A gate shares out the same total over the
+    problems of a cell by expected gain. Nothing is selected by the attempts that score, so no lift
+    has a winner's curse; the null says what a router gains from costs and from sharing out alone.
     """
     names = [parse(Router, each).value for each in dict.fromkeys(_several(routers))]
     schemes = [parse(HoldOut, each).value for each in dict.fromkeys(_several(hold_out))]

@@ -80,7 +80,8 @@ class Outcomes:
     wins, trials : int64 arrays, shape (problem, arm)
         Correct attempts, and attempts.
     cost : float64 array, shape (problem, arm)
-        Mean cost of an attempt, in forward passes of both models unless another basis was asked for.
+        Mean cost of an attempt, in forward passes of both models unless another basis was asked
+        for.
     """
 
     wins: np.ndarray
@@ -103,7 +104,8 @@ class Problems:
     known : Known
     outcomes : Outcomes
     table : Table
-        The same problems as the estimators see them (`clusters` and `strata` are those of the bootstrap).
+        The same problems as the estimators see them (`clusters` and `strata` are those of the
+        bootstrap).
     cell_names : str array, shape (cell,)
     left_out : dict of str to str
         Descriptors that cannot be had from this study, and why.
@@ -135,7 +137,8 @@ def read_problems(
     policy : RoutingPolicy
         The rule that the routers are compared with.
     basis : str
-        What an attempt costs: ``forward_passes`` of both models, ``generated_tokens``, or ``attempts`` (1 each).
+        What an attempt costs: ``forward_passes`` of both models, ``generated_tokens``, or
+        ``attempts`` (1 each).
 
     Returns
     -------
@@ -144,7 +147,8 @@ def read_problems(
     Raises
     ------
     InputError
-        If the study does not store each attempt and its forward passes, or an intervention is missing.
+        If the study does not store each attempt and its forward passes, or an intervention is
+        missing.
     """
     _check(ds, basis)
     if not {"rescue_rate", "attempts"} <= set(ds.data_vars):
@@ -172,8 +176,8 @@ def read_problems(
     )
     if (known.cost <= 0).any() or (outcomes.cost <= 0).any():
         raise InputError(
-            f"{' + '.join(BASES[basis])} is 0 for rollouts that were run, so nothing can be compared at equal {basis}; "
-            "allowed: basis='attempts'"
+            f"{' + '.join(BASES[basis])} is 0 for rollouts that were run, so nothing can be"
+            f" compared at equal {basis}; allowed: basis='attempts'"
         )
     return Problems(arms, known, outcomes, table, labels, left_out)
 
@@ -184,17 +188,20 @@ def _check(ds: xr.Dataset, basis: str) -> None:
     missing = [name for name in ("correct", *BASES[basis]) if name not in ds]
     if missing:
         raise InputError(
-            f"the study stores no {', '.join(missing)}, so attempts cannot be replayed at equal {basis}; needed: a "
-            "study with attempts, as recover-nb run writes (a profile table holds rates alone)"
+            f"the study stores no {', '.join(missing)}, so attempts cannot be replayed at equal"
+            f" {basis}; needed: a study with attempts, as recover-nb run writes (a profile table"
+            " holds rates alone)"
         )
     if NONE not in [str(each) for each in ds["intervention"].values]:
         raise InputError(
-            "the study has no intervention 'none': routers go by the observed rollouts, which are missing"
+            "the study has no intervention 'none': routers go by the observed rollouts, which are"
+            " missing"
         )
     missing = [name for name in ("family", "problem_id", "task") if name not in ds.coords]
     if missing:
         raise InputError(
-            f"the study has no coordinate {missing[0]!r}; problems are held out by question, cell, family"
+            f"the study has no coordinate {missing[0]!r}; problems are held out by question, cell,"
+            " family"
         )
 
 
@@ -241,7 +248,8 @@ def _descriptors(
 ) -> tuple[tuple[str, ...], np.ndarray, dict[str, str]]:
     """Descriptors of each problem that need no knowledge of its cell: names, (problem, descriptor), and what is not.
 
-    The features as they are, and as z-scores among the problems being routed, as the published rule has them.
+    The features as they are, and as z-scores among the problems being routed, as the published rule
+    has them.
     """
     columns: dict[str, np.ndarray] = {}
     features = list(table.policy.features)

@@ -1,7 +1,8 @@
 """What routers expect of each operator on a problem, learned on other problems (method.md sections 7 and 8).
 
-Every router is a Beta distribution of each operator's rate on each problem before the first attempt, and a way to
-order attempts by it (`replay`). The distributions are learned here, on problems that are not the ones planned for.
+Every router is a Beta distribution of each operator's rate on each problem before the first
+attempt, and a way to order attempts by it (`replay`). The distributions are learned here, on
+problems that are not the ones planned for.
 """
 
 from collections.abc import Iterator, Sequence
@@ -43,7 +44,8 @@ SOURCES = {
     Router.LOOKALIKE_GATE: LOOKALIKES,
     Router.LEARNT_GATE: DESCRIPTORS,
 }
-#: Decide once between retry, one operator and nothing, and share one budget over the problems of a cell.
+#: Decide once between retry, one operator and nothing, and share one budget over the problems of a
+#: cell.
 GATES = (
     Router.RETRY_GATE,
     Router.GATE,
@@ -54,13 +56,21 @@ ABOUT = {
     Router.SEQUENCE: "one order of operators for every problem, from their populations of rates",
     Router.SHRUNKEN: "the same, with retry's rate shrunk from the problem's own observed rollouts",
     Router.THOMPSON: "as shrunken, with rates drawn from their distributions at every step",
-    Router.BLIND: "as lookalike, without a look at the problem: what helped where the same attempts had failed",
+    Router.BLIND: (
+        "as lookalike, without a look at the problem: what helped where the same attempts had"
+        " failed"
+    ),
     Router.LOOKALIKE: "what helped problems that failed as often, updated by every failure",
-    Router.LEARNT_FAILURES: "rates by logistic regression on how often the observed rollouts failed",
+    Router.LEARNT_FAILURES: (
+        "rates by logistic regression on how often the observed rollouts failed"
+    ),
     Router.LEARNT: "rates by logistic regression on all descriptors",
     Router.BOOSTED: "rates by boosted trees on all descriptors",
     Router.RETRY_GATE: "retry, or stop and leave the budget to other problems; rates as shrunken",
-    Router.GATE: "decides once: retry, one operator, or stop and leave the budget to others; rates as shrunken",
+    Router.GATE: (
+        "decides once: retry, one operator, or stop and leave the budget to others; rates as"
+        " shrunken"
+    ),
     Router.LOOKALIKE_GATE: "decides once, with rates as lookalike",
     Router.LEARNT_GATE: "decides once, with rates as learnt",
 }
@@ -75,7 +85,8 @@ class Fold:
     test, train : int arrays
         Places of the problems planned for, and of all that may be learned from.
     parts : list of (int array, int array)
-        Problems planned for, and those that are their population: of the same cell where it may be learned from.
+        Problems planned for, and those that are their population: of the same cell where it may be
+        learned from.
     """
 
     test: np.ndarray
@@ -94,7 +105,8 @@ class Beliefs:
     cost : float64 array, shape (problem, arm)
         Cost that an attempt is expected to have.
     lookalikes : list of (int array, float64 array, Outcomes)
-        Problems planned for, how alike they are to the problems learned from, and what those came to.
+        Problems planned for, how alike they are to the problems learned from, and what those came
+        to.
     tests : list of int array
         Problems planned for, fold by fold.
     """
@@ -112,8 +124,9 @@ def make_folds(problems: Problems, hold_out: str, *, seed: int = 0) -> list[Fold
     ----------
     problems : Problems
     hold_out : str
-        ``question``: five folds of whole questions, so that no question is learned from and planned for; the cell of
-        a problem is known. ``cell``, ``family``: one at a time, and nothing of it is learned from.
+        ``question``: five folds of whole questions, so that no question is learned from and planned
+        for; the cell of a problem is known. ``cell``, ``family``: one at a time, and nothing of it
+        is learned from.
     seed : int
         Of the folds of questions.
 
@@ -140,7 +153,8 @@ def make_folds(problems: Problems, hold_out: str, *, seed: int = 0) -> list[Fold
         test, train = np.flatnonzero(label == each), np.flatnonzero(label != each)
         if not len(train):
             raise InputError(
-                f"the study has one {hold_out}, so none can be left out; allowed: hold_out='question'"
+                f"the study has one {hold_out}, so none can be left out; allowed:"
+                " hold_out='question'"
             )
         found.append(Fold(test, train, [(test, train)]))
     return found
@@ -237,7 +251,8 @@ def shrink(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Give each problem its population's distributions, retry's updated by the observed rollouts.
 
-    Observed rollouts and retries are drawn alike, so r right and w wrong ones make Beta(alpha + r, beta + w).
+    Observed rollouts and retries are drawn alike, so r right and w wrong ones make Beta(alpha + r,
+    beta + w).
 
     Parameters
     ----------
@@ -276,9 +291,14 @@ def _grow(x: np.ndarray, train: Outcomes, wanted: np.ndarray) -> tuple[np.ndarra
     fitted, found = np.zeros(target.shape), np.zeros((len(wanted), target.shape[1]))
     for arm in range(target.shape[1]):
         trees = HistGradientBoostingRegressor(
-            max_iter=60, learning_rate=0.08, max_leaf_nodes=8, min_samples_leaf=30, l2_regularization=1.0,
-            early_stopping=False, random_state=0,
-        ).fit(x, target[:, arm])  # fmt: skip
+            max_iter=60,
+            learning_rate=0.08,
+            max_leaf_nodes=8,
+            min_samples_leaf=30,
+            l2_regularization=1.0,
+            early_stopping=False,
+            random_state=0,
+        ).fit(x, target[:, arm])
         fitted[:, arm], found[:, arm] = trees.predict(x), trees.predict(wanted)
     return beta_parameters(found, fit_correlation(train.wins, train.trials, fitted))
 

@@ -1,8 +1,9 @@
 """Orders of attempts by what helped problems that failed alike: an empirical prior over whole rows of rates.
 
-`rates.population` takes operators to be independent, but a problem that defeats one operator mostly defeats the next.
-Here every problem learned from is one possible row of rates. It counts as much as it explains the observed rollouts,
-and less after every failure that it does not explain, so that a failure of one operator says something of all.
+`rates.population` takes operators to be independent, but a problem that defeats one operator mostly
+defeats the next. Here every problem learned from is one possible row of rates. It counts as much as
+it explains the observed rollouts, and less after every failure that it does not explain, so that a
+failure of one operator says something of all.
 """
 
 import numpy as np
@@ -28,7 +29,8 @@ def likeness(known: Known, wins: np.ndarray, trials: np.ndarray) -> np.ndarray:
     Returns
     -------
     float64 array, shape (problem, problem learned from)
-        Binomial likelihoods of ``known.failed`` of ``known.observed``, adding up to 1 along the last axis.
+        Binomial likelihoods of ``known.failed`` of ``known.observed``, adding up to 1 along the
+        last axis.
     """
     rate = (wins + PSEUDO) / (trials + 2 * PSEUDO)
     right = (known.observed - known.failed)[:, None]
@@ -83,7 +85,8 @@ def lookalike_order(
     first = None
     for step in range(steps):
         place = start + np.minimum(tried, depth)
-        # Weights are not rescaled: their sum is the probability that every attempt so far has failed.
+        # Weights are not rescaled: their sum is the probability that every attempt so far has
+        # failed.
         rate = np.take_along_axis(weight @ after.T, place, axis=1).astype(float)
         index = np.where(tried < limit, rate / cost, -1.0)
         if first is not None:

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: Bounds of the correlation of two attempts on one problem: at 0 or 1 a Beta distribution has no parameters.
+#: Bounds of the correlation of two attempts on one problem: at 0 or 1 a Beta distribution has no
+#: parameters.
 MIN_CORRELATION, MAX_CORRELATION = 0.01, 0.99
 #: Bounds of a population's rate, for the same reason.
 MIN_RATE = 0.005
-#: Half this times the squared coefficients of standardised columns is added to the loss; a problem weighs 1.
+#: Half this times the squared coefficients of standardised columns is added to the loss; a problem
+#: weighs 1.
 PENALTY = 1.0
 _MAX_STEPS, _ENOUGH = 50, 1e-9
 
@@ -25,8 +27,9 @@ def fit_correlation(wins: np.ndarray, trials: np.ndarray, mean: np.ndarray) -> n
     Returns
     -------
     float64 array, shape (arm,)
-        rho in [0.01, 0.99]: under a beta-binomial with mean m, E (w - n m)^2 = n m (1 - m) (1 + (n - 1) rho), summed
-        over problems and solved for rho. An arm without a pair of attempts has 0.5.
+        rho in [0.01, 0.99]: under a beta-binomial with mean m, E (w - n m)^2 = n m (1 - m) (1 + (n
+        - 1) rho), summed over problems and solved for rho. An arm without a pair of attempts has
+        0.5.
     """
     mean = np.broadcast_to(np.clip(mean, MIN_RATE, 1 - MIN_RATE), wins.shape)
     binomial = trials * mean * (1 - mean)
@@ -54,8 +57,8 @@ def population(wins: np.ndarray, trials: np.ndarray) -> tuple[np.ndarray, np.nda
     Returns
     -------
     alpha, beta : float64 arrays, shape (arm,)
-        A problem with w correct of n attempts then has the rate (alpha + w) / (alpha + beta + n): its own, shrunk
-        toward the population's.
+        A problem with w correct of n attempts then has the rate (alpha + w) / (alpha + beta + n):
+        its own, shrunk toward the population's.
     """
     mean = wins.sum(axis=0) / np.maximum(trials.sum(axis=0), 1)
     return beta_parameters(mean, fit_correlation(wins, trials, mean))
@@ -99,8 +102,8 @@ def fit_regression(x: np.ndarray, wins: np.ndarray, trials: np.ndarray) -> Regre
 
     Notes
     -----
-    Ridge on standardised columns, none on the intercept, by Newton's method. A problem weighs 1 and not its number of
-    attempts, because attempts on one problem are far from independent.
+    Ridge on standardised columns, none on the intercept, by Newton's method. A problem weighs 1 and
+    not its number of attempts, because attempts on one problem are far from independent.
     """
     center, scale = x.mean(axis=0), x.std(axis=0)
     scale = np.where(scale > 1e-9, scale, 1.0)

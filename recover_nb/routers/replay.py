@@ -1,7 +1,8 @@
 """Orders of attempts, and what comes of them: stored attempts replayed at equal cost.
 
-A policy that stops at the first correct attempt has only ever seen failures before the next one, so what it does next
-is known in advance: it is an order of attempts, and replaying it needs no simulation.
+A policy that stops at the first correct attempt has only ever seen failures before the next one, so
+what it does next is known in advance: it is an order of attempts, and replaying it needs no
+simulation.
 """
 
 import numpy as np
@@ -35,7 +36,8 @@ def expected_order(
     steps : int, optional
         Most attempts of a problem; as many as there are by default.
     allowed : bool array, shape (problem, arm), optional
-        Arms that may be used first; the others follow when those have no attempt left, retry before all.
+        Arms that may be used first; the others follow when those have no attempt left, retry before
+        all.
     rng : numpy Generator, optional
         Draw a rate from its distribution at every step (Thompson sampling) in place of its mean.
 
@@ -44,7 +46,8 @@ def expected_order(
     order : int8 array, shape (problem, step)
         Arm of each attempt, -1 where none is left.
     gain : float64 array, shape (problem, step)
-        Probability, before anything is tried, that this attempt is the first correct one, for each unit of cost.
+        Probability, before anything is tried, that this attempt is the first correct one, for each
+        unit of cost.
     """
     n, n_arms = alpha.shape
     rows = np.arange(n)
@@ -120,8 +123,9 @@ def replay(
 
     Notes
     -----
-    Exact over all random orders: k of an arm's n attempts, c of them correct, all miss with probability
-    C(n - c, k) / C(n, k), the estimator of rescue@k (method.md section 5), and arms multiply.
+    Exact over all random orders: k of an arm's n attempts, c of them correct, all miss with
+    probability C(n - c, k) / C(n, k), the estimator of rescue@k (method.md section 5), and arms
+    multiply.
     """
     n, steps = order.shape
     rows = np.arange(n)
@@ -180,8 +184,8 @@ def within(spent: np.ndarray, value: np.ndarray, budgets: np.ndarray) -> np.ndar
     Returns
     -------
     float64 array, shape (problem, budget)
-        Linear between whole attempts: a budget of 2.3 attempts is 2 attempts and, three times in ten, a third. What
-        is left when no attempt is left buys nothing.
+        Linear between whole attempts: a budget of 2.3 attempts is 2 attempts and, three times in
+        ten, a third. What is left when no attempt is left buys nothing.
     """
     out = np.empty(budgets.shape)
     rows = np.arange(len(spent))
@@ -199,7 +203,10 @@ def within(spent: np.ndarray, value: np.ndarray, budgets: np.ndarray) -> np.ndar
 
 
 def stopped_spending(spent: np.ndarray, rescued: np.ndarray) -> np.ndarray:
-    """Return the expected cost of the first 0, 1, 2, ... attempts if one stops at the first correct one."""
+    """Return the expected cost of the first 0, 1, 2, ...
+
+    attempts if one stops at the first correct one.
+    """
     paid = np.diff(spent, axis=1) * (1.0 - rescued[:, :-1])
     return np.concatenate([np.zeros((len(spent), 1)), paid.cumsum(axis=1)], axis=1)
 
@@ -223,12 +230,14 @@ def share_out(
     Returns
     -------
     float64 array, shape (problem, budget)
-        Cost each problem is given, a whole number of its attempts. They add up to the total, up to part of
-        the one attempt that does not fit, which is given too: nothing is lost between budgets.
+        Cost each problem is given, a whole number of its attempts. They add up to the total, up to
+        part of the one attempt that does not fit, which is given too: nothing is lost between
+        budgets.
     """
     n, steps = gain.shape
     cost = np.diff(spent, axis=1)
-    # What is expected of later attempts never exceeds what was expected of earlier ones, up to rounding.
+    # What is expected of later attempts never exceeds what was expected of earlier ones, up to
+    # rounding.
     keys = np.minimum.accumulate(gain, axis=1).ravel()
     problem = np.repeat(np.arange(n), steps)
     place = np.lexsort((np.tile(np.arange(steps), n), rng.permutation(n)[problem], -keys))

@@ -115,8 +115,9 @@ def comparators(
     Returns
     -------
     dict of str to Curve
-        ``oracle_in_sample`` takes the arm that rescued most on the very attempts it is scored on, and is flattered.
-        ``oracle`` takes the arm that did on one half of them and is scored on the other (`_halved_oracle`).
+        ``oracle_in_sample`` takes the arm that rescued most on the very attempts it is scored on,
+        and is flattered. ``oracle`` takes the arm that did on one half of them and is scored on the
+        other (`_halved_oracle`).
     """
     fixed = fixed_curves(problems, outcomes, given)
     n, n_arms = outcomes.wins.shape
@@ -147,8 +148,8 @@ def _halved_oracle(
 ) -> Curve:
     """Follow the arm that rescued most on one half of the attempts, scored on the other half, over random halvings.
 
-    A deterministic operator is not halved: its attempts are all that can be known of it. With half of the attempts
-    the curve of a large budget runs out of them and is too low.
+    A deterministic operator is not halved: its attempts are all that can be known of it. With half
+    of the attempts the curve of a large budget runs out of them and is too low.
     """
     whole = np.array([name in DETERMINISTIC for name in problems.arms]) | (outcomes.trials < 2).any(
         axis=0
@@ -196,7 +197,8 @@ def score_routers(
     dict of str to Curve
     """
     beliefs = learn(problems, outcomes, folds, routers)
-    # Half as many again as the largest budget has retries: attempts are rarely cheaper than a retry.
+    # Half as many again as the largest budget has retries: attempts are rarely cheaper than a
+    # retry.
     enough = 2 + int(np.ceil(1.5 * (given[:, -1] / outcomes.cost[:, RETRY]).max()))
     found = {}
     for router in routers:

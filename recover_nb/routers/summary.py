@@ -10,7 +10,8 @@ from recover_nb.routers.scoring import BEST_FIXED, ORACLE, ORACLE_IN_SAMPLE, PUB
 NORMAL_95 = 1.959963984540054
 #: Routers that do the same with every problem, but for how much they spend on it.
 UNROUTED = (Router.SEQUENCE, Router.BLIND, Router.RETRY_GATE)
-#: What is set against the comparators beside the routers: the rule to beat, and what there is to gain.
+#: What is set against the comparators beside the routers: the rule to beat, and what there is to
+#: gain.
 BESIDE = (PUBLISHED_RULE, ORACLE, ORACLE_IN_SAMPLE)
 
 
@@ -37,8 +38,9 @@ def summarise_policies(
     Returns
     -------
     dict
-        ``policies``: for each its ``kind``, ``rate`` with ``ci95``, the forward passes ``given`` and, if one stops at
-        the first correct attempt, ``paid``, and its ``curve`` with ``curve_ci95``. ``curves``: ``lift`` and ``ci95``.
+        ``policies``: for each its ``kind``, ``rate`` with ``ci95``, the forward passes ``given``
+        and, if one stops at the first correct attempt, ``paid``, and its ``curve`` with
+        ``curve_ci95``. ``curves``: ``lift`` and ``ci95``.
     """
     n_budgets = next(iter(curves.values())).given.shape[1]
     best = curves[BEST_FIXED]
@@ -76,8 +78,8 @@ def _interval(values: np.ndarray, resamples: Resamples) -> Intervals:
 def _paired(router: Curve, other: Curve, at: int) -> np.ndarray:
     """Difference in rescue of each problem at a budget, less what its unequal share of the total is worth.
 
-    A gate gives some problems more than others. The sums agree, so the mean is the plain one; in a resample they do
-    not, and what the surplus bought at the margin is taken off.
+    A gate gives some problems more than others. The sums agree, so the mean is the plain one; in a
+    resample they do not, and what the surplus bought at the margin is taken off.
     """
     surplus = (router.given - other.given)[:, at]
     return (
@@ -116,10 +118,10 @@ def headline(
     Returns
     -------
     dict
-        By router (and `BESIDE`) and comparator: ``lift``, ``ci95`` (percentile) and ``ci95_bca`` of the paired
-        bootstrap, one-sided ``p`` of a sign-flip test, ``p_holm`` over routers (NaN beside them); and at equal *paid*
-        cost, where everyone stops at the first correct attempt, ``paid_lift`` with ``paid_ci95`` (NaN where the
-        comparator's curve ends before).
+        By router (and `BESIDE`) and comparator: ``lift``, ``ci95`` (percentile) and ``ci95_bca`` of
+        the paired bootstrap, one-sided ``p`` of a sign-flip test, ``p_holm`` over routers (NaN
+        beside them); and at equal *paid* cost, where everyone stops at the first correct attempt,
+        ``paid_lift`` with ``paid_ci95`` (NaN where the comparator's curve ends before).
     """
     others = comparator_names(curves, routers)
     cluster = resamples.clusters
@@ -192,7 +194,8 @@ def summarise_null_lifts(lifts: dict, draws: list[dict[str, dict[str, float]]]) 
 
     Notes
     -----
-    The interval of the excess is that of the lift, wider by the error of the null's mean at both ends.
+    The interval of the excess is that of the lift, wider by the error of the null's mean at both
+    ends.
     """
     for name, found in lifts.items():
         for other, item in found.items():

@@ -1,1 +1,4 @@
-"""A study: what to run, running it block by block, and reading it back. Only running needs the extra `models`."""
+"""A study: what to run, running it block by block, and reading it back.
+
+Only running needs the extra `models`.
+"""

@@ -1,6 +1,9 @@
-"""Ablations that need the models: signals at other settings, and attempts with other operators. Needs torch.
+"""Ablations that need the models: signals at other settings, and attempts with other operators.
 
-Every attempt repeats the random numbers of the study's, so that it is a twin of the stored ``retry``.
+Needs torch.
+
+Every attempt repeats the random numbers of the study's, so that it is a twin of the stored
+``retry``.
 """
 
 import json
@@ -79,7 +82,8 @@ def run_ablations(
     out : path
         Must not exist.
     n_problems : int
-        Failed problems of each cell that get new attempts, evenly spaced over the cell; all get new signals.
+        Failed problems of each cell that get new attempts, evenly spaced over the cell; all get new
+        signals.
     resume : bool
         Go on with an unfinished run; with nothing to go on with, start.
     progress : bool
@@ -95,8 +99,9 @@ def run_ablations(
     Raises
     ------
     InputError
-        `out` exists, an unfinished run is there and ``resume`` is False or it is another run, a checkpoint is missing
-        or is not the one the study was made with, an operator is not in the study.
+        `out` exists, an unfinished run is there and ``resume`` is False or it is another run, a
+        checkpoint is missing or is not the one the study was made with, an operator is not in the
+        study.
     """
     out = Path(out)
     if os.path.lexists(out):
@@ -105,13 +110,20 @@ def run_ablations(
     if device is not None:
         check_device(device)
     if n_problems < 1:
-        raise InputError(f"n_problems={n_problems} leaves nothing to attempt; allowed: a whole number of at least 1")
+        raise InputError(
+            f"n_problems={n_problems} leaves nothing to attempt; allowed: a whole number of at"
+            " least 1"
+        )
     about = _describe(ds, n_problems, lab)
     partial = partial_folder(out)
     cells = _begun(partial, about, resume)
-    names = list(dict.fromkeys(zip(*(text(ds[name]).tolist() for name in UNIT_COORDS[:3]), strict=True)))
+    names = list(
+        dict.fromkeys(zip(*(text(ds[name]).tolist() for name in UNIT_COORDS[:3]), strict=True))
+    )
     loaded: dict[tuple[str, str], Pair] = {}
-    with tqdm(total=len(names), initial=len(cells), unit="cell", file=sys.stderr, disable=not progress) as bar:
+    with tqdm(
+        total=len(names), initial=len(cells), unit="cell", file=sys.stderr, disable=not progress
+    ) as bar:
         for cell in names:
             if "|".join(cell) not in cells:
                 bar.set_description("|".join(cell))
@@ -119,10 +131,14 @@ def run_ablations(
                     loaded = {cell[:2]: load_lineage(*cell[:2], root=lab, device=device)}
                 part = ds.isel(problem=cell_units(ds, cell))
                 tell = bar.set_postfix_str
-                cells["|".join(cell)] = ablate_cell(part, loaded[cell[:2]], n_problems, about["n_attempts"], tell)
+                cells["|".join(cell)] = ablate_cell(
+                    part, loaded[cell[:2]], n_problems, about["n_attempts"], tell
+                )
                 _write(partial, {"about": about, "cells": cells}, replace=True)
                 bar.update()
-    variations = [{"name": each.name, "factor": each.factor, "value": each.value} for each in _VARIATIONS]
+    variations = [
+        {"name": each.name, "factor": each.factor, "value": each.value} for each in _VARIATIONS
+    ]
     stamp = {"created_at": datetime.now(UTC).isoformat(timespec="seconds")}
     _write(out, {"about": about | stamp, "variations": variations, "cells": cells})
     partial.unlink(missing_ok=True)
@@ -140,11 +156,19 @@ def _describe(ds: xr.Dataset, n_problems: int, lab: str | Path | None) -> dict[s
         for role, name in (("specialist", method), ("ancestor", Method.ANCESTOR.value)):
             folder = checkpoint_folder(family, name, root=lab)
             if checkpoint_hash(folder) != described.get(f"{role}_sha256"):
-                raise InputError(f"{folder} is not the checkpoint that the study was made with; put that one there")
-    wanted = {name for each in ATTEMPT_VARIATIONS for name in each.interventions} | {Intervention.RETRY.value}
+                raise InputError(
+                    f"{folder} is not the checkpoint that the study was made with; put that one"
+                    " there"
+                )
+    wanted = {name for each in ATTEMPT_VARIATIONS for name in each.interventions} | {
+        Intervention.RETRY.value
+    }
     missing = sorted(wanted - set(text(ds["intervention"]).tolist()))
     if missing:
-        raise InputError(f"the study has no intervention {', '.join(missing)}; ablations compare with their attempts")
+        raise InputError(
+            f"the study has no intervention {', '.join(missing)}; ablations compare with their"
+            " attempts"
+        )
     config = json.loads(ds.attrs["config_json"])
     return {
         "layout": LAYOUT,
@@ -166,9 +190,15 @@ def _begun(partial: Path, about: dict[str, Any], resume: bool) -> dict[str, Any]
     if not resume:
         raise InputError(f"{partial} holds an unfinished run; go on with --resume, or remove it")
     before = _read_partial(partial)
-    changed = [name for name in ("study", "n_problems", "models") if before["about"].get(name) != about[name]]
+    changed = [
+        name
+        for name in ("study", "n_problems", "models")
+        if before["about"].get(name) != about[name]
+    ]
     if changed:
-        raise InputError(f"{partial} is of a run with another {changed[0]}; remove it, or choose another --out")
+        raise InputError(
+            f"{partial} is of a run with another {changed[0]}; remove it, or choose another --out"
+        )
     return before["cells"]
 
 
@@ -177,9 +207,15 @@ def _read_partial(partial: Path) -> dict[str, Any]:
     try:
         found = json.loads(partial.read_text())
     except (OSError, ValueError) as error:
-        raise InputError(f"{partial} cannot be read ({error}); move it away, or choose another --out") from error
-    if not isinstance(found, dict) or not all(isinstance(found.get(name), dict) for name in ("about", "cells")):
-        raise InputError(f"{partial} is no unfinished run of ablations; move it away, or choose another --out")
+        raise InputError(
+            f"{partial} cannot be read ({error}); move it away, or choose another --out"
+        ) from error
+    if not isinstance(found, dict) or not all(
+        isinstance(found.get(name), dict) for name in ("about", "cells")
+    ):
+        raise InputError(
+            f"{partial} is no unfinished run of ablations; move it away, or choose another --out"
+        )
     return found
 
 
@@ -189,7 +225,11 @@ def _write(path: Path, found: dict[str, Any], *, replace: bool = False) -> None:
 
 
 def ablate_cell(
-    ds: xr.Dataset, pair: Pair, n_problems: int, n_attempts: int, tell: Callable[[str], object] = lambda stage: None
+    ds: xr.Dataset,
+    pair: Pair,
+    n_problems: int,
+    n_attempts: int,
+    tell: Callable[[str], object] = lambda stage: None,
 ) -> dict[str, Any]:
     """Return every figure of one cell.
 
@@ -205,11 +245,12 @@ def ablate_cell(
     Returns
     -------
     dict
-        ``k_cov``: the numbers behind ``half`` and ``double``; ``features``: variation to features (3, unit) of the
-        rollouts whose signals are stored; ``signal_check``: largest difference between features from stored and from
-        recomputed signals; ``attempted``: units with new attempts; ``attempts``: variation to operator to ``attempts``,
-        ``correct``, ``fired`` and ``outcomes`` (see `pack`); ``repeat_check``: share of attempts at the study's own
-        settings that repeat its tokens.
+        ``k_cov``: the numbers behind ``half`` and ``double``; ``features``: variation to features
+        (3, unit) of the rollouts whose signals are stored; ``signal_check``: largest difference
+        between features from stored and from recomputed signals; ``attempted``: units with new
+        attempts; ``attempts``: variation to operator to ``attempts``, ``correct``, ``fired`` and
+        ``outcomes`` (see `pack`); ``repeat_check``: share of attempts at the study's own settings
+        that repeat its tokens.
     """
     settings = Settings(**json.loads(ds.attrs["config_json"])["settings"])
     chosen = spread_out(ds.sizes["problem"], n_problems)
@@ -217,7 +258,11 @@ def ablate_cell(
     with threads_for(pair):
         features, difference = _features(ds, pair, settings, tell)
         attempts, repeated = _attempt_all(part, pair, settings, n_attempts, tell)
-    sizes = {each.name: varied(settings, each, pair).k_cov for each in SIGNAL_VARIATIONS if each.factor == "k_cov"}
+    sizes = {
+        each.name: varied(settings, each, pair).k_cov
+        for each in SIGNAL_VARIATIONS
+        if each.factor == "k_cov"
+    }
     return {
         "k_cov": sizes,
         "features": features,
@@ -233,7 +278,9 @@ def varied(settings: Settings, variation: Variation, pair: Pair) -> Settings:
     value = variation.value
     if isinstance(value, str):
         if variation.factor != "k_cov":
-            raise InputError(f"{variation.name}: allowed for k_cov only; {variation.factor} takes a number")
+            raise InputError(
+                f"{variation.name}: allowed for k_cov only; {variation.factor} takes a number"
+            )
         usual = settings.k_cov or default_k_cov(pair.vocab_size)
         value = max(1, usual // 2) if value == "half" else min(2 * usual, pair.vocab_size // 2)
     return replace(settings, **{variation.factor: value})
@@ -245,22 +292,34 @@ def _features(
     """Features of the stored failed rollouts at every signal setting, and how far recomputing alone moves them."""
     used = ds["has_signals"].values == 1
     traces = ds.sel(intervention=[Intervention.NONE.value])
-    length = np.where(used[..., None], traces["n_tokens"].transpose("problem", "rollout", "intervention").values, 0)
+    length = np.where(
+        used[..., None],
+        traces["n_tokens"].transpose("problem", "rollout", "intervention").values,
+        0,
+    )
     traces = traces.assign(n_tokens=(("problem", "rollout", "intervention"), length))
 
     def features(signals: dict[str, np.ndarray]) -> np.ndarray:
-        pressure, variance = (signals[name] for name in (Signal.DEMOTION_PRESSURE, Signal.LOGIT_VARIANCE))
-        return problem_features(rollout_features(pressure, variance, length[..., 0], window=settings.window), used)
+        pressure, variance = (
+            signals[name] for name in (Signal.DEMOTION_PRESSURE, Signal.LOGIT_VARIANCE)
+        )
+        return problem_features(
+            rollout_features(pressure, variance, length[..., 0], window=settings.window), used
+        )
 
     tell("signals")
     tokens = traces["token_id"].transpose("problem", "rollout", "token", "intervention").values
     first = _first_alike(tokens[..., 0], used)
     alike = first[..., None]
-    traces["n_tokens"] = traces["n_tokens"].where((first == np.arange(first.shape[1]))[..., None], 0)
+    traces["n_tokens"] = traces["n_tokens"].where(
+        (first == np.arange(first.shape[1]))[..., None], 0
+    )
 
     def recomputed(settings: Settings) -> np.ndarray:
         signals = compute_signals(traces, pair, settings=settings)
-        return features({name: np.take_along_axis(signals[name].values, alike, axis=1) for name in Signal})
+        return features(
+            {name: np.take_along_axis(signals[name].values, alike, axis=1) for name in Signal}
+        )
 
     again = recomputed(settings)
     found = {}
@@ -289,8 +348,9 @@ def _attempt_all(
 ) -> tuple[dict[str, dict[str, Any]], float]:
     """Attempt every variation, and the study's own settings: counts and outcomes, and how often those are repeated.
 
-    The study's own settings are run again, rather than read, because a score that equals its threshold fires or does
-    not by a last bit, which differs between batch shapes: in one shape, only the setting differs.
+    The study's own settings are run again, rather than read, because a score that equals its
+    threshold fires or does not by a last bit, which differs between batch shapes: in one shape,
+    only the setting differs.
     """
     usual = ds["warmup"].values.astype(np.int64)
     own: dict[str, Attempted] = {}
@@ -316,9 +376,15 @@ def _attempt_all(
 
 
 def _replaced(
-    ds: xr.Dataset, pair: Pair, settings: Settings, warmup: np.ndarray, name: str, n_attempts: int, rows: np.ndarray,
+    ds: xr.Dataset,
+    pair: Pair,
+    settings: Settings,
+    warmup: np.ndarray,
+    name: str,
+    n_attempts: int,
+    rows: np.ndarray,
     own: Attempted,
-) -> Attempted:  # fmt: skip
+) -> Attempted:
     """Return outcomes like `own`, but for the problems `rows` those of new attempts."""
     correct, fired = (each.copy() for each in own)
     if len(rows):
@@ -329,7 +395,11 @@ def _replaced(
 
 
 def _counts(correct: np.ndarray, fired: np.ndarray) -> dict[str, Any]:
-    counts = {"attempts": int(correct.size), "correct": int(correct.sum()), "fired": int(fired.sum())}
+    counts = {
+        "attempts": int(correct.size),
+        "correct": int(correct.sum()),
+        "fired": int(fired.sum()),
+    }
     return counts | {"outcomes": pack(correct)}
 
 
@@ -340,7 +410,12 @@ def _warmup(usual: np.ndarray, variation: Variation) -> np.ndarray:
 
 
 def _decode(
-    ds: xr.Dataset, pair: Pair, settings: Settings, warmup: np.ndarray, intervention: str, n_attempts: int
+    ds: xr.Dataset,
+    pair: Pair,
+    settings: Settings,
+    warmup: np.ndarray,
+    intervention: str,
+    n_attempts: int,
 ) -> Decoded:
     """Attempt stored problems, as twins of their stored retries."""
     count = attempts_of(intervention, n_attempts, n_attempts)
@@ -349,11 +424,19 @@ def _decode(
     retry = ds.sel(intervention=Intervention.RETRY.value)
     n_tokens = retry["n_tokens"].values[:, :count]
     blank = np.zeros_like(n_tokens)
-    twins = Decoded(retry["token_id"].values[:, :count], n_tokens, blank - 1, blank > 0, blank, blank)
+    twins = Decoded(
+        retry["token_id"].values[:, :count], n_tokens, blank - 1, blank > 0, blank, blank
+    )
     return decode(
-        pair, text(ds["prompt"]).tolist(), keys, np.arange(count), intervention, settings,
-        calibration=_calibration(ds, warmup), twins=twins,
-    )  # fmt: skip
+        pair,
+        text(ds["prompt"]).tolist(),
+        keys,
+        np.arange(count),
+        intervention,
+        settings,
+        calibration=_calibration(ds, warmup),
+        twins=twins,
+    )
 
 
 def _calibration(ds: xr.Dataset, warmup: np.ndarray) -> Calibration:
@@ -378,5 +461,6 @@ def _calibration(ds: xr.Dataset, warmup: np.ndarray) -> Calibration:
 def _check(ds: xr.Dataset, pair: Pair, decoded: Decoded) -> np.ndarray:
     answers = text(ds["answer"]).tolist()
     rows = zip(decoded.token_id, decoded.n_tokens, answers, strict=True)
-    return np.stack([check_traces(pair, tokens, lengths, answer) for tokens, lengths, answer in rows])
-
+    return np.stack(
+        [check_traces(pair, tokens, lengths, answer) for tokens, lengths, answer in rows]
+    )

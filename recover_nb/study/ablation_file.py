@@ -1,4 +1,7 @@
-"""The file of `recover-nb ablate`: which settings it varies, and how outcomes are written down. Needs no torch."""
+"""The file of `recover-nb ablate`: which settings it varies, and how outcomes are written down.
+
+Needs no torch.
+"""
 
 import hashlib
 import json
@@ -45,12 +48,19 @@ class Variation:
         return f"{self.factor}={self.value}"
 
 
-_STEERED = (Intervention.SPARSE_STEER.value, Intervention.SPARSE_STEER_RANDOM.value, Intervention.DENSE_STEER.value)
+_STEERED = (
+    Intervention.SPARSE_STEER.value,
+    Intervention.SPARSE_STEER_RANDOM.value,
+    Intervention.DENSE_STEER.value,
+)
 _FIRING = (
-    Intervention.SPARSE_STEER.value, Intervention.SPARSE_STEER_RANDOM.value, Intervention.LOCAL_TEMPERATURE.value
-)  # fmt: skip
+    Intervention.SPARSE_STEER.value,
+    Intervention.SPARSE_STEER_RANDOM.value,
+    Intervention.LOCAL_TEMPERATURE.value,
+)
 
-#: Signals are computed again from stored tokens; attempts are made again. What the study has is the value between.
+#: Signals are computed again from stored tokens; attempts are made again. What the study has is the
+#: value between.
 SIGNAL_VARIATIONS = (
     Variation(Factor.TEMPERATURE.value, 0.3),
     Variation(Factor.TEMPERATURE.value, 1.0),
@@ -63,7 +73,8 @@ ATTEMPT_VARIATIONS = (
     Variation(Factor.ALPHA.value, 0.9, _STEERED),
     Variation(Factor.WARMUP.value, 0, _FIRING),
     Variation(Factor.WARMUP.value, "double", _FIRING),
-    # Most traces of the shipped lineage are so short that a fifth of their length is no token at all.
+    # Most traces of the shipped lineage are so short that a fifth of their length is no token at
+    # all.
     Variation(Factor.WARMUP.value, 2, _FIRING),
 )
 
@@ -111,7 +122,9 @@ def unpack(digits: str, shape: tuple[int, int]) -> np.ndarray:
     except ValueError:
         raise InputError(f"outcomes {digits[:12]!r}... are not hexadecimal digits") from None
     if len(bits) < size:
-        raise InputError(f"{len(bits)} outcomes are stored where {shape[0]} x {shape[1]} are needed")
+        raise InputError(
+            f"{len(bits)} outcomes are stored where {shape[0]} x {shape[1]} are needed"
+        )
     return bits[:size].astype(bool).reshape(shape)
 
 
@@ -126,8 +139,9 @@ def load_ablations(path: str | Path | None = None) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``about`` (seed, versions, checkpoints, command, study), ``variations`` and ``cells``: for each cell the
-        features of its failed units under other signal settings, and counts of attempts under other decode settings.
+        ``about`` (seed, versions, checkpoints, command, study), ``variations`` and ``cells``: for
+        each cell the features of its failed units under other signal settings, and counts of
+        attempts under other decode settings.
 
     Raises
     ------
@@ -138,10 +152,16 @@ def load_ablations(path: str | Path | None = None) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text())
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; make it with: recover-nb ablate --out {path.name}") from None
+        raise InputError(
+            f"{path}: no such file; make it with: recover-nb ablate --out {path.name}"
+        ) from None
     except ValueError as error:
-        raise InputError(f"{path} is corrupt ({error}); make it again with recover-nb ablate") from error
+        raise InputError(
+            f"{path} is corrupt ({error}); make it again with recover-nb ablate"
+        ) from error
     layout = found.get("about", {}).get("layout") if isinstance(found, dict) else None
     if layout != LAYOUT:
-        raise InputError(f"{path} has layout {layout!r}; allowed: {LAYOUT}, as recover-nb ablate writes it")
+        raise InputError(
+            f"{path} has layout {layout!r}; allowed: {LAYOUT}, as recover-nb ablate writes it"
+        )
     return found

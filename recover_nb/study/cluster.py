@@ -1,8 +1,8 @@
 """The same study on a Dask cluster: one block a task, results written by region to one Zarr store.
 
-Workers write blocks straight to the staging folder or URL, then fill the chunks of the store from them: neither traces
-nor signals pass through scheduler or client. A task can be run twice, or by two workers at once, and leaves the same
-bytes. Needs torch and the extra ``cluster``.
+Workers write blocks straight to the staging folder or URL, then fill the chunks of the store from
+them: neither traces nor signals pass through scheduler or client. A task can be run twice, or by
+two workers at once, and leaves the same bytes. Needs torch and the extra ``cluster``.
 """
 
 import asyncio
@@ -33,7 +33,10 @@ from recover_nb.study.remote import UrlStaging
 from recover_nb.study.runner import Block
 from recover_nb.study.staging import Staging
 
-GONE = "the scheduler went away, or the run was cancelled there; what is done stays: go on with --resume"
+GONE = (
+    "the scheduler went away, or the run was cancelled there; what is done stays: go on with"
+    " --resume"
+)
 
 #: Seconds to find a scheduler.
 CONNECT_SECONDS = 10
@@ -83,8 +86,8 @@ def connected(address: str) -> Iterator[Client]:
     except (OSError, ValueError, TypeError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"no scheduler answers at {address} ({reason}); start one with: dask scheduler, and give the address "
-            "it prints, such as tcp://127.0.0.1:8786"
+            f"no scheduler answers at {address} ({reason}); start one with: dask scheduler, and"
+            " give the address it prints, such as tcp://127.0.0.1:8786"
         ) from None
     with client:
         yield client
@@ -103,12 +106,17 @@ def run(
 ) -> Path | str:
     """Run a study on the workers of `client`; see `runner.run_study`, which calls this."""
     if client is None:
-        raise InputError(f"{out}: a URL is written by the workers of a cluster; give --scheduler, or a local --out")
+        raise InputError(
+            f"{out}: a URL is written by the workers of a cluster; give --scheduler, or a local"
+            " --out"
+        )
     place = out if isinstance(out, str) else out.absolute()
     staging = staging_of(place)
     if isinstance(staging, UrlStaging):
         if staging.occupied() and not staging.finished() and not staging.exists():
-            raise InputError(f"{out} holds something that is no finished study; choose another --out")
+            raise InputError(
+                f"{out} holds something that is no finished study; choose another --out"
+            )
         there = staging.finished()
     else:
         there = Path(place).exists()
@@ -136,8 +144,8 @@ def run_blocks(client: Client, job: Job, staging: Staging, progress: bool) -> No
     Raises
     ------
     InputError
-        A worker sees other checkpoints or versions, cannot write, or died too often; the scheduler went away. Blocks
-        that are done stay.
+        A worker sees other checkpoints or versions, cannot write, or died too often; the scheduler
+        went away. Blocks that are done stay.
     """
     blocks = runner.plan_blocks(job.config)
     done = [block for block in blocks if staging.has(block.index)]
@@ -148,21 +156,30 @@ def run_blocks(client: Client, job: Job, staging: Staging, progress: bool) -> No
             bar.set_description(f"{block.family} {block.method} {block.task}")
             bar.update((block.stop - block.start) * rows)
 
-        _all_of(client, generate_block, job, [each for each in blocks if each not in done], bar, tell)
+        _all_of(
+            client, generate_block, job, [each for each in blocks if each not in done], bar, tell
+        )
 
 
 def consolidate(client: Client, job: Job, staging: Staging, progress: bool) -> None:
     """Derive what needs the whole study, have the workers fill the store chunk by chunk, make it readable."""
     blocks = runner.plan_blocks(job.config)
-    with tqdm(total=len(blocks), desc="reading blocks", unit="block", disable=not progress, leave=False) as bar:
+    with tqdm(
+        total=len(blocks), desc="reading blocks", unit="block", disable=not progress, leave=False
+    ) as bar:
         parts = _all_of(client, read_small, job, blocks, bar, lambda block: bar.update())
     arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     ds = derive(assemble(arrays, job.config.interventions, job.attrs))
     target = _target(job)
     store.write_frame(runner.with_token_template(job.config, ds, _promised), target)
     rows = ds.sizes["problem"]
-    regions = [range(first, min(first + store.CHUNK_PROBLEMS, rows)) for first in range(0, rows, store.CHUNK_PROBLEMS)]
-    with tqdm(total=len(regions), desc="writing", unit="region", disable=not progress, leave=False) as bar:
+    regions = [
+        range(first, min(first + store.CHUNK_PROBLEMS, rows))
+        for first in range(0, rows, store.CHUNK_PROBLEMS)
+    ]
+    with tqdm(
+        total=len(regions), desc="writing", unit="region", disable=not progress, leave=False
+    ) as bar:
         _all_of(client, write_region, job, regions, bar, lambda region: bar.update())
     store.consolidate(target)
     if isinstance(staging, UrlStaging):
@@ -198,7 +215,9 @@ def write_region(job: Job, region: range) -> None:
             rows = slice(max(region.start - block.first, 0), min(region.stop, last) - block.first)
             for name, values in staging.read(block.index, tokens=True).items():
                 parts.setdefault(name, []).append(values[rows])
-    store.write_tokens(_target(job), region.start, {name: np.concatenate(each) for name, each in parts.items()})
+    store.write_tokens(
+        _target(job), region.start, {name: np.concatenate(each) for name, each in parts.items()}
+    )
 
 
 def loads() -> int:
@@ -212,11 +231,15 @@ def _pair(job: Job, block: Block) -> Pair:
     pair = _loaded(block.family, block.method, job.lab, job.device)
     lone = StudyConfig(families=[block.family], methods=[block.method])
     if _hashes(lone, job.lab) != job.models[name]:
-        raise InputError(f"{get_worker().address} has other checkpoints of {name} than the client; copy one set to all")
+        raise InputError(
+            f"{get_worker().address} has other checkpoints of {name} than the client; copy one set"
+            " to all"
+        )
     return pair
 
 
-# Blocks are handed out in the order of the study, so a worker goes from pair to pair and never back.
+# Blocks are handed out in the order of the study, so a worker goes from pair to pair and never
+# back.
 @lru_cache(maxsize=1)
 def _loaded(family: str, method: str, lab: str | None, device: str | None) -> Pair:
     return load_lineage(family, method, root=lab, device=device)
@@ -233,8 +256,8 @@ def _check_packages(wanted: tuple[tuple[str, str], ...]) -> None:
     for name, version in wanted:
         if name != "python" and here.get(name) != version:
             raise InputError(
-                f"{get_worker().address} has {name} {here.get(name, '(none)')} and the client {version}; "
-                "a study needs the same versions everywhere"
+                f"{get_worker().address} has {name} {here.get(name, '(none)')} and the client"
+                f" {version}; a study needs the same versions everywhere"
             )
 
 
@@ -275,8 +298,8 @@ def _all_of(
             results[i] = future.result()
             tell(parts[i])
     except (OSError, asyncio.CancelledError, concurrent.futures.CancelledError):
-        # A task's own error is returned, not raised: this one is of the connection. It comes as either kind, by what
-        # the client was about when the connection went.
+        # A task's own error is returned, not raised: this one is of the connection. It comes as
+        # either kind, by what the client was about when the connection went.
         raise InputError(GONE) from None
     finally:
         # What a worker has in hand it finishes, and keeps; the rest is not begun.

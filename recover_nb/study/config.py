@@ -47,10 +47,11 @@ class StudyConfig:
     block_size : int
         Most problems in a block, the unit that is written and resumed.
     signal_rollouts : int
-        Failed rollouts a problem whose token-level signals are stored (rounded, see `schema.SIGNAL_TOLERANCE`).
-        Features use all of them at full precision.
+        Failed rollouts a problem whose token-level signals are stored (rounded, see
+        `schema.SIGNAL_TOLERANCE`). Features use all of them at full precision.
     remap_seed : int, optional
-        Run the problems over other numbers, drawn from this seed (`tasks.remap_all`); None: as they are.
+        Run the problems over other numbers, drawn from this seed (`tasks.remap_all`); None: as they
+        are.
 
     Raises
     ------
@@ -79,7 +80,9 @@ class StudyConfig:
             self._set(name, _names(kind, name, getattr(self, name)))
         wrong = [name for name in self.methods if name not in SPECIALISTS]
         if wrong:
-            raise InputError(f"method {wrong[0]!r} is not a specialist; allowed: {', '.join(SPECIALISTS)}")
+            raise InputError(
+                f"method {wrong[0]!r} is not a specialist; allowed: {', '.join(SPECIALISTS)}"
+            )
         self._set("split", parse(Split, self.split).value)
         for name in ("n_problems", "n_rollouts", "n_attempts", "block_size"):
             self._need_whole(name, 1)
@@ -96,7 +99,9 @@ class StudyConfig:
     def _need_whole(self, name: str, least: int) -> None:
         value = getattr(self, name)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise InputError(f"{name}={value!r} cannot be used; allowed: a whole number of at least {least}")
+            raise InputError(
+                f"{name}={value!r} cannot be used; allowed: a whole number of at least {least}"
+            )
 
     @classmethod
     def quick(cls, **changes: Any) -> "StudyConfig":
@@ -134,7 +139,9 @@ class StudyConfig:
         known = [each.name for each in fields(cls)]
         unknown = [name for name in plain if name not in known]
         if unknown:
-            raise InputError(f"unknown field {unknown[0]!r} of a study; allowed: {', '.join(known)}")
+            raise InputError(
+                f"unknown field {unknown[0]!r} of a study; allowed: {', '.join(known)}"
+            )
         return cls(**plain)
 
     @classmethod

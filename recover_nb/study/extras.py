@@ -23,7 +23,10 @@ def need(module: str, extra: str, purpose: str) -> ModuleType:
     except ModuleNotFoundError as error:
         missing = (error.name or module).partition(".")[0]
         if missing == "recover_nb":
-            raise InputError(f"{purpose} is not part of this version ({error.name} is missing)") from None
+            raise InputError(
+                f"{purpose} is not part of this version ({error.name} is missing)"
+            ) from None
         raise InputError(
-            f"{purpose} needs {missing}, which is not installed; run: pip install 'recover-nb[{extra}]'"
+            f"{purpose} needs {missing}, which is not installed; run: pip install"
+            f" 'recover-nb[{extra}]'"
         ) from None

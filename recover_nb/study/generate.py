@@ -1,4 +1,7 @@
-"""Make real failures and try every intervention on them: problems in, one Dataset out. Needs torch."""
+"""Make real failures and try every intervention on them: problems in, one Dataset out.
+
+Needs torch.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,8 +35,9 @@ from recover_nb.tasks.checkers import Checker
 ALL_INTERVENTIONS = tuple(name.value for name in Intervention)
 
 
-#: Models below this many parameters run on one thread. Their matrices are too small to share out, and where another
-#: program holds a core, threads that wait for each other make them tens of times slower.
+#: Models below this many parameters run on one thread. Their matrices are too small to share out,
+#: and where another program holds a core, threads that wait for each other make them tens of times
+#: slower.
 ONE_THREAD_BELOW = 20_000_000
 
 
@@ -61,7 +65,9 @@ class Plan:
     @property
     def rows(self) -> int:
         """Rollouts that a failed problem costs."""
-        return sum(attempts_of(name, self.n_rollouts, self.n_attempts) for name in self.interventions)
+        return sum(
+            attempts_of(name, self.n_rollouts, self.n_attempts) for name in self.interventions
+        )
 
 
 def generate(
@@ -86,14 +92,16 @@ def generate(
     problems : sequence of Problem
         From `recover_nb.tasks.problems`, or built by hand for a task of your own.
     interventions : sequence of str
-        Registered names; ``none`` and ``retry`` run in any case. Operators run on failed problems only.
+        Registered names; ``none`` and ``retry`` run in any case. Operators run on failed problems
+        only.
     n_rollouts, n_attempts : int
         Observed rollouts, and attempts an intervention (2 for the deterministic ``dense_steer``).
     settings : Settings, optional
     unit : (str, str)
         Family and method that the problem units are named by; they also choose the random numbers.
     signal_rollouts : int
-        Failed rollouts a problem whose signals are kept, rounded to `schema.SIGNAL_BITS` mantissa bits.
+        Failed rollouts a problem whose signals are kept, rounded to `schema.SIGNAL_BITS` mantissa
+        bits.
     checker : str or callable (text, answer) -> bool, optional
         See `tasks.make_checker`; the tasks' own unless given.
     progress : callable, optional
@@ -102,8 +110,8 @@ def generate(
     Returns
     -------
     Dataset
-        As `recover_nb.schema` defines it; features, regimes and routes included. Routes are standardised within
-        each task.
+        As `recover_nb.schema` defines it; features, regimes and routes included. Routes are
+        standardised within each task.
 
     Raises
     ------
@@ -114,12 +122,18 @@ def generate(
         raise InputError("no problem was given; generate needs at least one")
     for name, count in (("n_rollouts", n_rollouts), ("n_attempts", n_attempts)):
         if count < 1:
-            raise InputError(f"{name}={count} leaves an empty rollout set; allowed: a whole number of at least 1")
+            raise InputError(
+                f"{name}={count} leaves an empty rollout set; allowed: a whole number of at least 1"
+            )
     settings = settings or Settings()
     plan = Plan(
-        all_interventions(interventions), n_rollouts, n_attempts, settings, signal_rollouts,
+        all_interventions(interventions),
+        n_rollouts,
+        n_attempts,
+        settings,
+        signal_rollouts,
         None if checker is None else make_checker(checker),
-    )  # fmt: skip
+    )
     arrays = run_block(pair, problems, unit, plan, progress=progress)
     described = {"n_rollouts": n_rollouts, "n_attempts": n_attempts, "settings": settings}
     models = {"specialist": pair.specialist_name, "ancestor": pair.ancestor_name}
@@ -140,20 +154,33 @@ def run_block(
     Returns
     -------
     dict of str to array
-        Every variable of the schema that concerns one problem at a time, and the coordinates on `problem`.
-        The values depend on nothing but problem, unit and plan: not on the other problems of the block.
+        Every variable of the schema that concerns one problem at a time, and the coordinates on
+        `problem`. The values depend on nothing but problem, unit and plan: not on the other
+        problems of the block.
     """
     progress = progress or (lambda n: None)
     arrays = _blank(problems, unit, plan)
     prompts = [problem.prompt for problem in problems]
-    keys = np.array([problem_key(*unit, each.task, each.problem_id) for each in problems], dtype=np.uint64)
+    keys = np.array(
+        [problem_key(*unit, each.task, each.problem_id) for each in problems], dtype=np.uint64
+    )
 
-    def run(name: str, chosen: np.ndarray, calibration=None, twins: Decoded | None = None) -> Decoded:
+    def run(
+        name: str, chosen: np.ndarray, calibration=None, twins: Decoded | None = None
+    ) -> Decoded:
         count = attempts_of(name, plan.n_rollouts, plan.n_attempts)
         decoded = decode(
-            pair, [prompts[i] for i in chosen], keys[chosen], np.arange(count), name, plan.settings,
-            calibration=calibration, record=name == Intervention.NONE, twins=twins, progress=_deltas(progress),
-        )  # fmt: skip
+            pair,
+            [prompts[i] for i in chosen],
+            keys[chosen],
+            np.arange(count),
+            name,
+            plan.settings,
+            calibration=calibration,
+            record=name == Intervention.NONE,
+            twins=twins,
+            progress=_deltas(progress),
+        )
         _keep_traces(arrays, decoded, chosen, plan.interventions.index(name))
         _keep_checks(arrays, pair, [problems[i] for i in chosen], decoded, chosen, name, plan)
         return decoded
@@ -242,13 +269,16 @@ def _select(decoded: Decoded, problems: np.ndarray) -> Decoded:
     arrays = {each.name: getattr(decoded, each.name) for each in fields(Decoded)}
     signals = arrays.pop("signals")
     kept = {name: values[problems] for name, values in arrays.items()}
-    return Decoded(**kept, signals={name: values[problems] for name, values in (signals or {}).items()})
+    return Decoded(
+        **kept, signals={name: values[problems] for name, values in (signals or {}).items()}
+    )
 
 
 def _twins(retry: Decoded, count: int, settings: Settings) -> Decoded | None:
     """Return the attempts an operator follows until it acts: the first `count` of retry's.
 
-    Following them repeats retry's tokens to the letter. A replayed prefix is another trace: nothing to follow.
+    Following them repeats retry's tokens to the letter. A replayed prefix is another trace: nothing
+    to follow.
     """
     if settings.anchoring == "replay":
         return None
@@ -262,7 +292,13 @@ def _keep_traces(arrays: dict, decoded: Decoded, chosen: np.ndarray, place: int)
 
 
 def _keep_checks(
-    arrays: dict, pair: Pair, problems: Sequence[Problem], decoded: Decoded, chosen: np.ndarray, name: str, plan: Plan
+    arrays: dict,
+    pair: Pair,
+    problems: Sequence[Problem],
+    decoded: Decoded,
+    chosen: np.ndarray,
+    name: str,
+    plan: Plan,
 ) -> None:
     place = plan.interventions.index(name)
     for i, problem in zip(range(len(problems)), problems, strict=True):
@@ -272,7 +308,9 @@ def _keep_checks(
             # Twins and easy problems give the same trace again and again: check it once.
             if trace not in known:
                 known[trace] = _check(pair, problem, trace[:-1], trace[-1], plan.checker)
-            arrays["correct"][chosen[i], r, place], arrays["parseable"][chosen[i], r, place] = known[trace]
+            arrays["correct"][chosen[i], r, place], arrays["parseable"][chosen[i], r, place] = (
+                known[trace]
+            )
 
 
 def _check(
@@ -287,13 +325,17 @@ def _check(
 
 def trace_text(pair: Pair, tokens: Sequence[int]) -> str:
     """Return the text of generated tokens, without the end-of-sequence token and other special ones."""
-    return pair.tokenizer.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return pair.tokenizer.decode(
+        list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False
+    )
 
 
 def _keep_features(arrays: dict, observed: Decoded, failed: np.ndarray, plan: Plan) -> None:
     """Store what the failed rollouts show: features from all of them, signals of the first few."""
     n = plan.n_rollouts
-    pressure, variance = (observed.signals[name] for name in (Signal.DEMOTION_PRESSURE, Signal.LOGIT_VARIANCE))
+    pressure, variance = (
+        observed.signals[name] for name in (Signal.DEMOTION_PRESSURE, Signal.LOGIT_VARIANCE)
+    )
     values = rollout_features(pressure, variance, observed.n_tokens, window=plan.settings.window)
     arrays["features"][:] = problem_features(values, failed)
     arrays["n_failed_rollouts"][:] = failed.sum(1)
@@ -301,7 +343,9 @@ def _keep_features(arrays: dict, observed: Decoded, failed: np.ndarray, plan: Pl
     kept = failed & (failed.cumsum(1) <= plan.signal_rollouts)
     arrays["has_signals"][:, :n] = kept
     for name in Signal:
-        arrays[name.value][:, :n] = np.where(kept[..., None], round_mantissa(observed.signals[name]), np.float32(0))
+        arrays[name.value][:, :n] = np.where(
+            kept[..., None], round_mantissa(observed.signals[name]), np.float32(0)
+        )
 
 
 def _keep_calibration(arrays: dict, calibration, units: np.ndarray) -> None:
@@ -310,13 +354,18 @@ def _keep_calibration(arrays: dict, calibration, units: np.ndarray) -> None:
         arrays[name][units] = getattr(calibration, name)
 
 
-def _keep_alternatives(arrays: dict, pair: Pair, prompts: list[str], failed: np.ndarray, units: np.ndarray) -> None:
+def _keep_alternatives(
+    arrays: dict, pair: Pair, prompts: list[str], failed: np.ndarray, units: np.ndarray
+) -> None:
     """Store what both models would rather have said along the first failed rollout."""
     first = failed[units].argmax(1)
     token, log_probability = top_alternatives(
-        pair, [prompts[i] for i in units], arrays["token_id"][units, first, 0], arrays["n_tokens"][units, first, 0],
+        pair,
+        [prompts[i] for i in units],
+        arrays["token_id"][units, first, 0],
+        arrays["n_tokens"][units, first, 0],
         k=N_ALTERNATIVES,
-    )  # fmt: skip
+    )
     arrays["alternative_token_id"][units] = token
     arrays["alternative_log_probability"][units] = round_mantissa(log_probability)
 

@@ -1,4 +1,7 @@
-"""What an imported study lacks and the two models can tell: signals, junctions, features, routes. Needs torch."""
+"""What an imported study lacks and the two models can tell: signals, junctions, features, routes.
+
+Needs torch.
+"""
 
 import numpy as np
 import xarray as xr
@@ -24,15 +27,16 @@ def add_signals(
     pair : Pair
         The models, from `load_pair`.
     settings : Settings, optional
-        ``temperature``, ``top_k``, ``k_cov``: those of the study if it stores them, else the published ones.
+        ``temperature``, ``top_k``, ``k_cov``: those of the study if it stores them, else the
+        published ones.
     window : int
         Of the junction.
 
     Returns
     -------
     Dataset
-        A new study with the six signals (problem, rollout, token), `has_signals`, `junction`, `features` and the
-        routes that follow.
+        A new study with the six signals (problem, rollout, token), `has_signals`, `junction`,
+        `features` and the routes that follow.
 
     Raises
     ------
@@ -45,11 +49,14 @@ def add_signals(
     """
     if TOKEN not in ds.dims:
         raise InputError(
-            "the study stores no traces, so there is nothing to score; import it with tokenizer=, or with token ids"
+            "the study stores no traces, so there is nothing to score; import it with tokenizer=,"
+            " or with token ids"
         )
     settings = settings or (None if "config_json" in ds.attrs else Settings())
     found = compute_signals(ds, pair, settings=settings)
-    pressure, variance = (found[name.value].values for name in (Signal.DEMOTION_PRESSURE, Signal.LOGIT_VARIANCE))
+    pressure, variance = (
+        found[name.value].values for name in (Signal.DEMOTION_PRESSURE, Signal.LOGIT_VARIANCE)
+    )
     observed = ds.sel(intervention=Intervention.NONE.value)
     length, failed = observed["n_tokens"].values, observed["correct"].values == 0
     values = rollout_features(pressure, variance, length, window=window)

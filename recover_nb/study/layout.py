@@ -1,7 +1,8 @@
 """What a stored study may consist of, checked before anything of it is decoded. Needs no torch.
 
-A store names the code that decodes it, and can name other files as its own. So only what this package writes, and what
-xarray writes in the same formats, is read: a few codecs by name, plain numbers and text, nothing that leads elsewhere.
+A store names the code that decodes it, and can name other files as its own. So only what this
+package writes, and what xarray writes in the same formats, is read: a few codecs by name, plain
+numbers and text, nothing that leads elsewhere.
 """
 
 import json
@@ -19,7 +20,8 @@ from recover_nb.errors import InputError
 
 METADATA, ARRAY = ".zmetadata", ".zarray"
 
-#: Compressors by their name in the metadata; of blosc, those inside it. None of them runs code that a store brings.
+#: Compressors by their name in the metadata; of blosc, those inside it. None of them runs code that
+#: a store brings.
 CODECS = ("blosc", "zlib", "gzip", "zstd", "lz4")
 BLOSC = ("zstd", "lz4", "lz4hc", "blosclz", "zlib")
 #: The one filter: it writes text.
@@ -69,11 +71,13 @@ def _entries(folder: Path) -> Iterator[Path]:
         if stat.S_ISLNK(mode):
             if not each.resolve().is_relative_to(root):
                 raise InputError(
-                    f"{folder}: {each.relative_to(folder)} is a link that leads out of the study, and is not read; "
-                    "put the file itself there"
+                    f"{folder}: {each.relative_to(folder)} is a link that leads out of the study,"
+                    " and is not read; put the file itself there"
                 )
         elif not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
-            raise InputError(f"{folder}: {each.relative_to(folder)} is no file, and is not read; remove it")
+            raise InputError(
+                f"{folder}: {each.relative_to(folder)} is no file, and is not read; remove it"
+            )
         if each.is_file():
             yield each
 
@@ -84,8 +88,8 @@ def check_zip(path: Path) -> None:
     Raises
     ------
     InputError
-        A member that is a link, is there twice, names a place outside, is encrypted or oddly compressed; a codec,
-        filter or type that is not allowed.
+        A member that is a link, is there twice, names a place outside, is encrypted or oddly
+        compressed; a codec, filter or type that is not allowed.
     """
     with zipfile.ZipFile(path) as archive:
         infos = archive.infolist()
@@ -110,7 +114,10 @@ def _check_members(path: Path, infos: Iterable[zipfile.ZipInfo]) -> None:
         elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             reason = f"is compressed by method {info.compress_type}"
         if reason:
-            raise InputError(f"{path}: the member {name!r} {reason}, which no study has; zip the .zarr folder again")
+            raise InputError(
+                f"{path}: the member {name!r} {reason}, which no study has; zip the .zarr folder"
+                " again"
+            )
         seen.add(name)
 
 
@@ -140,7 +147,9 @@ def check_metadata(key: str, content: bytes) -> None:
     for place, each in arrays.items():
         name, slash, kind = place.rpartition("/")
         if "/" in name or "\\" in place or name in (".", "..") or (slash and not name):
-            raise InputError(f"the study names an array {name!r}, a place of its own kind; allowed: a plain name")
+            raise InputError(
+                f"the study names an array {name!r}, a place of its own kind; allowed: a plain name"
+            )
         if kind == ARRAY:
             _check_array(name, each)
 
@@ -152,7 +161,9 @@ def _check_array(name: str, array: Any) -> None:
     filters = array.get("filters") or []
     for each in filters if isinstance(filters, list) else [filters]:
         if not isinstance(each, dict) or each.get("id") != FILTER:
-            raise _refusal(name, "filter", each.get("id") if isinstance(each, dict) else each, [FILTER])
+            raise _refusal(
+                name, "filter", each.get("id") if isinstance(each, dict) else each, [FILTER]
+            )
     dtype = array.get("dtype")
     if dtype == _OBJECT and filters:
         return
@@ -167,13 +178,19 @@ def _check_compressor(name: str, codec: Any) -> None:
     if known not in CODECS:
         raise _refusal(name, "codec", known, CODECS)
     if known == "blosc" and codec.get("cname") not in BLOSC:
-        raise _refusal(name, "codec", f"blosc with {codec.get('cname')}", [f"blosc with {each}" for each in BLOSC])
+        raise _refusal(
+            name,
+            "codec",
+            f"blosc with {codec.get('cname')}",
+            [f"blosc with {each}" for each in BLOSC],
+        )
 
 
 def _refusal(name: str, what: str, given: Any, allowed: Iterable[str]) -> InputError:
     return InputError(
-        f"the array {name} is stored with the {what} {str(given)[:60]!r}, which is not read, because it may run code; "
-        f"allowed: {', '.join(allowed)}; write the study again with rnb.save_study"
+        f"the array {name} is stored with the {what} {str(given)[:60]!r}, which is not read,"
+        f" because it may run code; allowed: {', '.join(allowed)}; write the study again with"
+        " rnb.save_study"
     )
 
 
@@ -183,8 +200,8 @@ def check_netcdf(path: Path) -> None:
     Raises
     ------
     InputError
-        A soft or external link, a variable that lies in another file or is put together from some, a filter or type
-        that is not allowed.
+        A soft or external link, a variable that lies in another file or is put together from some,
+        a filter or type that is not allowed.
     OSError
         If it is no HDF5 file.
     """
@@ -221,6 +238,6 @@ def _check_dataset(name: str, dataset: h5py.Dataset) -> None:
 
 def _hdf5_refusal(name: str, why: str) -> InputError:
     return InputError(
-        f"the variable {name} {why}, which is not read; allowed: what lies in the file itself, compressed by deflate; "
-        "write the study again with rnb.to_netcdf"
+        f"the variable {name} {why}, which is not read; allowed: what lies in the file itself,"
+        " compressed by deflate; write the study again with rnb.to_netcdf"
     )

@@ -64,8 +64,12 @@ def load_lineage(
         Unknown family or method, no checkpoint, or torch is not installed.
     """
     if parse(Method, method) not in SPECIALISTS:
-        raise InputError(f"method {method!r} is not a specialist; allowed: {', '.join(SPECIALISTS)}")
-    specialist, ancestor = (checkpoint_folder(family, each, root=root) for each in (method, Method.ANCESTOR))
+        raise InputError(
+            f"method {method!r} is not a specialist; allowed: {', '.join(SPECIALISTS)}"
+        )
+    specialist, ancestor = (
+        checkpoint_folder(family, each, root=root) for each in (method, Method.ANCESTOR)
+    )
     decoding = need("recover_nb.decoding", "models", "decoding")
     with _no_bars():
         return decoding.load_pair(specialist, ancestor, device=device)

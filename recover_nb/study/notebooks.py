@@ -1,6 +1,7 @@
 """Copy the notebooks out of the package, with the pages and pictures that they link to, so that every link works.
 
-Notebooks travel in the package; a reader wants them in a folder of their own, where they can be changed and saved.
+Notebooks travel in the package; a reader wants them in a folder of their own, where they can be
+changed and saved.
 """
 
 import json
@@ -18,7 +19,8 @@ COPIED = (".ipynb", ".md", ".png", ".svg")
 #: How many names an error lists.
 MOST_NAMED = 5
 
-#: A link or a picture of Markdown to a file beside the text: not to a place in the text, and not to another host.
+#: A link or a picture of Markdown to a file beside the text: not to a place in the text, and not to
+#: another host.
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\((?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
@@ -38,7 +40,8 @@ def copy_notebooks(folder: str | Path) -> list[Path]:
     Raises
     ------
     InputError
-        If a file is already where one would be written, or `folder` is no folder: nothing is written then.
+        If a file is already where one would be written, or `folder` is no folder: nothing is
+        written then.
     """
     folder = Path(folder)
     files = gathered()
@@ -67,8 +70,8 @@ def _check_free(folder: Path, names: list[str]) -> None:
     if taken:
         more = f" and {len(taken) - MOST_NAMED} more" if len(taken) > MOST_NAMED else ""
         raise InputError(
-            f"{folder} has {', '.join(taken[:MOST_NAMED])}{more} already, and nothing is overwritten; "
-            "name another folder, or move them first"
+            f"{folder} has {', '.join(taken[:MOST_NAMED])}{more} already, and nothing is"
+            " overwritten; name another folder, or move them first"
         )
 
 

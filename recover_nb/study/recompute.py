@@ -1,4 +1,7 @@
-"""Signals that a study does not store, computed again from its tokens and the checkpoints. Needs torch."""
+"""Signals that a study does not store, computed again from its tokens and the checkpoints.
+
+Needs torch.
+"""
 
 import json
 
@@ -23,8 +26,8 @@ def compute_signals(
     Parameters
     ----------
     ds : Dataset
-        Problems of one family and method, with `prompt`, `token_id` and `n_tokens`. Choose others away first:
-        ``ds.isel(problem=...)``.
+        Problems of one family and method, with `prompt`, `token_id` and `n_tokens`. Choose others
+        away first: ``ds.isel(problem=...)``.
     pair : Pair
         The models that made them, as `load_lineage` returns them.
     intervention : str
@@ -35,20 +38,25 @@ def compute_signals(
     Returns
     -------
     Dataset
-        The six signals (problem, rollout, token) float32, 0 past the end, and `has_signals` (problem, rollout)
-        int8. Equal to what the study stores up to its rounding.
+        The six signals (problem, rollout, token) float32, 0 past the end, and `has_signals`
+        (problem, rollout) int8. Equal to what the study stores up to its rounding.
 
     Raises
     ------
     InputError
-        A variable or the intervention is missing, problems of several specialists, tokens the models do not have.
+        A variable or the intervention is missing, problems of several specialists, tokens the
+        models do not have.
     """
     missing = [name for name in ("prompt", "token_id", "n_tokens") if name not in ds]
     if missing:
-        raise InputError(f"the study has no variable {', '.join(missing)}; signals are computed from traces")
+        raise InputError(
+            f"the study has no variable {', '.join(missing)}; signals are computed from traces"
+        )
     names = text(ds["intervention"]).tolist()
     if intervention not in names:
-        raise InputError(f"the study has no intervention {str(intervention)!r}; it holds {', '.join(names)}")
+        raise InputError(
+            f"the study has no intervention {str(intervention)!r}; it holds {', '.join(names)}"
+        )
     made_by = sorted({*zip(text(ds["family"]).tolist(), text(ds["method"]).tolist(), strict=True)})
     if len(made_by) > 1:
         shown = ", ".join("|".join(each) for each in made_by)
@@ -61,7 +69,11 @@ def compute_signals(
     dims = ("problem", "rollout", "token")
     blank = np.zeros(tokens.shape, np.float32)
     variables = {
-        name.value: (dims, signals.get(name.value, blank), {"long_name": VARIABLES[name.value].meaning})
+        name.value: (
+            dims,
+            signals.get(name.value, blank),
+            {"long_name": VARIABLES[name.value].meaning},
+        )
         for name in Signal
     }
     variables["has_signals"] = (dims[:2], (length > 0).astype(np.int8))
@@ -72,5 +84,7 @@ def compute_signals(
 def _stored_settings(ds: xr.Dataset) -> Settings:
     stored = json.loads(ds.attrs.get("config_json", "{}")).get("settings")
     if not stored:
-        raise InputError("the study does not say with which settings it was made; pass settings=Settings(...)")
+        raise InputError(
+            "the study does not say with which settings it was made; pass settings=Settings(...)"
+        )
     return Settings(**stored)

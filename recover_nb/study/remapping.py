@@ -1,8 +1,8 @@
 """Companions of a study: its problems over other numbers, and its problems drawn again (method.md section 13).
 
-A regime is read off a few attempts, so it changes when they are drawn again. Only what new numbers change beyond that
-is due to the numbers. Both companions are ordinary runs of which the small variables are kept. Running needs torch,
-reading does not.
+A regime is read off a few attempts, so it changes when they are drawn again. Only what new numbers
+change beyond that is due to the numbers. Both companions are ordinary runs of which the small
+variables are kept. Running needs torch, reading does not.
 """
 
 import os
@@ -20,17 +20,30 @@ from recover_nb.study.config import StudyConfig
 from recover_nb.study.extras import need
 from recover_nb.study.paths import data_folder
 
-#: Problems a cell (two periods of the levels) and seed of the shipped companions; the bundled study has seed 0.
+#: Problems a cell (two periods of the levels) and seed of the shipped companions; the bundled study
+#: has seed 0.
 N_PROBLEMS, SEED = 50, 1
 
 #: What a companion keeps of a run.
-KEPT = ("prompt", "answer", "level", "n_failed_rollouts", "features", "rescue_rate", "attempts", "regime", "route")
+KEPT = (
+    "prompt",
+    "answer",
+    "level",
+    "n_failed_rollouts",
+    "features",
+    "rescue_rate",
+    "attempts",
+    "regime",
+    "route",
+)
 
 #: Dimension of the observed rollouts; not `rollout`, which would promise every attempt.
 OBSERVED = "observed"
 
 
-def companion_config(companion: str, *, n_problems: int = N_PROBLEMS, seed: int = SEED, **changes) -> StudyConfig:
+def companion_config(
+    companion: str, *, n_problems: int = N_PROBLEMS, seed: int = SEED, **changes
+) -> StudyConfig:
     """Return the configuration of a companion of the bundled study.
 
     Parameters
@@ -55,7 +68,12 @@ def companion_config(companion: str, *, n_problems: int = N_PROBLEMS, seed: int 
 
 
 def run_companion(
-    config: StudyConfig, out: str | Path, *, resume: bool = False, progress: bool = True, lab: str | Path | None = None
+    config: StudyConfig,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    progress: bool = True,
+    lab: str | Path | None = None,
 ) -> Path:
     """Run a companion and write what is kept of it.
 
@@ -64,7 +82,8 @@ def run_companion(
     config : StudyConfig
         From `companion_config`.
     out : path
-        Ends in ``.zarr``, ``.zarr.zip`` or ``.nc``; must not exist. The whole run lies beside it while it lasts.
+        Ends in ``.zarr``, ``.zarr.zip`` or ``.nc``; must not exist. The whole run lies beside it
+        while it lasts.
     resume, progress, lab
         As for `run_study`.
 
@@ -108,17 +127,23 @@ def compact(ds: xr.Dataset, config: StudyConfig) -> xr.Dataset:
     Returns
     -------
     Dataset
-        `KEPT`, the coordinate `asked_id` (id of what was asked, which differs where numbers do), and
-        `rollout_features` (problem, observed, feature) float32: NaN for a rollout that did not fail.
+        `KEPT`, the coordinate `asked_id` (id of what was asked, which differs where numbers do),
+        and `rollout_features` (problem, observed, feature) float32: NaN for a rollout that did not
+        fail.
     """
     per_task = {
-        task: [each.problem_id for each in tasks.problems(task, config.split, config.n_problems, config.problem_seed)]
+        task: [
+            each.problem_id
+            for each in tasks.problems(task, config.split, config.n_problems, config.problem_seed)
+        ]
         for task in config.tasks
     }
     ids = [name for _, _, task in config.cells for name in per_task[task]]
     asked = ds["problem_id"].values.astype(object)
     kept = ds[list(KEPT)].load()
-    kept = kept.assign_coords(problem_id=("problem", np.array(ids, dtype=object)), asked_id=("problem", asked))
+    kept = kept.assign_coords(
+        problem_id=("problem", np.array(ids, dtype=object)), asked_id=("problem", asked)
+    )
     kept["rollout_features"] = _rollout_features(ds, config)
     return kept
 
@@ -130,14 +155,24 @@ def _rollout_features(ds: xr.Dataset, config: StudyConfig) -> xr.DataArray:
     length = np.where(observed["correct"].values == 0, observed["n_tokens"].values, 0)
     rows = []
     for start in range(0, ds.sizes["problem"], store.CHUNK_PROBLEMS):
-        block = {"problem": slice(start, start + store.CHUNK_PROBLEMS), "rollout": slice(config.n_rollouts)}
+        block = {
+            "problem": slice(start, start + store.CHUNK_PROBLEMS),
+            "rollout": slice(config.n_rollouts),
+        }
         pressure, variance = (
-            ds[name.value].isel(block).values for name in (Signal.DEMOTION_PRESSURE, Signal.LOGIT_VARIANCE)
+            ds[name.value].isel(block).values
+            for name in (Signal.DEMOTION_PRESSURE, Signal.LOGIT_VARIANCE)
         )
-        rows.append(rollout_features(pressure, variance, length[block["problem"]], window=config.settings.window))
+        rows.append(
+            rollout_features(
+                pressure, variance, length[block["problem"]], window=config.settings.window
+            )
+        )
     meaning = "features of each failed observed rollout; NaN where it did not fail"
     return xr.DataArray(
-        np.concatenate(rows).astype(np.float32), dims=("problem", OBSERVED, "feature"), attrs={"long_name": meaning}
+        np.concatenate(rows).astype(np.float32),
+        dims=("problem", OBSERVED, "feature"),
+        attrs={"long_name": meaning},
     )
 
 
@@ -147,12 +182,15 @@ def load_remapped() -> tuple[xr.Dataset, xr.Dataset]:
     Returns
     -------
     remapped, redrawn : Dataset
-        The first 50 problems of each cell, under the study's own `problem_id`; see `recover_nb.remap_survival`.
+        The first 50 problems of each cell, under the study's own `problem_id`; see
+        `recover_nb.remap_survival`.
 
     Raises
     ------
     InputError
         If the installation is incomplete.
     """
-    remapped, redrawn = (store.open_study(data_folder() / f"{name}.zarr.zip", load=True) for name in Companion)
+    remapped, redrawn = (
+        store.open_study(data_folder() / f"{name}.zarr.zip", load=True) for name in Companion
+    )
     return remapped, redrawn

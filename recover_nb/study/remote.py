@@ -1,7 +1,7 @@
 """An unfinished run, and the study it becomes, at a URL: what an object store offers in place of files and renames.
 
-Any URL that fsspec understands will do. fsspec comes with the extra ``cluster``; the driver of a store (s3fs, gcsfs,
-adlfs) is the user's to install, and keys stay where that driver looks for them.
+Any URL that fsspec understands will do. fsspec comes with the extra ``cluster``; the driver of a
+store (s3fs, gcsfs, adlfs) is the user's to install, and keys stay where that driver looks for them.
 """
 
 import io
@@ -14,15 +14,16 @@ from recover_nb.study import store
 from recover_nb.study.extras import need
 from recover_nb.study.staging import _OWN, Staging
 
-#: Written last: a study at a URL is whole exactly if it is there, for nothing can be moved into place.
+#: Written last: a study at a URL is whole exactly if it is there, for nothing can be moved into
+#: place.
 COMMIT = ".zmetadata"
 
 
 class UrlStaging(Staging):
     """Blocks of a run at ``URL.partial``.
 
-    An object appears whole or not at all, as a renamed file does. There is no lock: two runs at one URL write the same
-    bytes twice.
+    An object appears whole or not at all, as a renamed file does. There is no lock: two runs at one
+    URL write the same bytes twice.
 
     Parameters
     ----------

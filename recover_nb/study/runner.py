@@ -1,4 +1,7 @@
-"""Run a study block by block, so that it can be killed at any moment and gone on with. Needs torch."""
+"""Run a study block by block, so that it can be killed at any moment and gone on with.
+
+Needs torch.
+"""
 
 import json
 import os
@@ -49,7 +52,10 @@ class Block:
 
 
 def plan_blocks(config: StudyConfig) -> list[Block]:
-    """Cut a study into blocks. They depend on the configuration alone, not on where a run was killed."""
+    """Cut a study into blocks.
+
+    They depend on the configuration alone, not on where a run was killed.
+    """
     blocks: list[Block] = []
     for cell, (family, method, task) in enumerate(config.cells):
         for start in range(0, config.n_problems, config.block_size):
@@ -71,17 +77,18 @@ def run_study(
 ) -> Path | str:
     """Generate a study of the lineage and write it to `out`.
 
-    Blocks are kept beside `out` (``STUDY.zarr.partial``) until all are there; then `out` appears, whole.
+    Blocks are kept beside `out` (``STUDY.zarr.partial``) until all are there; then `out` appears,
+    whole.
 
     Parameters
     ----------
     config : StudyConfig
     out : path or URL
-        Ends in ``.zarr`` or ``.zarr.zip``; must not exist. With `client`, a place every worker sees: a path of a shared
-        file system, or a URL that fsspec understands (``.zarr``).
+        Ends in ``.zarr`` or ``.zarr.zip``; must not exist. With `client`, a place every worker
+        sees: a path of a shared file system, or a URL that fsspec understands (``.zarr``).
     resume : bool
-        Go on with an unfinished run of the same configuration. The result equals that of an uninterrupted run.
-        With nothing to go on with, start; with a finished study, do nothing.
+        Go on with an unfinished run of the same configuration. The result equals that of an
+        uninterrupted run. With nothing to go on with, start; with a finished study, do nothing.
     progress : bool
         Show a bar on standard error, with rate and time left.
     lab : path, optional
@@ -89,7 +96,8 @@ def run_study(
     device : str, optional
         Where the models run.
     client : distributed.Client, optional
-        Run on the workers of a Dask cluster, one block a task. The study is equal, variable for variable.
+        Run on the workers of a Dask cluster, one block a task. The study is equal, variable for
+        variable.
 
     Returns
     -------
@@ -99,9 +107,9 @@ def run_study(
     Raises
     ------
     InputError
-        `out` exists, an unfinished run is there and ``resume`` is False, the run there has another configuration or
-        other checkpoints, a checkpoint is missing, there is no such device, another process is at it; or a cluster that
-        fails, see `study.cluster.run_blocks`.
+        `out` exists, an unfinished run is there and ``resume`` is False, the run there has another
+        configuration or other checkpoints, a checkpoint is missing, there is no such device,
+        another process is at it; or a cluster that fails, see `study.cluster.run_blocks`.
     """
     out = store.place_of(out)
     if store.suffix_of(out) not in (".zarr", ".zarr.zip"):
@@ -109,7 +117,9 @@ def run_study(
     models = describe_models(config, lab)
     if isinstance(out, str) or client is not None:
         cluster = need("recover_nb.study.cluster", "cluster", "a run on a cluster")
-        return cluster.run(client, config, out, models, resume=resume, progress=progress, lab=lab, device=device)
+        return cluster.run(
+            client, config, out, models, resume=resume, progress=progress, lab=lab, device=device
+        )
     if device is not None:
         check_device(device)
     staging = Staging(out)
@@ -130,10 +140,13 @@ def begun(config: StudyConfig, staging: Staging, models: dict, resume: bool) -> 
     Raises
     ------
     InputError
-        An unfinished run is there and `resume` is False, or it is another run, or another process is at it.
+        An unfinished run is there and `resume` is False, or it is another run, or another process
+        is at it.
     """
     if staging.started() and not resume:
-        raise InputError(f"{staging.folder} holds an unfinished run; go on with --resume, or remove it")
+        raise InputError(
+            f"{staging.folder} holds an unfinished run; go on with --resume, or remove it"
+        )
     with staging.locked():
         if staging.started():
             _check_same(staging.read_run(), config, models)
@@ -171,7 +184,9 @@ def describe_models(config: StudyConfig, lab: str | Path | None) -> dict[str, di
     return models
 
 
-def already_there(out: Path | str, config: StudyConfig, resume: bool, staging: Staging) -> Path | str:
+def already_there(
+    out: Path | str, config: StudyConfig, resume: bool, staging: Staging
+) -> Path | str:
     """Refuse an existing `out`, unless it is the very study that was to be resumed."""
     if not resume:
         raise taken(out)
@@ -192,14 +207,16 @@ def _is_same(staging: Staging, config: StudyConfig, models: dict[str, dict[str, 
     return True
 
 
-def _check_same(run: dict[str, Any], config: StudyConfig, models: dict[str, dict[str, str]]) -> None:
+def _check_same(
+    run: dict[str, Any], config: StudyConfig, models: dict[str, dict[str, str]]
+) -> None:
     _check_config(json.loads(run["attrs"]["config_json"]), config)
     before = json.loads(run["attrs"]["provenance_json"])["models"]
     changed = [name for name in models if models[name] != before.get(name)]
     if changed:
         raise InputError(
-            f"the checkpoints of {changed[0]} have changed since the run was begun; put the old ones back, "
-            "or start a new run with another --out"
+            f"the checkpoints of {changed[0]} have changed since the run was begun; put the old"
+            " ones back, or start a new run with another --out"
         )
 
 
@@ -209,19 +226,25 @@ def _check_config(before: dict[str, Any], config: StudyConfig) -> None:
     for name in [*flat_now, *flat_before]:
         if name != "settings" and flat_before.get(name) != flat_now.get(name):
             raise InputError(
-                f"the run to resume has {name}={flat_before.get(name)!r} and {flat_now.get(name)!r} was asked for; "
-                "resume it with the same options, or choose another --out"
+                f"the run to resume has {name}={flat_before.get(name)!r} and {flat_now.get(name)!r}"
+                " was asked for; resume it with the same options, or choose another --out"
             )
 
 
 def _run_blocks(
-    config: StudyConfig, staging: Staging, progress: bool, lab: str | Path | None, device: str | None
+    config: StudyConfig,
+    staging: Staging,
+    progress: bool,
+    lab: str | Path | None,
+    device: str | None,
 ) -> None:
     plan = plan_of(config)
     blocks = plan_blocks(config)
     done = [block for block in blocks if staging.has(block.index)]
     bar = bar_of(config, done, progress)
-    loaded = lru_cache(maxsize=1)(lambda family, method: load_lineage(family, method, root=lab, device=device))
+    loaded = lru_cache(maxsize=1)(
+        lambda family, method: load_lineage(family, method, root=lab, device=device)
+    )
     with bar:
         for block in blocks:
             if block not in done:
@@ -233,18 +256,31 @@ def _run_blocks(
 def plan_of(config: StudyConfig) -> Plan:
     """Return what is done with each problem."""
     return Plan(
-        config.interventions, config.n_rollouts, config.n_attempts, config.settings, config.signal_rollouts
+        config.interventions,
+        config.n_rollouts,
+        config.n_attempts,
+        config.settings,
+        config.signal_rollouts,
     )
 
 
 def bar_of(config: StudyConfig, done: list[Block], progress: bool) -> tqdm:
-    """Return the bar of a run. Rows of an earlier run say nothing about today's rate: it starts where they end."""
+    """Return the bar of a run.
+
+    Rows of an earlier run say nothing about today's rate: it starts where they end.
+    """
     rows = plan_of(config).rows
     return tqdm(
-        total=len(config.cells) * config.n_problems * rows, initial=sum(each.stop - each.start for each in done) * rows,
-        unit="rollout", unit_scale=True, smoothing=0.05, mininterval=0.5, file=sys.stderr, disable=not progress,
+        total=len(config.cells) * config.n_problems * rows,
+        initial=sum(each.stop - each.start for each in done) * rows,
+        unit="rollout",
+        unit_scale=True,
+        smoothing=0.05,
+        mininterval=0.5,
+        file=sys.stderr,
+        disable=not progress,
         dynamic_ncols=True,
-    )  # fmt: skip
+    )
 
 
 def run_one(
@@ -254,7 +290,9 @@ def run_one(
     problems = tasks.problems(block.task, config.split, block.stop, config.problem_seed)
     if config.remap_seed is not None:
         problems = tasks.remap_all(problems, config.remap_seed)
-    return run_block(pair, problems[block.start :], (block.family, block.method), plan, progress=progress)
+    return run_block(
+        pair, problems[block.start :], (block.family, block.method), plan, progress=progress
+    )
 
 
 def _consolidate(config: StudyConfig, staging: Staging, out: Path) -> None:
@@ -293,8 +331,14 @@ def _write_blocks(config: StudyConfig, staging: Staging, folder: Path) -> None:
         arrays = staging.read(block.index)
         part = assemble(arrays, config.interventions, ds.attrs)
         rows = slice(block.first, block.first + block.stop - block.start)
-        validate(part.assign({name: ds[name].isel(problem=rows) for name in ds.data_vars if name not in part}))
-        store.write_tokens(folder, block.first, {name: each for name, each in arrays.items() if has_tokens(name)})
+        validate(
+            part.assign(
+                {name: ds[name].isel(problem=rows) for name in ds.data_vars if name not in part}
+            )
+        )
+        store.write_tokens(
+            folder, block.first, {name: each for name, each in arrays.items() if has_tokens(name)}
+        )
 
 
 def _broadcast(shape: tuple[int, ...], fill: np.ndarray) -> np.ndarray:
@@ -303,7 +347,9 @@ def _broadcast(shape: tuple[int, ...], fill: np.ndarray) -> np.ndarray:
 
 
 def with_token_template(
-    config: StudyConfig, ds: xr.Dataset, full: Callable[[tuple[int, ...], np.ndarray], Any] = _broadcast
+    config: StudyConfig,
+    ds: xr.Dataset,
+    full: Callable[[tuple[int, ...], np.ndarray], Any] = _broadcast,
 ) -> xr.Dataset:
     """Add the variables with tokens at their fill codes, as arrays that `full` makes of shape and code."""
     sizes = {**FIXED_SIZES, **ds.sizes, TOKEN: config.settings.max_new_tokens}

@@ -19,11 +19,14 @@ from recover_nb.study.store import partial_folder
 
 RUN_FILE = "run.json"
 LOCK_FILE = "lock"
-#: The Zarr folder that becomes the study, inside the staging folder: a kill leaves no other trace than that.
+#: The Zarr folder that becomes the study, inside the staging folder: a kill leaves no other trace
+#: than that.
 WHOLE = "whole"
 
 #: Names that a run gives. A folder with any other is somebody else's: nothing in it is touched.
-_OWN = re.compile(r"run\.json|lock|block_\d{5,}\.npz|(run\.json|block_\d{5,}\.npz)\.[0-9a-f]{8}\.tmp|whole(\.zip)?")
+_OWN = re.compile(
+    r"run\.json|lock|block_\d{5,}\.npz|(run\.json|block_\d{5,}\.npz)\.[0-9a-f]{8}\.tmp|whole(\.zip)?"
+)
 _BLOCK = re.compile(r"block_\d{5,}\.npz")
 
 
@@ -40,8 +43,9 @@ def has_tokens(name: str) -> bool:
 class Staging:
     """The folder ``STUDY.zarr.partial`` of an unfinished run.
 
-    A block is there whole or not at all: it is written to a temporary file of its own name, flushed to disk and
-    renamed. So a kill at any moment costs the block in hand, and two workers at the same block do not meet.
+    A block is there whole or not at all: it is written to a temporary file of its own name, flushed
+    to disk and renamed. So a kill at any moment costs the block in hand, and two workers at the
+    same block do not meet.
 
     Parameters
     ----------
@@ -71,7 +75,9 @@ class Staging:
         strange = next((name for name in self._names() if not _OWN.fullmatch(name)), None)
         if strange is not None or self._is_link():
             what = "is a link" if strange is None else f"holds {strange}, which no run has made"
-            raise InputError(f"{self.folder} {what}, so it is left alone; choose another --out, or move it away")
+            raise InputError(
+                f"{self.folder} {what}, so it is left alone; choose another --out, or move it away"
+            )
 
     def begin(self, run: dict[str, Any]) -> None:
         """Start a new run: `run` is what `read_run` returns from now on."""
@@ -95,7 +101,10 @@ class Staging:
     def write(self, block: int, arrays: dict[str, np.ndarray]) -> None:
         """Store a block."""
         # Pickled objects are no way to keep data: text goes in at fixed width.
-        plain = {name: each.astype(str) if each.dtype == object else each for name, each in arrays.items()}
+        plain = {
+            name: each.astype(str) if each.dtype == object else each
+            for name, each in arrays.items()
+        }
         with self._writing(block_file(block)) as file:
             np.savez_compressed(file, **plain)
 
@@ -136,7 +145,9 @@ class Staging:
             self._make()
             file = (self.folder / LOCK_FILE).open("w")
         except OSError as error:
-            raise InputError(f"{self.folder} cannot be written: {error.strerror}; choose another --out") from error
+            raise InputError(
+                f"{self.folder} cannot be written: {error.strerror}; choose another --out"
+            ) from error
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -156,7 +167,9 @@ class Staging:
 
     def _is_link(self) -> bool:
         """Whether the folder, or anything in it, leads elsewhere."""
-        return self.folder.is_symlink() or any((self.folder / name).is_symlink() for name in self._names())
+        return self.folder.is_symlink() or any(
+            (self.folder / name).is_symlink() for name in self._names()
+        )
 
     def _is_there(self, name: str) -> bool:
         return (self.folder / name).is_file()

@@ -17,7 +17,9 @@ from recover_nb.tasks.checkers import Checker
 
 @dataclass(frozen=True)
 class Stepped:
-    """A token that was just emitted, and what either model thought of it. Log-probabilities are at temperature 1.
+    """A token that was just emitted, and what either model thought of it.
+
+    Log-probabilities are at temperature 1.
 
     Attributes
     ----------
@@ -69,7 +71,13 @@ def step_through(
         At the first `next`: whatever `decoding.steps` refuses.
     """
     stream = steps(
-        pair, [prompt], np.array([key], np.uint64), np.array([rollout]), Intervention.NONE.value, settings, record=True
+        pair,
+        [prompt],
+        np.array([key], np.uint64),
+        np.array([rollout]),
+        Intervention.NONE.value,
+        settings,
+        record=True,
     )
     while True:
         # Held for one token only: between two, the notebook has its threads back.
@@ -114,13 +122,22 @@ def roll_out(
     """
     with threads_for(pair):
         return decode(
-            pair, [prompt], np.array([key], np.uint64), np.arange(n), Intervention.NONE.value, settings,
+            pair,
+            [prompt],
+            np.array([key], np.uint64),
+            np.arange(n),
+            Intervention.NONE.value,
+            settings,
             progress=progress,
-        )  # fmt: skip
+        )
 
 
 def check_traces(
-    pair: Pair, token_id: np.ndarray, n_tokens: np.ndarray, answer: str, checker: str | Checker | None = None
+    pair: Pair,
+    token_id: np.ndarray,
+    n_tokens: np.ndarray,
+    answer: str,
+    checker: str | Checker | None = None,
 ) -> np.ndarray:
     """Say which traces of a problem are correct.
 
@@ -139,7 +156,9 @@ def check_traces(
     (n,) bool
     """
     rule = _of_the_tasks if checker is None else make_checker(checker)
-    texts = [trace_text(pair, tokens[:n].tolist()) for tokens, n in zip(token_id, n_tokens, strict=True)]
+    texts = [
+        trace_text(pair, tokens[:n].tolist()) for tokens, n in zip(token_id, n_tokens, strict=True)
+    ]
     verdicts = {text: bool(rule(text, answer)) for text in set(texts)}
     return np.array([verdicts[text] for text in texts], dtype=bool)
 

@@ -1,6 +1,7 @@
 """Write and read studies: a Zarr folder, one zipped Zarr, or netCDF. Needs no torch.
 
-Every writer fills a temporary sibling and moves it into place, so that a path holds a whole study or nothing.
+Every writer fills a temporary sibling and moves it into place, so that a path holds a whole study
+or nothing.
 """
 
 import re
@@ -26,10 +27,12 @@ from recover_nb.study.paths import data_folder
 SUFFIXES = (".zarr", ".zarr.zip", ".nc")
 BUNDLED = "study.zarr.zip"
 
-#: Problems in one chunk of a variable with tokens: about 3 MB raw, a few hundredths of a second to read.
+#: Problems in one chunk of a variable with tokens: about 3 MB raw, a few hundredths of a second to
+#: read.
 CHUNK_PROBLEMS = 25
 
-#: Number of files of a Zarr folder, kept beside its arrays: a missing chunk would otherwise read as zeros.
+#: Number of files of a Zarr folder, kept beside its arrays: a missing chunk would otherwise read as
+#: zeros.
 COUNT_FILE = ".files"
 
 # Format 2: format 3 has no standard for text and warns on it (zarr 3.1, xarray 2026.9; 2026-11-20).
@@ -37,7 +40,15 @@ _FORMAT = {"zarr_format": 2, "consolidated": True}
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
-_READ_ERRORS = (OSError, KeyError, ValueError, RuntimeError, TypeError, zipfile.BadZipFile, zlib.error)
+_READ_ERRORS = (
+    OSError,
+    KeyError,
+    ValueError,
+    RuntimeError,
+    TypeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def suffix_of(path: str | Path) -> str:
@@ -58,10 +69,13 @@ def suffix_of(path: str | Path) -> str:
 def place_of(path: str | Path) -> Path | str:
     """Return a local path as a Path (``file://`` taken off), and any other URL as it is.
 
-    A URL is what fsspec understands, such as ``s3://bucket/study.zarr``; its driver is the user's to install.
+    A URL is what fsspec understands, such as ``s3://bucket/study.zarr``; its driver is the user's
+    to install.
     """
     if isinstance(path, str) and _URL.match(path):
-        return Path(path.removeprefix("file://")) if path.startswith("file://") else path.rstrip("/")
+        return (
+            Path(path.removeprefix("file://")) if path.startswith("file://") else path.rstrip("/")
+        )
     return Path(path)
 
 
@@ -85,22 +99,27 @@ def reading(path: str | Path) -> Iterator[None]:
     except _READ_ERRORS as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"{path}: the study cannot be read, it is truncated or corrupt ({reason}); copy it again, "
-            "or generate it again with recover-nb run"
+            f"{path}: the study cannot be read, it is truncated or corrupt ({reason}); copy it"
+            " again, or generate it again with recover-nb run"
         ) from error
 
 
-def open_study(path: str | Path, *, load: bool = False, chunks: "dict | str | None" = None) -> xr.Dataset:
+def open_study(
+    path: str | Path, *, load: bool = False, chunks: "dict | str | None" = None
+) -> xr.Dataset:
     """Open a study.
 
     Parameters
     ----------
     path : path or URL
-        A ``.zarr`` folder, a ``.zarr.zip`` or a ``.nc`` file; a URL that fsspec understands ends in ``.zarr``.
+        A ``.zarr`` folder, a ``.zarr.zip`` or a ``.nc`` file; a URL that fsspec understands ends in
+        ``.zarr``.
     load : bool
-        Read everything into memory, check every token, and close the file. Otherwise variables are read when used.
+        Read everything into memory, check every token, and close the file. Otherwise variables are
+        read when used.
     chunks : dict or "auto", optional
-        Make variables dask arrays of these chunks (``{}``: those on disk). Needs the extra ``cluster``.
+        Make variables dask arrays of these chunks (``{}``: those on disk). Needs the extra
+        ``cluster``.
 
     Returns
     -------
@@ -154,7 +173,9 @@ def _plain_text(ds: xr.Dataset) -> xr.Dataset:
     """Read text into object arrays: numpy's variable-width strings, as zarr gives them, lack most conversions."""
     found = [name for name, variable in ds.variables.items() if variable.dtype.kind == "T"]
     close = ds._close
-    plain = {name: (ds[name].dims, ds[name].values.astype(object), ds[name].attrs) for name in found}
+    plain = {
+        name: (ds[name].dims, ds[name].values.astype(object), ds[name].attrs) for name in found
+    }
     coords = {name: plain.pop(name) for name in found if name in ds.coords}
     ds = ds.assign(plain).assign_coords(coords)
     ds.set_close(close)
@@ -172,7 +193,10 @@ def _absent(path: Path) -> str:
     partial = partial_folder(path)
     if partial.is_dir():
         done = len(list(partial.glob("block_*.npz")))
-        return f"{path}: the run is not finished ({done} blocks are done); go on with recover-nb run --resume"
+        return (
+            f"{path}: the run is not finished ({done} blocks are done); go on with recover-nb run"
+            " --resume"
+        )
     return f"{path}: no such file; give a study that ends in {', '.join(SUFFIXES)}"
 
 
@@ -187,7 +211,9 @@ def _open_url(url: str, chunks: dict | str | None) -> xr.Dataset:
 
 def _open_folder(path: Path, chunks: dict | str | None) -> xr.Dataset:
     if not path.is_dir():
-        raise InputError(f"{path}: not a folder; a .zarr study is one (a zipped one ends in .zarr.zip)")
+        raise InputError(
+            f"{path}: not a folder; a .zarr study is one (a zipped one ends in .zarr.zip)"
+        )
     layout.check_folder(path)
     _check_count(path)
     return xr.open_zarr(path, chunks=chunks, **_FORMAT)
@@ -242,13 +268,14 @@ def save_study(ds: xr.Dataset, path: str | Path, *, replace: bool = False) -> Pa
     path : path
         Ends in ``.zarr``, ``.zarr.zip`` or ``.nc``.
     replace : bool
-        Whether an existing file, or ``.zarr`` folder of a study, may be replaced. No other folder is, no link, and not
-        the store that `ds` still reads from.
+        Whether an existing file, or ``.zarr`` folder of a study, may be replaced. No other folder
+        is, no link, and not the store that `ds` still reads from.
 
     Raises
     ------
     InputError
-        Another suffix, an existing path that may not be replaced, or a folder that cannot be written.
+        Another suffix, an existing path that may not be replaced, or a folder that cannot be
+        written.
     SchemaError
         If `ds` is not a study.
     """
@@ -321,7 +348,9 @@ def _write_zip(ds: xr.Dataset, path: Path) -> None:
 def _write_netcdf(ds: xr.Dataset, path: Path) -> None:
     ds = ds.drop_encoding()
     numbers = [name for name in ds.variables if ds[name].dtype.kind in "iuf" and ds[name].ndim]
-    ds.to_netcdf(path, engine="h5netcdf", encoding={name: {"zlib": True, "complevel": 4} for name in numbers})
+    ds.to_netcdf(
+        path, engine="h5netcdf", encoding={name: {"zlib": True, "complevel": 4} for name in numbers}
+    )
 
 
 _WRITERS: dict[str, Callable[[xr.Dataset, Path], None]] = {
@@ -334,8 +363,8 @@ _WRITERS: dict[str, Callable[[xr.Dataset, Path], None]] = {
 def encodings(ds: xr.Dataset) -> dict[str, dict]:
     """Return chunks and compression of every variable.
 
-    Variables with tokens are cut every `CHUNK_PROBLEMS` problems; the others are one chunk each. Shuffling bytes
-    helps small whole numbers, shuffling bits helps rounded floats.
+    Variables with tokens are cut every `CHUNK_PROBLEMS` problems; the others are one chunk each.
+    Shuffling bytes helps small whole numbers, shuffling bits helps rounded floats.
     """
     encoding = {}
     for name, variable in ds.variables.items():
@@ -347,7 +376,9 @@ def encodings(ds: xr.Dataset) -> dict[str, dict]:
         if variable.ndim and variable.size:
             chunks = list(variable.shape)
             if TOKEN in variable.dims and PROBLEM in variable.dims:
-                chunks[variable.dims.index(PROBLEM)] = min(CHUNK_PROBLEMS, chunks[variable.dims.index(PROBLEM)])
+                chunks[variable.dims.index(PROBLEM)] = min(
+                    CHUNK_PROBLEMS, chunks[variable.dims.index(PROBLEM)]
+                )
             encoding[name]["chunks"] = tuple(chunks)
     return encoding
 

@@ -98,7 +98,8 @@ def branch(
 ) -> Surgery:
     """Keep a failed trace up to a token, let an operator act there, and decode `n` twins to their end.
 
-    Twin r of every operator shares its random numbers: ``retry`` from the same token is the control.
+    Twin r of every operator shares its random numbers: ``retry`` from the same token is the
+    control.
 
     Parameters
     ----------
@@ -109,8 +110,8 @@ def branch(
     position : int
         From 0 to T - 1: tokens before it are kept.
     intervention : str
-        A registered name but ``none``. One that fires once fires at `position`, with the mixture whose score is the
-        larger there; the others act from `position` on.
+        A registered name but ``none``. One that fires once fires at `position`, with the mixture
+        whose score is the larger there; the others act from `position` on.
     answer : str
         What the checker expects.
     n : int
@@ -118,14 +119,15 @@ def branch(
     key : int
         `decoding.problem_key` of the problem: it chooses the random numbers.
     settings : Settings, optional
-        `alpha`, `continuation`, `temperature` and the rest; `anchoring` is replay whatever they say.
+        `alpha`, `continuation`, `temperature` and the rest; `anchoring` is replay whatever they
+        say.
     checker : str or callable (text, answer) -> bool, optional
         See `tasks.make_checker`; that of the shipped tasks unless given.
     seed : int, optional
         In place of ``settings.seed``.
     coverage : (float, float), optional
-        Mean and standard deviation of the coverage deformation of the problem's failed rollouts, which a study
-        stores; those of this trace alone unless given.
+        Mean and standard deviation of the coverage deformation of the problem's failed rollouts,
+        which a study stores; those of this trace alone unless given.
     progress : callable, optional
         Called with the number of twins finished so far.
 
@@ -136,8 +138,8 @@ def branch(
     Raises
     ------
     InputError
-        A position outside the trace, ``none``, no twin, a trace longer than ``settings.max_new_tokens``, and what
-        `decode` refuses.
+        A position outside the trace, ``none``, no twin, a trace longer than
+        ``settings.max_new_tokens``, and what `decode` refuses.
     """
     settings = replace(settings or Settings(), anchoring=Anchoring.REPLAY)
     settings = settings if seed is None else replace(settings, seed=seed)
@@ -146,9 +148,15 @@ def branch(
     with threads_for(pair):
         calibration = _anchored(pair, prompt, token_id, position, settings, coverage)
         decoded = decode(
-            pair, [prompt], np.array([key], np.uint64), np.arange(n), intervention, settings,
-            calibration=calibration, progress=progress,
-        )  # fmt: skip
+            pair,
+            [prompt],
+            np.array([key], np.uint64),
+            np.arange(n),
+            intervention,
+            settings,
+            calibration=calibration,
+            progress=progress,
+        )
     tokens, lengths = decoded.token_id[0], decoded.n_tokens[0]
     greedy = settings.continuation == Continuation.GREEDY
     return Surgery(
@@ -160,30 +168,43 @@ def branch(
         n_tokens=lengths,
         fired_at=decoded.fired_at[0],
         correct=check_traces(pair, tokens, lengths, answer, checker),
-        deterministic=intervention == Intervention.DENSE_STEER or (greedy and intervention in _ARGMAX),
+        deterministic=intervention == Intervention.DENSE_STEER
+        or (greedy and intervention in _ARGMAX),
     )
 
 
-def _check(token_id: np.ndarray, position: int, intervention: str, n: int, settings: Settings) -> None:
+def _check(
+    token_id: np.ndarray, position: int, intervention: str, n: int, settings: Settings
+) -> None:
     if intervention == Intervention.NONE:
-        raise InputError("'none' is the failed trace itself; branch with 'retry' to sample on from a token")
+        raise InputError(
+            "'none' is the failed trace itself; branch with 'retry' to sample on from a token"
+        )
     if n < 1:
         raise InputError(f"{n} twins say nothing; allowed: a whole number of at least 1")
     if not 0 <= position < len(token_id):
-        raise InputError(f"position {position} is not in the trace; allowed: 0 to {len(token_id) - 1}")
+        raise InputError(
+            f"position {position} is not in the trace; allowed: 0 to {len(token_id) - 1}"
+        )
     if len(token_id) > settings.max_new_tokens:
         raise InputError(
-            f"the trace has {len(token_id)} tokens and max_new_tokens is {settings.max_new_tokens}; "
-            f"raise it to at least {len(token_id)}"
+            f"the trace has {len(token_id)} tokens and max_new_tokens is {settings.max_new_tokens};"
+            f" raise it to at least {len(token_id)}"
         )
 
 
 def _anchored(
-    pair: Pair, prompt: str, token_id: np.ndarray, position: int, settings: Settings,
+    pair: Pair,
+    prompt: str,
+    token_id: np.ndarray,
+    position: int,
+    settings: Settings,
     coverage: tuple[float, float] | None,
-) -> Calibration:  # fmt: skip
+) -> Calibration:
     """Return the calibration of one failed trace whose junction is `position`."""
-    found = score_traces(pair, [prompt], token_id[None, None], np.array([[len(token_id)]]), settings)
+    found = score_traces(
+        pair, [prompt], token_id[None, None], np.array([[len(token_id)]]), settings
+    )
     path, spread = (found[name][0, 0] for name in ("path_score", Signal.COVERAGE_DEFORMATION.value))
     mean, sd = (float(spread.mean()), float(spread.std())) if coverage is None else coverage
     here = (torch.from_numpy(each[position : position + 1]) for each in (path, spread))
@@ -194,7 +215,8 @@ def _anchored(
         threshold=np.array([np.inf]),
         coverage_mean=np.array([mean]),
         coverage_sd=np.array([sd]),
-        # These two leave `sparse_steer_random` one position to choose: this one. Its mixture stays random.
+        # These two leave `sparse_steer_random` one position to choose: this one. Its mixture stays
+        # random.
         warmup=np.array([position]),
         median_length=np.array([position + 1.0]),
         n_failed=np.array([1]),

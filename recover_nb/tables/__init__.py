@@ -1,7 +1,7 @@
 """Data frames to read: what a study and its evaluation say, computed once for terminal, charts and report.
 
-Every share is a fraction of 1 and every `*_points` column is in percentage points. A frame whose source is not stored
-(a profile table has no attempts) is empty, with its columns in place.
+Every share is a fraction of 1 and every `*_points` column is in percentage points. A frame whose
+source is not stored (a profile table has no attempts) is empty, with its columns in place.
 """
 
 from recover_nb.tables.ablations import (

@@ -45,20 +45,39 @@ def ablation_figures(result: Ablation) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a setting and conclusion: ``factor``, ``value``, ``setting`` (in words; ``mapped to`` lists the
-        operators of spread, concentration and dispersion), ``reference`` (its name; a reference's is its own), ``n``
-        (failed units), ``conclusion`` (name) and ``claim`` (in words), ``points`` with its 95 % interval
-        ``low_points``, ``high_points``, ``verdict`` (see `findings`), ``change_points`` against the reference with
-        ``change_low_points``, ``change_high_points`` (NaN for a reference), ``changed`` (bool: that interval leaves
-        out 0) and ``move`` (of `labels.Move`). A conclusion that a setting cannot change has no row.
+        One row a setting and conclusion: ``factor``, ``value``, ``setting`` (in words; ``mapped
+        to`` lists the operators of spread, concentration and dispersion), ``reference`` (its name;
+        a reference's is its own), ``n`` (failed units), ``conclusion`` (name) and ``claim`` (in
+        words), ``points`` with its 95 % interval ``low_points``, ``high_points``, ``verdict`` (see
+        `findings`), ``change_points`` against the reference with ``change_low_points``,
+        ``change_high_points`` (NaN for a reference), ``changed`` (bool: that interval leaves out 0)
+        and ``move`` (of `labels.Move`). A conclusion that a setting cannot change has no row.
     """
     rows = [
         _figure_row(setting, name, figure)
         for setting in result.settings.values()
         for name, figure in setting.figures.items()
     ]
-    columns = ["factor", "value", "setting", "reference", "n", "conclusion", "claim", "points", "low_points"]
-    columns += ["high_points", "verdict", "change_points", "change_low_points", "change_high_points", "changed", "move"]
+    columns = [
+        "factor",
+        "value",
+        "setting",
+        "reference",
+        "n",
+        "conclusion",
+        "claim",
+        "points",
+        "low_points",
+    ]
+    columns += [
+        "high_points",
+        "verdict",
+        "change_points",
+        "change_low_points",
+        "change_high_points",
+        "changed",
+        "move",
+    ]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -93,10 +112,11 @@ def ablation_moves(result: Ablation) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a conclusion: ``conclusion``, ``claim``, ``points``, ``low_points``, ``high_points`` and ``verdict`` of
-        the first reference, ``tried`` (settings that could move it), ``changed`` (those whose change leaves out 0),
-        ``moved`` (those whose verdict or sign differs), and their names in words: ``reversed`` (told from 0 on the
-        other side), ``undecided`` (no longer told from 0), ``decided`` (told from 0 only now) and ``sign`` (neither).
+        One row a conclusion: ``conclusion``, ``claim``, ``points``, ``low_points``, ``high_points``
+        and ``verdict`` of the first reference, ``tried`` (settings that could move it), ``changed``
+        (those whose change leaves out 0), ``moved`` (those whose verdict or sign differs), and
+        their names in words: ``reversed`` (told from 0 on the other side), ``undecided`` (no longer
+        told from 0), ``decided`` (told from 0 only now) and ``sign`` (neither).
     """
     figures = ablation_figures(result)
     rows = []
@@ -133,10 +153,11 @@ def ablated_operators(result: Ablation) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a setting and operator: ``setting`` (``factor=value``; ``study`` for the study's own), ``intervention``,
-        ``attempts``, ``rate`` and ``fired`` (shares of 1), ``change_points`` (rate less that at the study's own
-        settings, same problems and random numbers) with ``change_low_points``, ``change_high_points``. Empty where no
-        attempts were made.
+        One row a setting and operator: ``setting`` (``factor=value``; ``study`` for the study's
+        own), ``intervention``, ``attempts``, ``rate`` and ``fired`` (shares of 1),
+        ``change_points`` (rate less that at the study's own settings, same problems and random
+        numbers) with ``change_low_points``, ``change_high_points``. Empty where no attempts were
+        made.
     """
     rows = [
         {
@@ -152,7 +173,15 @@ def ablated_operators(result: Ablation) -> pd.DataFrame:
         for name, operators in result.operators.items()
         for intervention, found in operators.items()
     ]
-    columns = ["setting", "intervention", "attempts", "rate", "fired", "change_points", "change_low_points"]
+    columns = [
+        "setting",
+        "intervention",
+        "attempts",
+        "rate",
+        "fired",
+        "change_points",
+        "change_low_points",
+    ]
     return pd.DataFrame(rows, columns=[*columns, "change_high_points"])
 
 
@@ -170,15 +199,19 @@ def say_ablation(result: Ablation) -> list[str]:
     """
     sentences = []
     for row in ablation_moves(result).to_dict("records"):
-        figure = f"{row['points']:+.1f} points [{row['low_points']:+.1f}, {row['high_points']:+.1f}]"
+        figure = (
+            f"{row['points']:+.1f} points [{row['low_points']:+.1f}, {row['high_points']:+.1f}]"
+        )
         parts = [
             f"{words}: {row[key]}"
             for key, words in (
-                ("reversed", "reversed by"), ("undecided", "no longer told from 0 under"),
-                ("decided", "told from 0 under"), ("sign", "other sign, not told from 0, under"),
+                ("reversed", "reversed by"),
+                ("undecided", "no longer told from 0 under"),
+                ("decided", "told from 0 under"),
+                ("sign", "other sign, not told from 0, under"),
             )
             if row[key]
-        ]  # fmt: skip
+        ]
         moved = "; ".join(parts) if parts else "no setting moves it"
         head = f"{row['verdict'].upper()}: {row['claim']}, {figure}"
         sentences.append(f"{head}. Moved by {row['moved']} of {row['tried']} settings ({moved}).")

@@ -18,8 +18,14 @@ def opening(ds: xr.Dataset) -> dict[str, int]:
     """Return the `problem` and `rollout` to open a view with: instructive, or else the first failed, or the first."""
     chosen = choose_example(ds)
     if chosen is None and "correct" in ds:
-        failed = np.argwhere((ds["correct"].sel(intervention=NONE) == 0).transpose("problem", "rollout").values)
-        chosen = dict(zip(("problem", "rollout"), failed[0].tolist(), strict=True)) if len(failed) else None
+        failed = np.argwhere(
+            (ds["correct"].sel(intervention=NONE) == 0).transpose("problem", "rollout").values
+        )
+        chosen = (
+            dict(zip(("problem", "rollout"), failed[0].tolist(), strict=True))
+            if len(failed)
+            else None
+        )
     chosen = chosen or {"problem": 0, "rollout": 0}
     return {name: chosen[name] for name in ("problem", "rollout")}
 
@@ -41,25 +47,42 @@ def places_of(ds: xr.Dataset, family: str, method: str, task: str, level: int = 
     """
     _check_level(level)
     wanted = (family, method, task)
-    here = np.all([text(ds[name]) == value for name, value in zip(UNIT_COORDS, wanted, strict=False)], axis=0)
+    here = np.all(
+        [text(ds[name]) == value for name, value in zip(UNIT_COORDS, wanted, strict=False)], axis=0
+    )
     if level and "level" not in ds:
-        raise InputError("the study does not say how hard its problems are; choose level 0 (every level)")
+        raise InputError(
+            "the study does not say how hard its problems are; choose level 0 (every level)"
+        )
     if level:
         here &= ds["level"].values == level
     if not here.any():
-        cells = sorted({"|".join(each) for each in zip(*(text(ds[name]) for name in UNIT_COORDS[:3]), strict=True)})
+        cells = sorted(
+            {
+                "|".join(each)
+                for each in zip(*(text(ds[name]) for name in UNIT_COORDS[:3]), strict=True)
+            }
+        )
         of_level = f" of level {level}" if level else ""
-        raise InputError(f"the study has no problem{of_level} in {'|'.join(wanted)}; its cells: {', '.join(cells)}")
+        raise InputError(
+            f"the study has no problem{of_level} in {'|'.join(wanted)}; its cells:"
+            f" {', '.join(cells)}"
+        )
     return np.flatnonzero(here)
 
 
 def problem_at(ds: xr.Dataset, place: int) -> Problem:
     """Return a problem of a study, without the program it was made from."""
     one = ds.isel(problem=place)
-    words = {name: str(one[name].values) for name in ("task", "problem_id", "split", "prompt", "answer")}
+    words = {
+        name: str(one[name].values) for name in ("task", "problem_id", "split", "prompt", "answer")
+    }
     return Problem(**words, level=int(one["level"].values) if "level" in ds else 0, program=())
 
 
 def _check_level(level: int) -> None:
     if level not in (0, *LEVELS):
-        raise InputError(f"level {level} does not exist; allowed: {', '.join(map(str, LEVELS))}, or 0 for every level")
+        raise InputError(
+            f"level {level} does not exist; allowed: {', '.join(map(str, LEVELS))}, or 0 for every"
+            " level"
+        )

@@ -1,4 +1,7 @@
-"""Data frames of a clustering and its stability. They arrange what `recover_nb.clustering` computed, and no more."""
+"""Data frames of a clustering and its stability.
+
+They arrange what `recover_nb.clustering` computed, and no more.
+"""
 
 import numpy as np
 import pandas as pd
@@ -26,10 +29,11 @@ def cluster_rows(result: ClusterStability | Glance) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a cluster: ``cluster`` (text), ``problems``, ``share`` (of those clustered), ``jaccard``, for each
-        null ``gaussian_limit`` and ``box_limit`` (95 % limit of its best Jaccard), ``reading`` (``stable`` from 0.75,
-        ``doubtful``, ``not a cluster`` below 0.6: Jaccard alone) and ``claimed`` (bool: beyond the nulls as well).
-        Empty where none was found. A `Glance` has neither limits nor ``reading`` nor ``claimed``.
+        One row a cluster: ``cluster`` (text), ``problems``, ``share`` (of those clustered),
+        ``jaccard``, for each null ``gaussian_limit`` and ``box_limit`` (95 % limit of its best
+        Jaccard), ``reading`` (``stable`` from 0.75, ``doubtful``, ``not a cluster`` below 0.6:
+        Jaccard alone) and ``claimed`` (bool: beyond the nulls as well). Empty where none was found.
+        A `Glance` has neither limits nor ``reading`` nor ``claimed``.
     """
     high_enough = [result.jaccard >= STABLE, result.jaccard >= DISSOLVED]
     reading = np.select(high_enough, ["stable", "doubtful"], "not a cluster")
@@ -41,7 +45,11 @@ def cluster_rows(result: ClusterStability | Glance) -> pd.DataFrame:
             "share": result.sizes / max(result.n, 1),
             "jaccard": result.jaccard,
             **limits,
-            **({"reading": reading.astype(object), "claimed": result.claimed} if result.nulls else {}),
+            **(
+                {"reading": reading.astype(object), "claimed": result.claimed}
+                if result.nulls
+                else {}
+            ),
         }
     )
 
@@ -56,13 +64,17 @@ def stability_figures(result: ClusterStability) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a figure that applies: ``figure`` (in words), ``name``, ``stable_when`` (``higher`` or ``lower``),
-        ``value``, for each null its ``_median``, ``_limit`` (95 %) and ``_p``, ``beyond`` (bool: past both limits) and
-        ``deciding`` (bool: the verdict rests on it).
+        One row a figure that applies: ``figure`` (in words), ``name``, ``stable_when`` (``higher``
+        or ``lower``), ``value``, for each null its ``_median``, ``_limit`` (95 %) and ``_p``,
+        ``beyond`` (bool: past both limits) and ``deciding`` (bool: the verdict rests on it).
     """
     rows = []
     for name in _applying(result):
-        row = {"figure": FIGURE_WORDS[name], "name": name, "stable_when": "higher" if FIGURES[name] else "lower"}
+        row = {
+            "figure": FIGURE_WORDS[name],
+            "name": name,
+            "stable_when": "higher" if FIGURES[name] else "lower",
+        }
         row["value"] = result.figures[name]
         for null, figures in result.nulls.items():
             row[f"{null}_median"] = float(np.median(figures[name]))
@@ -82,8 +94,8 @@ def stability_points(result: ClusterStability | Glance) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``figure`` (in words, with the direction of stability), ``source`` (``data``, ``gaussian``, ``box``), ``kind``
-        (``value`` of the data, ``draw`` of a null, ``limit``) and ``value``.
+        ``figure`` (in words, with the direction of stability), ``source`` (``data``, ``gaussian``,
+        ``box``), ``kind`` (``value`` of the data, ``draw`` of a null, ``limit``) and ``value``.
     """
     rows = []
     for name in _applying(result):
@@ -106,8 +118,8 @@ def grid_lines(grid: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``algorithm``, ``k``, ``figure`` (in words), ``source`` (``data``, or ``gaussian`` and ``box`` for their 95 %
-        limits), ``value``, ``verdict`` and ``p_family``.
+        ``algorithm``, ``k``, ``figure`` (in words), ``source`` (``data``, or ``gaussian`` and
+        ``box`` for their 95 % limits), ``value``, ``verdict`` and ``p_family``.
 
     Raises
     ------
@@ -118,8 +130,12 @@ def grid_lines(grid: pd.DataFrame) -> pd.DataFrame:
     kept = ["algorithm", "k", "figure", "verdict", "p_family"]
     missing = [name for name in (*kept, *sources.values()) if name not in grid.columns]
     if missing:
-        raise InputError(f"no column {', '.join(missing)}; grid_lines takes the frame of stability_grid")
-    parts = [grid[kept].assign(source=source, value=grid[column]) for source, column in sources.items()]
+        raise InputError(
+            f"no column {', '.join(missing)}; grid_lines takes the frame of stability_grid"
+        )
+    parts = [
+        grid[kept].assign(source=source, value=grid[column]) for source, column in sources.items()
+    ]
     lines = pd.concat(parts, ignore_index=True)
     lines["figure"] = lines["figure"].map(FIGURE_WORDS)
     return lines[["algorithm", "k", "figure", "source", "value", "verdict", "p_family"]]
@@ -132,14 +148,15 @@ def consensus_cells(result: ClusterStability | Glance, *, side: int = MAX_SIDE) 
     ----------
     result : ClusterStability
     side : int
-        Most problems along a side, at least 2: of more, as many are taken at even distances in the matrix's order,
-        which keeps each cluster's share.
+        Most problems along a side, at least 2: of more, as many are taken at even distances in the
+        matrix's order, which keeps each cluster's share.
 
     Returns
     -------
     DataFrame
-        ``row``, ``column`` (places in the matrix drawn), ``consensus`` (NaN where never drawn together),
-        ``row_problem``, ``column_problem`` (places in the study), ``row_cluster`` and ``column_cluster`` (text).
+        ``row``, ``column`` (places in the matrix drawn), ``consensus`` (NaN where never drawn
+        together), ``row_problem``, ``column_problem`` (places in the study), ``row_cluster`` and
+        ``column_cluster`` (text).
 
     Raises
     ------
@@ -178,8 +195,9 @@ def cluster_points(result: ClusterStability | Glance, ds: xr.Dataset) -> pd.Data
     Returns
     -------
     DataFrame
-        ``cell``, ``problem`` (its place in the study), ``problem_id``, the three features (not standardised) and
-        ``cluster`` (text; ``noise`` for none). ``cell`` and ``problem_id`` are empty where the study has none.
+        ``cell``, ``problem`` (its place in the study), ``problem_id``, the three features (not
+        standardised) and ``cluster`` (text; ``noise`` for none). ``cell`` and ``problem_id`` are
+        empty where the study has none.
 
     Raises
     ------
@@ -188,8 +206,8 @@ def cluster_points(result: ClusterStability | Glance, ds: xr.Dataset) -> pd.Data
     """
     if ds.sizes["problem"] != result.labels.size:
         raise InputError(
-            f"the study has {ds.sizes['problem']} problems and the result {result.labels.size}; allowed: the study "
-            "that was clustered"
+            f"the study has {ds.sizes['problem']} problems and the result {result.labels.size};"
+            " allowed: the study that was clustered"
         )
     kept = np.flatnonzero(result.labels.values != LEFT_OUT)
     blank = np.full(ds.sizes["problem"], "", dtype=object)
@@ -220,11 +238,16 @@ def say_glance(result: Glance) -> str:
     if not result.k:
         return f"{result.algorithm} on {result.n} problems finds no cluster: everything is noise."
     sizes = ", ".join(map(str, result.sizes.tolist()))
-    said = f"{result.algorithm} cuts {result.n} problems into {result.k} clusters ({sizes} problems)"
+    said = (
+        f"{result.algorithm} cuts {result.n} problems into {result.k} clusters ({sizes} problems)"
+    )
     if result.n_resamples:
         jaccard = ", ".join(f"{value:.2f}" for value in result.jaccard)
         said += f", which come back with Jaccard {jaccard} in {result.n_resamples} resamples"
-    return f"{said}. Not judged: any cloud can be cut so. Only beside data without clusters does this mean anything."
+    return (
+        f"{said}. Not judged: any cloud can be cut so. Only beside data without clusters does this"
+        " mean anything."
+    )
 
 
 def say_null(result: ClusterStability, figure: str = "ari") -> str:
@@ -248,11 +271,15 @@ def say_null(result: ClusterStability, figure: str = "ari") -> str:
     if figure not in FIGURES:
         raise InputError(f"no figure {figure!r}; allowed: {', '.join(FIGURES)}")
     reached = " and ".join(
-        f"{np.median(figures[figure]):.2f} ({null}; {result.limit(figure, null):.2f} at the 95 % limit)"
+        f"{np.median(figures[figure]):.2f} ({null}; {result.limit(figure, null):.2f} at the 95 %"
+        " limit)"
         for null, figures in result.nulls.items()
     )
     value = result.figures[figure]
-    return f"{FIGURE_WORDS[figure]} is {value:.2f} in the data; in the middle draw of data without clusters {reached}."
+    return (
+        f"{FIGURE_WORDS[figure]} is {value:.2f} in the data; in the middle draw of data without"
+        f" clusters {reached}."
+    )
 
 
 def say_alignment(result: ClusterStability) -> str:
@@ -287,11 +314,13 @@ def say_grid(grid: pd.DataFrame) -> str:
     """
     first = grid.drop_duplicates(["algorithm", "k"])
     alone, held = ((first[name] == Structure.CLUSTERS) for name in ("verdict", "family_verdict"))
-    which = ", ".join(f"{row.algorithm} {row.k} (p = {row.p_family:.2f})" for row in first[held].itertuples())
+    which = ", ".join(
+        f"{row.algorithm} {row.k} (p = {row.p_family:.2f})" for row in first[held].itertuples()
+    )
     return (
-        f"Of {len(first)} clusterings {alone.sum()} would be claimed if each were the only one tried. With all "
-        f"{len(first)} taken together, {held.sum()} still {'is' if held.sum() == 1 else 'are'}"
-        f"{': ' + which if which else ''}."
+        f"Of {len(first)} clusterings {alone.sum()} would be claimed if each were the only one"
+        f" tried. With all {len(first)} taken together, {held.sum()} still"
+        f" {'is' if held.sum() == 1 else 'are'}{': ' + which if which else ''}."
     )
 
 

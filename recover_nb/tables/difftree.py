@@ -9,9 +9,22 @@ from recover_nb.errors import InputError
 
 #: What is kept of every branching of a failed trace.
 HISTORY = (
-    "problem", "rollout", "position", "operator", "alpha", "continuation", "n", "rescued", "rate", "low", "high",
-    "trace", "temperature", "seed", "deterministic",
-)  # fmt: skip
+    "problem",
+    "rollout",
+    "position",
+    "operator",
+    "alpha",
+    "continuation",
+    "n",
+    "rescued",
+    "rate",
+    "low",
+    "high",
+    "trace",
+    "temperature",
+    "seed",
+    "deterministic",
+)
 
 
 @dataclass(frozen=True)
@@ -75,13 +88,16 @@ def diff_tree(
     """
     if not len(twins_tokens) or len(correct) != len(twins_tokens):
         raise InputError(
-            f"{len(twins_tokens)} twins and {len(correct)} verdicts make no tree; allowed: one each, at least one twin"
+            f"{len(twins_tokens)} twins and {len(correct)} verdicts make no tree; allowed: one"
+            " each, at least one twin"
         )
     twins = {i: tuple(map(int, tokens)) for i, tokens in enumerate(twins_tokens)}
     return _grow(tuple(map(int, failed_tokens)), twins, [bool(each) for each in correct], 0)
 
 
-def _grow(failed: tuple[int, ...] | None, twins: dict[int, tuple[int, ...]], correct: list[bool], at: int) -> Branch:
+def _grow(
+    failed: tuple[int, ...] | None, twins: dict[int, tuple[int, ...]], correct: list[bool], at: int
+) -> Branch:
     """Return the branch of `twins` (and `failed`, unless None) that agree up to place `at`."""
     paths = [*twins.values(), *([] if failed is None else [failed])]
     stop = _agree(paths, at)
@@ -101,7 +117,10 @@ def _grow(failed: tuple[int, ...] | None, twins: dict[int, tuple[int, ...]], cor
         n_correct=sum(correct[i] for i in twins),
         failed=failed is not None,
         ends=tuple(i for i, path in twins.items() if len(path) == stop),
-        children=tuple(_grow(failed if token == onward else None, going[token], correct, stop) for token in order),
+        children=tuple(
+            _grow(failed if token == onward else None, going[token], correct, stop)
+            for token in order
+        ),
     )
 
 
@@ -128,7 +147,8 @@ def branch_rows(history: pd.DataFrame) -> pd.DataFrame:
     """
     rows = history.reset_index(drop=True)
     label = [
-        f"{i}: problem {one.problem}, token {one.position}, {one.operator}, \u03b1 {one.alpha:g}, {one.continuation}"
+        f"{i}: problem {one.problem}, token {one.position}, {one.operator}, \u03b1 {one.alpha:g},"
+        f" {one.continuation}"
         for i, one in enumerate(rows.itertuples(), start=1)
     ]
     rows.insert(0, "label", label)

@@ -39,16 +39,28 @@ def routing_by_estimator(evaluation: Any) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row an estimator and comparator: ``estimator``, ``comparator``, ``n`` (problems; a mean over halvings for
-        ``split``, over simulated studies for a null), ``routed`` and ``rate`` (rescue rates), ``lift_points`` (routed
-        minus comparator) with its 95 % interval ``low_points``, ``high_points`` (percentile bootstrap) and
-        ``low_bca_points``, ``high_bca_points``, the ``relative`` change with ``relative_low``, ``relative_high``.
-        A null's lift is its mean and its interval mean +- 1.96 sd, its rates NaN. An estimator that cannot be
-        computed has no row.
+        One row an estimator and comparator: ``estimator``, ``comparator``, ``n`` (problems; a mean
+        over halvings for ``split``, over simulated studies for a null), ``routed`` and ``rate``
+        (rescue rates), ``lift_points`` (routed minus comparator) with its 95 % interval
+        ``low_points``, ``high_points`` (percentile bootstrap) and ``low_bca_points``,
+        ``high_bca_points``, the ``relative`` change with ``relative_low``, ``relative_high``. A
+        null's lift is its mean and its interval mean +- 1.96 sd, its rates NaN. An estimator that
+        cannot be computed has no row.
     """
-    columns = ["estimator", "comparator", "n", "routed", "rate", "lift_points", "low_points", "high_points"]
+    columns = [
+        "estimator",
+        "comparator",
+        "n",
+        "routed",
+        "rate",
+        "lift_points",
+        "low_points",
+        "high_points",
+    ]
     columns += ["low_bca_points", "high_bca_points", "relative", "relative_low", "relative_high"]
-    return table_of(estimator_rows(evaluation, ESTIMATORS), columns, text=("estimator", "comparator"))
+    return table_of(
+        estimator_rows(evaluation, ESTIMATORS), columns, text=("estimator", "comparator")
+    )
 
 
 def estimator_rows(evaluation: Any, names: tuple[str, ...]) -> list[dict]:
@@ -86,7 +98,11 @@ def _measured_figures(item: dict, found: dict) -> dict:
 
 def _null_figures(found: dict) -> dict:
     mean, sd = _points(found["mean"]), _points(found["sd"])
-    return {"lift_points": mean, "low_points": mean - NORMAL_95 * sd, "high_points": mean + NORMAL_95 * sd}
+    return {
+        "lift_points": mean,
+        "low_points": mean - NORMAL_95 * sd,
+        "high_points": mean + NORMAL_95 * sd,
+    }
 
 
 def lift_over_retry(evaluation: Any) -> pd.DataFrame:
@@ -95,8 +111,9 @@ def lift_over_retry(evaluation: Any) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``estimator``, ``kind`` (measured, null or excess), ``n``, ``lift_points``, ``low_points``, ``high_points``,
-        ``p`` (of an excess; else NaN), and ``band_low_points``, ``band_high_points``: the interval of a null, else NaN.
+        ``estimator``, ``kind`` (measured, null or excess), ``n``, ``lift_points``, ``low_points``,
+        ``high_points``, ``p`` (of an excess; else NaN), and ``band_low_points``,
+        ``band_high_points``: the interval of a null, else NaN.
     """
     rows = [
         row | {"kind": "null" if row["estimator"] in NULLS else "measured"}
@@ -104,16 +121,24 @@ def lift_over_retry(evaluation: Any) -> pd.DataFrame:
         if row["comparator"] == RETRY
     ]
     rows += [
-        {"estimator": f"published less {row['null']}", "kind": "excess", "lift_points": row["excess_points"]}
+        {
+            "estimator": f"published less {row['null']}",
+            "kind": "excess",
+            "lift_points": row["excess_points"],
+        }
         | {name: row[name] for name in ("low_points", "high_points", "p")}
         for row in excess_rows(evaluation)
         if row["comparator"] == RETRY
     ]
     for row in rows:
         of_null = row["kind"] == "null"
-        row |= {f"band_{end}": row[end] if of_null else None for end in ("low_points", "high_points")}
+        row |= {
+            f"band_{end}": row[end] if of_null else None for end in ("low_points", "high_points")
+        }
     columns = ["estimator", "kind", "n", "lift_points", "low_points", "high_points", "p"]
-    return table_of(rows, [*columns, "band_low_points", "band_high_points"], text=("estimator", "kind"))
+    return table_of(
+        rows, [*columns, "band_low_points", "band_high_points"], text=("estimator", "kind")
+    )
 
 
 def null_excess(evaluation: Any) -> pd.DataFrame:
@@ -122,8 +147,9 @@ def null_excess(evaluation: Any) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a null and comparator: ``null``, ``comparator``, ``published_points``, ``mean_points``, ``sd_points``
-        of the null, ``excess_points`` with ``low_points``, ``high_points``, and the one-sided ``p``.
+        One row a null and comparator: ``null``, ``comparator``, ``published_points``,
+        ``mean_points``, ``sd_points`` of the null, ``excess_points`` with ``low_points``,
+        ``high_points``, and the one-sided ``p``.
     """
     columns = ["null", "comparator", "published_points", "mean_points", "sd_points"]
     columns += ["excess_points", "low_points", "high_points", "p"]
@@ -138,9 +164,17 @@ def excess_rows(evaluation: Any) -> list[dict]:
         published = data["estimators"]["published"]["comparators"]
         for comparator, found in item["comparators"].items():
             low, high = _pair(found["ci95"])
-            row = {"null": name, "comparator": comparator, "published_points": _points(published[comparator]["lift"])}
+            row = {
+                "null": name,
+                "comparator": comparator,
+                "published_points": _points(published[comparator]["lift"]),
+            }
             row |= {"mean_points": _points(found["mean"]), "sd_points": _points(found["sd"])}
-            row |= {"excess_points": _points(found["excess"]), "low_points": low, "high_points": high}
+            row |= {
+                "excess_points": _points(found["excess"]),
+                "low_points": low,
+                "high_points": high,
+            }
             rows.append(row | {"p": found["p"]})
     return rows
 
@@ -150,9 +184,9 @@ def null_sentence(evaluation: Any) -> str:
     frame = null_excess(evaluation)
     one = frame[(frame["null"] == "null") & (frame["comparator"] == RETRY)].iloc[0]
     return (
-        f"With every intervention simulated to be exactly as good as retrying, the published estimator reports "
-        f"{one.mean_points:+.1f} \u00b1 {one.sd_points:.1f} points. "
-        f"On this study it reports {one.published_points:+.1f}."
+        "With every intervention simulated to be exactly as good as retrying, the published"
+        f" estimator reports {one.mean_points:+.1f} \u00b1 {one.sd_points:.1f} points. On this"
+        f" study it reports {one.published_points:+.1f}."
     )
 
 
@@ -162,17 +196,35 @@ def routing_by_cell(evaluation: Any) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``cell``, ``estimator``, ``n``, ``routed``, ``retry``, ``lift_points``, ``low_points``, ``high_points``, and
-        the permutation test of the routes: ``p``, and ``p_holm`` corrected over cells.
+        ``cell``, ``estimator``, ``n``, ``routed``, ``retry``, ``lift_points``, ``low_points``,
+        ``high_points``, and the permutation test of the routes: ``p``, and ``p_holm`` corrected
+        over cells.
     """
     rows = []
     for name, item in _stored(plain(evaluation), MEASURED):
         for cell, part in item["cells"].items():
             figures = _measured_figures(part, part["comparators"][RETRY])
-            row = {"cell": cell, "estimator": name, "n": part["n"], "routed": part["rate"], "retry": figures["rate"]}
+            row = {
+                "cell": cell,
+                "estimator": name,
+                "n": part["n"],
+                "routed": part["rate"],
+                "retry": figures["rate"],
+            }
             row |= {key: figures[key] for key in ("lift_points", "low_points", "high_points")}
             rows.append(row | {"p": part["p"], "p_holm": part["p_holm"]})
-    columns = ["cell", "estimator", "n", "routed", "retry", "lift_points", "low_points", "high_points", "p", "p_holm"]
+    columns = [
+        "cell",
+        "estimator",
+        "n",
+        "routed",
+        "retry",
+        "lift_points",
+        "low_points",
+        "high_points",
+        "p",
+        "p_holm",
+    ]
     return table_of(rows, columns, text=("cell", "estimator"))
 
 
@@ -182,16 +234,19 @@ def routes_by_cell(evaluation: Any, *, total: bool = False) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a cell and intervention: ``cell``, ``intervention``, ``count``, ``share``, ``routed`` (problems), and
-        ``start``, ``middle``, ``end``: where its share lies when shares are laid end to end. Shipped families, methods
-        and tasks come in the order of `labels`, as in the bundled study; others after them, as the evaluation has them.
+        One row a cell and intervention: ``cell``, ``intervention``, ``count``, ``share``,
+        ``routed`` (problems), and ``start``, ``middle``, ``end``: where its share lies when shares
+        are laid end to end. Shipped families, methods and tasks come in the order of `labels`, as
+        in the bundled study; others after them, as the evaluation has them.
     """
     found = plain(evaluation)["cells"]
     cells = {cell: found[cell]["routed_counts"] for cell in sorted(found, key=_place)}
     if total:
         summed = pd.DataFrame(cells).sum(axis=1)
         cells[ALL] = {name: int(count) for name, count in summed.items()}
-    frames = [stack_shares(cell, "intervention", counts, "routed") for cell, counts in cells.items()]
+    frames = [
+        stack_shares(cell, "intervention", counts, "routed") for cell, counts in cells.items()
+    ]
     return pd.concat(frames, ignore_index=True)
 
 
@@ -208,14 +263,16 @@ def budgets(evaluation: Any, population: str = "all") -> pd.DataFrame:
     ----------
     evaluation : Evaluation or dict
     population : str
-        ``all`` failed problems, or the ``steerable_hard`` ones (selected on the attempts that score them: inflated).
+        ``all`` failed problems, or the ``steerable_hard`` ones (selected on the attempts that score
+        them: inflated).
 
     Returns
     -------
     DataFrame
-        ``basis``, ``budget`` (attempts, tokens or forward passes spent on each problem), ``k_retry`` and
-        ``k_routed`` (attempts it buys), ``n`` (problems), ``routed``, ``retry`` (rescue), ``lift_points``,
-        ``low_points``, ``high_points``. A basis that is not stored has no row.
+        ``basis``, ``budget`` (attempts, tokens or forward passes spent on each problem),
+        ``k_retry`` and ``k_routed`` (attempts it buys), ``n`` (problems), ``routed``, ``retry``
+        (rescue), ``lift_points``, ``low_points``, ``high_points``. A basis that is not stored has
+        no row.
     """
     data = (plain(evaluation)["budgets"] or {}).get(population)
     columns = ["basis", "budget", "k_retry", "k_routed", "n", "routed", "retry", "lift_points"]
@@ -227,8 +284,19 @@ def budgets(evaluation: Any, population: str = "all") -> pd.DataFrame:
             continue
         for i, (low, high) in enumerate(map(_pair, item["ci95"])):
             found = {name: item[name][i] for name in ("k_routed", "n", "routed", "retry")}
-            found |= {"lift_points": _points(item["lift"][i]), "low_points": low, "high_points": high}
-            rows.append({"basis": basis, "budget": item.get("cost", item["k"])[i], "k_retry": item["k"][i], **found})
+            found |= {
+                "lift_points": _points(item["lift"][i]),
+                "low_points": low,
+                "high_points": high,
+            }
+            rows.append(
+                {
+                    "basis": basis,
+                    "budget": item.get("cost", item["k"])[i],
+                    "k_retry": item["k"][i],
+                    **found,
+                }
+            )
     return table_of(rows, columns, text=("basis",))
 
 
@@ -238,8 +306,8 @@ def budget_lines(evaluation: Any, population: str = "all") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``basis``, ``strategy`` (routed or retry), ``budget``, ``k`` (attempts it buys), ``rescue``, ``n``,
-        ``lift_points``, ``low_points``, ``high_points`` (routed minus retry at that budget).
+        ``basis``, ``strategy`` (routed or retry), ``budget``, ``k`` (attempts it buys), ``rescue``,
+        ``n``, ``lift_points``, ``low_points``, ``high_points`` (routed minus retry at that budget).
     """
     wide = budgets(evaluation, population).to_dict("records")
     rows = [
@@ -247,7 +315,17 @@ def budget_lines(evaluation: Any, population: str = "all") -> pd.DataFrame:
         for name in ("routed", "retry")
         for row in wide
     ]
-    columns = ["basis", "strategy", "budget", "k", "rescue", "n", "lift_points", "low_points", "high_points"]
+    columns = [
+        "basis",
+        "strategy",
+        "budget",
+        "k",
+        "rescue",
+        "n",
+        "lift_points",
+        "low_points",
+        "high_points",
+    ]
     return table_of(rows, columns, text=("basis", "strategy"))
 
 
@@ -265,4 +343,6 @@ def table_of(rows: list[dict], columns: Sequence[str], *, text: Sequence[str]) -
     Column by column: a frame made of rows and then converted takes ten times as long.
     """
     taken = {name: [row.get(name) for row in rows] for name in columns}
-    return pd.DataFrame({name: found if name in text else np.array(found, float) for name, found in taken.items()})
+    return pd.DataFrame(
+        {name: found if name in text else np.array(found, float) for name, found in taken.items()}
+    )

@@ -16,11 +16,16 @@ NONE = Intervention.NONE.value
 
 def _stored(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Return lengths and which observed rollouts failed and have signals, (problem, rollout) both."""
-    missing = [name for name in (Signal.DEMOTION_PRESSURE.value, "n_tokens", "correct") if name not in ds]
+    missing = [
+        name for name in (Signal.DEMOTION_PRESSURE.value, "n_tokens", "correct") if name not in ds
+    ]
     if missing:
-        raise InputError(f"the study stores no {', '.join(missing)}: its features are known, their making is not")
+        raise InputError(
+            f"the study stores no {', '.join(missing)}: its features are known, their making is not"
+        )
     length, correct = (
-        ds[name].sel(intervention=NONE).transpose("problem", "rollout").values for name in ("n_tokens", "correct")
+        ds[name].sel(intervention=NONE).transpose("problem", "rollout").values
+        for name in ("n_tokens", "correct")
     )
     kept = correct == 0
     if "has_signals" in ds:
@@ -41,8 +46,9 @@ def junction_sentence(ds: xr.Dataset) -> str:
     first, last = np.mean(place == 0), np.mean((place == length - 1) & (length > 1))
     middle = 1 - first - last
     return (
-        f"In {kept.sum()} failed traces the junction is the first token in {first:.0%}, the last in {last:.0%}, "
-        f"in between in {middle:.0%}; half of the traces have {np.median(length):.0f} tokens or fewer."
+        f"In {kept.sum()} failed traces the junction is the first token in {first:.0%}, the last in"
+        f" {last:.0%}, in between in {middle:.0%}; half of the traces have {np.median(length):.0f}"
+        " tokens or fewer."
     )
 
 
@@ -52,8 +58,8 @@ def features_by_window(ds: xr.Dataset, windows: Sequence[int] = (1, 2, 4, 8)) ->
     Returns
     -------
     DataFrame
-        Index `window`; the mean of each feature over problems with stored signals, and ``rank_correlation``:
-        Spearman's, of logit dispersion with that of the last window.
+        Index `window`; the mean of each feature over problems with stored signals, and
+        ``rank_correlation``: Spearman's, of logit dispersion with that of the last window.
 
     Raises
     ------
@@ -61,7 +67,10 @@ def features_by_window(ds: xr.Dataset, windows: Sequence[int] = (1, 2, 4, 8)) ->
         If the study stores no signals, or a window is not a whole number of at least 0.
     """
     _stored(ds)
-    found = {int(window): compute_features(ds, window=int(window)).to_pandas().dropna() for window in windows}
+    found = {
+        int(window): compute_features(ds, window=int(window)).to_pandas().dropna()
+        for window in windows
+    }
     last = found[int(windows[-1])][Feature.LOGIT_DISPERSION.value]
     rows = {
         window: {
@@ -73,15 +82,17 @@ def features_by_window(ds: xr.Dataset, windows: Sequence[int] = (1, 2, 4, 8)) ->
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("window")
 
 
-def reliability(ds: xr.Dataset, sizes: Sequence[int] = (1, 2, 3, 5), *, seed: int = 0) -> pd.DataFrame:
+def reliability(
+    ds: xr.Dataset, sizes: Sequence[int] = (1, 2, 3, 5), *, seed: int = 0
+) -> pd.DataFrame:
     """Return how repeatable the features are within a cell, by the number of failed rollouts.
 
     Returns
     -------
     DataFrame
-        Index `failed_rollouts`: one half's size; for each feature the median over cells of the correlation between
-        halves of that many failed rollouts, and ``cells``: how many cells had enough. Differences between cells do
-        not count as reliability.
+        Index `failed_rollouts`: one half's size; for each feature the median over cells of the
+        correlation between halves of that many failed rollouts, and ``cells``: how many cells had
+        enough. Differences between cells do not count as reliability.
 
     Raises
     ------
@@ -96,11 +107,14 @@ def reliability(ds: xr.Dataset, sizes: Sequence[int] = (1, 2, 3, 5), *, seed: in
     values = rollout_features(pressure, variance, np.where(kept, length, 0))
     cells = cell_names(ds)
     by_cell = [
-        feature_reliability(values[cells == cell], kept[cells == cell], tuple(sizes), n_splits=20, seed=seed)
+        feature_reliability(
+            values[cells == cell], kept[cells == cell], tuple(sizes), n_splits=20, seed=seed
+        )
         for cell in dict.fromkeys(cells)
     ]
     found = np.stack([each["correlation"].values for each in by_cell])
-    # A feature that does not vary in a cell has no reliability there: it is left out, not counted as 0.
+    # A feature that does not vary in a cell has no reliability there: it is left out, not counted
+    # as 0.
     median = np.stack([pd.DataFrame(found[:, i]).median().to_numpy() for i in range(len(sizes))])
     known = ~np.isnan(found).all(-1)
     frame = pd.DataFrame(median, index=list(sizes), columns=[name.value for name in Feature])

@@ -19,7 +19,12 @@ from recover_nb.tables.evaluation import (
 from recover_nb.tables.study import ALL
 
 #: The four things a figure can say about a claim.
-SUPPORTED, NOT_SHOWN, CONTRADICTED, NOT_TESTABLE = "supported", "not shown", "contradicted", "not testable"
+SUPPORTED, NOT_SHOWN, CONTRADICTED, NOT_TESTABLE = (
+    "supported",
+    "not shown",
+    "contradicted",
+    "not testable",
+)
 VERDICTS = (SUPPORTED, NOT_SHOWN, CONTRADICTED, NOT_TESTABLE)
 
 #: Level of every test here.
@@ -42,14 +47,17 @@ def find(evaluation: Any, rescue: pd.DataFrame, firing: pd.DataFrame) -> list[di
     Returns
     -------
     list of dict
-        ``name``, ``claim`` (in words), ``figure`` (dict of numbers; lifts in points), ``verdict``: one of `VERDICTS`.
+        ``name``, ``claim`` (in words), ``figure`` (dict of numbers; lifts in points), ``verdict``:
+        one of `VERDICTS`.
     """
     table, excess = routing_by_estimator(evaluation), null_excess(evaluation)
     data = plain(evaluation)
     found = [
         _interventions(rescue),
         _published(table, excess, data["overall"]),
-        _lift("split", table, "routing beats retry when selection and scoring use different attempts"),
+        _lift(
+            "split", table, "routing beats retry when selection and scoring use different attempts"
+        ),
         _lift("all", table, "routing beats retry over every failed problem, with no selection"),
         _choice(table),
         _permutation(data, table, routing_by_cell(evaluation)),
@@ -68,18 +76,28 @@ def interval_verdict(low: float, high: float) -> str:
 def _interventions(rescue: pd.DataFrame) -> dict:
     """Judge which interventions differ from retry over every failed problem, all comparisons holding together."""
     cells = list(rescue["cell"])
-    rows = rescue[(rescue["cell"] == (ALL if ALL in cells else cells[0])) & (rescue["intervention"] != RETRY)]
+    rows = rescue[
+        (rescue["cell"] == (ALL if ALL in cells else cells[0])) & (rescue["intervention"] != RETRY)
+    ]
     groups: dict[str, list] = {verdict: [] for verdict in VERDICTS}
     for row in rows.to_dict("records"):
         low, high = row["lift_low_all_points"], row["lift_high_all_points"]
-        entry = {"intervention": row["intervention"], "lift_points": row["lift_points"], "interval": [low, high]}
+        entry = {
+            "intervention": row["intervention"],
+            "lift_points": row["lift_points"],
+            "interval": [low, high],
+        }
         groups[interval_verdict(low, high)].append(entry)
     tested = len(rows) - len(groups[NOT_TESTABLE])
     better, worse, undecided = (groups[verdict] for verdict in (SUPPORTED, CONTRADICTED, NOT_SHOWN))
     verdict = SUPPORTED if better else NOT_SHOWN if undecided else CONTRADICTED
     figure = {"better": better, "worse": worse, "undecided": undecided, "compared": tested}
-    return _finding("interventions", "some intervention rescues more than retry, over every failed problem", figure,
-                    verdict if tested else NOT_TESTABLE)  # fmt: skip
+    return _finding(
+        "interventions",
+        "some intervention rescues more than retry, over every failed problem",
+        figure,
+        verdict if tested else NOT_TESTABLE,
+    )
 
 
 def _published(table: pd.DataFrame, excess: pd.DataFrame, overall: dict) -> dict:
@@ -96,7 +114,8 @@ def _published(table: pd.DataFrame, excess: pd.DataFrame, overall: dict) -> dict
             share = overall[name]["steerable_hard_fraction"]
             figure["nulls"][name]["steerable_hard_fraction"] = share
             verdict = interval_verdict(row["low_points"], row["high_points"])
-            # Both the bootstrap of the problems and the distribution without effect must speak for it.
+            # Both the bootstrap of the problems and the distribution without effect must speak for
+            # it.
             verdicts.append(NOT_SHOWN if verdict == SUPPORTED and not row["p"] < LEVEL else verdict)
     figure["steerable_hard_fraction"] = overall["steerable_hard_fraction"]
     return _finding(
@@ -104,7 +123,11 @@ def _published(table: pd.DataFrame, excess: pd.DataFrame, overall: dict) -> dict
         "routing's published lift on steerable_hard problems exceeds what selection alone gives",
         figure,
         # The verdict is the weakest of the nulls'.
-        max(verdicts, key=(SUPPORTED, CONTRADICTED, NOT_SHOWN, NOT_TESTABLE).index, default=NOT_TESTABLE),
+        max(
+            verdicts,
+            key=(SUPPORTED, CONTRADICTED, NOT_SHOWN, NOT_TESTABLE).index,
+            default=NOT_TESTABLE,
+        ),
     )
 
 
@@ -117,7 +140,10 @@ def _choice(table: pd.DataFrame) -> dict:
     """Judge routing against always doing the one thing that did best elsewhere."""
     estimator = _honest(table)
     figure = {"estimator": estimator, **_row(table, estimator, "best_fixed")}
-    claim = "choosing for each problem beats the best single operator of its cell (chosen on other problems)"
+    claim = (
+        "choosing for each problem beats the best single operator of its cell (chosen on other"
+        " problems)"
+    )
     return _finding("choice", claim, figure, interval_verdict(*figure["interval"]))
 
 
@@ -138,9 +164,12 @@ def _permutation(data: dict, table: pd.DataFrame, cells: pd.DataFrame) -> dict:
         "cells_below": list(below["cell"]),
     }
     verdict = NOT_TESTABLE if math.isnan(p) else interval_verdict(*row["interval"])
-    # The permutation keeps problems and shuffles routes, the bootstrap the reverse: both must speak for it.
+    # The permutation keeps problems and shuffles routes, the bootstrap the reverse: both must speak
+    # for it.
     verdict = NOT_SHOWN if verdict == SUPPORTED and p >= LEVEL else verdict
-    return _finding("permutation", "the features tell which problem needs which operator", figure, verdict)
+    return _finding(
+        "permutation", "the features tell which problem needs which operator", figure, verdict
+    )
 
 
 def _budget(data: dict, basis: str) -> dict:
@@ -151,7 +180,10 @@ def _budget(data: dict, basis: str) -> dict:
     k = claim.get("routed_attempts", CLAIM_ROUTED)
     words = f"{k} routed rollout{'s' * (k != 1)} match the retries that cost as many forward passes"
     if basis == "attempts":
-        words = f"{k} routed rollout{'s' * (k != 1)} match {claim.get('retry_attempts', CLAIM_RETRY)} retries"
+        words = (
+            f"{k} routed rollout{'s' * (k != 1)} match {claim.get('retry_attempts', CLAIM_RETRY)}"
+            " retries"
+        )
     if not found or None in found["ci95"]:
         return _finding(f"budget_{basis}", words, {}, NOT_TESTABLE)
     low, high = (100 * end for end in found["ci95"])
@@ -172,7 +204,9 @@ def _budget(data: dict, basis: str) -> dict:
 
 def _fires(firing: pd.DataFrame) -> dict:
     """Judge whether sparse steering acted often enough for its rescue rate to be its own."""
-    rows = firing[(firing["intervention"] == Intervention.SPARSE_STEER.value) & firing["fired"].notna()]
+    rows = firing[
+        (firing["intervention"] == Intervention.SPARSE_STEER.value) & firing["fired"].notna()
+    ]
     below = rows[rows["fired"] < MIN_FIRED]
     figure = {
         "least": float(rows["fired"].min()) if len(rows) else float("nan"),
@@ -181,7 +215,9 @@ def _fires(firing: pd.DataFrame) -> dict:
         "cells_below": [name for name in below["cell"] if name != ALL],
     }
     verdict = NOT_TESTABLE if not len(rows) else NOT_SHOWN if figure["cells_below"] else SUPPORTED
-    return _finding("firing", "sparse steering acts often enough to differ from retry", figure, verdict)
+    return _finding(
+        "firing", "sparse steering acts often enough to differ from retry", figure, verdict
+    )
 
 
 def _finding(name: str, claim: str, figure: dict, verdict: str) -> dict:
@@ -200,7 +236,10 @@ def _row(table: pd.DataFrame, estimator: str, comparator: str) -> dict:
     if not len(rows):
         return {**dict.fromkeys(keys, float("nan")), "interval": [float("nan")] * 2}
     row = rows.iloc[0]
-    return {**{key: float(row[key]) for key in keys}, "interval": [float(row["low_points"]), float(row["high_points"])]}
+    return {
+        **{key: float(row[key]) for key in keys},
+        "interval": [float(row["low_points"]), float(row["high_points"])],
+    }
 
 
 def say(finding: dict) -> str:
@@ -211,7 +250,9 @@ def say(finding: dict) -> str:
 def findings(evaluation: Any, rescue: pd.DataFrame, firing: pd.DataFrame) -> pd.DataFrame:
     """Return what `find` judges, a row a claim: ``claim``, ``verdict`` and ``sentence``."""
     found = find(evaluation, rescue, firing)
-    rows = [{"claim": each["name"], "verdict": each["verdict"], "sentence": say(each)} for each in found]
+    rows = [
+        {"claim": each["name"], "verdict": each["verdict"], "sentence": say(each)} for each in found
+    ]
     return pd.DataFrame(rows, columns=["claim", "verdict", "sentence"])
 
 
@@ -230,10 +271,20 @@ def interval(ends: list[float], form: str = "+.1f") -> str:
 def _say_interventions(figure: dict, verdict: str) -> str:
     if verdict == NOT_TESTABLE:
         return "Nothing beside retry was run, so nothing can be compared."
-    text = f"Points above retry (95 % intervals that hold together for all {figure['compared']} comparisons): "
+    text = (
+        f"Points above retry (95 % intervals that hold together for all {figure['compared']}"
+        " comparisons): "
+    )
     parts = []
-    for key, words in (("better", "better"), ("worse", "worse"), ("undecided", "not distinguishable from retry")):
-        items = [f"{x['intervention']} {_signed(x['lift_points'])} {interval(x['interval'])}" for x in figure[key]]
+    for key, words in (
+        ("better", "better"),
+        ("worse", "worse"),
+        ("undecided", "not distinguishable from retry"),
+    ):
+        items = [
+            f"{x['intervention']} {_signed(x['lift_points'])} {interval(x['interval'])}"
+            for x in figure[key]
+        ]
         parts.append(f"{words}: {', '.join(items) or 'none'}")
     return text + "; ".join(parts) + "."
 
@@ -242,13 +293,20 @@ def _say_published(figure: dict, verdict: str) -> str:
     if math.isnan(figure["lift_points"]):
         return "No problem is steerable_hard, so there is no lift to report."
     text = f"On {figure['n']:.0f} steerable_hard problems ({figure['steerable_hard_fraction']:.0%} "
-    text += f"of failed ones) routing rescues {_signed(figure['lift_points'])} points more than retry "
+    text += (
+        f"of failed ones) routing rescues {_signed(figure['lift_points'])} points more than retry "
+    )
     text += f"{interval(figure['interval'])}"
     for name, null in figure["nulls"].items():
         kind = "independent attempts" if name == "null" else "attempts twinned as here"
         text += f"; when no operator differs from retry ({kind}) the same estimator marks "
-        text += f"{null['steerable_hard_fraction']:.0%} and reports {_signed(null['mean_points'])} +- "
-        text += f"{null['sd_points']:.1f}, excess {_signed(null['excess_points'])} {interval(null['interval'])}, "
+        text += (
+            f"{null['steerable_hard_fraction']:.0%} and reports {_signed(null['mean_points'])} +- "
+        )
+        text += (
+            f"{null['sd_points']:.1f}, excess {_signed(null['excess_points'])}"
+            f" {interval(null['interval'])}, "
+        )
         text += f"p = {null['p']:.2g}"
     endings = {
         SUPPORTED: "distinguishable from no effect",
@@ -268,8 +326,14 @@ def _lift_words(head: str, n_what: str) -> Callable[[dict, str], str]:
 
     def words(figure: dict, verdict: str) -> str:
         if verdict == NOT_TESTABLE:
-            return "Cannot be computed here: it needs the outcome of each attempt, and problems to select."
-        text = f"{head}{_signed(figure['lift_points'])} points over retry {interval(figure['interval'])} on "
+            return (
+                "Cannot be computed here: it needs the outcome of each attempt, and problems to"
+                " select."
+            )
+        text = (
+            f"{head}{_signed(figure['lift_points'])} points over retry"
+            f" {interval(figure['interval'])} on "
+        )
         return f"{text}{figure['n']:.0f} {n_what}: {endings[verdict]}."
 
     return words
@@ -284,7 +348,10 @@ def _say_choice(figure: dict, verdict: str) -> str:
         CONTRADICTED: "one operator for all does better than the rule",
     }
     text = f"Scored on {_SCORED[figure['estimator']]}: "
-    return f"{text}{_signed(figure['lift_points'])} points {interval(figure['interval'])}: {endings[verdict]}."
+    return (
+        f"{text}{_signed(figure['lift_points'])} points {interval(figure['interval'])}:"
+        f" {endings[verdict]}."
+    )
 
 
 def _say_permutation(figure: dict, verdict: str) -> str:
@@ -292,7 +359,10 @@ def _say_permutation(figure: dict, verdict: str) -> str:
         return "Cannot be computed here."
     ending = "the routes carry" if verdict == SUPPORTED else "the routes are not shown to carry"
     text = "Against a random permutation of its own choices within each cell, scored on "
-    text += f"{_SCORED[figure['estimator']]}: {_signed(figure['lift_points'])} points {interval(figure['interval'])}, "
+    text += (
+        f"{_SCORED[figure['estimator']]}: {_signed(figure['lift_points'])} points"
+        f" {interval(figure['interval'])}, "
+    )
     text += f"p = {figure['p']:.2g}; after Holm's correction "
     text += f"{len(figure['cells_below'])} of {figure['cells']} cells lie below {LEVEL}: {ending} "
     return text + "information on which problem needs which operator."
@@ -302,11 +372,21 @@ def _say_budget(figure: dict, verdict: str, basis: str) -> str:
     if verdict == NOT_TESTABLE:
         return f"Cannot be computed here: the {basis} it needs were not stored or not run."
     k, retries = figure["routed_attempts"], figure["retry_attempts"]
-    spent = f"{retries:.0f} retries" if basis == "attempts" else f"{retries:.1f} retries, as many {basis}"
+    spent = (
+        f"{retries:.0f} retries"
+        if basis == "attempts"
+        else f"{retries:.1f} retries, as many {basis}"
+    )
     text = f"Over every failed problem {k} routed rescue {figure['routed']:.1%} and {spent}, "
-    text += f"{figure['retry']:.1%}: {_signed(figure['lift_points'])} points {interval(figure['interval'])}"
+    text += (
+        f"{figure['retry']:.1%}: {_signed(figure['lift_points'])} points"
+        f" {interval(figure['interval'])}"
+    )
     if figure["scaled"]:
-        text += f" (the paper's claim is {CLAIM_ROUTED} against {CLAIM_RETRY}; this study has too few attempts for it)"
+        text += (
+            f" (the paper's claim is {CLAIM_ROUTED} against {CLAIM_RETRY}; this study has too few"
+            " attempts for it)"
+        )
     endings = {
         SUPPORTED: f"matched, to within {figure['margin_points']:.0f} points",
         NOT_SHOWN: "not shown to match",
@@ -321,8 +401,14 @@ def _say_firing(figure: dict, verdict: str) -> str:
     low = f"{figure['min_fired']:.0%}"
     if verdict == SUPPORTED:
         return f"sparse_steer fires in at least {figure['least']:.0%} of attempts in every cell."
-    text = f"sparse_steer fires in fewer than {low} of attempts in {len(figure['cells_below'])} of {figure['cells']} "
-    text += f"cells ({', '.join(figure['cells_below'])}; least {figure['least']:.0%}): there its rescue rate is partly "
+    text = (
+        f"sparse_steer fires in fewer than {low} of attempts in {len(figure['cells_below'])} of"
+        f" {figure['cells']} "
+    )
+    text += (
+        f"cells ({', '.join(figure['cells_below'])}; least {figure['least']:.0%}): there its rescue"
+        " rate is partly "
+    )
     return text + "that of retry under another name."
 
 
@@ -330,7 +416,8 @@ _SENTENCES: dict[str, Callable[[dict, str], str]] = {
     "interventions": _say_interventions,
     "published": _say_published,
     "split": _lift_words(
-        "Selected on one half of the attempts and scored on the other: ", "problems (mean over halvings)"
+        "Selected on one half of the attempts and scored on the other: ",
+        "problems (mean over halvings)",
     ),
     "all": _lift_words("", "problems"),
     "choice": _say_choice,

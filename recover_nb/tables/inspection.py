@@ -53,7 +53,12 @@ class Trace:
 
 
 def read_trace(
-    ds: xr.Dataset, problem: int, rollout: int, intervention: str = NONE, *, signals: dict | None = None
+    ds: xr.Dataset,
+    problem: int,
+    rollout: int,
+    intervention: str = NONE,
+    *,
+    signals: dict | None = None,
 ) -> Trace:
     """Read one trace of a study.
 
@@ -95,27 +100,36 @@ def read_trace(
 
 def _check_place(ds: xr.Dataset, problem: int, rollout: int, intervention: str) -> None:
     if "token_id" not in ds:
-        raise InputError("this study stores no tokens (a profile table has none), so there is no trace to read")
+        raise InputError(
+            "this study stores no tokens (a profile table has none), so there is no trace to read"
+        )
     for dim, place in (("problem", problem), ("rollout", rollout)):
         if not 0 <= place < ds.sizes[dim]:
             raise InputError(f"{dim} {place} is not there; allowed: 0 to {ds.sizes[dim] - 1}")
     names = [str(name) for name in ds["intervention"].values]
     if intervention not in names:
-        raise InputError(f"the study has no intervention {intervention!r}; it holds {', '.join(names)}")
+        raise InputError(
+            f"the study has no intervention {intervention!r}; it holds {', '.join(names)}"
+        )
 
 
 def rollouts_run(ds: xr.Dataset, problem: int, intervention: str) -> np.ndarray:
     """Return which rollouts of an intervention there are of a problem; none of an intervention that is not stored."""
     if "n_tokens" not in ds or intervention not in ds["intervention"].values:
         return np.zeros(0, int)
-    return np.flatnonzero(ds["n_tokens"].isel(problem=problem).sel(intervention=intervention).values)
+    return np.flatnonzero(
+        ds["n_tokens"].isel(problem=problem).sel(intervention=intervention).values
+    )
 
 
 def _run(ds: xr.Dataset, problem: int, intervention: str) -> str:
     """Say which rollouts of an intervention there are."""
     stored = rollouts_run(ds, problem, intervention)
     if not stored.size:
-        return f"No rollout of {intervention} is stored for this problem: interventions run on problems that failed"
+        return (
+            f"No rollout of {intervention} is stored for this problem: interventions run on"
+            " problems that failed"
+        )
     return f"Allowed: {stored[0]} to {stored[-1]}"
 
 
@@ -131,7 +145,9 @@ def first_failed(ds: xr.Dataset, problem: int) -> int:
     return int(wrong.argmax()) if wrong.any() else -1
 
 
-def stored_alternatives(ds: xr.Dataset, problem: int, rollout: int) -> tuple[np.ndarray, np.ndarray] | None:
+def stored_alternatives(
+    ds: xr.Dataset, problem: int, rollout: int
+) -> tuple[np.ndarray, np.ndarray] | None:
     """Return each model's likeliest tokens along a trace, (token, 2, k) ids and log-probabilities, if stored.
 
     A study stores them for the first failed rollout of each problem.
@@ -159,19 +175,28 @@ def alternatives(
     Returns
     -------
     DataFrame
-        ``model``, ``rank`` (from 1), ``token``, ``token_id``, ``probability`` (at temperature 1), ``emitted`` (bool).
+        ``model``, ``rank`` (from 1), ``token``, ``token_id``, ``probability`` (at temperature 1),
+        ``emitted`` (bool).
     """
     ids, scores = found
     rows = [
         {
-            "model": model, "rank": rank + 1, "token": pieces_of([token], pieces)[0], "token_id": int(token),
-            "probability": float(np.exp(score)), "emitted": int(token) == int(trace.token_id[position]),
+            "model": model,
+            "rank": rank + 1,
+            "token": pieces_of([token], pieces)[0],
+            "token_id": int(token),
+            "probability": float(np.exp(score)),
+            "emitted": int(token) == int(trace.token_id[position]),
         }
         for m, model in enumerate(MODELS)
-        for rank, (token, score) in enumerate(zip(ids[position, m], scores[position, m], strict=True))
+        for rank, (token, score) in enumerate(
+            zip(ids[position, m], scores[position, m], strict=True)
+        )
         if token >= 0
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=["model", "rank", "token", "token_id", "probability", "emitted"])
+    ]
+    return pd.DataFrame(
+        rows, columns=["model", "rank", "token", "token_id", "probability", "emitted"]
+    )
 
 
 def differences(left: np.ndarray, right: np.ndarray) -> tuple[list[int], list[int]]:
@@ -183,7 +208,10 @@ def differences(left: np.ndarray, right: np.ndarray) -> tuple[list[int], list[in
     ([1], [1, 3])
     """
     blocks = SequenceMatcher(None, list(left), list(right), autojunk=False).get_matching_blocks()
-    shared = [{each for block in blocks for each in range(block[side], block[side] + block.size)} for side in (0, 1)]
+    shared = [
+        {each for block in blocks for each in range(block[side], block[side] + block.size)}
+        for side in (0, 1)
+    ]
     return tuple(
         [place for place in range(len(tokens)) if place not in kept]
         for tokens, kept in zip((left, right), shared, strict=True)
@@ -202,4 +230,6 @@ def signal_frame(trace: Trace, names: list[str] | None = None) -> pd.DataFrame:
         if names is None or name in names
     ]
     columns = ["signal", "position", "token_id", "token", "value", "is_junction", "junction"]
-    return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
+    return (
+        pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
+    )

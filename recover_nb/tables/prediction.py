@@ -22,10 +22,11 @@ def score_lines(result: Topography) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row a score and part, and ``overall`` where there are several: ``score`` (``accuracy``, ``auc``), ``part``,
-        ``units``, ``value`` (mean over repeats, a fraction of 1), ``baseline`` (``accuracy``: of always saying the
-        commonest class; ``auc``: 0.5), ``null_low``, ``null_mean``, ``null_high`` (middle 95 % of permuted labels; NaN
-        without any), ``p`` and ``permutations``.
+        A row a score and part, and ``overall`` where there are several: ``score`` (``accuracy``,
+        ``auc``), ``part``, ``units``, ``value`` (mean over repeats, a fraction of 1), ``baseline``
+        (``accuracy``: of always saying the commonest class; ``auc``: 0.5), ``null_low``,
+        ``null_mean``, ``null_high`` (middle 95 % of permuted labels; NaN without any), ``p`` and
+        ``permutations``.
     """
     named: dict[str, Part | Topography] = dict(result.parts)
     if len(named) > 1:
@@ -64,8 +65,8 @@ def confusion_total(result: Topography) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        As `tables.topography.confusion_cells`, of the one part ``overall``. A class left out of a part adds nothing
-        there.
+        As `tables.topography.confusion_cells`, of the one part ``overall``. A class left out of a
+        part adds nothing there.
     """
     cells = confusion_cells(result)
     names = sorted(set(cells["true"]))
@@ -105,9 +106,9 @@ def unit_predictions(result: Topography) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a unit, in the order of the study: ``part``, ``problem`` (place along the study's `problem`), ``true``,
-        ``predicted`` (the class it is taken for in most repeats; of equals the first) and ``agreement``, the share of
-        repeats that say so.
+        One row a unit, in the order of the study: ``part``, ``problem`` (place along the study's
+        `problem`), ``true``, ``predicted`` (the class it is taken for in most repeats; of equals
+        the first) and ``agreement``, the share of repeats that say so.
     """
     frames = []
     for name, part in result.parts.items():

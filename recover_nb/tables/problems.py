@@ -33,7 +33,15 @@ def example_problems(split: str = "dev", levels: tuple[int, ...] = (1, 3, 5)) ->
                 known = ", ".join(map(str, sorted({each.level for each in drawn})))
                 raise InputError(f"no level {level}; allowed: {known}")
             traces = {style.value: tasks.trace(one, style) for style in Style}
-            rows.append({"task": task.value, "level": level, "prompt": one.prompt, **traces, "answer": one.answer})
+            rows.append(
+                {
+                    "task": task.value,
+                    "level": level,
+                    "prompt": one.prompt,
+                    **traces,
+                    "answer": one.answer,
+                }
+            )
     return pd.DataFrame(rows)
 
 
@@ -47,11 +55,15 @@ def twin_sentence(ds: xr.Dataset, intervention: str = Intervention.SPARSE_STEER.
     """
     if "token_id" not in ds or intervention not in ds["intervention"].values:
         raise InputError(f"the study stores no tokens of {intervention}")
-    one, retry = (ds[["token_id", "fired_at", "n_tokens"]].sel(intervention=name) for name in (intervention, "retry"))
+    one, retry = (
+        ds[["token_id", "fired_at", "n_tokens"]].sel(intervention=name)
+        for name in (intervention, "retry")
+    )
     run = one["n_tokens"].values > 0
     silent = (one["fired_at"].values < 0) & run
     same = (one["token_id"].values == retry["token_id"].values).all(-1)[silent]
     return (
-        f"{intervention} never fired in {silent.sum()} attempts. In {np.count_nonzero(same)} of them every token "
-        f"equals that of the same attempt of retry. In the other {(~silent & run).sum()} attempts it fired."
+        f"{intervention} never fired in {silent.sum()} attempts. In {np.count_nonzero(same)} of"
+        " them every token equals that of the same attempt of retry. In the other"
+        f" {(~silent & run).sum()} attempts it fired."
     )

@@ -1,4 +1,7 @@
-"""Data frames about remapping. They arrange what `recover_nb.remap_survival` computed, and no more."""
+"""Data frames about remapping.
+
+They arrange what `recover_nb.remap_survival` computed, and no more.
+"""
 
 import numpy as np
 import pandas as pd
@@ -22,8 +25,8 @@ def transition_cells(result: RemapSurvival) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``companion``, ``original``, ``outcome``, ``count``, ``share`` (of the original outcome) and ``label``, both
-        as text.
+        ``companion``, ``original``, ``outcome``, ``count``, ``share`` (of the original outcome) and
+        ``label``, both as text.
     """
     rows = []
     for companion, table in zip(result.outcomes, result.transitions, strict=True):
@@ -52,9 +55,10 @@ def survival_rows(result: RemapSurvival, by: str = ALL, *, solved: bool = False)
     Returns
     -------
     DataFrame
-        One row a group, original outcome and companion: ``group``, ``outcome``, ``n``, ``companion``, ``share``,
-        ``low``, ``high``; and of both companions together ``difference_points`` (redrawn less remapped: what new
-        numbers take away) with ``difference_low_points`` and ``difference_high_points``.
+        One row a group, original outcome and companion: ``group``, ``outcome``, ``n``,
+        ``companion``, ``share``, ``low``, ``high``; and of both companions together
+        ``difference_points`` (redrawn less remapped: what new numbers take away) with
+        ``difference_low_points`` and ``difference_high_points``.
     """
     rows = []
     found = result.survival.isel(group=np.flatnonzero(result.survival["by"].values == by))
@@ -63,9 +67,13 @@ def survival_rows(result: RemapSurvival, by: str = ALL, *, solved: bool = False)
         for outcome in kept:
             one = found.sel(group=group, outcome=outcome)
             named = {"group": str(group), "outcome": str(outcome), "n": int(one["n"])}
-            lost = {f"difference{end}_points": 100 * float(one["difference" + end]) for end in _ENDS}
+            lost = {
+                f"difference{end}_points": 100 * float(one["difference" + end]) for end in _ENDS
+            }
             for companion in Companion:
-                shares = {column: float(one[companion.value + end]) for end, column in _ENDS.items()}
+                shares = {
+                    column: float(one[companion.value + end]) for end, column in _ENDS.items()
+                }
                 rows.append({**named, "companion": companion.value, **shares, **lost})
     return pd.DataFrame(rows)
 
@@ -80,11 +88,16 @@ def agreement_rows(result: RemapSurvival) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``by``, ``group``, ``n``, ``companion``, then ``agreement``, ``kappa`` (Cohen's), ``chance_within`` and
-        ``kappa_within`` (chance is another problem of the same cell and level), each with ``_low`` and ``_high``.
+        ``by``, ``group``, ``n``, ``companion``, then ``agreement``, ``kappa`` (Cohen's),
+        ``chance_within`` and ``kappa_within`` (chance is another problem of the same cell and
+        level), each with ``_low`` and ``_high``.
     """
     frame = result.agreement.to_dataframe().reset_index()
-    names = [name + end for name in ("agreement", "kappa", "chance_within", "kappa_within") for end in _ENDS]
+    names = [
+        name + end
+        for name in ("agreement", "kappa", "chance_within", "kappa_within")
+        for end in _ENDS
+    ]
     return frame[["by", "group", "n", "companion", *names]]
 
 
@@ -100,19 +113,29 @@ def beyond_reach_problems(result: RemapSurvival, ds: xr.Dataset) -> pd.DataFrame
     Returns
     -------
     DataFrame
-        ``family``, ``method``, ``task``, ``level``, ``problem_id``, ``prompt``, ``redrawn`` and ``remapped`` (what
-        became of it), ``depth`` (a `labels.Depth`), and ``calculator``, its rescue rate in the study (NaN where it was
-        not run).
+        ``family``, ``method``, ``task``, ``level``, ``problem_id``, ``prompt``, ``redrawn`` and
+        ``remapped`` (what became of it), ``depth`` (a `labels.Depth`), and ``calculator``, its
+        rescue rate in the study (NaN where it was not run).
     """
     ds = align_to(ds, result.units)
     names = text(ds["intervention"]).tolist()
     tool = Intervention.CALCULATOR.value
-    rate = ds["rescue_rate"].sel(intervention=tool).values if tool in names else np.full(ds.sizes["problem"], np.nan)
+    rate = (
+        ds["rescue_rate"].sel(intervention=tool).values
+        if tool in names
+        else np.full(ds.sizes["problem"], np.nan)
+    )
     frame = pd.DataFrame(
         {
-            **{name: result.units[name] for name in ("family", "method", "task", "level", "problem_id")},
+            **{
+                name: result.units[name]
+                for name in ("family", "method", "task", "level", "problem_id")
+            },
             "prompt": text(ds["prompt"]) if "prompt" in ds else "",
-            **{name.value: result.outcomes[name] for name in (Companion.REDRAWN, Companion.REMAPPED)},
+            **{
+                name.value: result.outcomes[name]
+                for name in (Companion.REDRAWN, Companion.REMAPPED)
+            },
             "depth": result.depth,
             "calculator": rate,
         }
@@ -133,7 +156,8 @@ def depths(frame: pd.DataFrame, by: str = "task") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a value of `by` and depth: that value, ``depth``, ``problems``, ``rescued`` (by the calculator).
+        One row a value of `by` and depth: that value, ``depth``, ``problems``, ``rescued`` (by the
+        calculator).
     """
     rows = []
     for value in sorted(set(frame[by])):
@@ -151,9 +175,9 @@ def remapping_sentence(result: RemapSurvival) -> str:
     for name in (ANY, Regime.BEYOND_REACH.value):
         one = {key: float(value) for key, value in found.sel(outcome=name).data_vars.items()}
         parts.append(
-            f"{'Any regime' if name == ANY else name} ({one['n']:.0f} problems) is the same again in "
-            f"{one['redrawn']:.0%} when drawn again and in {one['remapped']:.0%} over other numbers, which take "
-            f"{100 * one['difference']:.1f} points away [{100 * one['difference_low']:.1f}, "
-            f"{100 * one['difference_high']:.1f}]."
+            f"{'Any regime' if name == ANY else name} ({one['n']:.0f} problems) is the same again"
+            f" in {one['redrawn']:.0%} when drawn again and in {one['remapped']:.0%} over other"
+            f" numbers, which take {100 * one['difference']:.1f} points away"
+            f" [{100 * one['difference_low']:.1f}, {100 * one['difference_high']:.1f}]."
         )
     return " ".join(parts)

@@ -17,7 +17,9 @@ COLUMNS = 10
 _OUTCOMES = {1: Outcome.CORRECT, 0: Outcome.WRONG, -1: Outcome.NOT_RUN}
 
 
-def outcome_grid(correct: np.ndarray, n_tokens: np.ndarray, *, columns: int = COLUMNS) -> pd.DataFrame:
+def outcome_grid(
+    correct: np.ndarray, n_tokens: np.ndarray, *, columns: int = COLUMNS
+) -> pd.DataFrame:
     """Lay the rollouts of a problem out in rows.
 
     Parameters
@@ -31,18 +33,21 @@ def outcome_grid(correct: np.ndarray, n_tokens: np.ndarray, *, columns: int = CO
     Returns
     -------
     DataFrame
-        ``rollout``, ``row``, ``column``, ``outcome`` (a `labels.Outcome`), ``sign`` (check mark, cross, dash) and
-        ``n_tokens``.
+        ``rollout``, ``row``, ``column``, ``outcome`` (a `labels.Outcome`), ``sign`` (check mark,
+        cross, dash) and ``n_tokens``.
     """
     place = np.arange(len(correct))
     outcome = [_OUTCOMES[int(each)] for each in correct]
     return pd.DataFrame(
         {
-            "rollout": place, "row": place // columns, "column": place % columns,
-            "outcome": [each.value for each in outcome], "sign": [OUTCOME_SIGNS[each] for each in outcome],
+            "rollout": place,
+            "row": place // columns,
+            "column": place % columns,
+            "outcome": [each.value for each in outcome],
+            "sign": [OUTCOME_SIGNS[each] for each in outcome],
             "n_tokens": np.asarray(n_tokens, int),
         }
-    )  # fmt: skip
+    )
 
 
 def study_grid(ds: xr.Dataset, problem: int, *, columns: int = COLUMNS) -> pd.DataFrame:
@@ -54,8 +59,12 @@ def study_grid(ds: xr.Dataset, problem: int, *, columns: int = COLUMNS) -> pd.Da
         If the study stores no attempts.
     """
     if "correct" not in ds or "n_tokens" not in ds:
-        raise InputError("this study stores no rollouts (a profile table has none); choose a live source")
-    one = ds[["correct", "n_tokens"]].isel(problem=problem).sel(intervention=Intervention.NONE.value)
+        raise InputError(
+            "this study stores no rollouts (a profile table has none); choose a live source"
+        )
+    one = (
+        ds[["correct", "n_tokens"]].isel(problem=problem).sel(intervention=Intervention.NONE.value)
+    )
     return outcome_grid(one["correct"].values, one["n_tokens"].values, columns=columns)
 
 
@@ -67,9 +76,11 @@ class Walk:
     ----------
     trace : Trace
     found : pair of (n, 2, k) arrays, or None
-        Token ids and log-probabilities (temperature 1) of each model's likeliest tokens; None = not known.
+        Token ids and log-probabilities (temperature 1) of each model's likeliest tokens; None = not
+        known.
     log_probability, rank : (n, 2) float array
-        Of the emitted token under each model; NaN = not known, or (recorded) beyond the stored tokens.
+        Of the emitted token under each model; NaN = not known, or (recorded) beyond the stored
+        tokens.
     ended : bool
     """
 
@@ -84,7 +95,9 @@ class Walk:
         return len(self.trace.tokens)
 
 
-def recorded_walk(trace: Trace, found: tuple[np.ndarray, np.ndarray] | None, *, ended: bool = True) -> Walk:
+def recorded_walk(
+    trace: Trace, found: tuple[np.ndarray, np.ndarray] | None, *, ended: bool = True
+) -> Walk:
     """Return the `Walk` of a trace of which no more is known than `inspection.stored_alternatives`, or nothing."""
     shape = (len(trace.tokens), len(MODELS))
     score, rank = np.full(shape, np.nan), np.full(shape, np.nan)
@@ -103,11 +116,15 @@ def emitted(walk: Walk, *, n: int | None = None) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``position``, ``token_id``, ``token``, and for each model ``MODEL_probability`` (temperature 1) and
-        ``MODEL_rank`` (from 1); NaN and NA where that is not known.
+        ``position``, ``token_id``, ``token``, and for each model ``MODEL_probability`` (temperature
+        1) and ``MODEL_rank`` (from 1); NaN and NA where that is not known.
     """
     n = len(walk) if n is None else n
-    columns = {"position": np.arange(n), "token_id": walk.trace.token_id[:n], "token": walk.trace.tokens[:n]}
+    columns = {
+        "position": np.arange(n),
+        "token_id": walk.trace.token_id[:n],
+        "token": walk.trace.tokens[:n],
+    }
     for m, model in enumerate(MODELS):
         columns[f"{model}_probability"] = np.exp(walk.log_probability[:n, m])
         columns[f"{model}_rank"] = pd.array(walk.rank[:n, m], dtype="Float64").astype("Int64")

@@ -35,8 +35,9 @@ def router_rates(comparison: Any, hold_out: str | None = None) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``hold_out``, ``policy``, ``kind`` (router or comparator), ``rate`` with ``low``, ``high``, ``given`` (cost
-        allowed a problem, mean) and ``paid`` (cost when one stops at the first correct attempt). Best first.
+        ``hold_out``, ``policy``, ``kind`` (router or comparator), ``rate`` with ``low``, ``high``,
+        ``given`` (cost allowed a problem, mean) and ``paid`` (cost when one stops at the first
+        correct attempt). Best first.
     """
     rows = []
     for name, item in _schemes(comparison, hold_out):
@@ -79,12 +80,13 @@ def router_lifts(
     Returns
     -------
     DataFrame
-        ``hold_out``, ``router``, ``kind`` (router, or comparator: the published rule and oracles beside them),
-        ``comparator``, ``lift_points`` with ``low_points``, ``high_points`` (paired bootstrap over questions),
-        one-sided ``p`` and ``p_holm`` over routers; ``null_points`` and ``null_sd_points``: the lift when no operator
-        differs from retry; ``excess_points`` with ``excess_low_points``, ``excess_high_points``; at equal *paid* cost
-        ``paid_points``, ``paid_low_points``, ``paid_high_points``; and ``beats``: above the comparator by interval and
-        by Holm. NaN where a figure was not computed.
+        ``hold_out``, ``router``, ``kind`` (router, or comparator: the published rule and oracles
+        beside them), ``comparator``, ``lift_points`` with ``low_points``, ``high_points`` (paired
+        bootstrap over questions), one-sided ``p`` and ``p_holm`` over routers; ``null_points`` and
+        ``null_sd_points``: the lift when no operator differs from retry; ``excess_points`` with
+        ``excess_low_points``, ``excess_high_points``; at equal *paid* cost ``paid_points``,
+        ``paid_low_points``, ``paid_high_points``; and ``beats``: above the comparator by interval
+        and by Holm. NaN where a figure was not computed.
 
     Raises
     ------
@@ -145,8 +147,8 @@ def router_curves(
     Returns
     -------
     DataFrame
-        ``hold_out``, ``policy``, ``kind``, ``basis``, ``retries`` (the budget), ``cost`` (the same by the basis, mean
-        over problems), ``rescue`` with ``low``, ``high``.
+        ``hold_out``, ``policy``, ``kind``, ``basis``, ``retries`` (the budget), ``cost`` (the same
+        by the basis, mean over problems), ``rescue`` with ``low``, ``high``.
     """
     data = plain(comparison)
     ((name, item),) = _schemes(comparison, hold_out)

@@ -39,9 +39,18 @@ CHOICES = ("published", "null", "split", "all")
 SIGNIFICANT, NOT_SIGNIFICANT = "significant", "not significant"
 #: Variables of a study that routing is computed from.
 INPUTS = (
-    "features", "rescue_rate", "attempts", "correct", "n_tokens", "forward_specialist", "forward_ancestor",
-    "regime", "route", "level", "n_failed_rollouts",
-)  # fmt: skip
+    "features",
+    "rescue_rate",
+    "attempts",
+    "correct",
+    "n_tokens",
+    "forward_specialist",
+    "forward_ancestor",
+    "regime",
+    "route",
+    "level",
+    "n_failed_rollouts",
+)
 UNIT = ("family", "method", "task", "problem_id")
 
 
@@ -54,12 +63,16 @@ def routing_inputs(ds: xr.Dataset) -> xr.Dataset:
         If features, or rescue rates and attempts to count, are missing.
     """
     if "features" not in ds:
-        raise InputError("the study has no variable 'features'; compute it with compute_features first")
+        raise InputError(
+            "the study has no variable 'features'; compute it with compute_features first"
+        )
     kept = ds[[name for name in INPUTS if name in ds.data_vars]].compute()
     if {"rescue_rate", "attempts"} <= set(kept.data_vars):
         return kept
     if "correct" not in kept:
-        raise InputError("the study has neither rescue_rate and attempts nor correct; one of them is needed")
+        raise InputError(
+            "the study has neither rescue_rate and attempts nor correct; one of them is needed"
+        )
     return kept.merge(rescue_rate(kept["correct"]), compat="override")
 
 
@@ -92,8 +105,8 @@ def decide(
     Returns
     -------
     Dataset
-        With ``regime`` and ``route``. z-scores are over every failed problem of a cell, as in a study, or over its
-        steerable_hard problems, as in a profile table.
+        With ``regime`` and ``route``. z-scores are over every failed problem of a cell, as in a
+        study, or over its steerable_hard problems, as in a profile table.
 
     Raises
     ------
@@ -102,9 +115,17 @@ def decide(
     """
     names = routed_interventions(ds) if interventions is None else tuple(map(str, interventions))
     if not names:
-        raise InputError(f"the study ran none of {', '.join(ROUTED_INTERVENTIONS)}; name others in interventions=")
-    same_edges = (min_gain, min_failure) == (MIN_GAIN, MIN_FAILURE) and names == routed_interventions(ds)
-    same_rule = policy.fallback == PUBLISHED.fallback and [*policy.operators.items()] == [*PUBLISHED.operators.items()]
+        raise InputError(
+            f"the study ran none of {', '.join(ROUTED_INTERVENTIONS)}; name others in"
+            " interventions="
+        )
+    same_edges = (min_gain, min_failure) == (
+        MIN_GAIN,
+        MIN_FAILURE,
+    ) and names == routed_interventions(ds)
+    same_rule = policy.fallback == PUBLISHED.fallback and [*policy.operators.items()] == [
+        *PUBLISHED.operators.items()
+    ]
     if not same_edges or "regime" not in ds:
         edges = {"min_gain": min_gain, "min_failure": min_failure}
         edges["tolerance"] = float(ds.attrs.get("regime_tolerance", TOLERANCE))
@@ -129,16 +150,20 @@ def problem_rows(ds: xr.Dataset, *, interventions: Sequence[str] | None = None) 
     Returns
     -------
     DataFrame
-        ``problem`` (its place in the study), ``family``, ``method``, ``task``, ``problem_id``, ``level`` (NaN =
-        unknown), ``regime``, ``route``, ``retry`` and ``routed`` (rescue rates), ``best_operator`` (the first of
-        equals, empty where none rescues), ``best`` (its rate), ``tied`` (operators with that rate), the features and
-        ``cell``.
+        ``problem`` (its place in the study), ``family``, ``method``, ``task``, ``problem_id``,
+        ``level`` (NaN = unknown), ``regime``, ``route``, ``retry`` and ``routed`` (rescue rates),
+        ``best_operator`` (the first of equals, empty where none rescues), ``best`` (its rate),
+        ``tied`` (operators with that rate), the features and ``cell``.
     """
     names = list(routed_interventions(ds) if interventions is None else map(str, interventions))
     frame = feature_points(ds)
     # Not the attempts: copying them would take longer than everything else here.
-    kept = ds[[name for name in ("rescue_rate", "level") if name in ds]].isel(problem=frame["problem"].to_numpy())
-    rates = kept["rescue_rate"].sel(intervention=names).transpose("problem", "intervention").to_numpy()
+    kept = ds[[name for name in ("rescue_rate", "level") if name in ds]].isel(
+        problem=frame["problem"].to_numpy()
+    )
+    rates = (
+        kept["rescue_rate"].sel(intervention=names).transpose("problem", "intervention").to_numpy()
+    )
     score = np.where(np.isnan(rates), -1.0, rates)
     best, first = score.max(axis=1), np.array([*names, ""])[score.argmax(axis=1)]
     level = kept["level"].to_numpy().astype(float) if "level" in kept else np.full(len(frame), -1.0)
@@ -150,7 +175,18 @@ def problem_rows(ds: xr.Dataset, *, interventions: Sequence[str] | None = None) 
         "best": np.where(best < 0, np.nan, best),
         "tied": np.where(best > 0, (score == best[:, None]).sum(axis=1), 0),
     }
-    columns = ["problem", *UNIT, "level", "regime", "route", "retry", "routed", "best_operator", "best", "tied"]
+    columns = [
+        "problem",
+        *UNIT,
+        "level",
+        "regime",
+        "route",
+        "retry",
+        "routed",
+        "best_operator",
+        "best",
+        "tied",
+    ]
     return frame.assign(**found)[[*columns, *(name.value for name in Feature), "cell"]]
 
 
@@ -168,9 +204,16 @@ def decide_again(rows: pd.DataFrame, ds: xr.Dataset, interventions: Sequence[str
     """
     place = rows["problem"].to_numpy()
     names = list(map(str, interventions))
-    rates = ds["rescue_rate"].sel(intervention=names).transpose("problem", "intervention").to_numpy()[place]
+    rates = (
+        ds["rescue_rate"]
+        .sel(intervention=names)
+        .transpose("problem", "intervention")
+        .to_numpy()[place]
+    )
     route = text(ds["route"])[place]
-    return rows.assign(regime=text(ds["regime"])[place], route=route, routed=routed_rates(rates, names, route))
+    return rows.assign(
+        regime=text(ds["regime"])[place], route=route, routed=routed_rates(rates, names, route)
+    )
 
 
 def routed_rates(rates: np.ndarray, names: Sequence[str], route: Sequence[str]) -> np.ndarray:
@@ -193,9 +236,10 @@ def comparators(evaluation: Any, estimator: str = "published") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``estimator``, ``comparator``, ``kind`` (measured or null), ``n``, ``routed``, ``rate``, ``lift_points`` with
-        its 95 % interval ``low_points``, ``high_points``, and, beside a published figure whose null was computed, the
-        null's ``band_low_points``, ``band_high_points`` (else NaN): what the estimator reports without any effect.
+        ``estimator``, ``comparator``, ``kind`` (measured or null), ``n``, ``routed``, ``rate``,
+        ``lift_points`` with its 95 % interval ``low_points``, ``high_points``, and, beside a
+        published figure whose null was computed, the null's ``band_low_points``,
+        ``band_high_points`` (else NaN): what the estimator reports without any effect.
 
     Raises
     ------
@@ -208,7 +252,11 @@ def comparators(evaluation: Any, estimator: str = "published") -> pd.DataFrame:
     if not rows:
         stored = plain(evaluation)["estimators"]
         has = ", ".join(name for name in ESTIMATORS if stored.get(name)) or "none"
-        needs = " needs the outcome of each attempt, which is not stored" if estimator in NEED_ATTEMPTS else ""
+        needs = (
+            " needs the outcome of each attempt, which is not stored"
+            if estimator in NEED_ATTEMPTS
+            else ""
+        )
         raise InputError(f"estimator {estimator!r}{needs or ' was not computed'}; there is: {has}")
     null = estimator_rows(evaluation, ("null",)) if estimator == "published" else []
     bands = {row["comparator"]: row for row in null}
@@ -216,12 +264,24 @@ def comparators(evaluation: Any, estimator: str = "published") -> pd.DataFrame:
         band = bands.get(row["comparator"], {})
         row |= {"kind": "null" if estimator in NULLS else "measured"}
         row |= {f"band_{end}": band.get(end) for end in ("low_points", "high_points")}
-    columns = ["estimator", "comparator", "kind", "n", "routed", "rate", "lift_points", "low_points", "high_points"]
+    columns = [
+        "estimator",
+        "comparator",
+        "kind",
+        "n",
+        "routed",
+        "rate",
+        "lift_points",
+        "low_points",
+        "high_points",
+    ]
     columns += ["band_low_points", "band_high_points"]
     return table_of(rows, columns, text=columns[:3])
 
 
-def significance(evaluation: Any, estimator: str = "published", alpha: float = 0.05) -> pd.DataFrame:
+def significance(
+    evaluation: Any, estimator: str = "published", alpha: float = 0.05
+) -> pd.DataFrame:
     """Hold the tests of one estimator against a level.
 
     Parameters
@@ -235,22 +295,39 @@ def significance(evaluation: Any, estimator: str = "published", alpha: float = 0
     Returns
     -------
     DataFrame
-        ``test``: ``excess over NULL`` (published and null only), or ``routes``: the rule against its own choices dealt
-        out at random within each cell. ``cell`` (``all``, or one, with p corrected by Holm over cells), ``points`` (the
-        excess, or routed minus permuted) with its 95 % interval ``low_points``, ``high_points``, ``p``, ``least_p``
-        that so many resamples could give (corrected likewise), and ``verdict``: significant, not significant, or not
-        testable (nothing selected, or too few resamples for the level).
+        ``test``: ``excess over NULL`` (published and null only), or ``routes``: the rule against
+        its own choices dealt out at random within each cell. ``cell`` (``all``, or one, with p
+        corrected by Holm over cells), ``points`` (the excess, or routed minus permuted) with its 95
+        % interval ``low_points``, ``high_points``, ``p``, ``least_p`` that so many resamples could
+        give (corrected likewise), and ``verdict``: significant, not significant, or not testable
+        (nothing selected, or too few resamples for the level).
     """
     data = plain(evaluation)
     counts, rows = data["settings"], []
     excess = excess_rows(data) if estimator in ("published", "null") else []
     for one in (row for row in excess if row["comparator"] == RETRY):
-        found = {"points": one["excess_points"], "low_points": one["low_points"], "high_points": one["high_points"]}
-        rows.append({"test": f"excess over {one['null']}", "cell": ALL, **found, "p": one["p"], "of": "n_null"})
+        found = {
+            "points": one["excess_points"],
+            "low_points": one["low_points"],
+            "high_points": one["high_points"],
+        }
+        rows.append(
+            {
+                "test": f"excess over {one['null']}",
+                "cell": ALL,
+                **found,
+                "p": one["p"],
+                "of": "n_null",
+            }
+        )
     item = data["estimators"].get(estimator)
-    for cell, part in {ALL: item, **item["cells"]}.items() if item and estimator not in NULLS else ():
+    for cell, part in (
+        {ALL: item, **item["cells"]}.items() if item and estimator not in NULLS else ()
+    ):
         lift = part["comparators"][PERMUTED]
-        ends = dict(zip(("points", "low_points", "high_points"), (lift["lift"], *lift["ci95"]), strict=True))
+        ends = dict(
+            zip(("points", "low_points", "high_points"), (lift["lift"], *lift["ci95"]), strict=True)
+        )
         points = {name: math.nan if value is None else 100 * value for name, value in ends.items()}
         p = part["p"] if cell == ALL else part["p_holm"]
         rows.append({"test": "routes", "cell": cell, **points, "p": p, "of": "n_permutations"})
@@ -261,13 +338,18 @@ def significance(evaluation: Any, estimator: str = "published", alpha: float = 0
         row["p"] = math.nan if row["p"] is None else row["p"]
         row["least_p"] = (1 if row["cell"] == ALL else max(cells, 1)) / (1 + counts[row.pop("of")])
         known = not math.isnan(row["p"]) and row["least_p"] <= alpha
-        row["verdict"] = (SIGNIFICANT if row["p"] <= alpha else NOT_SIGNIFICANT) if known else NOT_TESTABLE
+        row["verdict"] = (
+            (SIGNIFICANT if row["p"] <= alpha else NOT_SIGNIFICANT) if known else NOT_TESTABLE
+        )
     return table_of(rows, columns, text=("test", "cell", "verdict"))
 
 
 _POPULATIONS = {
     "published": "steerable_hard problems, selected on the attempts that score them",
-    "split": "problems (a mean over halvings), selected on one half of the attempts and scored on the other",
+    "split": (
+        "problems (a mean over halvings), selected on one half of the attempts and scored on the"
+        " other"
+    ),
     "all": "failed problems, with no selection",
 }
 _NULL_WORDS = {"null": "independent attempts", "null_twins": "attempts twinned as here"}
@@ -294,11 +376,15 @@ def say_routing(frame: pd.DataFrame, tests: pd.DataFrame, alpha: float = 0.05) -
         return ["No problem is steerable_hard under these thresholds, so nothing is scored."]
     span = _span(retry["lift_points"], retry["low_points"], retry["high_points"])
     if retry["estimator"] in NULLS:
-        said = [f"When no operator differs from retry, the published estimator still reports {span} points over retry."]
+        said = [
+            f"When no operator differs from retry, the published estimator still reports {span}"
+            " points over retry."
+        ]
     else:
         said = [
-            f"Routed minus retry: {span} points on {retry['n']:,.0f} {_POPULATIONS[retry['estimator']]}. "
-            f"The 95 % interval {_side(retry['low_points'], retry['high_points'])}."
+            f"Routed minus retry: {span} points on {retry['n']:,.0f}"
+            f" {_POPULATIONS[retry['estimator']]}. The 95 % interval"
+            f" {_side(retry['low_points'], retry['high_points'])}."
         ]
     for row in tests[tests["test"] != "routes"].to_dict("records"):
         kind = _NULL_WORDS[row["test"].removeprefix("excess over ")]
@@ -312,10 +398,14 @@ def _routes(rows: list[dict], alpha: float) -> str:
     """Put the permutation test, over all cells and in each, into words."""
     first, cells = rows[0], rows[1:]
     span = _span(first["points"], first["low_points"], first["high_points"])
-    said = f"Routed minus the rule's own choices dealt out at random: {span} points, {_test(first, alpha)}"
+    said = (
+        f"Routed minus the rule's own choices dealt out at random: {span} points,"
+        f" {_test(first, alpha)}"
+    )
     if first["verdict"] == NOT_TESTABLE:
         return said + "."
-    # The permutation keeps problems and shuffles routes, the bootstrap the reverse: both must speak for it.
+    # The permutation keeps problems and shuffles routes, the bootstrap the reverse: both must speak
+    # for it.
     both = first["verdict"] == SIGNIFICANT and first["low_points"] > 0
     carry = "carry" if both else "are not shown to carry"
     below = [row["cell"] for row in cells if row["verdict"] == SIGNIFICANT]
@@ -325,14 +415,19 @@ def _routes(rows: list[dict], alpha: float) -> str:
         return f"{said} So few resamples cannot tell a single cell after Holm's correction."
     listed = f" ({', '.join(below)})" if below else ""
     verb = "is" if len(below) == 1 else "are"
-    return f"{said} After Holm's correction {len(below)} of {tested} cells {verb} significant{listed}."
+    return (
+        f"{said} After Holm's correction {len(below)} of {tested} cells {verb} significant{listed}."
+    )
 
 
 def _test(row: dict, alpha: float) -> str:
     if math.isnan(row["p"]):
         return "which cannot be tested"
     if row["verdict"] == NOT_TESTABLE:
-        return f"not testable at {alpha:g}: so few resamples cannot give a p below {row['least_p']:.2g}"
+        return (
+            f"not testable at {alpha:g}: so few resamples cannot give a p below"
+            f" {row['least_p']:.2g}"
+        )
     return f"p = {row['p']:.2g}, {row['verdict']} at {alpha:g}"
 
 

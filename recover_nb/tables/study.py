@@ -36,9 +36,10 @@ def problems_by_cell(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``cell``, ``problems``, ``rollouts`` (observed), ``pass_at_1`` (mean over problems of the share of observed
-        rollouts that is correct), ``parseable`` (share of observed rollouts that end by themselves with an answer),
-        ``failed`` (problems with a failed rollout). NaN where rollouts are not stored.
+        ``cell``, ``problems``, ``rollouts`` (observed), ``pass_at_1`` (mean over problems of the
+        share of observed rollouts that is correct), ``parseable`` (share of observed rollouts that
+        end by themselves with an answer), ``failed`` (problems with a failed rollout). NaN where
+        rollouts are not stored.
 
     Raises
     ------
@@ -49,7 +50,13 @@ def problems_by_cell(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
     correct, parseable = (_observed(ds, name) for name in ("correct", "parseable"))
     rows = []
     for cell, inside in _groups(ds, total):
-        row = {"cell": cell, "problems": len(inside), "rollouts": np.nan, "pass_at_1": np.nan, "parseable": np.nan}
+        row = {
+            "cell": cell,
+            "problems": len(inside),
+            "rollouts": np.nan,
+            "pass_at_1": np.nan,
+            "parseable": np.nan,
+        }
         if correct is not None:
             run = correct[inside] >= 0
             row["rollouts"] = run.sum()
@@ -75,8 +82,9 @@ def regimes_by_cell(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a cell and regime: ``cell``, ``regime``, ``count``, ``share`` (of the cell's failed problems),
-        ``failed``, and ``start``, ``middle``, ``end``: where its share lies when shares are laid end to end.
+        One row a cell and regime: ``cell``, ``regime``, ``count``, ``share`` (of the cell's failed
+        problems), ``failed``, and ``start``, ``middle``, ``end``: where its share lies when shares
+        are laid end to end.
     """
     regime = _regime(ds)
     columns = ["cell", "regime", "count", "share", "failed", "start", "middle", "end"]
@@ -116,12 +124,19 @@ def regime_sentence(ds: xr.Dataset) -> str:
     """
     frame = regimes_by_cell(ds)
     counts = frame.groupby("regime")["count"].sum().sort_values(ascending=False, kind="stable")
-    parts = ", ".join(f"{name} {count} ({count / counts.sum():.0%})" for name, count in counts.items())
+    parts = ", ".join(
+        f"{name} {count} ({count / counts.sum():.0%})" for name, count in counts.items()
+    )
     return f"Of {counts.sum()} failed problems: {parts}."
 
 
 def rescue_by_intervention(
-    ds: xr.Dataset, *, total: bool = False, by_cell: bool = True, n_bootstrap: int = 1000, seed: int = 0
+    ds: xr.Dataset,
+    *,
+    total: bool = False,
+    by_cell: bool = True,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Rescue rate of every intervention over all failed problems, with intervals; nothing is selected.
 
@@ -137,32 +152,47 @@ def rescue_by_intervention(
     Returns
     -------
     DataFrame
-        One row a cell and intervention: ``cell``, ``intervention``, ``problems``, ``attempts``, ``rate`` (mean over
-        problems) with its 95 % interval ``low``, ``high``; ``retry_rate`` on the same problems; the paired difference
-        from retry ``lift_points`` with ``lift_low_points``, ``lift_high_points`` at 95 %, and
-        ``lift_low_all_points``, ``lift_high_all_points`` widened (Bonferroni) so that all interventions of a cell
-        hold together at 95 %. NaN for what was not run, and for the difference of retry from itself.
+        One row a cell and intervention: ``cell``, ``intervention``, ``problems``, ``attempts``,
+        ``rate`` (mean over problems) with its 95 % interval ``low``, ``high``; ``retry_rate`` on
+        the same problems; the paired difference from retry ``lift_points`` with
+        ``lift_low_points``, ``lift_high_points`` at 95 %, and ``lift_low_all_points``,
+        ``lift_high_all_points`` widened (Bonferroni) so that all interventions of a cell hold
+        together at 95 %. NaN for what was not run, and for the difference of retry from itself.
     """
     if not (total or by_cell):
-        raise InputError("total=False and by_cell=False leave no row; allowed: either of them, or both")
+        raise InputError(
+            "total=False and by_cell=False leave no row; allowed: either of them, or both"
+        )
     rates, attempts = _rates(ds)
     names = [str(name) for name in ds["intervention"].values]
     arms = [name for name in names if name != NONE]
     place = [names.index(name) for name in arms]
     rates, attempts = rates[:, place], attempts[:, place]
-    questions = ds["problem_id"].values.astype(str) if "problem_id" in ds.coords else np.arange(len(rates))
+    questions = (
+        ds["problem_id"].values.astype(str) if "problem_id" in ds.coords else np.arange(len(rates))
+    )
     strata = ds["task"].values.astype(str) if "task" in ds.coords else np.zeros(len(rates))
     used = _failed(ds)
-    resamples = bootstrap_weights(questions[used], strata[used], n_bootstrap, np.random.default_rng(seed))
+    resamples = bootstrap_weights(
+        questions[used], strata[used], n_bootstrap, np.random.default_rng(seed)
+    )
     place_in_used = np.cumsum(used) - 1
     frames = []
     for cell, inside in _groups(ds, total, by_cell):
         rows = inside[used[inside]]
         found = _intervals(rates[rows], arms, resamples.subset(place_in_used[rows]))
         counted = np.where(np.isnan(rates[rows]), 0, attempts[rows]).sum(axis=0)
-        frames.append(pd.DataFrame({"cell": cell, "intervention": arms, "attempts": counted, **found}))
+        frames.append(
+            pd.DataFrame({"cell": cell, "intervention": arms, "attempts": counted, **found})
+        )
     columns = ["cell", "intervention", "problems", "attempts", "rate", "low", "high", "retry_rate"]
-    columns += ["lift_points", "lift_low_points", "lift_high_points", "lift_low_all_points", "lift_high_all_points"]
+    columns += [
+        "lift_points",
+        "lift_low_points",
+        "lift_high_points",
+        "lift_low_all_points",
+        "lift_high_all_points",
+    ]
     return pd.concat(frames, ignore_index=True)[columns]
 
 
@@ -172,7 +202,9 @@ def _intervals(rates: np.ndarray, arms: Sequence[str], resamples) -> dict[str, n
     known = ~np.isnan(rates)
     weight, value = known.astype(float), np.where(known, rates, 0.0)
     base = value[:, [retry]] * weight
-    rate = bootstrap_ratio(np.concatenate([value, base], axis=1), np.tile(weight, (1, 2)), resamples)
+    rate = bootstrap_ratio(
+        np.concatenate([value, base], axis=1), np.tile(weight, (1, 2)), resamples
+    )
     lift = bootstrap_ratio(value - base, weight, resamples)
     compared = max(int(known.any(axis=0).sum()) - 1, 1)
     together = bootstrap_ratio(value - base, weight, resamples, level=1 - 0.05 / compared)
@@ -205,9 +237,9 @@ def firing(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a cell and operator: ``cell``, ``intervention``, ``attempts``, ``fired`` (share of attempts in
-        which it acted, even where no token changed by it), ``median_position`` (of those). Empty for a study without
-        attempts.
+        One row a cell and operator: ``cell``, ``intervention``, ``attempts``, ``fired`` (share of
+        attempts in which it acted, even where no token changed by it), ``median_position`` (of
+        those). Empty for a study without attempts.
     """
     columns = ["cell", "intervention", "attempts", "fired", "median_position"]
     if "fired_at" not in ds or "n_tokens" not in ds:
@@ -231,17 +263,19 @@ def costs(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
     Parameters
     ----------
     ds : Dataset
-        With ``correct`` and, where counted, ``n_tokens``, ``forward_specialist`` and ``forward_ancestor``.
+        With ``correct`` and, where counted, ``n_tokens``, ``forward_specialist`` and
+        ``forward_ancestor``.
     total : bool
         Add rows for ``all`` cells.
 
     Returns
     -------
     DataFrame
-        One row a cell and intervention: ``cell``, ``intervention``, ``attempts``, ``tokens`` (generated),
-        ``forward_specialist``, ``forward_ancestor`` (positions each model evaluated), all three a mean over
-        attempts, and ``forward_per_rescue``: forward passes of both models spent for each correct attempt. Empty for
-        a study without attempts; NaN for what it does not count.
+        One row a cell and intervention: ``cell``, ``intervention``, ``attempts``, ``tokens``
+        (generated), ``forward_specialist``, ``forward_ancestor`` (positions each model evaluated),
+        all three a mean over attempts, and ``forward_per_rescue``: forward passes of both models
+        spent for each correct attempt. Empty for a study without attempts; NaN for what it does not
+        count.
     """
     columns = ["cell", "intervention", "attempts", *COST_COLUMNS.values(), "forward_per_rescue"]
     if "correct" not in ds or not any(name in ds for name in COST_COLUMNS):
@@ -249,11 +283,16 @@ def costs(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
     rows = []
     for name in [str(each) for each in ds["intervention"].values]:
         correct = _array(ds, "correct", name)
-        cost = {column: _array(ds, each, name) for each, column in COST_COLUMNS.items() if each in ds}
+        cost = {
+            column: _array(ds, each, name) for each, column in COST_COLUMNS.items() if each in ds
+        }
         for cell, inside in _groups(ds, total):
             run = correct[inside] >= 0
             row = {"cell": cell, "intervention": name, "attempts": run.sum()}
-            row |= {column: float(_ratio(values[inside][run].sum(), run.sum())) for column, values in cost.items()}
+            row |= {
+                column: float(_ratio(values[inside][run].sum(), run.sum()))
+                for column, values in cost.items()
+            }
             passes = row.get("forward_specialist", np.nan) + row.get("forward_ancestor", np.nan)
             won = (correct[inside] == 1).sum()
             row["forward_per_rescue"] = float(_ratio(passes * run.sum(), won))
@@ -267,8 +306,9 @@ def feature_points(ds: xr.Dataset) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``cell``, ``problem`` (its place in the study), ``problem_id``, the three features, ``regime``, ``route``,
-        ``retry`` (its rescue rate) and ``best`` (the largest rate of the interventions that regimes are over).
+        ``cell``, ``problem`` (its place in the study), ``problem_id``, the three features,
+        ``regime``, ``route``, ``retry`` (its rescue rate) and ``best`` (the largest rate of the
+        interventions that regimes are over).
     """
     kept = np.flatnonzero(_failed(ds))
     rates, _ = _rates(ds)
@@ -308,7 +348,9 @@ def _groups(ds: xr.Dataset, total: bool, by_cell: bool = True) -> Iterator[tuple
 def _by_cell(frame: pd.DataFrame, ds: xr.Dataset) -> pd.DataFrame:
     """Order rows by cell, operators keeping their order within it."""
     order = {cell: i for i, cell in enumerate([*dict.fromkeys(cell_names(ds).tolist()), ALL])}
-    return frame.sort_values("cell", key=lambda column: column.map(order), kind="stable", ignore_index=True)
+    return frame.sort_values(
+        "cell", key=lambda column: column.map(order), kind="stable", ignore_index=True
+    )
 
 
 def _operators(ds: xr.Dataset) -> list[str]:
@@ -319,7 +361,9 @@ def _rates(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Rescue rates and attempts, both (problem, intervention)."""
     if "rescue_rate" not in ds or "attempts" not in ds:
         if "correct" not in ds:
-            raise InputError("the study has neither rescue_rate and attempts nor correct; one of them is needed")
+            raise InputError(
+                "the study has neither rescue_rate and attempts nor correct; one of them is needed"
+            )
         ds = ds.merge(rescue_rate(ds["correct"]), compat="override")
     if RETRY not in ds["intervention"].values:
         raise InputError("the study has no intervention retry; every comparison is with it")
@@ -337,7 +381,9 @@ def _regime(ds: xr.Dataset) -> np.ndarray:
     if "regime" in ds:
         return ds["regime"].values.astype(str)
     rates, _ = _rates(ds)
-    labelled = xr.DataArray(rates, dims=("problem", "intervention"), coords={"intervention": ds["intervention"]})
+    labelled = xr.DataArray(
+        rates, dims=("problem", "intervention"), coords={"intervention": ds["intervention"]}
+    )
     return classify_regimes(labelled).values.astype(str)
 
 

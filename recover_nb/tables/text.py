@@ -44,7 +44,8 @@ def summary_text(ds: xr.Dataset, evaluation: Any) -> str:
     Returns
     -------
     str
-        At most 100 columns wide. Rates are in percent, differences in percentage points; a dash is what is not stored.
+        At most 100 columns wide. Rates are in percent, differences in percentage points; a dash is
+        what is not stored.
 
     Raises
     ------
@@ -75,13 +76,16 @@ def _sections(ds: xr.Dataset, evaluation: Any) -> list[tuple[str, str]]:
     ]
 
 
-def render_text(frame: pd.DataFrame, decimals: dict[str, int] | None = None, width: int = WIDTH) -> str:
+def render_text(
+    frame: pd.DataFrame, decimals: dict[str, int] | None = None, width: int = WIDTH
+) -> str:
     """Lay a data frame out in columns.
 
     Parameters
     ----------
     frame : DataFrame
-        Text columns are set left, numbers right; the first column is shortened when the table is too wide.
+        Text columns are set left, numbers right; the first column is shortened when the table is
+        too wide.
     decimals : dict of str to int, optional
         Digits behind the point by column; 1 unless given. Whole-number columns have none.
     width : int
@@ -90,7 +94,8 @@ def render_text(frame: pd.DataFrame, decimals: dict[str, int] | None = None, wid
     Returns
     -------
     str
-        A dash stands for NaN; "(none)" for a frame without rows. Heading words are broken to keep columns narrow.
+        A dash stands for NaN; "(none)" for a frame without rows. Heading words are broken to keep
+        columns narrow.
     """
     if not len(frame):
         return "(none)"
@@ -109,7 +114,10 @@ def render_text(frame: pd.DataFrame, decimals: dict[str, int] | None = None, wid
 
 def paragraphs(*sentences: str, width: int = WIDTH) -> str:
     """Fill sentences into lines, a blank line between any two: what is printed breaks at spaces and nowhere else."""
-    filled = (textwrap.fill(each, width, break_long_words=False, break_on_hyphens=False) for each in sentences)
+    filled = (
+        textwrap.fill(each, width, break_long_words=False, break_on_hyphens=False)
+        for each in sentences
+    )
     return "\n\n".join(filled)
 
 
@@ -128,7 +136,9 @@ def _lines(columns: list[tuple[list[str], list[str]]], left: list[bool], width: 
     for row in body:
         fitted = [_fit(text, size) for text, size in zip(row, sizes, strict=True)]
         sides = zip(fitted, sizes, left, strict=True)
-        padded = [text.ljust(size) if on_left else text.rjust(size) for text, size, on_left in sides]
+        padded = [
+            text.ljust(size) if on_left else text.rjust(size) for text, size, on_left in sides
+        ]
         lines.append(gap.join(padded).rstrip())
     return lines
 
@@ -153,8 +163,8 @@ def _heading(name: str) -> list[str]:
 
 
 def _number(value: float, digits: int) -> str:
-    # Rates of few attempts often lie halfway between two last digits: which way they go must not hang on a last bit,
-    # which differs between machines.
+    # Rates of few attempts often lie halfway between two last digits: which way they go must not
+    # hang on a last bit, which differs between machines.
     return "-" if math.isnan(value) else f"{round(value, 9):.{digits}f}"
 
 
@@ -174,9 +184,13 @@ def _problems(ds: xr.Dataset) -> str:
 
 def _regimes(ds: xr.Dataset) -> str:
     frame = regimes_by_cell(ds, total=True)
-    shown = [_share(count, share) for count, share in zip(frame["count"], frame["share"], strict=True)]
+    shown = [
+        _share(count, share) for count, share in zip(frame["count"], frame["share"], strict=True)
+    ]
     wide = frame.assign(shown=shown).pivot(index="cell", columns="regime", values="shown")
-    wide = wide.loc[list(dict.fromkeys(frame["cell"])), list(dict.fromkeys(frame["regime"]))].reset_index()
+    wide = wide.loc[
+        list(dict.fromkeys(frame["cell"])), list(dict.fromkeys(frame["regime"]))
+    ].reset_index()
     failed = frame.drop_duplicates("cell").set_index("cell")["failed"]
     return render_text(wide.assign(failed=failed.loc[wide["cell"]].to_numpy()))
 
@@ -226,7 +240,10 @@ def _span(value: float, low: float, high: float, sign: str = "+") -> str:
 def _routing(evaluation: Any) -> str:
     """One row a comparator, one column an estimator."""
     frame = routing_by_estimator(evaluation)
-    spans = [_span(*row) for row in zip(frame["lift_points"], frame["low_points"], frame["high_points"], strict=True)]
+    spans = [
+        _span(*row)
+        for row in zip(frame["lift_points"], frame["low_points"], frame["high_points"], strict=True)
+    ]
     names = [name for name in dict.fromkeys(frame["estimator"]) if name != "null_twins"]
     wide = frame.assign(span=spans).pivot(index="comparator", columns="estimator", values="span")
     wide = wide.loc[list(dict.fromkeys(frame["comparator"])), names].fillna("-").reset_index()
@@ -240,7 +257,12 @@ def _routing(evaluation: Any) -> str:
 def _nulls(evaluation: Any) -> str:
     frame = null_excess(evaluation)
     frame = frame[frame["comparator"].isin(["retry", "best_fixed", "permuted"])]
-    spans = [_span(*row) for row in zip(frame["excess_points"], frame["low_points"], frame["high_points"], strict=True)]
+    spans = [
+        _span(*row)
+        for row in zip(
+            frame["excess_points"], frame["low_points"], frame["high_points"], strict=True
+        )
+    ]
     frame = frame.assign(excess=spans)
     table = pd.DataFrame(
         {
@@ -259,7 +281,10 @@ def _nulls(evaluation: Any) -> str:
 def _cells(evaluation: Any, order: list[str]) -> str:
     """One row a cell: the lift by each estimator, and the permutation test of the least biased."""
     frame = routing_by_cell(evaluation)
-    spans = [_span(*row) for row in zip(frame["lift_points"], frame["low_points"], frame["high_points"], strict=True)]
+    spans = [
+        _span(*row)
+        for row in zip(frame["lift_points"], frame["low_points"], frame["high_points"], strict=True)
+    ]
     frame = frame.assign(span=spans)
     names = list(dict.fromkeys(frame["estimator"]))
     wide = frame.pivot(index="cell", columns="estimator", values="span")
@@ -285,7 +310,10 @@ def _ordered(frame: pd.DataFrame, order: list[str]) -> list[str]:
 def _budgets(evaluation: Any) -> str:
     frame = budgets(evaluation)
     frame = _percent(frame[frame["k_retry"].isin(SHOWN_BUDGETS)], "routed", "retry")
-    spans = [_span(*row) for row in zip(frame["lift_points"], frame["low_points"], frame["high_points"], strict=True)]
+    spans = [
+        _span(*row)
+        for row in zip(frame["lift_points"], frame["low_points"], frame["high_points"], strict=True)
+    ]
     table = frame[["basis", "budget", "k_retry", "k_routed", "routed", "retry"]]
     table = table.assign(**{"routed less retry, 95 %": spans}).rename(columns={"basis": "equal"})
     return render_text(table, {"budget": 0, "k_retry": 0}) if len(table) else ""
@@ -305,5 +333,9 @@ def _findings(findings: list[dict]) -> str:
     blocks = []
     for finding in findings:
         text = f"{finding['verdict'].upper()}: {finding['claim']}. {printable(say(finding))}"
-        blocks.append(textwrap.fill(text, WIDTH, initial_indent="- ", subsequent_indent="  ", break_long_words=True))
+        blocks.append(
+            textwrap.fill(
+                text, WIDTH, initial_indent="- ", subsequent_indent="  ", break_long_words=True
+            )
+        )
     return "\n".join(blocks)

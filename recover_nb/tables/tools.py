@@ -16,7 +16,12 @@ CALCULATOR, RETRY = Intervention.CALCULATOR.value, Intervention.RETRY.value
 
 
 def calculator_by_regime(
-    ds: xr.Dataset, labels: xr.Dataset | None = None, *, by: str = "task", n_bootstrap: int = 2000, seed: int = 0
+    ds: xr.Dataset,
+    labels: xr.Dataset | None = None,
+    *,
+    by: str = "task",
+    n_bootstrap: int = 2000,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Rescue rate with a calculator beside that of plain retrying, by regime and task (or another grouping).
 
@@ -25,9 +30,10 @@ def calculator_by_regime(
     ds : Dataset
         A study with intervention ``calculator``.
     labels : Dataset, optional
-        A study of the same problems drawn again, such as the second of `recover_nb.load_remapped`: regimes are read
-        there, and only problems that failed in both count. The study's own regimes are read off the retries that the
-        calculator is then compared with: a problem is called steerable_hard because its retries went badly.
+        A study of the same problems drawn again, such as the second of `recover_nb.load_remapped`:
+        regimes are read there, and only problems that failed in both count. The study's own regimes
+        are read off the retries that the calculator is then compared with: a problem is called
+        steerable_hard because its retries went badly.
     by : str
         ``"task"``, ``"method"``, ``"family"`` or ``"level"``.
     n_bootstrap, seed : int
@@ -36,16 +42,18 @@ def calculator_by_regime(
     Returns
     -------
     DataFrame
-        One row a group (``all`` first) and regime (``any regime`` last): ``group``, ``regime``, ``problems``;
-        ``retry_rate``; ``calculator_rate`` with ``low`` and ``high``; the paired difference ``lift_points`` with
-        ``lift_low_points`` and ``lift_high_points``; ``rescued``, the share of problems with a correct attempt among
-        those with the calculator, and ``retried``, the same share of the retries; ``acted``, the share of attempts in
-        which the tool wrote something (NaN where that is not stored). Intervals are 95 %, percentile.
+        One row a group (``all`` first) and regime (``any regime`` last): ``group``, ``regime``,
+        ``problems``; ``retry_rate``; ``calculator_rate`` with ``low`` and ``high``; the paired
+        difference ``lift_points`` with ``lift_low_points`` and ``lift_high_points``; ``rescued``,
+        the share of problems with a correct attempt among those with the calculator, and
+        ``retried``, the same share of the retries; ``acted``, the share of attempts in which the
+        tool wrote something (NaN where that is not stored). Intervals are 95 %, percentile.
 
     Raises
     ------
     InputError
-        If the study has no calculator or no retry, no regimes, or shares no problem with `labels`; for another `by`.
+        If the study has no calculator or no retry, no regimes, or shares no problem with `labels`;
+        for another `by`.
     """
     _need_calculator(ds)
     if by not in GROUPINGS or by not in ds:
@@ -65,9 +73,13 @@ def calculator_by_regime(
     rows = []
     for group in (ALL, *groups):
         for name in (*Regime, ANY):
-            inside = failed & ((member == group) | (group == ALL)) & ((regime == name) | (name == ANY))
+            inside = (
+                failed & ((member == group) | (group == ALL)) & ((regime == name) | (name == ANY))
+            )
             found = _one(rates[inside], acted[inside], drawn.subset(inside))
-            rows.append({"group": group, "regime": str(name), "problems": int(inside.sum()), **found})
+            rows.append(
+                {"group": group, "regime": str(name), "problems": int(inside.sum()), **found}
+            )
     return pd.DataFrame(rows)
 
 
@@ -75,8 +87,8 @@ def _need_calculator(ds: xr.Dataset) -> None:
     missing = [name for name in (RETRY, CALCULATOR) if name not in text(ds["intervention"])]
     if missing or "regime" not in ds:
         raise InputError(
-            f"the study has no {', '.join(missing) or 'regimes'}; run it with --intervention calculator and the four "
-            "routed interventions"
+            f"the study has no {', '.join(missing) or 'regimes'}; run it with --intervention"
+            " calculator and the four routed interventions"
         )
 
 
@@ -85,7 +97,9 @@ def _acted(ds: xr.Dataset) -> np.ndarray:
     if "fired_at" not in ds or "n_tokens" not in ds:
         return np.full(ds.sizes["problem"], np.nan)
     traces = ds[["fired_at", "n_tokens"]].sel(intervention=CALCULATOR)
-    fired, length = (traces[name].transpose("problem", "rollout").values for name in ("fired_at", "n_tokens"))
+    fired, length = (
+        traces[name].transpose("problem", "rollout").values for name in ("fired_at", "n_tokens")
+    )
     run = length > 0
     return np.where(run.any(1), ((fired >= 0) & run).sum(1) / np.maximum(run.sum(1), 1), np.nan)
 
@@ -93,7 +107,15 @@ def _acted(ds: xr.Dataset) -> np.ndarray:
 def _one(rates: np.ndarray, acted: np.ndarray, drawn: Resamples) -> dict[str, float]:
     """Figures of one row; rates are (problem, retry and calculator)."""
     if not len(rates):
-        names = ("retry_rate", "calculator_rate", "low", "high", "lift_points", "lift_low_points", "lift_high_points")
+        names = (
+            "retry_rate",
+            "calculator_rate",
+            "low",
+            "high",
+            "lift_points",
+            "lift_low_points",
+            "lift_high_points",
+        )
         return dict.fromkeys((*names, "rescued", "retried", "acted"), np.nan)
     lift = rates[:, 1] - rates[:, 0]
     columns = np.stack([rates[:, 0], rates[:, 1], 100 * lift], axis=1)
@@ -124,7 +146,7 @@ def calculator_sentence(frame: pd.DataFrame) -> str:
     if not row["problems"]:
         return "No problem is beyond reach."
     return (
-        f"Of {row['problems']} problems beyond the reach of the four interventions, a calculator rescues "
-        f"{row['rescued']:.0%} at least once and plain retrying {row['retried']:.0%}; rescue rate "
-        f"{row['calculator_rate']:.1%} against {row['retry_rate']:.1%}."
+        f"Of {row['problems']} problems beyond the reach of the four interventions, a calculator"
+        f" rescues {row['rescued']:.0%} at least once and plain retrying {row['retried']:.0%};"
+        f" rescue rate {row['calculator_rate']:.1%} against {row['retry_rate']:.1%}."
     )

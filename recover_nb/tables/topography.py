@@ -1,4 +1,7 @@
-"""Data frames of topography, transfer and reading. They arrange what those modules computed, and no more."""
+"""Data frames of topography, transfer and reading.
+
+They arrange what those modules computed, and no more.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -34,10 +37,10 @@ def prediction_scores(result: Topography) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a part, and ``overall`` where there are several: ``target``, ``part``, ``units``, ``problems``,
-        ``classes``, ``accuracy`` and ``accuracy_sd`` (over repeats), ``majority``, ``null_mean``, ``null_sd`` and ``p``
-        (permuted labels), then ``auc``, ``auc_sd``, ``null_auc_mean`` and ``p_auc``; ``permutations``. Shares are
-        fractions of 1.
+        One row a part, and ``overall`` where there are several: ``target``, ``part``, ``units``,
+        ``problems``, ``classes``, ``accuracy`` and ``accuracy_sd`` (over repeats), ``majority``,
+        ``null_mean``, ``null_sd`` and ``p`` (permuted labels), then ``auc``, ``auc_sd``,
+        ``null_auc_mean`` and ``p_auc``; ``permutations``. Shares are fractions of 1.
     """
     rows = [_scores(result.target, name, part) for name, part in result.parts.items()]
     if len(rows) > 1:
@@ -78,8 +81,8 @@ def confusion_cells(result: Topography) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``part``, ``true``, ``predicted``, ``count`` (units, mean over repeats), ``share`` (of the true class) and
-        ``label``, the share in percent as text.
+        ``part``, ``true``, ``predicted``, ``count`` (units, mean over repeats), ``share`` (of the
+        true class) and ``label``, the share in percent as text.
     """
     rows = []
     for name, part in result.parts.items():
@@ -106,8 +109,8 @@ def feature_quantiles(result: Topography) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``part``, ``class``, ``feature``, ``units``, ``mean`` and the quantiles ``q05``, ``q25``, ``q50``, ``q75``,
-        ``q95``, in units of the feature.
+        ``part``, ``class``, ``feature``, ``units``, ``mean`` and the quantiles ``q05``, ``q25``,
+        ``q50``, ``q75``, ``q95``, in units of the feature.
     """
     rows = []
     for name, part in result.parts.items():
@@ -134,8 +137,9 @@ def effect_sizes(result: Topography) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``part``, ``feature``, ``class``, ``versus``, ``pair`` (both as text), ``delta``: Cliff's delta, -1 to 1, above
-        0 where the first class is larger; ``low`` and ``high``: its 95 % interval (bootstrap over problems).
+        ``part``, ``feature``, ``class``, ``versus``, ``pair`` (both as text), ``delta``: Cliff's
+        delta, -1 to 1, above 0 where the first class is larger; ``low`` and ``high``: its 95 %
+        interval (bootstrap over problems).
     """
     rows = []
     for name, part in result.parts.items():
@@ -159,8 +163,8 @@ def coefficients(result: Topography) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``part``, ``class``, ``feature``, ``coefficient`` (log-odds per sd of the feature, summing to 0 over classes)
-        and ``sd`` over the folds' own fits.
+        ``part``, ``class``, ``feature``, ``coefficient`` (log-odds per sd of the feature, summing
+        to 0 over classes) and ``sd`` over the folds' own fits.
     """
     rows = []
     for name, part in result.parts.items():
@@ -182,10 +186,11 @@ def transfer_clusters(result: Transfer) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a direction: ``direction`` (both as text), ``source``, ``target``, ``n_source``, ``n_target``; the ARI
-        with the target's own clusters ``ari_frozen``, ``ari_refitted``, ``ari_halves`` (what a half of the target
-        itself reaches); for ``source``, ``frozen``, ``refitted`` and ``own`` the entropy of the assignment
-        ``entropy_*`` (nat) and ``evenness_*`` (the same over log k: 0 = one cluster, 1 = even); ``shift_FEATURE`` and
+        One row a direction: ``direction`` (both as text), ``source``, ``target``, ``n_source``,
+        ``n_target``; the ARI with the target's own clusters ``ari_frozen``, ``ari_refitted``,
+        ``ari_halves`` (what a half of the target itself reaches); for ``source``, ``frozen``,
+        ``refitted`` and ``own`` the entropy of the assignment ``entropy_*`` (nat) and
+        ``evenness_*`` (the same over log k: 0 = one cluster, 1 = even); ``shift_FEATURE`` and
         ``scale_FEATURE``, the target's mean and sd in sd of the source.
     """
     rows = []
@@ -226,8 +231,8 @@ def transfer_agreement(result: Transfer) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``direction``, ``n_source``, ``n_target``, ``assigned`` (in words), ``ari`` with the target's own clusters, and
-        ``evenness`` of the assignment (NaN for halves).
+        ``direction``, ``n_source``, ``n_target``, ``assigned`` (in words), ``ari`` with the
+        target's own clusters, and ``evenness`` of the assignment (NaN for halves).
     """
     rows = []
     for row in transfer_clusters(result).to_dict("records"):
@@ -248,11 +253,12 @@ def transfer_routing(result: Transfer) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a direction, standardisation and estimator: ``direction``, ``source``, ``target``, ``standardisation``
-        (``frozen``, ``refitted``, ``by_cell``), ``estimator`` (``published``, ``excess``: published less its null,
-        ``split``, ``all``), ``n`` (problems), ``routed`` and ``retry`` (rescue rates; NaN for excess), ``points``
-        (routed minus retry, or the excess) with its 95 % interval ``low_points``, ``high_points``, and the excess's
-        one-sided ``p``. ``split`` is missing where attempts are not stored.
+        One row a direction, standardisation and estimator: ``direction``, ``source``, ``target``,
+        ``standardisation`` (``frozen``, ``refitted``, ``by_cell``), ``estimator`` (``published``,
+        ``excess``: published less its null, ``split``, ``all``), ``n`` (problems), ``routed`` and
+        ``retry`` (rescue rates; NaN for excess), ``points`` (routed minus retry, or the excess)
+        with its 95 % interval ``low_points``, ``high_points``, and the excess's one-sided ``p``.
+        ``split`` is missing where attempts are not stored.
     """
     rows = []
     for each in result.directions:
@@ -291,9 +297,9 @@ def transfer_losses(result: Transfer) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a direction and estimator: ``source``, ``target``, ``estimator``, ``points`` (rescue rate of routing
-        frozen minus refitted, same problems) with its 95 % interval ``low_points``, ``high_points``, and
-        ``same_routes`` (share of steerable_hard problems routed alike).
+        One row a direction and estimator: ``source``, ``target``, ``estimator``, ``points`` (rescue
+        rate of routing frozen minus refitted, same problems) with its 95 % interval ``low_points``,
+        ``high_points``, and ``same_routes`` (share of steerable_hard problems routed alike).
     """
     rows = []
     for each in result.directions:
@@ -315,10 +321,10 @@ def reading_scores(result: "Reading") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a part and reader, and ``overall`` where there are several parts: ``target``, ``part``, ``units``,
-        ``reader``, ``about``, ``auc`` and ``accuracy`` (means over folds), and for each ``*_lead``: the features' less
-        the reader's, paired by fold, with its 95 % interval ``*_low``, ``*_high``; above 0 the features say more. NaN
-        for the features themselves.
+        One row a part and reader, and ``overall`` where there are several parts: ``target``,
+        ``part``, ``units``, ``reader``, ``about``, ``auc`` and ``accuracy`` (means over folds), and
+        for each ``*_lead``: the features' less the reader's, paired by fold, with its 95 % interval
+        ``*_low``, ``*_high``; above 0 the features say more. NaN for the features themselves.
     """
     rows = []
     parts: list[str | None] = list(result.parts)

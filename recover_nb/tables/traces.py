@@ -13,7 +13,15 @@ from recover_nb.study.paths import data_folder
 
 NONE, RETRY = Intervention.NONE.value, Intervention.RETRY.value
 #: What an example needs stored.
-NEEDED = ("token_id", "n_tokens", "correct", "fired_at", "junction", "has_signals", Signal.DEMOTION_PRESSURE.value)
+NEEDED = (
+    "token_id",
+    "n_tokens",
+    "correct",
+    "fired_at",
+    "junction",
+    "has_signals",
+    Signal.DEMOTION_PRESSURE.value,
+)
 
 
 def token_pieces(family: str, *, root: str | Path | None = None) -> dict[int, str]:
@@ -28,8 +36,8 @@ def token_pieces(family: str, *, root: str | Path | None = None) -> dict[int, st
     Returns
     -------
     dict of int to str
-        Empty for a family that is not shipped, or whose tokens are not plain pieces of text (byte-level BPE): ids are
-        then shown instead.
+        Empty for a family that is not shipped, or whose tokens are not plain pieces of text
+        (byte-level BPE): ids are then shown instead.
     """
     try:
         folder = data_folder() / "lab" if root is None else Path(root)
@@ -69,8 +77,9 @@ def trace_signals(
     Returns
     -------
     DataFrame
-        One row a signal and token: ``signal``, ``position`` (from 0), ``token_id``, ``token`` (text), ``value``,
-        ``is_junction``, and ``junction``: the position at the junction's own row, else NaN.
+        One row a signal and token: ``signal``, ``position`` (from 0), ``token_id``, ``token``
+        (text), ``value``, ``is_junction``, and ``junction``: the position at the junction's own
+        row, else NaN.
 
     Raises
     ------
@@ -79,12 +88,15 @@ def trace_signals(
     """
     names = [name.value for name in Signal if name.value in ds]
     if not names or "token_id" not in ds:
-        raise InputError("the study stores no signals and tokens; compute them with compute_signals")
+        raise InputError(
+            "the study stores no signals and tokens; compute them with compute_signals"
+        )
     one = ds.isel(problem=problem, rollout=rollout)
     if "has_signals" in ds and not int(one["has_signals"]):
         kept = np.flatnonzero(ds["has_signals"].isel(problem=problem).to_numpy()).tolist()
         raise InputError(
-            f"no signals are stored for rollout {rollout} of problem {problem}; stored: {kept or 'none'}"
+            f"no signals are stored for rollout {rollout} of problem {problem}; stored:"
+            f" {kept or 'none'}"
         )
     n = int(one["n_tokens"].sel(intervention=NONE))
     ids = one["token_id"].sel(intervention=NONE).to_numpy()[:n]
@@ -92,13 +104,21 @@ def trace_signals(
     place = int(one["junction"]) if "junction" in ds else int(np.argmax(pressure)) if n else -1
     position = np.arange(n)
     base = {"position": position, "token_id": ids, "token": pieces_of(ids, pieces or {})}
-    base |= {"is_junction": position == place, "junction": np.where(position == place, position, np.nan)}
-    frames = [pd.DataFrame({"signal": name, **base, "value": one[name].to_numpy()[:n].astype(float)}) for name in names]
+    base |= {
+        "is_junction": position == place,
+        "junction": np.where(position == place, position, np.nan),
+    }
+    frames = [
+        pd.DataFrame({"signal": name, **base, "value": one[name].to_numpy()[:n].astype(float)})
+        for name in names
+    ]
     columns = ["signal", "position", "token_id", "token", "value", "is_junction", "junction"]
     return pd.concat(frames, ignore_index=True)[columns]
 
 
-def twins(ds: xr.Dataset, problem: int, rollout: int, *, pieces: dict[int, str] | None = None) -> pd.DataFrame:
+def twins(
+    ds: xr.Dataset, problem: int, rollout: int, *, pieces: dict[int, str] | None = None
+) -> pd.DataFrame:
     """Return what each intervention made of one attempt: twins share their random numbers until one acts.
 
     Parameters
@@ -113,13 +133,17 @@ def twins(ds: xr.Dataset, problem: int, rollout: int, *, pieces: dict[int, str] 
     Returns
     -------
     DataFrame
-        One row an intervention that was run (``none`` left out): ``intervention``, ``correct`` (bool), ``fired_at``
-        (first changed position, -1 = never), ``n_tokens``, ``shared`` (tokens equal to retry's from the start),
-        ``before`` and ``after``: the text up to there and from there on.
+        One row an intervention that was run (``none`` left out): ``intervention``, ``correct``
+        (bool), ``fired_at`` (first changed position, -1 = never), ``n_tokens``, ``shared`` (tokens
+        equal to retry's from the start), ``before`` and ``after``: the text up to there and from
+        there on.
     """
     one = ds[["token_id", "n_tokens", "correct", "fired_at"]].isel(problem=problem, rollout=rollout)
     pieces = token_pieces(str(one["family"].values)) if pieces is None else pieces
-    length = {str(name): int(n) for name, n in zip(one["intervention"].values, one["n_tokens"].values, strict=True)}
+    length = {
+        str(name): int(n)
+        for name, n in zip(one["intervention"].values, one["n_tokens"].values, strict=True)
+    }
     retry = one["token_id"].sel(intervention=RETRY).to_numpy()[: length[RETRY]]
     rows = []
     for name, n in length.items():
@@ -131,9 +155,15 @@ def twins(ds: xr.Dataset, problem: int, rollout: int, *, pieces: dict[int, str] 
         apart = np.flatnonzero(ids[:both] != retry[:both])
         shared = int(apart[0]) if len(apart) else both
         text = pieces_of(ids, pieces)
-        row = {"intervention": name, "correct": int(each["correct"]) == 1, "fired_at": int(each["fired_at"])}
+        row = {
+            "intervention": name,
+            "correct": int(each["correct"]) == 1,
+            "fired_at": int(each["fired_at"]),
+        }
         row |= {"n_tokens": n, "shared": shared}
-        rows.append(row | {"before": _join(text[:shared], pieces), "after": _join(text[shared:], pieces)})
+        rows.append(
+            row | {"before": _join(text[:shared], pieces), "after": _join(text[shared:], pieces)}
+        )
     columns = ["intervention", "correct", "fired_at", "n_tokens", "shared", "before", "after"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -145,21 +175,26 @@ def _join(text: list[str], pieces: dict[int, str]) -> str:
 def choose_example(ds: xr.Dataset) -> dict[str, int] | None:
     """Choose a failed trace that shows a rescue: instructive, and by no means typical.
 
-    Prefers a steerable_hard problem with an attempt that fails under retry and succeeds under ``sparse_steer`` once
-    that fired; of equals, the shortest retry.
+    Prefers a steerable_hard problem with an attempt that fails under retry and succeeds under
+    ``sparse_steer`` once that fired; of equals, the shortest retry.
 
     Returns
     -------
     dict or None
-        ``problem``; ``rollout``, an observed failed one with stored signals; ``twin``, the attempt to compare. None
-        where the study stores no signals.
+        ``problem``; ``rollout``, an observed failed one with stored signals; ``twin``, the attempt
+        to compare. None where the study stores no signals.
     """
     if any(name not in ds for name in NEEDED) or NONE not in ds["intervention"].values:
         return None
-    seen = (ds["has_signals"] == 1) & (ds["junction"] >= 0) & (ds["correct"].sel(intervention=NONE) == 0)
+    seen = (
+        (ds["has_signals"] == 1)
+        & (ds["junction"] >= 0)
+        & (ds["correct"].sel(intervention=NONE) == 0)
+    )
     seen = seen.transpose("problem", "rollout").to_numpy()
     retry, length = (
-        ds[name].sel(intervention=RETRY).transpose("problem", "rollout").to_numpy() for name in ("correct", "n_tokens")
+        ds[name].sel(intervention=RETRY).transpose("problem", "rollout").to_numpy()
+        for name in ("correct", "n_tokens")
     )
     score = np.where(length > 0, 1.0, 0.0) + (retry == 0)
     steer = Intervention.SPARSE_STEER.value

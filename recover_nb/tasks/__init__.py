@@ -1,7 +1,8 @@
 """Three verifiable families of problems, and checkers for anybody's own.
 
-Every task has a seeded generator, five levels, train/dev/test splits that share no prompt, reference traces in two
-styles, and a remapping that swaps the numbers and keeps the reasoning program.
+Every task has a seeded generator, five levels, train/dev/test splits that share no prompt,
+reference traces in two styles, and a remapping that swaps the numbers and keeps the reasoning
+program.
 """
 
 from collections.abc import Sequence
@@ -94,7 +95,9 @@ def noisy_trace(problem: Problem, rng: np.random.Generator) -> str:
 
 
 def remap(problem: Problem, seed: int) -> Problem:
-    """Return the same reasoning program over other numbers (names, for deduction). method.md section 13.
+    """Return the same reasoning program over other numbers (names, for deduction).
+
+    method.md section 13.
 
     The new problem may belong to another split than the old one.
     """
@@ -104,10 +107,13 @@ def remap(problem: Problem, seed: int) -> Problem:
 
 
 def remap_all(problems: Sequence[Problem], seed: int) -> list[Problem]:
-    """Return every problem over other numbers, each in the split of its original. method.md section 13.
+    """Return every problem over other numbers, each in the split of its original.
 
-    Training drew from the whole train split, so a remapping that lands there may have been learned by heart: numbers
-    are drawn again until the prompt falls in the original's split, differs from it, and is no earlier remapping.
+    method.md section 13.
+
+    Training drew from the whole train split, so a remapping that lands there may have been learned
+    by heart: numbers are drawn again until the prompt falls in the original's split, differs from
+    it, and is no earlier remapping.
 
     Parameters
     ----------
@@ -125,12 +131,16 @@ def remap_all(problems: Sequence[Problem], seed: int) -> list[Problem]:
     remapped = []
     for problem in problems:
         draws = (remap(problem, _REMAPPINGS * seed + i) for i in range(_REMAPPINGS))
-        fits = (each for each in draws if each.split == problem.split and each.problem_id != problem.problem_id)
+        fits = (
+            each
+            for each in draws
+            if each.split == problem.split and each.problem_id != problem.problem_id
+        )
         other = next((each for each in fits if each.problem_id not in taken), None)
         if other is None:
             raise InputError(
-                f"{problem.problem_id} has no remapping of its own in split {problem.split!r} among {_REMAPPINGS}; "
-                "remap fewer problems"
+                f"{problem.problem_id} has no remapping of its own in split {problem.split!r} among"
+                f" {_REMAPPINGS}; remap fewer problems"
             )
         taken.add(other.problem_id)
         remapped.append(other)

@@ -1,8 +1,8 @@
 """Multi-step arithmetic modulo 100, written so that Python evaluates the prompt to the answer.
 
-A program is `(start, ((op, operand), ...))`: start with a number, apply each operation in turn. Products take a
-one-digit operand, except at level 5, where one step multiplies by a two-digit number and all is taken modulo 97: modulo
-100 the last digit alone would be right one time in ten.
+A program is `(start, ((op, operand), ...))`: start with a number, apply each operation in turn.
+Products take a one-digit operand, except at level 5, where one step multiplies by a two-digit
+number and all is taken modulo 97: modulo 100 the last digit alone would be right one time in ten.
 """
 
 import numpy as np

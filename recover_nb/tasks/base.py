@@ -10,7 +10,8 @@ import numpy as np
 from recover_nb.errors import InputError
 from recover_nb.labels import Split, Task, parse
 
-#: Levels of difficulty. Level 5 asks for something that pretraining shows rarely: it is there to be out of reach.
+#: Levels of difficulty. Level 5 asks for something that pretraining shows rarely: it is there to be
+#: out of reach.
 LEVELS = (1, 2, 3, 4, 5)
 
 #: One period of the levels that `problems` deals out: 20, 24, 24, 20 and 12 of every hundred.

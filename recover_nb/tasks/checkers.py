@@ -59,8 +59,9 @@ def make_checker(rule: str | Checker) -> Checker:
     Parameters
     ----------
     rule : str or callable
-        `"exact"`, `"numeric"` (last number or boxed), `"choice"` (last letter), `"regex:PATTERN"` (the last match's
-        first group, or the whole match, equals the answer), or any callable `(text, answer) -> bool`.
+        `"exact"`, `"numeric"` (last number or boxed), `"choice"` (last letter), `"regex:PATTERN"`
+        (the last match's first group, or the whole match, equals the answer), or any callable
+        `(text, answer) -> bool`.
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """Multi-hop relations with lettered choices, in the format of GPQA.
 
-Facts say who is whose `ma` and `pa`; the question walks a chain of relations from one person and offers four
-choices. A program is `(facts, start, relations, choices)`: facts as `(person, relation, other)`, relations to follow
-(`kid` walks a fact backwards), and the four people to choose from.
+Facts say who is whose `ma` and `pa`; the question walks a chain of relations from one person and
+offers four choices. A program is `(facts, start, relations, choices)`: facts as `(person, relation,
+other)`, relations to follow (`kid` walks a fact backwards), and the four people to choose from.
 """
 
 import string

@@ -1,9 +1,10 @@
 """Predict what a small Python program prints, in the spirit of CRUXEval.
 
-A program is a tuple of statements: `("set", var, number)`, `("op", var, op, operand)` where the operand is a number
-or a variable, `("mod", var, other)` for `var=var*other%97`, and `("for", count, body)` with a tuple of statements as
-body. It is valid Python, so running it checks the answer. Values stay between 0 and 99; between 0 and 96 with a "mod",
-so that every value of such a program is a value modulo 97.
+A program is a tuple of statements: `("set", var, number)`, `("op", var, op, operand)` where the
+operand is a number or a variable, `("mod", var, other)` for `var=var*other%97`, and `("for", count,
+body)` with a tuple of statements as body. It is valid Python, so running it checks the answer.
+Values stay between 0 and 99; between 0 and 96 with a "mod", so that every value of such a program
+is a value modulo 97.
 """
 
 import numpy as np

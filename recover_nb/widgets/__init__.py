@@ -17,10 +17,23 @@ from recover_nb.widgets.token_view import TokenView
 from recover_nb.widgets.topography import TopographyExplorer
 
 __all__ = [
-    "ChartPanel", "Predict", "Press", "RolloutGrid", "RolloutStepper", "RoutingExplorer", "Selection",
-    "StabilityExplorer", "TableView", "TokenView", "TopographyExplorer", "TraceInspector", "TraceSurgeon", "View",
-]  # fmt: skip
+    "ChartPanel",
+    "Predict",
+    "Press",
+    "RolloutGrid",
+    "RolloutStepper",
+    "RoutingExplorer",
+    "Selection",
+    "StabilityExplorer",
+    "TableView",
+    "TokenView",
+    "TopographyExplorer",
+    "TraceInspector",
+    "TraceSurgeon",
+    "View",
+]
 
-# What is loaded by now (Altair's classes, pandas, xarray: 300,000 objects) stays to the end. A collection that goes
-# through all of it takes a fifth of a second, and comes while somebody moves a slider.
+# What is loaded by now (Altair's classes, pandas, xarray: 300,000 objects) stays to the end. A
+# collection that goes through all of it takes a fifth of a second, and comes while somebody moves a
+# slider.
 gc.freeze()

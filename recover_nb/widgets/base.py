@@ -26,8 +26,8 @@ SETTLED = 120
 class View(ipywidgets.VBox):
     """A panel of a notebook.
 
-    A subclass names its public traits in `STATE`, builds its controls in `build` and its picture in `refresh`. What
-    it shows is also there as data: `charts` and `tables`.
+    A subclass names its public traits in `STATE`, builds its controls in `build` and its picture in
+    `refresh`. What it shows is also there as data: `charts` and `tables`.
 
     Parameters
     ----------
@@ -62,16 +62,27 @@ class View(ipywidgets.VBox):
         set_state(self, self.STATE, state)
         panels = self.build()
         # Set once: a page that is told of children twice at once may remove the same one twice.
-        self.children = (*panels, *(() if self.said in panels else (self.said,)), self._saver, Keys())
+        self.children = (
+            *panels,
+            *(() if self.said in panels else (self.said,)),
+            self._saver,
+            Keys(),
+        )
         self.observe(lambda _: self._refreshed(), names=list(self.STATE))
         self._refreshed()
 
     def build(self) -> tuple[ipywidgets.Widget, ...]:
-        """Return the controls and panels, from top to bottom: with `said`, or it comes below them. Called once."""
+        """Return the controls and panels, from top to bottom: with `said`, or it comes below them.
+
+        Called once.
+        """
         raise NotImplementedError
 
     def refresh(self) -> None:
-        """Bring what is shown up to date with the state. May raise `InputError`: it becomes the message."""
+        """Bring what is shown up to date with the state.
+
+        May raise `InputError`: it becomes the message.
+        """
         raise NotImplementedError
 
     def charts(self) -> dict[str, Any]:
@@ -113,9 +124,14 @@ class View(ipywidgets.VBox):
         able = [name for name, kinds in shown.items() if kind in kinds]
         name = what or next(iter(able), "")
         if name not in able:
-            allowed = ", ".join(f"{each} ({', '.join(kinds)})" for each, kinds in shown.items()) or "nothing yet"
+            allowed = (
+                ", ".join(f"{each} ({', '.join(kinds)})" for each, kinds in shown.items())
+                or "nothing yet"
+            )
             what = what or "nothing shown"
-            raise InputError(f"{path}: {what} cannot be saved as {kind or 'that'}; allowed: {allowed}")
+            raise InputError(
+                f"{path}: {what} cannot be saved as {kind or 'that'}; allowed: {allowed}"
+            )
         check_free(path, replace=replace)
         content = as_bytes(shown[name][kind], kind)
         with placed(path, replace=replace) as temporary:
@@ -157,19 +173,23 @@ class View(ipywidgets.VBox):
 class ChartPanel(ipywidgets.VBox):
     """A place for one chart that changes: the frame stays, the chart in it is swapped.
 
-    Charts that views draw are not held against Vega-Lite's schema each time (`View` switches that off while it
-    refreshes): it takes longer than drawing, and the tests of the charts do it once.
+    Charts that views draw are not held against Vega-Lite's schema each time (`View` switches that
+    off while it refreshes): it takes longer than drawing, and the tests of the charts do it once.
 
     Parameters
     ----------
     brush : str
         Name of an interval selection that every chart shown here has, to be heard; empty = none.
     heard : callable, optional
-        Called with field to (low, high) when the reader has moved the brush, and with ``{}`` once it is gone.
+        Called with field to (low, high) when the reader has moved the brush, and with ``{}`` once
+        it is gone.
     """
 
     def __init__(
-        self, *, brush: str = "", heard: Callable[[dict[str, tuple[float, float]]], None] = lambda _: None
+        self,
+        *,
+        brush: str = "",
+        heard: Callable[[dict[str, tuple[float, float]]], None] = lambda _: None,
     ) -> None:
         super().__init__()
         self.chart: Any = None
@@ -181,10 +201,14 @@ class ChartPanel(ipywidgets.VBox):
     def draw(self, plot: Callable[[pd.DataFrame], Any], frame: pd.DataFrame) -> None:
         """Show ``plot(frame)``, which draws every row and whose looks depend on names and on what is missing alone.
 
-        Where only numbers differ from the last frame, the chart gets other rows: building one takes as long as a
-        third of what is computed for it.
+        Where only numbers differ from the last frame, the chart gets other rows: building one takes
+        as long as a third of what is computed for it.
         """
-        words = [tuple(frame[name]) for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])]
+        words = [
+            tuple(frame[name])
+            for name in frame.columns
+            if not pd.api.types.is_numeric_dtype(frame[name])
+        ]
         looks = (plot, *words, frame.isna().to_numpy().tobytes())
         if looks != self._looks or not self._renew(frame):
             self.show(plot(frame))
@@ -209,12 +233,16 @@ class ChartPanel(ipywidgets.VBox):
             # Without this the charting library would be asked of a host on the internet.
             if not alt.JupyterChart._is_offline:
                 alt.JupyterChart.enable_offline()
-            # The view saves what it shows; the chart's own menu would open an editor on the internet.
-            # A brush is heard once it rests: while it is dragged, answers would queue up.
+            # The view saves what it shows; the chart's own menu would open an editor on the
+            # internet. A brush is heard once it rests: while it is dragged, answers would queue up.
             wait = {"debounce_wait": SETTLED, "max_wait": False} if self._brush else {}
-            # Charts that were drawn in one place go on hearing of parameters there, and fail at those they lack.
+            # Charts that were drawn in one place go on hearing of parameters there, and fail at
+            # those they lack.
             with _given(chart, spec):
-                last, self._shown = self._shown, alt.JupyterChart(chart, embed_options={"actions": False}, **wait)
+                last, self._shown = (
+                    self._shown,
+                    alt.JupyterChart(chart, embed_options={"actions": False}, **wait),
+                )
             self.children = (self._shown,)
             if last is not None:
                 last.close()
@@ -224,12 +252,16 @@ class ChartPanel(ipywidgets.VBox):
         else:
             self._shown.spec = spec
         if self._brush:
-            # Each chart has selections of its own, and tells at first that nothing is brushed: no reader's doing.
+            # Each chart has selections of its own, and tells at first that nothing is brushed: no
+            # reader's doing.
             self._brushed = False
             self._shown.selections.observe(self._moved, names=[self._brush])
 
     def _moved(self, change: dict[str, Any]) -> None:
-        found = {field: (float(low), float(high)) for field, (low, high) in (change["new"].value or {}).items()}
+        found = {
+            field: (float(low), float(high))
+            for field, (low, high) in (change["new"].value or {}).items()
+        }
         if found or self._brushed:
             self._brushed = bool(found)
             self._heard(found)
@@ -251,7 +283,10 @@ class ChartPanel(ipywidgets.VBox):
 
 def _records(frame: pd.DataFrame) -> list[dict]:
     """Return rows of text and numbers as a chart's specification has them: what is no number is None."""
-    columns = {name: [None if value != value else value for value in frame[name].tolist()] for name in frame.columns}
+    columns = {
+        name: [None if value != value else value for value in frame[name].tolist()]
+        for name in frame.columns
+    }
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 

@@ -8,7 +8,9 @@ import ipywidgets
 
 
 class Busy(ipywidgets.HBox):
-    """A sentence while something takes a while, and a bar where its end is known. Out of the way otherwise.
+    """A sentence while something takes a while, and a bar where its end is known.
+
+    Out of the way otherwise.
 
     Attributes
     ----------

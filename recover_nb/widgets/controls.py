@@ -18,7 +18,8 @@ def sized(label: int, whole: int) -> dict[str, dict[str, str]]:
 def tie(view: traitlets.HasTraits, name: str, control: ipywidgets.Widget) -> None:
     """Keep trait `name` of a view and the value of a control together.
 
-    A state that the control does not offer leaves the control as it is: it is for the view to say what is wrong.
+    A state that the control does not offer leaves the control as it is: it is for the view to say
+    what is wrong.
     """
 
     def show(_: Any = None) -> None:
@@ -56,7 +57,8 @@ class PolicyControl(ipywidgets.VBox):
         super().__init__()
         look = {"options": or_none("not used", operators), **sized(100, 258)}
         self.choices = {
-            name.value: ipywidgets.Dropdown(description=name.value.replace("_", " "), **look) for name in Feature
+            name.value: ipywidgets.Dropdown(description=name.value.replace("_", " "), **look)
+            for name in Feature
         }
         self.children = tuple(self.choices.values())
         self._showing = False
@@ -74,4 +76,6 @@ class PolicyControl(ipywidgets.VBox):
 
     def _read(self, _: Any) -> None:
         if not self._showing:
-            self.value = {name: choice.value for name, choice in self.choices.items() if choice.value}
+            self.value = {
+                name: choice.value for name, choice in self.choices.items() if choice.value
+            }

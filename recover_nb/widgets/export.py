@@ -22,7 +22,8 @@ def as_bytes(shown: Any, kind: str) -> bytes:
     ----------
     shown : Altair chart or DataFrame
     kind : str
-        ``png``, ``svg`` or a self-contained ``html`` for a chart; ``csv`` or ``parquet`` for a table.
+        ``png``, ``svg`` or a self-contained ``html`` for a chart; ``csv`` or ``parquet`` for a
+        table.
 
     Raises
     ------
@@ -58,5 +59,7 @@ def _parquet(frame: pd.DataFrame) -> bytes:
     try:
         frame.to_parquet(buffer, index=False)
     except ImportError as error:
-        raise InputError("Parquet needs pyarrow; run: pip install 'recover-nb[io]', or save as csv") from error
+        raise InputError(
+            "Parquet needs pyarrow; run: pip install 'recover-nb[io]', or save as csv"
+        ) from error
     return buffer.getvalue()

@@ -42,21 +42,26 @@ _SIGNED = (Signal.PATH_DEFORMATION.value, Signal.COVERAGE_DEFORMATION.value)
 NONE = Intervention.NONE.value
 #: Choices of the second trace that are not an intervention.
 NOTHING, ANCESTOR = "nothing", "ancestor"
-_HINT = "Point at a token, or move to it by the arrow keys, to see what both models would rather have said."
+_HINT = (
+    "Point at a token, or move to it by the arrow keys, to see what both models would rather have"
+    " said."
+)
 
 
 class TraceInspector(View):
     """A trace as text, coloured by a signal, with what either model would rather have said at the cursor.
 
-    Opens without torch on what a study stores. `compute` loads the two models: sliders then recompute every signal,
-    alternatives are known for every rollout, and the ancestor's own answer can be set beside it.
+    Opens without torch on what a study stores. `compute` loads the two models: sliders then
+    recompute every signal, alternatives are known for every rollout, and the ancestor's own answer
+    can be set beside it.
 
     Parameters
     ----------
     ds : Dataset
         A study with tokens.
     selection : Selection, optional
-        Problem, rollout, intervention and token are followed and set. An instructive example unless it chooses one.
+        Problem, rollout, intervention and token are followed and set. An instructive example unless
+        it chooses one.
     **state
         Initial values of the attributes below.
 
@@ -69,12 +74,21 @@ class TraceInspector(View):
     temperature, top_k, k_cov : float, int, int
         Settings of the signals once `compute` was pressed; k_cov 0 = a tenth of the vocabulary.
     compare : str
-        The second trace: ``nothing``, ``ancestor``, or an intervention, of which `compare_rollout` is shown.
+        The second trace: ``nothing``, ``ancestor``, or an intervention, of which `compare_rollout`
+        is shown.
     compare_rollout : int
         The first that was run, where `compare` changes to an intervention that lacks this one.
     """
 
-    STATE: ClassVar = ("signal", "window", "temperature", "top_k", "k_cov", "compare", "compare_rollout")
+    STATE: ClassVar = (
+        "signal",
+        "window",
+        "temperature",
+        "top_k",
+        "k_cov",
+        "compare",
+        "compare_rollout",
+    )
 
     signal = traitlets.Enum([name.value for name in Signal], Signal.DEMOTION_PRESSURE.value)
     window = traitlets.Int(8, min=0, max=40)
@@ -107,33 +121,53 @@ class TraceInspector(View):
         self.chart = ChartPanel()
         traitlets.link((self.text, "cursor"), (self.selection, "token"))
         signal = ipywidgets.Dropdown(
-            options=[(SIGNAL_TITLES[name.value], name.value) for name in Signal], description="colour"
+            options=[(SIGNAL_TITLES[name.value], name.value) for name in Signal],
+            description="colour",
         )
         second = [NOTHING, ANCESTOR, *map(str, self._ds["intervention"].values)]
         beside = ipywidgets.Dropdown(options=second, description="beside it")
-        number = ipywidgets.BoundedIntText(max=self._ds.sizes.get("rollout", 1) - 1, description="its rollout")
+        number = ipywidgets.BoundedIntText(
+            max=self._ds.sizes.get("rollout", 1) - 1, description="its rollout"
+        )
         window = ipywidgets.IntSlider(max=40, description="window", continuous_update=False)
-        heat = ipywidgets.FloatSlider(min=0.1, max=2.0, step=0.05, description="T", continuous_update=False)
+        heat = ipywidgets.FloatSlider(
+            min=0.1, max=2.0, step=0.05, description="T", continuous_update=False
+        )
         top = ipywidgets.BoundedIntText(min=2, max=1000, description="K")
         cover = ipywidgets.BoundedIntText(max=100, description="k_cov")
         button = ipywidgets.Button(
-            description="compute", icon="calculator", tooltip="load both models (torch) and compute signals live"
+            description="compute",
+            icon="calculator",
+            tooltip="load both models (torch) and compute signals live",
         )
         button.on_click(lambda _: self.compute())
         controls = (
-            (signal, "signal"), (beside, "compare"), (number, "compare_rollout"),
-            (window, "window"), (heat, "temperature"), (top, "top_k"), (cover, "k_cov"),
-        )  # fmt: skip
+            (signal, "signal"),
+            (beside, "compare"),
+            (number, "compare_rollout"),
+            (window, "window"),
+            (heat, "temperature"),
+            (top, "top_k"),
+            (cover, "k_cov"),
+        )
         for control, name in controls:
             traitlets.link((self, name), (control, "value"))
         for narrow in (number, top, cover):
             narrow.layout.width = "180px"
         wrap = ipywidgets.Layout(flex_flow="row wrap")
         return (
-            self._title, ipywidgets.HBox([signal, beside, number], layout=wrap), self.said, self.text,
-            self._legend, self._other_title, self.other, self._alternatives, self.chart,
-            ipywidgets.HBox([window, heat, top, cover, button], layout=wrap), self.busy,
-        )  # fmt: skip
+            self._title,
+            ipywidgets.HBox([signal, beside, number], layout=wrap),
+            self.said,
+            self.text,
+            self._legend,
+            self._other_title,
+            self.other,
+            self._alternatives,
+            self.chart,
+            ipywidgets.HBox([window, heat, top, cover, button], layout=wrap),
+            self.busy,
+        )
 
     def compute(self) -> None:
         """Load the two models of the problem's family and method, and compute from them from now on."""
@@ -177,20 +211,25 @@ class TraceInspector(View):
         if values is None:
             self.chart.clear()
             raise InputError(
-                "no signals are stored for this trace (a study keeps those of a problem's first ten failed rollouts); "
-                "press compute"
+                "no signals are stored for this trace (a study keeps those of a problem's first ten"
+                " failed rollouts); press compute"
             )
-        self.chart.show(plot_signals(signal_frame(self.trace, [self.signal]), width=720, height=110))
+        self.chart.show(
+            plot_signals(signal_frame(self.trace, [self.signal]), width=720, height=110)
+        )
         self._look()
 
     def _headline(self) -> str:
         chosen = self.selection
         cell = cell_names(self._one)[0]
         says = "correct" if self.trace.correct else "wrong"
-        prompt, answer = (html.escape(str(self._one[name].values[0])) for name in ("prompt", "answer"))
+        prompt, answer = (
+            html.escape(str(self._one[name].values[0])) for name in ("prompt", "answer")
+        )
         return (
-            f"<b>{html.escape(cell)}</b>, problem {chosen.problem}, {html.escape(chosen.intervention)} rollout "
-            f"{chosen.rollout}: <b>{says}</b>, the answer is {answer}<pre>{prompt}</pre>"
+            f"<b>{html.escape(cell)}</b>, problem {chosen.problem},"
+            f" {html.escape(chosen.intervention)} rollout {chosen.rollout}: <b>{says}</b>, the"
+            f" answer is {answer}<pre>{prompt}</pre>"
         )
 
     def _say_colours(self, values: np.ndarray | None) -> str:
@@ -199,10 +238,12 @@ class TraceInspector(View):
             return ""
         ends = ("blue", "orange") if self.signal in _SIGNED else ("yellow", "dark blue")
         reach = np.nanmax(np.abs(values)) if self.signal in _SIGNED else np.nan
-        low, high = (-reach, reach) if self.signal in _SIGNED else (np.nanmin(values), np.nanmax(values))
+        low, high = (
+            (-reach, reach) if self.signal in _SIGNED else (np.nanmin(values), np.nanmax(values))
+        )
         return (
-            f"<small>{html.escape(SIGNAL_TITLES[self.signal])}: {ends[0]} {low:.2f} to {ends[1]} {high:.2f}; "
-            "line below: grey the window, orange the junction</small>"
+            f"<small>{html.escape(SIGNAL_TITLES[self.signal])}: {ends[0]} {low:.2f} to {ends[1]}"
+            f" {high:.2f}; line below: grey the window, orange the junction</small>"
         )
 
     @traitlets.observe("compare")
@@ -222,10 +263,15 @@ class TraceInspector(View):
                 return
             if self.compare == ANCESTOR:
                 other = self._ancestor()
-                name = f"the ancestor's most likely answer: {'correct' if other.correct else 'wrong'}"
+                name = (
+                    f"the ancestor's most likely answer: {'correct' if other.correct else 'wrong'}"
+                )
             else:
                 other = read_trace(self._one, 0, self.compare_rollout, self.compare)
-                name = f"{self.compare} rollout {self.compare_rollout}: {'correct' if other.correct else 'wrong'}"
+                name = (
+                    f"{self.compare} rollout {self.compare_rollout}:"
+                    f" {'correct' if other.correct else 'wrong'}"
+                )
             here, there = differences(self.trace.token_id, other.token_id)
             self.text.differs = here
             self.other.tokens, self.other.differs = other.tokens, there
@@ -283,15 +329,32 @@ class TraceInspector(View):
     def _computed(self, what: str) -> Any:
         """Compute once for each trace and setting."""
         chosen = self.selection
-        key = (what, chosen.problem, chosen.rollout, chosen.intervention, self.temperature, self.top_k, self.k_cov)
+        key = (
+            what,
+            chosen.problem,
+            chosen.rollout,
+            chosen.intervention,
+            self.temperature,
+            self.top_k,
+            self.k_cov,
+        )
         if key not in self._live:
             from recover_nb.study import live
 
-            settings = {"temperature": self.temperature, "top_k": self.top_k, "k_cov": self.k_cov or None}
-            one = self._one.isel(problem=0, rollout=chosen.rollout).sel(intervention=chosen.intervention)
-            compute = {"signals": live.signals, "alternatives": live.likeliest, "ancestor": live.ancestor_answer}
+            settings = {
+                "temperature": self.temperature,
+                "top_k": self.top_k,
+                "k_cov": self.k_cov or None,
+            }
+            one = self._one.isel(problem=0, rollout=chosen.rollout).sel(
+                intervention=chosen.intervention
+            )
+            compute = {
+                "signals": live.signals,
+                "alternatives": live.likeliest,
+                "ancestor": live.ancestor_answer,
+            }
             pair = self._load()
             with self.busy.doing(f"computing {what}"):
                 self._live[key] = compute[what](pair, one, settings)
         return self._live[key]
-

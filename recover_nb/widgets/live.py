@@ -56,7 +56,9 @@ class LiveRollouts:
         self._runs: dict[tuple[Wanted, int], _Run] = {}
         self._grids: dict[tuple[Wanted, int], pd.DataFrame] = {}
 
-    def advance(self, wanted: Wanted, rollout: int, ds: xr.Dataset | None, *, to_end: bool = False) -> None:
+    def advance(
+        self, wanted: Wanted, rollout: int, ds: xr.Dataset | None, *, to_end: bool = False
+    ) -> None:
         """Emit one token more, or all that are left.
 
         Raises
@@ -67,7 +69,9 @@ class LiveRollouts:
         settings = self._settings(wanted, ds)
         run = self._runs.get((wanted, rollout)) or self._begin(wanted, rollout, settings)
         if run.ended:
-            raise InputError(f"the rollout has ended after {len(run.steps)} tokens; forget it to begin again")
+            raise InputError(
+                f"the rollout has ended after {len(run.steps)} tokens; forget it to begin again"
+            )
         with self._busy.doing("decoding", settings.max_new_tokens) as tell:
             for step in run.stream:
                 run.steps.append(step)
@@ -82,7 +86,9 @@ class LiveRollouts:
     def _begin(self, wanted: Wanted, rollout: int, settings) -> _Run:
         pair = self._models.pair(wanted.family, wanted.method)
         stepping = self._models.module("study.stepping")
-        return _Run(stepping.step_through(pair, wanted.problem.prompt, self._key(wanted), rollout, settings))
+        return _Run(
+            stepping.step_through(pair, wanted.problem.prompt, self._key(wanted), rollout, settings)
+        )
 
     def forget(self, wanted: Wanted, rollout: int) -> None:
         """Let the rollout begin again."""
@@ -100,7 +106,8 @@ class LiveRollouts:
             for name in ("alternative_token_id", "alternative_log_probability")
         )
         score, rank = (
-            np.stack([getattr(step, name) for step in run.steps]).astype(float) for name in ("log_probability", "rank")
+            np.stack([getattr(step, name) for step in run.steps]).astype(float)
+            for name in ("log_probability", "rank")
         )
         return Walk(Trace(ids, tokens, run.correct, {}, -1), found, score, rank, run.ended)
 
@@ -110,9 +117,13 @@ class LiveRollouts:
         pair = self._models.pair(wanted.family, wanted.method)
         stepping = self._models.module("study.stepping")
         with self._busy.doing(f"decoding {n} rollouts", n) as tell:
-            made = stepping.roll_out(pair, wanted.problem.prompt, self._key(wanted), n, settings, progress=tell)
+            made = stepping.roll_out(
+                pair, wanted.problem.prompt, self._key(wanted), n, settings, progress=tell
+            )
         tokens, lengths = made.token_id[0], made.n_tokens[0]
-        self._grids[wanted, n] = outcome_grid(self._check(wanted, tokens, lengths).astype(int), lengths)
+        self._grids[wanted, n] = outcome_grid(
+            self._check(wanted, tokens, lengths).astype(int), lengths
+        )
 
     def grid(self, wanted: Wanted, n: int) -> pd.DataFrame | None:
         """Return what `fill` made, as `tables.rollouts.outcome_grid`; None before."""
@@ -122,7 +133,9 @@ class LiveRollouts:
         return self._models.settings(ds, temperature=wanted.temperature, seed=wanted.seed)
 
     def _key(self, wanted: Wanted) -> int:
-        return self._models.key(wanted.family, wanted.method, wanted.problem.task, wanted.problem.problem_id)
+        return self._models.key(
+            wanted.family, wanted.method, wanted.problem.task, wanted.problem.problem_id
+        )
 
     def _check(self, wanted: Wanted, tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         pair = self._models.pair(wanted.family, wanted.method)

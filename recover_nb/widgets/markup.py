@@ -23,7 +23,10 @@ def visible(text: str) -> str:
 def chip(outcome: Outcome, text: str) -> str:
     """Return a word on the colour of an outcome, with its sign."""
     style = f"background:{OUTCOME_COLOURS[outcome]};color:{ON_BAR}"
-    return f'<span class="recover-nb-chip" style="{style}">{OUTCOME_SIGNS[outcome]} {html.escape(text)}</span>'
+    return (
+        f'<span class="recover-nb-chip" style="{style}">{OUTCOME_SIGNS[outcome]}'
+        f" {html.escape(text)}</span>"
+    )
 
 
 def alternatives_html(frame: pd.DataFrame, said: pd.DataFrame) -> str:
@@ -47,10 +50,13 @@ def alternatives_table(frame: pd.DataFrame, about: str = "") -> str:
     found = {(one.rank, one.model): one for one in frame.itertuples()}
     head = "".join(f'<th scope="colgroup" colspan="2">{model}</th>' for model in MODELS)
     rows = "".join(
-        f'<tr><th scope="row">{rank}</th>{"".join(_alternative(found.get((rank, model))) for model in MODELS)}</tr>'
+        "<tr><th"
+        f' scope="row">{rank}</th>{"".join(_alternative(found.get((rank, model))) for model in MODELS)}</tr>'
         for rank in sorted({rank for rank, _ in found})
     )
-    caption = html.escape(f"{about}likeliest tokens at temperature 1; the emitted one is framed and marked \u25c0")
+    caption = html.escape(
+        f"{about}likeliest tokens at temperature 1; the emitted one is framed and marked \u25c0"
+    )
     return (
         f'<table class="recover-nb-alternatives"><caption>{caption}</caption>'
         f"<tr><th>rank</th>{head}</tr>{rows}</table>"
@@ -104,8 +110,11 @@ def _counts(tree: Branch) -> str:
     n, right = len(tree.twins), tree.n_correct
     if not n:
         return "no twin"
-    parts = [chip(outcome, f"{count} {outcome.value}")
-             for outcome, count in ((Outcome.CORRECT, right), (Outcome.WRONG, n - right)) if count]  # fmt: skip
+    parts = [
+        chip(outcome, f"{count} {outcome.value}")
+        for outcome, count in ((Outcome.CORRECT, right), (Outcome.WRONG, n - right))
+        if count
+    ]
     return f"<b>{n} \u00d7</b> {' '.join(parts)}"
 
 
@@ -128,14 +137,30 @@ def history_html(history: pd.DataFrame, *, last: int = 10) -> str:
     if not len(history):
         return ""
     shown = history.iloc[::-1].head(last)
-    names = ("problem", "rollout", "position", "operator", "alpha", "continuation", "n", "rescued", "rate")
+    names = (
+        "problem",
+        "rollout",
+        "position",
+        "operator",
+        "alpha",
+        "continuation",
+        "n",
+        "rescued",
+        "rate",
+    )
     head = "".join(f'<th scope="col">{name}</th>' for name in (*names, "95 % interval"))
     rows = "".join(f"<tr>{_history_cells(one, names)}</tr>" for _, one in shown.iterrows())
     more = f", the last {last} of {len(history)}" if len(history) > last else ""
-    return f'<table class="recover-nb-history"><caption>branchings so far{more}</caption><tr>{head}</tr>{rows}</table>'
+    return (
+        '<table class="recover-nb-history"><caption>branchings so'
+        f" far{more}</caption><tr>{head}</tr>{rows}</table>"
+    )
 
 
 def _history_cells(one: pd.Series, names: tuple[str, ...]) -> str:
-    cells = [html.escape(f"{one[name]:.2f}" if isinstance(one[name], float) else str(one[name])) for name in names]
+    cells = [
+        html.escape(f"{one[name]:.2f}" if isinstance(one[name], float) else str(one[name]))
+        for name in names
+    ]
     span = "none" if math.isnan(one["low"]) else f"{one['low']:.2f} to {one['high']:.2f}"
     return "".join(f"<td>{each}</td>" for each in (*cells, span))

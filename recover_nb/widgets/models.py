@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from recover_nb.decoding import Pair, Settings
 
 
-#: Pairs of the shipped lineage that are kept for all views of a process; the one longest unused goes first.
+#: Pairs of the shipped lineage that are kept for all views of a process; the one longest unused
+#: goes first.
 KEPT = 4
 
 

@@ -57,9 +57,12 @@ class Predict(ipywidgets.VBox):
         super().__init__()
         self.add_class("recover-nb").add_class("recover-nb-Predict")
         self.children = (
-            ipywidgets.HTML(f"<b>Predict.</b> {html.escape(question)}"), self._choices, self._button, self._said,
+            ipywidgets.HTML(f"<b>Predict.</b> {html.escape(question)}"),
+            self._choices,
+            self._button,
+            self._said,
             Keys(),
-        )  # fmt: skip
+        )
         self._choices.observe(self._chosen, names="value")
         self._button.on_click(lambda _: self.reveal())
 
@@ -93,5 +96,7 @@ class Predict(ipywidgets.VBox):
         verdict = f"; right is <b>{html.escape(self._checked(right))}</b>" if right else ""
         verdict = ", and that is right" if right == self.guess else verdict
         self.revealed = self._choices.disabled = True
-        self._said.value = f"You said <b>{html.escape(self.guess)}</b>{verdict}. {html.escape(answer)}"
+        self._said.value = (
+            f"You said <b>{html.escape(self.guess)}</b>{verdict}. {html.escape(answer)}"
+        )
         return answer

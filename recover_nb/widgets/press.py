@@ -31,8 +31,8 @@ class Press(ipywidgets.VBox):
     message : str
         What went wrong, in a sentence; empty when nothing did.
     result : object
-        What `work` returned; None before. A widget is shown as it is, a data frame as a table, a text as text; anything
-        else is only kept.
+        What `work` returned; None before. A widget is shown as it is, a data frame as a table, a
+        text as text; anything else is only kept.
 
     Examples
     --------
@@ -46,9 +46,13 @@ class Press(ipywidgets.VBox):
     done = traitlets.Bool(False)
     message = traitlets.Unicode("")
 
-    def __init__(self, label: str, work: Callable[[Callable[[int], None]], Any], *, total: int = 0) -> None:
+    def __init__(
+        self, label: str, work: Callable[[Callable[[int], None]], Any], *, total: int = 0
+    ) -> None:
         self._label, self._work, self._total, self.result = label, work, total, None
-        self._button = ipywidgets.Button(description=label, layout=ipywidgets.Layout(width="max-content"))
+        self._button = ipywidgets.Button(
+            description=label, layout=ipywidgets.Layout(width="max-content")
+        )
         self._busy, self._said, self._shown = Busy(), ipywidgets.HTML(), ipywidgets.VBox()
         super().__init__()
         self.add_class("recover-nb").add_class("recover-nb-Press")

@@ -56,7 +56,9 @@ class StudyReader:
         """
         if self._held is None or self._held[0] != place:
             if not 0 <= place < self.ds.sizes["problem"]:
-                raise InputError(f"problem {place} is not there; allowed: 0 to {self.ds.sizes['problem'] - 1}")
+                raise InputError(
+                    f"problem {place} is not there; allowed: 0 to {self.ds.sizes['problem'] - 1}"
+                )
             self._held = place, self.ds.isel(problem=[place]).load()
         return self._held[1]
 
@@ -68,11 +70,20 @@ class StudyReader:
     def why_no_alternatives(self, place: int) -> str:
         """Say why the study stores no alternatives of a rollout of this problem, and what to do instead."""
         if "alternative_token_id" not in self.ds:
-            return "this study does not store what the models would rather have said; choose a live source and step"
+            return (
+                "this study does not store what the models would rather have said; choose a live"
+                " source and step"
+            )
         first = first_failed(self.one(place), 0)
         if first < 0:
-            return "no rollout of this problem failed, so no alternatives are stored; choose a live source and step"
-        return f"alternatives are stored for rollout {first} only, the first that failed; choose it, or a live source"
+            return (
+                "no rollout of this problem failed, so no alternatives are stored; choose a live"
+                " source and step"
+            )
+        return (
+            f"alternatives are stored for rollout {first} only, the first that failed; choose it,"
+            " or a live source"
+        )
 
 
 class Problems(StudyReader):

@@ -12,7 +12,9 @@ _FOLDER = Path(__file__).parent
 
 
 class RolloutGrid(anywidget.AnyWidget):
-    """One radio button a rollout, coloured and signed by whether it is correct. Arrow keys move the choice.
+    """One radio button a rollout, coloured and signed by whether it is correct.
+
+    Arrow keys move the choice.
 
     Attributes
     ----------
@@ -45,4 +47,6 @@ class RolloutGrid(anywidget.AnyWidget):
         with self.hold_sync():
             self.texts = [f"{one.sign} {one.rollout}" for one in rows]
             self.colours = [OUTCOME_COLOURS[one.outcome] for one in rows]
-            self.notes = [f"rollout {one.rollout}: {one.outcome}, {one.n_tokens} tokens" for one in rows]
+            self.notes = [
+                f"rollout {one.rollout}: {one.outcome}, {one.n_tokens} tokens" for one in rows
+            ]

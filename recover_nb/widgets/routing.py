@@ -43,16 +43,17 @@ MAX_SEED = 2**31 - 1
 LISTING = ("sort", "descending", "page")
 _WRAP = {"flex_flow": "row wrap"}
 _ROUTES_NOTE = (
-    "These routes standardise the features over steerable_hard problems, as the published figures do; those in a "
-    "study's table, over every failed problem of a cell."
+    "These routes standardise the features over steerable_hard problems, as the published figures"
+    " do; those in a study's table, over every failed problem of a cell."
 )
 
 
 class RoutingExplorer(View):
     """What routing is worth, under thresholds and a policy of your own.
 
-    A control shows its effect at once, with few resamples; `resample` computes every estimator with all of them. The
-    rows of the table are the failed problems: choosing one sets `selection`, so that a linked view opens its trace.
+    A control shows its effect at once, with few resamples; `resample` computes every estimator with
+    all of them. The rows of the table are the failed problems: choosing one sets `selection`, so
+    that a linked view opens its trace.
 
     Parameters
     ----------
@@ -92,14 +93,26 @@ class RoutingExplorer(View):
 
     Notes
     -----
-    method.md sections 6 to 8. Routes in the table are a study's: z-scores over every failed problem of a cell. The
-    published and split estimators, and the panel ``routes``, standardise over the problems they select.
+    method.md sections 6 to 8. Routes in the table are a study's: z-scores over every failed problem
+    of a cell. The published and split estimators, and the panel ``routes``, standardise over the
+    problems they select.
     """
 
     STATE: ClassVar = (
-        "cells", "min_gain", "min_failure", "operators", "fallback", "estimator", "alpha", "basis", "seed", "panel",
-        "regime", "route", *LISTING,
-    )  # fmt: skip
+        "cells",
+        "min_gain",
+        "min_failure",
+        "operators",
+        "fallback",
+        "estimator",
+        "alpha",
+        "basis",
+        "seed",
+        "panel",
+        "regime",
+        "route",
+        *LISTING,
+    )
 
     cells = traitlets.Tuple()
     min_gain = traitlets.Float(MIN_GAIN, min=0.0, max=1.0)
@@ -150,29 +163,44 @@ class RoutingExplorer(View):
         self.words, self.busy = ipywidgets.HTML(), Busy()
         self.table.observe(lambda change: self._choose(change["new"]), names=["chosen"])
         # All at once: a sort and a page that the reader changed together are one state.
-        self.table.observe(lambda _: setattr(self, "value", {n: getattr(self.table, n) for n in LISTING}), LISTING)
+        self.table.observe(
+            lambda _: setattr(self, "value", {n: getattr(self.table, n) for n in LISTING}), LISTING
+        )
         self.button = ipywidgets.Button(
-            description="resample", icon="refresh", tooltip="every estimator of these settings, with all resamples"
+            description="resample",
+            icon="refresh",
+            tooltip="every estimator of these settings, with all resamples",
         )
         self.button.on_click(lambda _: self.resample())
         self.controls = controls = _controls(self.data)
         for name, control in controls.items():
             tie(self, name, control)
         cells = ipywidgets.VBox([controls["cells"], ipywidgets.HTML("none chosen = all")])
-        named = (("min_gain", "min_failure", "alpha", "seed"), ("operators", "fallback"), ("estimator", "basis"))
+        named = (
+            ("min_gain", "min_failure", "alpha", "seed"),
+            ("operators", "fallback"),
+            ("estimator", "basis"),
+        )
         edges, policy, estimate = ([controls[name] for name in names] for names in named)
         boxes = (ipywidgets.VBox(each) for each in (edges, policy, [*estimate, self.button]))
         return (
-            ipywidgets.HTML(html.escape(self.data.lacks)), ipywidgets.HBox([cells, *boxes], layout=_WRAP),
-            self.busy, self.words, controls["panel"], self.chart,
-            ipywidgets.HBox([controls["regime"], controls["route"]]), self.table,
-        )  # fmt: skip
+            ipywidgets.HTML(html.escape(self.data.lacks)),
+            ipywidgets.HBox([cells, *boxes], layout=_WRAP),
+            self.busy,
+            self.words,
+            controls["panel"],
+            self.chart,
+            ipywidgets.HBox([controls["regime"], controls["route"]]),
+            self.table,
+        )
 
     @property
     def settings(self) -> Settings:
         """What the evaluation depends on."""
         operators = tuple(self.operators.items())
-        return Settings(self.cells, self.min_gain, self.min_failure, operators, self.fallback, self.seed)
+        return Settings(
+            self.cells, self.min_gain, self.min_failure, operators, self.fallback, self.seed
+        )
 
     @property
     def evaluation(self) -> dict:
@@ -183,7 +211,9 @@ class RoutingExplorer(View):
     @property
     def _said_parts(self) -> set[str]:
         """What the sentences are of."""
-        return {"published", "null"} if self.estimator in ("published", "null") else {self.estimator}
+        return (
+            {"published", "null"} if self.estimator in ("published", "null") else {self.estimator}
+        )
 
     def _evaluated(self, parts: set[str]) -> dict:
         began = time.monotonic()
@@ -246,8 +276,14 @@ class RoutingExplorer(View):
 
     def _say(self, data: dict) -> None:
         said = tables.say_routing(self._frames["comparators"], self._frames["tests"], self.alpha)
-        counts = [f"{value:,} {name.removeprefix('n_')}" for name, value in data["settings"].items() if name in ROUGH]
-        said.append(f"{'Resampled' if data['exact'] else 'Rough (press resample)'}: {', '.join(counts)}.")
+        counts = [
+            f"{value:,} {name.removeprefix('n_')}"
+            for name, value in data["settings"].items()
+            if name in ROUGH
+        ]
+        said.append(
+            f"{'Resampled' if data['exact'] else 'Rough (press resample)'}: {', '.join(counts)}."
+        )
         said += [_ROUTES_NOTE] if self.panel == "routes" else []
         lines = "".join(f"<p>{html.escape(line)}</p>" for line in said)
         self.words.value = f'<div role="status">{lines}</div>'
@@ -258,7 +294,9 @@ class RoutingExplorer(View):
             return self.data.budget(data, self.basis)
         if self.panel == "regimes":
             return tables.regimes_by_cell(self.data.decided(self.settings)[0])
-        return {"estimators": tables.lift_over_retry, "routes": tables.routes_by_cell}[self.panel](data)
+        return {"estimators": tables.lift_over_retry, "routes": tables.routes_by_cell}[self.panel](
+            data
+        )
 
     def _list(self) -> None:
         """Show the problems that the filters let through."""
@@ -266,7 +304,9 @@ class RoutingExplorer(View):
         listed = (self.settings, self.regime, self.route, among)
         with self.table.hold_sync():
             if listed != self._listed:
-                self._rows = self.data.problems(self.settings, regime=self.regime, route=self.route, among=among)
+                self._rows = self.data.problems(
+                    self.settings, regime=self.regime, route=self.route, among=among
+                )
                 self.table.show(_narrow(self._rows), key="problem", digits=DIGITS)
                 self._listed = listed
             set_state(self.table, LISTING, {name: getattr(self, name) for name in LISTING})
@@ -304,7 +344,9 @@ def _controls(data: RoutingData) -> dict[str, ipywidgets.Widget]:
     slide = {**edge, "max": 1.0, "step": 0.01, "continuous_update": False}
     bases = [(name.replace("_", " "), name) for name in BASES]
     return {
-        "cells": ipywidgets.SelectMultiple(options=data.cells, rows=7, description="cells", **sized(40, 240)),
+        "cells": ipywidgets.SelectMultiple(
+            options=data.cells, rows=7, description="cells", **sized(40, 240)
+        ),
         "min_gain": ipywidgets.FloatSlider(description="min gain", **slide),
         "min_failure": ipywidgets.FloatSlider(description="min failure", **slide),
         "alpha": ipywidgets.BoundedFloatText(max=1.0, step=0.01, description="alpha", **edge),
@@ -313,7 +355,13 @@ def _controls(data: RoutingData) -> dict[str, ipywidgets.Widget]:
         "fallback": ipywidgets.Dropdown(options=data.interventions, description="fallback", **wide),
         "estimator": ipywidgets.Dropdown(options=CHOICES, description="estimator", **base),
         "basis": ipywidgets.Dropdown(options=bases, description="budget in", **base),
-        "panel": ipywidgets.ToggleButtons(options=list(PLOTS), tooltips=[f"show {name}" for name in PLOTS]),
-        "regime": ipywidgets.Dropdown(options=or_none("any", [r.value for r in Regime]), description="regime"),
-        "route": ipywidgets.Dropdown(options=or_none("any", data.interventions), description="route"),
+        "panel": ipywidgets.ToggleButtons(
+            options=list(PLOTS), tooltips=[f"show {name}" for name in PLOTS]
+        ),
+        "regime": ipywidgets.Dropdown(
+            options=or_none("any", [r.value for r in Regime]), description="regime"
+        ),
+        "route": ipywidgets.Dropdown(
+            options=or_none("any", data.interventions), description="route"
+        ),
     }

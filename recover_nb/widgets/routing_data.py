@@ -23,7 +23,8 @@ from recover_nb.tabulation import Inputs, tabulate
 
 #: Resamples computed when a control moves, few enough to follow it.
 ROUGH = {"n_bootstrap": 200, "n_permutations": 200, "n_null": 10, "n_splits": 4}
-#: Simulated problems of a rough null, all studies together: a large study needs fewer to be as exact, and time.
+#: Simulated problems of a rough null, all studies together: a large study needs fewer to be as
+#: exact, and time.
 ROUGH_NULL, LEAST_NULLS = 100_000, 5
 #: Settings whose evaluations are kept.
 KEPT = 16
@@ -102,8 +103,8 @@ class RoutingData:
             return ""
         has = ", ".join(name for name in CHOICES if name not in NEED_ATTEMPTS)
         return (
-            "No outcomes of attempts are stored here, so there are no split estimator, no null of twinned attempts and "
-            f"no budgets in tokens or forward passes; there are: {has}."
+            "No outcomes of attempts are stored here, so there are no split estimator, no null of"
+            f" twinned attempts and no budgets in tokens or forward passes; there are: {has}."
         )
 
     def evaluation(
@@ -111,8 +112,8 @@ class RoutingData:
     ) -> dict:
         """Return what `evaluate_routing` gives under these settings, with (at least) these of its parts.
 
-        With few resamples, unless `resample` was called for the settings: then ``exact`` is True. `progress` is called
-        with the name of each stage that is computed.
+        With few resamples, unless `resample` was called for the settings: then ``exact`` is True.
+        `progress` is called with the name of each stage that is computed.
         """
         held = self._held.get(settings)
         wanted = parts | {"published"} if parts & set(NULLS) else parts
@@ -121,20 +122,32 @@ class RoutingData:
             self._keep(settings, self._rough(settings, missing, progress), missing)
         return self._held[settings]
 
-    def resample(self, settings: Settings, *, progress: Callable[[str], None] | None = None) -> None:
+    def resample(
+        self, settings: Settings, *, progress: Callable[[str], None] | None = None
+    ) -> None:
         """Compute every part with all resamples, in the place of the rough ones."""
         found = self._evaluate(settings, progress=progress, **self._counts)
         self._held.pop(settings, None)
         self._keep(settings, found, set(PARTS), exact=True)
 
-    def _rough(self, settings: Settings, parts: set[str], progress: Callable[[str], None] | None) -> dict:
-        n_null = max(LEAST_NULLS, min(ROUGH["n_null"], ROUGH_NULL // max(self.ds.sizes["problem"], 1)))
+    def _rough(
+        self, settings: Settings, parts: set[str], progress: Callable[[str], None] | None
+    ) -> dict:
+        n_null = max(
+            LEAST_NULLS, min(ROUGH["n_null"], ROUGH_NULL // max(self.ds.sizes["problem"], 1))
+        )
         # No sentence and no chart has the intervals of a cell.
         return self._evaluate(
-            settings, only=parts, cell_intervals=False, progress=progress, **{**ROUGH, "n_null": n_null}
+            settings,
+            only=parts,
+            cell_intervals=False,
+            progress=progress,
+            **{**ROUGH, "n_null": n_null},
         )
 
-    def _keep(self, settings: Settings, found: dict, parts: set[str], *, exact: bool = False) -> None:
+    def _keep(
+        self, settings: Settings, found: dict, parts: set[str], *, exact: bool = False
+    ) -> None:
         old = self._held.pop(settings, {})
         for name in ("overall", "estimators", "budgets"):
             known = {key: value for key, value in (found[name] or {}).items() if value is not None}
@@ -161,9 +174,14 @@ class RoutingData:
         if self._resamples is None or self._resamples[0] != drawn:
             self._resamples = drawn, inputs.resamples(settings.seed, n_bootstrap)
         found = evaluate_inputs(
-            inputs, only, seed=settings.seed, counts=counts, cell_intervals=cell_intervals,
-            resamples=self._resamples[1], progress=progress,
-        )  # fmt: skip
+            inputs,
+            only,
+            seed=settings.seed,
+            counts=counts,
+            cell_intervals=cell_intervals,
+            resamples=self._resamples[1],
+            progress=progress,
+        )
         return dict(vars(found))
 
     def _taken(self, settings: Settings, with_costs: bool) -> Inputs:
@@ -175,10 +193,14 @@ class RoutingData:
         if with_costs not in self._inputs or self._inputs[with_costs][0] != of:
             ds = self.ds
             if settings.cells:
-                ds = ds.isel(problem=np.flatnonzero(self._inside(settings, np.arange(len(self._cell)))))
+                ds = ds.isel(
+                    problem=np.flatnonzero(self._inside(settings, np.arange(len(self._cell))))
+                )
             if not with_costs:
                 # Counting costs takes longer than routing.
-                ds = ds.drop_vars([name for names in COSTS.values() for name in names], errors="ignore")
+                ds = ds.drop_vars(
+                    [name for names in COSTS.values() for name in names], errors="ignore"
+                )
             taken = tabulate(ds, policy=policy, interventions=self.interventions, edges=edges)
             self._inputs[with_costs] = of, Inputs(*taken, ds.sizes["problem"])
         return self._inputs[with_costs][1].decided_by(policy, edges)
@@ -188,15 +210,21 @@ class RoutingData:
         unknown = [cell for cell in settings.cells if cell not in self.cells]
         if unknown:
             raise InputError(f"unknown cell {unknown[0]!r}; allowed: {', '.join(self.cells)}")
-        return np.isin(self._cell[problems], settings.cells) if settings.cells else np.ones(len(problems), bool)
+        return (
+            np.isin(self._cell[problems], settings.cells)
+            if settings.cells
+            else np.ones(len(problems), bool)
+        )
 
     def decided(self, settings: Settings) -> tuple[xr.Dataset, pd.DataFrame]:
         """Return the chosen cells with their regimes and routes, and `tables.problem_rows` of them."""
         rule = (settings.min_gain, settings.min_failure, settings.operators, settings.fallback)
         if self._decided is None or self._decided[0] != rule:
             ds = tables.decide(self.ds, interventions=self.interventions, **settings.rule)
-            rows = tables.problem_rows(ds, interventions=self.interventions) if self._decided is None else (
-                decide_again(self._decided[2], ds, self.interventions)
+            rows = (
+                tables.problem_rows(ds, interventions=self.interventions)
+                if self._decided is None
+                else (decide_again(self._decided[2], ds, self.interventions))
             )
             self._decided = rule, ds, rows
         _, ds, frame = self._decided
@@ -210,7 +238,9 @@ class RoutingData:
     ) -> pd.DataFrame:
         """Return the rows of the problems of one regime and route (empty = any), among some places (empty = all)."""
         if route and route not in self.interventions:
-            raise InputError(f"no route {route!r}; allowed: {', '.join(self.interventions)}, or empty for any")
+            raise InputError(
+                f"no route {route!r}; allowed: {', '.join(self.interventions)}, or empty for any"
+            )
         _, frame = self.decided(settings)
         kept = np.ones(len(frame), bool)
         for name, wanted in (("regime", regime), ("route", route)):
@@ -225,10 +255,15 @@ class RoutingData:
         rows = frame[frame["basis"] == basis]
         if not len(rows):
             there = ", ".join(dict.fromkeys(frame["basis"])) or "none"
-            raise InputError(f"budgets cannot be made equal in {basis}, which is not stored here; there is: {there}")
+            raise InputError(
+                f"budgets cannot be made equal in {basis}, which is not stored here; there is:"
+                f" {there}"
+            )
         return rows.reset_index(drop=True)
 
     def first_failed(self, problem: int) -> int:
         """Return the first observed rollout of a problem that failed; -1 where none is stored."""
-        observed = "correct" in self.ds and Intervention.NONE.value in self.ds["intervention"].values
+        observed = (
+            "correct" in self.ds and Intervention.NONE.value in self.ds["intervention"].values
+        )
         return first_failed(self.ds, problem) if observed else -1

@@ -38,9 +38,9 @@ _WRAP = {"flex_flow": "row wrap"}
 class StabilityExplorer(View):
     """Clusters of failed problems, and whether data without clusters are as stable.
 
-    A control shows its clusters at once, with a stability of few resamples that settles nothing; `resample` sets them
-    beside one Gaussian and a uniform box. Drag in the scatter, or choose a row of the table, to brush: the problems
-    are those of `selection`, which linked views follow.
+    A control shows its clusters at once, with a stability of few resamples that settles nothing;
+    `resample` sets them beside one Gaussian and a uniform box. Drag in the scatter, or choose a row
+    of the table, to brush: the problems are those of `selection`, which linked views follow.
 
     Parameters
     ----------
@@ -58,7 +58,8 @@ class StabilityExplorer(View):
     cells : tuple of str
         Whose problems; empty = all.
     algorithm : str
-        ``kmeans``, ``gaussian_mixture``, ``ward`` or ``hdbscan``, which finds its own number of clusters.
+        ``kmeans``, ``gaussian_mixture``, ``ward`` or ``hdbscan``, which finds its own number of
+        clusters.
     k : int
         Clusters, 2 to 8.
     within_cells, ranks : bool
@@ -81,9 +82,19 @@ class StabilityExplorer(View):
     """
 
     STATE: ClassVar = (
-        "cells", "algorithm", "k", "within_cells", "ranks", "n_resamples", "seed", "x", "y", "brush", "cluster",
+        "cells",
+        "algorithm",
+        "k",
+        "within_cells",
+        "ranks",
+        "n_resamples",
+        "seed",
+        "x",
+        "y",
+        "brush",
+        "cluster",
         "panel",
-    )  # fmt: skip
+    )
 
     cells = traitlets.Tuple()
     algorithm = traitlets.Enum(ALGORITHMS, ALGORITHMS[0])
@@ -98,7 +109,9 @@ class StabilityExplorer(View):
     cluster = traitlets.Unicode("")
     panel = traitlets.Enum(list(PLOTS), "figures")
 
-    def __init__(self, ds: xr.Dataset, *, selection: Selection | None = None, n_null: int = 20, **state: Any) -> None:
+    def __init__(
+        self, ds: xr.Dataset, *, selection: Selection | None = None, n_null: int = 20, **state: Any
+    ) -> None:
         self.data = StabilityData(ds, n_null=n_null)
         self._settings = self._scattered = self._panelled = None
         self._asked: tuple = ({}, "", None)
@@ -118,9 +131,14 @@ class StabilityExplorer(View):
     @traitlets.validate("brush")
     def _ranges(self, proposal: Any) -> dict[str, tuple[float, float]]:
         try:
-            ends = {name: sorted((float(low), float(high))) for name, (low, high) in proposal.value.items()}
+            ends = {
+                name: sorted((float(low), float(high)))
+                for name, (low, high) in proposal.value.items()
+            }
         except (TypeError, ValueError):
-            raise traitlets.TraitError(f"brush is {proposal.value!r}; allowed: feature to (low, high)") from None
+            raise traitlets.TraitError(
+                f"brush is {proposal.value!r}; allowed: feature to (low, high)"
+            ) from None
         return {name: (low, high) for name, (low, high) in ends.items()}
 
     def build(self) -> tuple[ipywidgets.Widget, ...]:
@@ -130,10 +148,14 @@ class StabilityExplorer(View):
         self.table.observe(lambda change: self._choose(change["new"]), names=["chosen"])
         self.words, self.picked, self.busy = ipywidgets.HTML(), ipywidgets.HTML(), Busy()
         self.button = ipywidgets.Button(
-            description="resample", icon="refresh", tooltip="set the panel beside data without clusters"
+            description="resample",
+            icon="refresh",
+            tooltip="set the panel beside data without clusters",
         )
         self.button.on_click(lambda _: self.resample())
-        self.clear = ipywidgets.Button(description="clear brush", icon="eraser", tooltip="look at every problem again")
+        self.clear = ipywidgets.Button(
+            description="clear brush", icon="eraser", tooltip="look at every problem again"
+        )
         self.clear.on_click(lambda _: self._clear())
         self.controls = controls = _controls(self.data.cells)
         for name, control in controls.items():
@@ -144,14 +166,23 @@ class StabilityExplorer(View):
         boxes = (ipywidgets.VBox(each) for each in (how, [*what, self.button]))
         axes = ipywidgets.HBox([*axes, self.clear], layout=_WRAP)
         return (
-            ipywidgets.HBox([cells, *boxes], layout=_WRAP), axes, self.scatter, self.picked, self.table,
-            self.busy, self.words, controls["panel"], self.chart,
-        )  # fmt: skip
+            ipywidgets.HBox([cells, *boxes], layout=_WRAP),
+            axes,
+            self.scatter,
+            self.picked,
+            self.table,
+            self.busy,
+            self.words,
+            controls["panel"],
+            self.chart,
+        )
 
     @property
     def settings(self) -> Settings:
         """What the clustering depends on."""
-        return Settings(self.cells, self.algorithm, self.k, self.within_cells, self.ranks, self.seed)
+        return Settings(
+            self.cells, self.algorithm, self.k, self.within_cells, self.ranks, self.seed
+        )
 
     @property
     def found(self) -> ClusterStability | Glance:
@@ -161,7 +192,11 @@ class StabilityExplorer(View):
     def resample(self) -> None:
         """Set what the panel shows beside data without clusters: this clustering, or the whole grid."""
         grid = self.panel == "grid"
-        what = "Resampling every algorithm and k" if grid else "Resampling beside data without clusters"
+        what = (
+            "Resampling every algorithm and k"
+            if grid
+            else "Resampling beside data without clusters"
+        )
         work, done = self.data.compare if grid else self.data.judge, count(1)
         self.button.disabled = True
         try:
@@ -184,7 +219,8 @@ class StabilityExplorer(View):
                 raise
             self._settings = settings
             if before is not None and self.cluster not in self._points["cluster"].to_numpy():
-                # The cluster that was looked at is gone with its clustering, which is no mistake of the reader's.
+                # The cluster that was looked at is gone with its clustering, which is no mistake of
+                # the reader's.
                 self.cluster = ""
         self._brush()
         try:
@@ -220,7 +256,11 @@ class StabilityExplorer(View):
             return
         self._scattered, self._rectangle = wanted, rectangle
         problems = self.selection.problems
-        self.scatter.show(charts.plot_cluster_brush(self._points, self.x, self.y, picked=problems, brush=rectangle))
+        self.scatter.show(
+            charts.plot_cluster_brush(
+                self._points, self.x, self.y, picked=problems, brush=rectangle
+            )
+        )
 
     def _judge(self) -> None:
         """Say what is known of the clusters, and draw the panel."""
@@ -231,7 +271,11 @@ class StabilityExplorer(View):
         try:
             if isinstance(found, ClusterStability):
                 counts = "{n_resamples} resamples, of the data and of {n_null} draws of each null."
-                said += [found.sentence, tables.say_alignment(found), counts.format(**found.settings)]
+                said += [
+                    found.sentence,
+                    tables.say_alignment(found),
+                    counts.format(**found.settings),
+                ]
             else:
                 said.append(tables.say_glance(found))
             source, frame = self.data.panel(self.panel, found, self.settings)
@@ -244,9 +288,17 @@ class StabilityExplorer(View):
             lines = "".join(f"<p>{html.escape(line)}</p>" for line in said if line)
             self.words.value = f'<div role="status">{lines}</div>'
         self._frames[self.panel] = frame
-        if self._panelled is None or self._panelled[0] != self.panel or self._panelled[1] is not source:
+        if (
+            self._panelled is None
+            or self._panelled[0] != self.panel
+            or self._panelled[1] is not source
+        ):
             # Figures of another clustering are other numbers in the same chart.
-            show = self.chart.draw if self.panel == "figures" else lambda plot, rows: self.chart.show(plot(rows))
+            show = (
+                self.chart.draw
+                if self.panel == "figures"
+                else lambda plot, rows: self.chart.show(plot(rows))
+            )
             show(PLOTS[self.panel], frame)
             self._panelled = (self.panel, source)
 
@@ -255,7 +307,8 @@ class StabilityExplorer(View):
         spans = {name: np.ptp(self._points[name]) for name in brush}
         # A rectangle set from here comes back through pixels: it is not another one.
         same = set(brush) == set(self._rectangle) and all(
-            np.allclose(brush[name], self._rectangle[name], rtol=0, atol=1e-6 * spans[name]) for name in brush
+            np.allclose(brush[name], self._rectangle[name], rtol=0, atol=1e-6 * spans[name])
+            for name in brush
         )
         if not same:
             self._rectangle = self.brush = brush
@@ -274,7 +327,11 @@ class StabilityExplorer(View):
 
     def _follow(self, _: Any) -> None:
         """Show what is brushed; where another view has done it, nothing is brushed by this one any more."""
-        mine = self.data.inside(self._points, self.brush, self.cluster) if self.brush or self.cluster else None
+        mine = (
+            self.data.inside(self._points, self.brush, self.cluster)
+            if self.brush or self.cluster
+            else None
+        )
         if mine is not None and mine != self.selection.problems:
             self._asked = ({}, "", self._settings)
             self.value = {"brush": {}, "cluster": ""}
@@ -284,10 +341,16 @@ class StabilityExplorer(View):
         problems = self.selection.problems
         self.scatter.give("picked", list(problems))
         n = int(self._points["problem"].isin(problems).sum()) if len(self._points) else 0
-        none = "The brush holds no problem, so all are shown." if self.brush or self.cluster else "Nothing is brushed."
+        none = (
+            "The brush holds no problem, so all are shown."
+            if self.brush or self.cluster
+            else "Nothing is brushed."
+        )
         said = f"{n} of {len(self._points)} problems are brushed." if problems else none
         if self.brush and self.cluster:
-            said += f" Both count: the rectangle, and cluster {html.escape(self.cluster)} of the table."
+            said += (
+                f" Both count: the rectangle, and cluster {html.escape(self.cluster)} of the table."
+            )
         self.picked.value = f'<span role="status">{said}</span>'
 
     def charts(self) -> dict[str, Any]:
@@ -309,13 +372,19 @@ def _controls(cells: tuple[str, ...]) -> dict[str, ipywidgets.Widget]:
     return {
         "cells": ipywidgets.SelectMultiple(options=cells, rows=7, description="cells"),
         "algorithm": ipywidgets.Dropdown(
-            options=[(name.replace("_", " "), name) for name in ALGORITHMS], description="algorithm", **wide
+            options=[(name.replace("_", " "), name) for name in ALGORITHMS],
+            description="algorithm",
+            **wide,
         ),
-        "k": ipywidgets.IntSlider(min=KS[0], max=KS[-1], description="clusters k", continuous_update=False, **wide),
+        "k": ipywidgets.IntSlider(
+            min=KS[0], max=KS[-1], description="clusters k", continuous_update=False, **wide
+        ),
         "seed": ipywidgets.BoundedIntText(max=MAX_SEED, description="seed", **wide),
         "within_cells": ipywidgets.Checkbox(description="standardise within cells", indent=False),
         "ranks": ipywidgets.Checkbox(description="by ranks", indent=False),
-        "n_resamples": ipywidgets.BoundedIntText(min=2, max=MAX_RESAMPLES, description="resamples", **wide),
+        "n_resamples": ipywidgets.BoundedIntText(
+            min=2, max=MAX_RESAMPLES, description="resamples", **wide
+        ),
         "x": ipywidgets.Dropdown(options=names, description="x", **wide),
         "y": ipywidgets.Dropdown(options=names, description="y", **wide),
         "panel": ipywidgets.ToggleButtons(options=list(PLOTS), description="show"),

@@ -79,7 +79,8 @@ class StabilityData:
     """
 
     def __init__(self, ds: xr.Dataset, *, n_null: int = 20) -> None:
-        # Only what clusters are made of: a study on disk is not read any further, and not once for each control.
+        # Only what clusters are made of: a study on disk is not read any further, and not once for
+        # each control.
         kept = [name for name in ("features", "regime") if name in ds]
         feature_space(ds)
         self.ds, self.n_null = ds[kept].load(), n_null
@@ -95,17 +96,26 @@ class StabilityData:
         if settings in self._judged:
             return self._judged[settings]
         if settings not in self._glances:
-            self._keep(self._glances, settings, glance(self.ds, n_resamples=ROUGH, **settings.keywords))
+            self._keep(
+                self._glances, settings, glance(self.ds, n_resamples=ROUGH, **settings.keywords)
+            )
         return self._glances[settings]
 
-    def judge(self, settings: Settings, n_resamples: int, *, progress: Callable[[str], None]) -> None:
+    def judge(
+        self, settings: Settings, n_resamples: int, *, progress: Callable[[str], None]
+    ) -> None:
         """Set the clustering beside data without clusters; `progress` is called at each of `n_stages`."""
         counts = {"n_resamples": n_resamples, "n_null": self.n_null}
-        # Agreement with other algorithms is the grid's; here it would cost as much as everything else.
-        found = cluster_stability(self.ds, **settings.keywords, **counts, agreement=False, progress=progress)
+        # Agreement with other algorithms is the grid's; here it would cost as much as everything
+        # else.
+        found = cluster_stability(
+            self.ds, **settings.keywords, **counts, agreement=False, progress=progress
+        )
         self._keep(self._judged, settings, found)
 
-    def compare(self, settings: Settings, n_resamples: int, *, progress: Callable[[str], None]) -> None:
+    def compare(
+        self, settings: Settings, n_resamples: int, *, progress: Callable[[str], None]
+    ) -> None:
         """Compute the grid of these problems: every algorithm and number of clusters, corrected for one another."""
         population = settings.population
         counts = {"n_resamples": n_resamples, "n_null": self.n_null}
@@ -113,7 +123,13 @@ class StabilityData:
         distinct = len(np.unique(feature_space(self.ds, **_space(settings)).points, axis=0))
         ks = [k for k in KS if 2 * k <= distinct] or KS[:1]
         found = stability_grid(
-            self.ds, algorithms=ALGORITHMS, ks=ks, seed=settings.seed, **_space(settings), **counts, progress=progress
+            self.ds,
+            algorithms=ALGORITHMS,
+            ks=ks,
+            seed=settings.seed,
+            **_space(settings),
+            **counts,
+            progress=progress,
         )
         self._keep(self._grids, population, found)
 
@@ -127,12 +143,15 @@ class StabilityData:
         """
         if settings.population not in self._grids:
             raise InputError(
-                f"the grid of {len(ALGORITHMS)} algorithms and k = {KS[0]} to {KS[-1]} is not computed for these "
-                "problems; press resample: minutes for a thousand problems, seconds for a cell"
+                f"the grid of {len(ALGORITHMS)} algorithms and k = {KS[0]} to {KS[-1]} is not"
+                " computed for these problems; press resample: minutes for a thousand problems,"
+                " seconds for a cell"
             )
         return self._grids[settings.population]
 
-    def panel(self, name: str, found: ClusterStability | Glance, settings: Settings) -> tuple[object, pd.DataFrame]:
+    def panel(
+        self, name: str, found: ClusterStability | Glance, settings: Settings
+    ) -> tuple[object, pd.DataFrame]:
         """Return what a panel is made from, and the frame that it draws."""
         if name == "grid":
             grid = self.grid(settings)
@@ -162,7 +181,9 @@ class StabilityData:
         return frame.assign(place=np.arange(len(frame)))
 
     @staticmethod
-    def inside(points: pd.DataFrame, brush: dict[str, Sequence[float]], cluster: str) -> tuple[int, ...]:
+    def inside(
+        points: pd.DataFrame, brush: dict[str, Sequence[float]], cluster: str
+    ) -> tuple[int, ...]:
         """Return the problems in a rectangle and in a cluster (empty = any), in order.
 
         Raises
@@ -176,11 +197,18 @@ class StabilityData:
         if cluster:
             names = points["cluster"].unique().tolist()
             if cluster not in names:
-                raise InputError(f"no cluster {cluster!r}; there are: {', '.join(sorted(names))}, or empty for any")
+                raise InputError(
+                    f"no cluster {cluster!r}; there are: {', '.join(sorted(names))}, or empty"
+                    " for any"
+                )
             kept &= (points["cluster"] == cluster).to_numpy()
         return tuple(points["problem"][kept].tolist())
 
 
 def _space(settings: Settings) -> dict:
     """Keywords of `feature_space`."""
-    return {"cells": settings.cells or None, "within_cells": settings.within_cells, "ranks": settings.ranks}
+    return {
+        "cells": settings.cells or None,
+        "within_cells": settings.within_cells,
+        "ranks": settings.ranks,
+    }

@@ -46,16 +46,17 @@ _NAMES = (*_OFFER, "problem")
 class RolloutStepper(View):
     """A rollout one token at a time, and the grid of rollouts it is chosen from.
 
-    Recorded rollouts need no torch. A live source loads the two models when a button is first pressed; its rollouts
-    are those that `decode` makes of the same seed, so that on problems of a study they repeat the recorded ones.
+    Recorded rollouts need no torch. A live source loads the two models when a button is first
+    pressed; its rollouts are those that `decode` makes of the same seed, so that on problems of a
+    study they repeat the recorded ones.
 
     Parameters
     ----------
     ds : Dataset, optional
         A study with tokens; the bundled one, opened when it is needed, by default.
     selection : Selection, optional
-        Problem, rollout and token are followed and set. New problems (`live_dev`) have no place in the study: then
-        its problem is -1. An instructive example unless something is chosen.
+        Problem, rollout and token are followed and set. New problems (`live_dev`) have no place in
+        the study: then its problem is -1. An instructive example unless something is chosen.
     pair : Pair, optional
         Decodes in place of the shipped lineage.
     checker : str or callable, optional
@@ -66,13 +67,14 @@ class RolloutStepper(View):
     Attributes
     ----------
     source : str
-        Member of `labels.Source`: ``recorded``, ``live`` (problems of the study) or ``live_dev`` (new ones).
+        Member of `labels.Source`: ``recorded``, ``live`` (problems of the study) or ``live_dev``
+        (new ones).
     family, method, task : str
     level : int
         0 = every level.
     problem : int
-        Counted from 0 among the problems of this family, method, task and level. 0 again with another task or level,
-        and with another family or method that has no problem of this number.
+        Counted from 0 among the problems of this family, method, task and level. 0 again with
+        another task or level, and with another family or method that has no problem of this number.
     temperature, seed : float, int
         Of live rollouts; those of the study by default.
     rollouts : int
@@ -130,18 +132,28 @@ class RolloutStepper(View):
         stored = {name: stored[name] for name in ("temperature", "seed") if name in stored}
         if selection.problem < 0 and not any(name in state for name in _NAMES):
             selection.value = opening(self._problems.ds)
-        return stored if selection.problem < 0 else stored | self._problems.state_of(selection.problem)
+        return (
+            stored if selection.problem < 0 else stored | self._problems.state_of(selection.problem)
+        )
 
     def build(self) -> tuple[ipywidgets.Widget, ...]:
         """Lay out the choice of a problem, the buttons, the grid, the rollout and the alternatives."""
         self._headline, self._alternatives = ipywidgets.HTML(), ipywidgets.HTML()
-        self.grid, self.text = RolloutGrid(label="rollouts of this problem"), TokenView(label="rollout")
+        self.grid, self.text = (
+            RolloutGrid(label="rollouts of this problem"),
+            TokenView(label="rollout"),
+        )
         self.grid.observe(self._chosen, names=["chosen"])
         traitlets.link((self.selection, "token"), (self.text, "cursor"))
         fields = {
             "source": ipywidgets.Dropdown(options=_SOURCES, description="source"),
-            **{name: ipywidgets.Dropdown(options=self._problems.names[name], description=name) for name in CELL},
-            "level": ipywidgets.Dropdown(options={"every": 0} | {str(n): n for n in LEVELS}, description="level"),
+            **{
+                name: ipywidgets.Dropdown(options=self._problems.names[name], description=name)
+                for name in CELL
+            },
+            "level": ipywidgets.Dropdown(
+                options={"every": 0} | {str(n): n for n in LEVELS}, description="level"
+            ),
             "problem": ipywidgets.BoundedIntText(max=_MOST, description="problem"),
             "temperature": ipywidgets.BoundedFloatText(min=0.05, max=5, step=0.1, description="T"),
             "seed": ipywidgets.BoundedIntText(max=_MOST, description="seed"),
@@ -152,16 +164,25 @@ class RolloutStepper(View):
             traitlets.link((self, name), (control, "value"))
         self._live_controls = [fields[name] for name in ("temperature", "seed", "rollouts")]
         buttons = {
-            "step": ("step-forward", "one token"), "run": ("play", "to the end"),
-            "reset": ("fast-backward", "back to the prompt"), "fill": ("th", "decode every rollout of the grid"),
-        }  # fmt: skip
-        self.buttons = {name: _button(name, *about, getattr(self, name)) for name, about in buttons.items()}
+            "step": ("step-forward", "one token"),
+            "run": ("play", "to the end"),
+            "reset": ("fast-backward", "back to the prompt"),
+            "fill": ("th", "decode every rollout of the grid"),
+        }
+        self.buttons = {
+            name: _button(name, *about, getattr(self, name)) for name, about in buttons.items()
+        }
         wrap = ipywidgets.Layout(flex_flow="row wrap")
         return (
-            ipywidgets.HBox(list(fields.values()), layout=wrap), self.said, self._headline,
-            ipywidgets.HBox(list(self.buttons.values()), layout=wrap), self.busy, self.grid, self.text,
+            ipywidgets.HBox(list(fields.values()), layout=wrap),
+            self.said,
+            self._headline,
+            ipywidgets.HBox(list(self.buttons.values()), layout=wrap),
+            self.busy,
+            self.grid,
+            self.text,
             self._alternatives,
-        )  # fmt: skip
+        )
 
     def step(self) -> None:
         """Show one token more; a live source decodes it."""
@@ -196,14 +217,20 @@ class RolloutStepper(View):
 
     def charts(self) -> dict[str, Any]:
         """Return the grid of rollouts."""
-        return {} if self.rollout_frame is None else {"rollout_grid": plot_rollout_grid(self.rollout_frame)}
+        return (
+            {}
+            if self.rollout_frame is None
+            else {"rollout_grid": plot_rollout_grid(self.rollout_frame)}
+        )
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Return the tokens that are shown, the alternatives at the cursor, and the rollouts."""
         shown = {}
         if self.walk is not None and self._n_shown:
             shown["tokens"] = emitted(self.walk, n=self._n_shown)
-            shown["alternatives"] = alternatives_at(self.walk, self._place_shown, self._models.pieces(self.family))
+            shown["alternatives"] = alternatives_at(
+                self.walk, self._place_shown, self._models.pieces(self.family)
+            )
         if self.rollout_frame is not None:
             shown["rollouts"] = self.rollout_frame
         return shown
@@ -223,10 +250,13 @@ class RolloutStepper(View):
     def _begin(self, change: Any) -> None:
         """Go to the first of other problems, unless one was named with them.
 
-        Another family or method has the same questions under the same numbers: there the number stays if it can.
+        Another family or method has the same questions under the same numbers: there the number
+        stays if it can.
         """
         with suppress(InputError):
-            other = change["name"] in ("task", "level") or self.problem >= self._problems.count(self.value)
+            other = change["name"] in ("task", "level") or self.problem >= self._problems.count(
+                self.value
+            )
             if other and not self._named:
                 self.problem = 0
 
@@ -243,7 +273,10 @@ class RolloutStepper(View):
         self._place, self._problem = self._problems.find(self.value)
         self._settling = True
         try:
-            self.selection.value = {"problem": self._place, "rollout": max(self.selection.rollout, 0)}
+            self.selection.value = {
+                "problem": self._place,
+                "rollout": max(self.selection.rollout, 0),
+            }
         finally:
             self._settling = False
 
@@ -253,7 +286,11 @@ class RolloutStepper(View):
             return
         state, place = {}, self.selection.problem
         with self.speaking():
-            if self.source != Source.LIVE_DEV and place >= 0 and not self._problems.shows(self.value, place):
+            if (
+                self.source != Source.LIVE_DEV
+                and place >= 0
+                and not self._problems.shows(self.value, place)
+            ):
                 state = self._problems.state_of(place)
         if state:
             self.value = state
@@ -287,7 +324,11 @@ class RolloutStepper(View):
 
     def _walked(self) -> Walk:
         rollout = self.selection.rollout
-        return self._problems.walk(self._place, rollout) if self._recorded else self._live.walk(self._wanted, rollout)
+        return (
+            self._problems.walk(self._place, rollout)
+            if self._recorded
+            else self._live.walk(self._wanted, rollout)
+        )
 
     def _outcomes(self) -> pd.DataFrame | None:
         if self._recorded:
@@ -299,7 +340,9 @@ class RolloutStepper(View):
         self.walk = self._walked()
         after = self._n_shown + 1
         if self.walk.ended and after > len(self.walk):
-            raise InputError(f"the rollout has ended after {len(self.walk)} tokens; press reset to begin again")
+            raise InputError(
+                f"the rollout has ended after {len(self.walk)} tokens; press reset to begin again"
+            )
         if not self.walk.ended and (to_end or after > len(self.walk)):
             self._live.advance(self._wanted, self.selection.rollout, self._origin, to_end=to_end)
             self.walk, self.shown = self._walked(), -1
@@ -352,9 +395,9 @@ class RolloutStepper(View):
         state = chip(outcome, outcome.value) if whole else f"{self._n_shown} tokens so far"
         level = f"level {problem.level}, " if problem.level > 0 else ""
         return (
-            f"<b>{cell}</b>, {html.escape(problem.problem_id)}, {level}rollout {self.selection.rollout}: {state}; "
-            f"the answer is {html.escape(problem.answer)}"
-            f"<pre>{html.escape(problem.prompt)}</pre>"
+            f"<b>{cell}</b>, {html.escape(problem.problem_id)}, {level}rollout"
+            f" {self.selection.rollout}: {state}; the answer is"
+            f" {html.escape(problem.answer)}<pre>{html.escape(problem.prompt)}</pre>"
         )
 
 

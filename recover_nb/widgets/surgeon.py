@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 OPERATORS = tuple(name.value for name in Intervention if name is not Intervention.NONE)
 NONE = Intervention.NONE.value
 _HINT = (
-    "Click a token, or press Enter on it, and then branch: twins keep what comes before it. The orange line is below "
-    "the junction, the grey one below its window."
+    "Click a token, or press Enter on it, and then branch: twins keep what comes before it. The"
+    " orange line is below the junction, the grey one below its window."
 )
 #: Half width of the junction's window.
 _WINDOW = 8
@@ -49,15 +49,17 @@ _MOST = 10**6
 class TraceSurgeon(View):
     """A failed trace, a token of it, an operator: twins that keep what came before the token and go their own way.
 
-    Twins are decoded on the problem's own pair, which `branch` loads when it is first called. Twin r shares its
-    random numbers whatever the operator, so that ``retry`` from the same token is what an operator is compared with.
+    Twins are decoded on the problem's own pair, which `branch` loads when it is first called. Twin
+    r shares its random numbers whatever the operator, so that ``retry`` from the same token is what
+    an operator is compared with.
 
     Parameters
     ----------
     ds : Dataset, optional
         A study with tokens; the bundled one by default.
     selection : Selection, optional
-        Problem, rollout and intervention say which trace. An instructive example unless they choose one.
+        Problem, rollout and intervention say which trace. An instructive example unless they choose
+        one.
     pair : Pair, optional
         Decodes in place of the shipped lineage.
     checker : str or callable, optional
@@ -96,7 +98,9 @@ class TraceSurgeon(View):
     position = traitlets.Int(-1, min=-1, max=_MOST)
     operator = traitlets.Unicode(Intervention.SPARSE_STEER.value)
     alpha = traitlets.Float(0.7, min=0.0, max=1.0)
-    continuation = traitlets.Enum([each.value for each in Continuation], Continuation.TEMPERATURE.value)
+    continuation = traitlets.Enum(
+        [each.value for each in Continuation], Continuation.TEMPERATURE.value
+    )
     twins = traitlets.Int(20, min=1, max=500)
     seed = traitlets.Int(0, min=0, max=_MOST)
 
@@ -121,7 +125,11 @@ class TraceSurgeon(View):
         selection = selection or Selection()
         if selection.problem < 0:
             selection.value = opening(self._ds)
-        stored = {name: value for name, value in stored_settings(self._ds).items() if name in ("alpha", "seed")}
+        stored = {
+            name: value
+            for name, value in stored_settings(self._ds).items()
+            if name in ("alpha", "seed")
+        }
         super().__init__(selection=selection, **(stored | state))
         selection.observe(self._another, names=["problem", "rollout", "intervention"])
 
@@ -129,12 +137,16 @@ class TraceSurgeon(View):
     def _is_known(self, proposal: Any) -> str:
         if proposal["value"] not in self._operators:
             allowed = ", ".join(self._operators)
-            raise traitlets.TraitError(f"unknown operator {proposal['value']!r}; allowed: {allowed}")
+            raise traitlets.TraitError(
+                f"unknown operator {proposal['value']!r}; allowed: {allowed}"
+            )
         return proposal["value"]
 
     def build(self) -> tuple[ipywidgets.Widget, ...]:
         """Lay out the choice of a trace, the trace, the choice of a branch, and what came of it."""
-        self._headline, self._summary, self._tree, self._past = (ipywidgets.HTML() for _ in range(4))
+        self._headline, self._summary, self._tree, self._past = (
+            ipywidgets.HTML() for _ in range(4)
+        )
         self.text = TokenView(label="failed trace; Enter chooses the token to branch at")
         traitlets.link((self, "position"), (self.text, "pinned"))
         traitlets.link((self.selection, "token"), (self.text, "cursor"))
@@ -146,8 +158,12 @@ class TraceSurgeon(View):
         self._rollout.observe(self._rollout_asked, names=["value"])
         fields = {
             "operator": ipywidgets.Dropdown(options=self._operators, description="operator"),
-            "alpha": ipywidgets.FloatSlider(min=0, max=1, step=0.05, description="alpha", continuous_update=False),
-            "continuation": ipywidgets.Dropdown(options=[str(each) for each in Continuation], description="then"),
+            "alpha": ipywidgets.FloatSlider(
+                min=0, max=1, step=0.05, description="alpha", continuous_update=False
+            ),
+            "continuation": ipywidgets.Dropdown(
+                options=[str(each) for each in Continuation], description="then"
+            ),
             "twins": ipywidgets.BoundedIntText(min=1, max=500, description="twins"),
             "seed": ipywidgets.BoundedIntText(max=_MOST, description="seed"),
             "position": ipywidgets.BoundedIntText(min=-1, max=_MOST, description="token"),
@@ -155,14 +171,21 @@ class TraceSurgeon(View):
         for name, control in fields.items():
             control.layout.width = "300px" if name == "alpha" else "230px"
             traitlets.link((self, name), (control, "value"))
-        self.button = ipywidgets.Button(description="branch", icon="code-fork", tooltip="decode the twins live")
+        self.button = ipywidgets.Button(
+            description="branch", icon="code-fork", tooltip="decode the twins live"
+        )
         self.button.on_click(lambda _: self.branch())
         wrap = ipywidgets.Layout(flex_flow="row wrap")
         return (
-            ipywidgets.HBox([self._problem, self._rollout], layout=wrap), self._headline, self.text,
-            ipywidgets.HBox([*fields.values(), self.button], layout=wrap), self.busy, self._summary, self._tree,
+            ipywidgets.HBox([self._problem, self._rollout], layout=wrap),
+            self._headline,
+            self.text,
+            ipywidgets.HBox([*fields.values(), self.button], layout=wrap),
+            self.busy,
+            self._summary,
+            self._tree,
             self._past,
-        )  # fmt: skip
+        )
 
     @property
     def history(self) -> pd.DataFrame:
@@ -188,7 +211,10 @@ class TraceSurgeon(View):
         self._show_surgery()
         self._check_failed()
         if self.position >= len(self.trace.tokens):
-            raise InputError(f"token {self.position} is not in this trace; allowed: 0 to {len(self.trace.tokens) - 1}")
+            raise InputError(
+                f"token {self.position} is not in this trace; allowed: 0 to"
+                f" {len(self.trace.tokens) - 1}"
+            )
 
     def charts(self) -> dict[str, Any]:
         """Return the rates of the history."""
@@ -197,7 +223,11 @@ class TraceSurgeon(View):
     def tables(self) -> dict[str, pd.DataFrame]:
         """Return the history, and the twins of the last branching."""
         shown = {"history": self.history} if self._rows else {}
-        return shown if self.surgery is None else shown | {"twins": twin_rows(self.surgery, self._text_of)}
+        return (
+            shown
+            if self.surgery is None
+            else shown | {"twins": twin_rows(self.surgery, self._text_of)}
+        )
 
     # --- the trace
 
@@ -215,10 +245,13 @@ class TraceSurgeon(View):
         chosen = self.selection
         outcome = self._one["correct"].isel(problem=0).sel(intervention=chosen.intervention).values
         found = np.flatnonzero(outcome == 0)
-        failed = ", ".join(map(str, found[:_LISTED])) + (", ..." if len(found) > _LISTED else "") or "none"
+        failed = (
+            ", ".join(map(str, found[:_LISTED])) + (", ..." if len(found) > _LISTED else "")
+            or "none"
+        )
         raise InputError(
-            f"{chosen.intervention} rollout {chosen.rollout} of problem {chosen.problem} is correct, so there is "
-            f"nothing to rescue; those that failed: {failed}"
+            f"{chosen.intervention} rollout {chosen.rollout} of problem {chosen.problem} is"
+            f" correct, so there is nothing to rescue; those that failed: {failed}"
         )
 
     def _another(self, _change: Any) -> None:
@@ -228,7 +261,10 @@ class TraceSurgeon(View):
         self._refreshed()
 
     def _show_place(self) -> None:
-        for control, place in ((self._problem, self.selection.problem), (self._rollout, self.selection.rollout)):
+        for control, place in (
+            (self._problem, self.selection.problem),
+            (self._rollout, self.selection.rollout),
+        ):
             if place >= 0:
                 control.value = place
 
@@ -236,7 +272,12 @@ class TraceSurgeon(View):
         if change["new"] == self.selection.problem:
             return
         failed = first_failed(self._ds, change["new"]) if "correct" in self._ds else 0
-        self.selection.value = {"problem": change["new"], "rollout": max(failed, 0), "intervention": NONE, "token": -1}
+        self.selection.value = {
+            "problem": change["new"],
+            "rollout": max(failed, 0),
+            "intervention": NONE,
+            "token": -1,
+        }
 
     def _rollout_asked(self, change: Any) -> None:
         if change["new"] != self.selection.rollout:
@@ -247,24 +288,47 @@ class TraceSurgeon(View):
     def _branch(self) -> None:
         self.refresh()
         if self.position < 0:
-            raise InputError("choose the token to branch at: click it, press Enter on it, or give its place")
+            raise InputError(
+                "choose the token to branch at: click it, press Enter on it, or give its place"
+            )
         problem = problem_at(self._one, 0)
         pair = self._models.pair(*self._unit)
         surgery = self._models.module("study.surgery")
         settings = self._models.settings(
-            self._ds, alpha=self.alpha, continuation=self.continuation, seed=self.seed, anchoring=Anchoring.REPLAY
+            self._ds,
+            alpha=self.alpha,
+            continuation=self.continuation,
+            seed=self.seed,
+            anchoring=Anchoring.REPLAY,
         )
         with self.busy.doing(f"decoding {self.twins} twins", self.twins) as tell:
             self.surgery = surgery.branch(
-                pair, problem.prompt, self.trace.token_id, self.position, self.operator,
-                answer=problem.answer, n=self.twins, settings=settings, checker=self._checker,
+                pair,
+                problem.prompt,
+                self.trace.token_id,
+                self.position,
+                self.operator,
+                answer=problem.answer,
+                n=self.twins,
+                settings=settings,
+                checker=self._checker,
                 key=self._models.key(*self._unit, problem.task, problem.problem_id),
-                coverage=self._coverage(), progress=tell,
-            )  # fmt: skip
-        self.tree = diff_tree(self.trace.token_id.tolist(), self.surgery.traces, self.surgery.correct)
+                coverage=self._coverage(),
+                progress=tell,
+            )
+        self.tree = diff_tree(
+            self.trace.token_id.tolist(), self.surgery.traces, self.surgery.correct
+        )
         chosen = self.selection
         trace = {"problem": chosen.problem, "rollout": chosen.rollout, "trace": chosen.intervention}
-        self._rows.append(history_row(self.surgery) | trace | {"temperature": settings.temperature, "seed": self.seed})
+        self._rows.append(
+            history_row(self.surgery)
+            | trace
+            | {
+                "temperature": settings.temperature,
+                "seed": self.seed,
+            }
+        )
 
     def _coverage(self) -> tuple[float, float] | None:
         """Return what the study knows of the problem's failed rollouts."""
@@ -282,8 +346,9 @@ class TraceSurgeon(View):
         chosen, one = self.selection, self._one
         prompt, answer = (html.escape(str(one[name].values[0])) for name in ("prompt", "answer"))
         return (
-            f"<b>{html.escape(cell_names(one)[0])}</b>, problem {chosen.problem}, {html.escape(chosen.intervention)} "
-            f"rollout {chosen.rollout}; the answer is {answer}<pre>{prompt}</pre>"
+            f"<b>{html.escape(cell_names(one)[0])}</b>, problem {chosen.problem},"
+            f" {html.escape(chosen.intervention)} rollout {chosen.rollout}; the answer is"
+            f" {answer}<pre>{prompt}</pre>"
         )
 
     def _show_surgery(self) -> None:
@@ -298,10 +363,14 @@ class TraceSurgeon(View):
 
 def summary(done: "Surgery") -> str:
     """Say what came of a branching, in a sentence."""
-    said = f"{done.intervention} at token {done.position}: {done.rescued} of {done.n} twins correct, "
+    said = (
+        f"{done.intervention} at token {done.position}: {done.rescued} of {done.n} twins correct, "
+    )
     said += f"rescue rate {percent(done.rate)}"
     if done.deterministic:
-        return f"{said}; nothing was drawn (equal twins are one observation), so there is no interval"
+        return (
+            f"{said}; nothing was drawn (equal twins are one observation), so there is no interval"
+        )
     low, high = done.interval
     return f"{said} (95 % Wilson interval {percent(low)} to {percent(high)})"
 
@@ -310,13 +379,25 @@ def history_row(done: "Surgery") -> dict[str, Any]:
     """Return what `tables.difftree.HISTORY` keeps of a branching, but for the trace it was made on."""
     low, high = done.interval
     return {
-        "position": done.position, "operator": done.intervention, "alpha": done.alpha,
-        "continuation": done.continuation, "n": done.n, "rescued": done.rescued, "rate": done.rate, "low": low,
-        "high": high, "deterministic": done.deterministic,
-    }  # fmt: skip
+        "position": done.position,
+        "operator": done.intervention,
+        "alpha": done.alpha,
+        "continuation": done.continuation,
+        "n": done.n,
+        "rescued": done.rescued,
+        "rate": done.rate,
+        "low": low,
+        "high": high,
+        "deterministic": done.deterministic,
+    }
 
 
 def twin_rows(done: "Surgery", text_of: Callable[[Sequence[int]], str]) -> pd.DataFrame:
     """Return the twins of a branching, one a row."""
-    columns = {"twin": range(done.n), "correct": done.correct, "n_tokens": done.n_tokens, "fired_at": done.fired_at}
+    columns = {
+        "twin": range(done.n),
+        "correct": done.correct,
+        "n_tokens": done.n_tokens,
+        "fired_at": done.fired_at,
+    }
     return pd.DataFrame(columns | {"text": [text_of(tokens) for tokens in done.traces]})

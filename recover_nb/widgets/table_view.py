@@ -18,8 +18,8 @@ MISSING = "\u2013"
 class TableView(anywidget.AnyWidget):
     """A data frame as a table. Sorts, pages, and says which row was chosen; it knows no study.
 
-    Give it a frame with `show`. Arrow keys, Home and End move between rows, Page Up and Page Down turn pages, Enter or
-    a click chooses a row; the headings sort.
+    Give it a frame with `show`. Arrow keys, Home and End move between rows, Page Up and Page Down
+    turn pages, Enter or a click chooses a row; the headings sort.
 
     Parameters
     ----------
@@ -33,7 +33,8 @@ class TableView(anywidget.AnyWidget):
     chosen : int
         Key of the chosen row; -1 = none. Set by the reader or from Python.
     sort : str
-        Column that rows are sorted by; empty = the order of the frame. One that is not there is refused.
+        Column that rows are sorted by; empty = the order of the frame. One that is not there is
+        refused.
     descending : bool
         Missing values come last either way.
     page : int
@@ -43,7 +44,8 @@ class TableView(anywidget.AnyWidget):
     label : str
         What the table is, for a screen reader.
     columns, rows, row_keys : list
-        What is drawn: name, heading and kind of each column, the text of each cell of the page, the key of each row.
+        What is drawn: name, heading and kind of each column, the text of each cell of the page, the
+        key of each row.
     note : str
         Which rows these are, in words.
 
@@ -86,7 +88,9 @@ class TableView(anywidget.AnyWidget):
         """Every row, as it was given."""
         return self._frame
 
-    def show(self, frame: pd.DataFrame, *, key: str | None = None, digits: dict[str, int] | None = None) -> None:
+    def show(
+        self, frame: pd.DataFrame, *, key: str | None = None, digits: dict[str, int] | None = None
+    ) -> None:
         """Show a frame in the place of the last one; sorting and page stay where they can.
 
         Parameters
@@ -94,7 +98,8 @@ class TableView(anywidget.AnyWidget):
         frame : DataFrame
             Copied. Text and numbers.
         key : str, optional
-            Column of whole numbers by which rows are chosen; it is not drawn. Their place in the frame by default.
+            Column of whole numbers by which rows are chosen; it is not drawn. Their place in the
+            frame by default.
         digits : dict of str to int, optional
             Digits behind the point, by column: 0 for whole numbers and 2 for others unless given.
 
@@ -104,12 +109,19 @@ class TableView(anywidget.AnyWidget):
             If there is no column `key`.
         """
         if key is not None and key not in frame.columns:
-            raise InputError(f"the frame has no column {key!r} for a key; it has {', '.join(map(str, frame.columns))}")
+            raise InputError(
+                f"the frame has no column {key!r} for a key; it has"
+                f" {', '.join(map(str, frame.columns))}"
+            )
         self._frame, self._digits = frame.reset_index(drop=True), dict(digits or {})
         self._key = np.arange(len(frame)) if key is None else self._frame[key].to_numpy(int)
         drawn = [name for name in self._frame.columns if name != key]
         columns = [
-            {"name": str(name), "title": str(name).replace("_", " "), "number": _is_number(self._frame[name])}
+            {
+                "name": str(name),
+                "title": str(name).replace("_", " "),
+                "number": _is_number(self._frame[name]),
+            }
             for name in drawn
         ]
         with self.hold_sync():
@@ -122,7 +134,9 @@ class TableView(anywidget.AnyWidget):
     def _sortable(self, proposal: Any) -> str:
         names = [column["name"] for column in self.columns]
         if proposal.value and names and proposal.value not in names:
-            raise traitlets.TraitError(f"no column {proposal.value!r} to sort by; allowed: {', '.join(names)}")
+            raise traitlets.TraitError(
+                f"no column {proposal.value!r} to sort by; allowed: {', '.join(names)}"
+            )
         return proposal.value
 
     @traitlets.validate("page")
@@ -163,7 +177,9 @@ class TableView(anywidget.AnyWidget):
             return [str(value) for value in column]
         whole = pd.api.types.is_integer_dtype(column)
         digits = self._digits.get(str(column.name), 0 if whole else 2)
-        return [MISSING if np.isnan(value) else f"{value:.{digits}f}" for value in column.astype(float)]
+        return [
+            MISSING if np.isnan(value) else f"{value:.{digits}f}" for value in column.astype(float)
+        ]
 
 
 def _is_number(column: pd.Series) -> bool:

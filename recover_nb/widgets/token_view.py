@@ -9,17 +9,20 @@ _FOLDER = Path(__file__).parent
 
 
 class TokenView(anywidget.AnyWidget):
-    """A trace as flowing text. Draws what it is given and says where the cursor is; it knows no study and no maths.
+    """A trace as flowing text.
 
-    Arrow keys, Home and End move the cursor, J goes to the junction, Enter or a click pins a token; hovering moves
-    the cursor while nothing is pinned.
+    Draws what it is given and says where the cursor is; it knows no study and no maths.
+
+    Arrow keys, Home and End move the cursor, J goes to the junction, Enter or a click pins a token;
+    hovering moves the cursor while nothing is pinned.
 
     Attributes
     ----------
     tokens : list of str
         Text of each token. Spaces and line ends are made visible; markup is shown, never read.
     colours : list of str
-        Background of each token, any CSS colour; empty = none. Text on it is black or white, whichever reads better.
+        Background of each token, any CSS colour; empty = none. Text on it is black or white,
+        whichever reads better.
     notes : list of str
         What a screen reader and the tooltip say of each token, after its text and place.
     junction : int
@@ -43,7 +46,9 @@ class TokenView(anywidget.AnyWidget):
     colours = traitlets.List(traitlets.Unicode()).tag(sync=True)
     notes = traitlets.List(traitlets.Unicode()).tag(sync=True)
     junction = traitlets.Int(-1).tag(sync=True)
-    window = traitlets.Tuple(traitlets.Int(), traitlets.Int(), default_value=(-1, -1)).tag(sync=True)
+    window = traitlets.Tuple(traitlets.Int(), traitlets.Int(), default_value=(-1, -1)).tag(
+        sync=True
+    )
     differs = traitlets.List(traitlets.Int()).tag(sync=True)
     cursor = traitlets.Int(-1).tag(sync=True)
     pinned = traitlets.Int(-1).tag(sync=True)

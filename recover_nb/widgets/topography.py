@@ -32,25 +32,28 @@ _WRAP = {"flex_flow": "row wrap"}
 class TopographyExplorer(View):
     """What the features say of a label, against its baselines, and whether it holds elsewhere or could be read.
 
-    A control shows its effect at once, with few resamples; `resample` computes the panel with all of them, and what
-    was computed is kept. Choosing a cell of the confusion matrix, by a click or in the table beside it, brushes its
-    problems into `selection`, so that linked views show them.
+    A control shows its effect at once, with few resamples; `resample` computes the panel with all
+    of them, and what was computed is kept. Choosing a cell of the confusion matrix, by a click or
+    in the table beside it, brushes its problems into `selection`, so that linked views show them.
 
     Parameters
     ----------
     ds : Dataset
         A study, or a profile table.
     selection : Selection, optional
-        Its problem is followed and set, its brushed problems are set, and are those the lower table lists.
+        Its problem is followed and set, its brushed problems are set, and are those the lower table
+        lists.
     counts : dict of str to dict, optional
-        Keywords of `resample`, by ``topography``, ``transfer`` and ``reading``; the functions' own otherwise.
+        Keywords of `resample`, by ``topography``, ``transfer`` and ``reading``; the functions' own
+        otherwise.
     **state
         Initial values of the attributes below.
 
     Attributes
     ----------
     target : str
-        The label: ``method``, ``regime``, ``model``, ``family``, ``task`` or ``cell``, where the study holds it.
+        The label: ``method``, ``regime``, ``model``, ``family``, ``task`` or ``cell``, where the
+        study holds it.
     within : str
         Predict within each ``cell``, ``family`` and so on; empty = pooled.
     part : str
@@ -58,8 +61,8 @@ class TopographyExplorer(View):
     features : tuple of str
         What is predicted from; empty = the three published ones.
     panel : str
-        ``fingerprints``, ``effects``, ``scores``, ``confusion`` and ``coefficients`` of the prediction; ``clusters``
-        and ``routing`` of the transfer; ``reading``.
+        ``fingerprints``, ``effects``, ``scores``, ``confusion`` and ``coefficients`` of the
+        prediction; ``clusters`` and ``routing`` of the transfer; ``reading``.
     true, predicted : str
         The chosen cell of the confusion matrix; empty = none.
     by : str
@@ -72,13 +75,23 @@ class TopographyExplorer(View):
 
     Notes
     -----
-    method.md sections 10 to 12. The matrix is a mean over repeats; a problem is listed under the class it is taken for
-    in most of them.
+    method.md sections 10 to 12. The matrix is a mean over repeats; a problem is listed under the
+    class it is taken for in most of them.
     """
 
     STATE: ClassVar = (
-        "target", "within", "part", "features", "panel", "true", "predicted", "by", "rollouts", "seed", *LISTING,
-    )  # fmt: skip
+        "target",
+        "within",
+        "part",
+        "features",
+        "panel",
+        "true",
+        "predicted",
+        "by",
+        "rollouts",
+        "seed",
+        *LISTING,
+    )
 
     target = traitlets.Unicode("method")
     within = traitlets.Unicode("")
@@ -115,17 +128,26 @@ class TopographyExplorer(View):
 
     def build(self) -> tuple[ipywidgets.Widget, ...]:
         """Lay out the controls, what is said, the chart with its cells, and the problems."""
-        # A place for the matrix, which hears clicks, and one for all others: changing places is slow in the page.
+        # A place for the matrix, which hears clicks, and one for all others: changing places is
+        # slow in the page.
         self._plain, self.words, self.busy = ChartPanel(), ipywidgets.HTML(), Busy()
-        self.matrix, self.table = MatrixControl(ChartPanel()), TableView(label="problems", page_size=10)
+        self.matrix, self.table = (
+            MatrixControl(ChartPanel()),
+            TableView(label="problems", page_size=10),
+        )
         self.matrix.observe(
-            lambda change: setattr(self, "value", dict(zip(CELL, change["new"], strict=True))), names=["cell"]
+            lambda change: setattr(self, "value", dict(zip(CELL, change["new"], strict=True))),
+            names=["cell"],
         )
         self.table.observe(lambda change: self._choose(change["new"]), names=["chosen"])
         # All at once: a sort and a page that the reader changed together are one state.
-        self.table.observe(lambda _: setattr(self, "value", {n: getattr(self.table, n) for n in LISTING}), LISTING)
+        self.table.observe(
+            lambda _: setattr(self, "value", {n: getattr(self.table, n) for n in LISTING}), LISTING
+        )
         self.button = ipywidgets.Button(
-            description="resample", icon="refresh", tooltip="this panel, with all repeats, permutations and resamples"
+            description="resample",
+            icon="refresh",
+            tooltip="this panel, with all repeats, permutations and resamples",
         )
         self.button.on_click(lambda _: self.resample())
         self.controls = controls = _controls(self.data)
@@ -134,11 +156,16 @@ class TopographyExplorer(View):
         named = (("target", "within", "part"), ("by", "rollouts", "seed"))
         boxes = [ipywidgets.VBox([controls[name] for name in names]) for names in named]
         return (
-            ipywidgets.HBox([*boxes, ipywidgets.VBox([controls["features"], self.button])], layout=_WRAP),
+            ipywidgets.HBox(
+                [*boxes, ipywidgets.VBox([controls["features"], self.button])], layout=_WRAP
+            ),
             controls["panel"],
-            self.busy, self.words, self._plain, ipywidgets.HBox([self.matrix.chart, self.matrix], layout=_WRAP),
+            self.busy,
+            self.words,
+            self._plain,
+            ipywidgets.HBox([self.matrix.chart, self.matrix], layout=_WRAP),
             self.table,
-        )  # fmt: skip
+        )
 
     @property
     def chart(self) -> ChartPanel:
@@ -161,7 +188,8 @@ class TopographyExplorer(View):
 
             def progress(_: str) -> None:
                 n_done = next(done)
-                # Most first looks are over before anyone could read a bar: a message for each step would delay them.
+                # Most first looks are over before anyone could read a bar: a message for each step
+                # would delay them.
                 if n_done == steps or time.monotonic() - began > PATIENCE:
                     tell(n_done)
 
@@ -200,7 +228,10 @@ class TopographyExplorer(View):
             self.controls["part"].options = or_none("all together", parts)
             self.part = part if part in parts else ""
         if self.part and self.part not in parts:
-            raise InputError(f"no part {self.part!r}; allowed: {', '.join(parts) or 'none, as nothing is taken apart'}")
+            raise InputError(
+                f"no part {self.part!r}; allowed:"
+                f" {', '.join(parts) or 'none, as nothing is taken apart'}"
+            )
 
     def _draw(self) -> None:
         """Draw the panel, unless it is drawn."""
@@ -237,7 +268,9 @@ class TopographyExplorer(View):
             self.value = dict.fromkeys(CELL, "")
             return
         if unknown:
-            raise InputError(f"no class {unknown[0]!r} here; allowed: {', '.join(classes)}, or empty for any")
+            raise InputError(
+                f"no class {unknown[0]!r} here; allowed: {', '.join(classes)}, or empty for any"
+            )
         had, self._cell, self._brushed_of = self._cell, cell, at
         self.matrix.cell = cell
         if cell != NO_CELL:
@@ -249,7 +282,10 @@ class TopographyExplorer(View):
         """Brush problems, and look at the first of them unless one of them is looked at."""
         self._brushed = tuple(problems)
         first = problems and self.selection.problem not in problems
-        self.selection.value = {"problems": self._brushed, **(self.data.place(problems[0]) if first else {})}
+        self.selection.value = {
+            "problems": self._brushed,
+            **(self.data.place(problems[0]) if first else {}),
+        }
 
     def _brushed_elsewhere(self, _: Any) -> None:
         """List what another view brushed; it is no cell of this matrix."""
@@ -264,7 +300,9 @@ class TopographyExplorer(View):
         listed = (self.settings, self.part, self.selection.problems)
         with self.table.hold_sync():
             if listed != self._listed:
-                self._rows = self.data.problems(self.settings, self.part, among=self.selection.problems)
+                self._rows = self.data.problems(
+                    self.settings, self.part, among=self.selection.problems
+                )
                 self.table.show(self._rows, key="problem", digits=DIGITS)
                 self._listed = listed
             set_state(self.table, LISTING, {name: getattr(self, name) for name in LISTING})
@@ -305,9 +343,15 @@ def _controls(data: TopographyData) -> dict[str, ipywidgets.Widget]:
         },
         "seed": ipywidgets.BoundedIntText(max=MAX_SEED, description="seed", **wide),
         "features": ipywidgets.SelectMultiple(
-            options=data.features, rows=4, description="features", tooltip="none chosen = the published three", **wide
+            options=data.features,
+            rows=4,
+            description="features",
+            tooltip="none chosen = the published three",
+            **wide,
         ),
         "panel": ipywidgets.ToggleButtons(
-            options=list(PANELS), tooltips=[f"show {name}" for name in PANELS], style={"button_width": "106px"}
+            options=list(PANELS),
+            tooltips=[f"show {name}" for name in PANELS],
+            style={"button_width": "106px"},
         ),
     }

@@ -59,12 +59,18 @@ class Panel:
 
 
 PANELS = {
-    "fingerprints": Panel("topography", tables.feature_quantiles, charts_topography.plot_feature_quantiles),
+    "fingerprints": Panel(
+        "topography", tables.feature_quantiles, charts_topography.plot_feature_quantiles
+    ),
     "effects": Panel("topography", tables.effect_sizes, charts_topography.plot_effects),
     "scores": Panel("topography", prediction.score_lines, charts_prediction.plot_scores),
     "confusion": Panel("topography", tables.confusion_cells, charts_topography.plot_confusion),
-    "coefficients": Panel("topography", prediction.coefficient_spans, charts_prediction.plot_coefficients),
-    "clusters": Panel("transfer", tables.transfer_agreement, charts_topography.plot_transfer_clusters),
+    "coefficients": Panel(
+        "topography", prediction.coefficient_spans, charts_prediction.plot_coefficients
+    ),
+    "clusters": Panel(
+        "transfer", tables.transfer_agreement, charts_topography.plot_transfer_clusters
+    ),
     "routing": Panel("transfer", tables.transfer_routing, charts_topography.plot_transfer_routing),
     "reading": Panel("reading", tables.reading_scores, charts_topography.plot_reading),
 }
@@ -123,7 +129,9 @@ class TopographyData:
 
     def __init__(self, ds: xr.Dataset, *, counts: dict[str, dict[str, int]] | None = None) -> None:
         if "features" not in ds:
-            raise InputError("the study has no variable 'features'; compute it with compute_features first")
+            raise InputError(
+                "the study has no variable 'features'; compute it with compute_features first"
+            )
         self.ds = ds
         self.features = tuple(map(str, ds["feature"].values))
         self.targets, self.partitions, self.sources = (
@@ -175,7 +183,10 @@ class TopographyData:
         if found is None or (exact and not done):
             counts = self._counts.get(kind, {}) if exact else ROUGH[kind]
             compute = {"topography": topography, "transfer": transfer, "reading": reading}[kind]
-            found, done = compute(self.ds, **settings.arguments(kind), **counts, progress=progress), exact
+            found, done = (
+                compute(self.ds, **settings.arguments(kind), **counts, progress=progress),
+                exact,
+            )
         # The last used is the last to be forgotten.
         self._held[key] = found, done
         while len(self._held) > KEPT:
@@ -203,14 +214,26 @@ class TopographyData:
         """Return what a panel draws, of one part (empty = all, or the first where a panel shows one)."""
         found = self.result(PANELS[panel].kind, settings)
         if panel == "confusion" and not part:
-            return prediction.confusion_total(found) if len(found.parts) > 1 else tables.confusion_cells(found)
+            return (
+                prediction.confusion_total(found)
+                if len(found.parts) > 1
+                else tables.confusion_cells(found)
+            )
         frame = PANELS[panel].frame(found)
         if panel in OF_ONE and not part:
             part = next(iter(found.parts))
-        return frame[frame["part"] == part].reset_index(drop=True) if part and "part" in frame else frame
+        return (
+            frame[frame["part"] == part].reset_index(drop=True)
+            if part and "part" in frame
+            else frame
+        )
 
     def problems(
-        self, settings: Settings, part: str = "", cell: tuple[str, str] = ("", ""), among: Sequence[int] = ()
+        self,
+        settings: Settings,
+        part: str = "",
+        cell: tuple[str, str] = ("", ""),
+        among: Sequence[int] = (),
     ) -> pd.DataFrame:
         """Return the units of one part and one cell of the confusion matrix (empty = any), among some places."""
         frame = prediction.unit_predictions(self.result("topography", settings))
@@ -221,32 +244,49 @@ class TopographyData:
             kept &= frame["problem"].isin(among).to_numpy()
         frame = frame[kept].drop(columns="part").reset_index(drop=True)
         rows = frame["problem"].to_numpy()
-        units = {name: text(self.ds[name])[rows] for name in UNIT if name in self.ds.coords and name != settings.target}
+        units = {
+            name: text(self.ds[name])[rows]
+            for name in UNIT
+            if name in self.ds.coords and name != settings.target
+        }
         values = self.ds["features"].transpose("problem", "feature").to_numpy()[rows]
         return frame.assign(**units, **dict(zip(self.features, values.T, strict=True)))
 
     def classes(self, settings: Settings, part: str = "") -> list[str]:
         """Return the classes of one part (empty = of all)."""
         found = self.result("topography", settings).parts
-        return sorted({name for each, item in found.items() if part in ("", each) for name in item.classes})
+        return sorted(
+            {name for each, item in found.items() if part in ("", each) for name in item.classes}
+        )
 
     def place(self, problem: int) -> dict[str, Any]:
         """Return the state of a `Selection` that looks at a problem, and at its first failed rollout where stored."""
-        observed = "correct" in self.ds and Intervention.NONE.value in self.ds["intervention"].values
+        observed = (
+            "correct" in self.ds and Intervention.NONE.value in self.ds["intervention"].values
+        )
         rollout = first_failed(self.ds, problem) if observed else -1
-        return {"problem": problem, "rollout": rollout, "intervention": Intervention.NONE.value, "token": -1}
+        return {
+            "problem": problem,
+            "rollout": rollout,
+            "intervention": Intervention.NONE.value,
+            "token": -1,
+        }
 
     def said(self, panel: str, settings: Settings) -> list[str]:
         """Say in sentences what a panel shows."""
         kind = PANELS[panel].kind
         found = self.result(kind, settings)
-        said = [found.sentence] if kind != "transfer" else _say_losses(tables.transfer_losses(found))
+        said = (
+            [found.sentence] if kind != "transfer" else _say_losses(tables.transfer_losses(found))
+        )
         left_out = getattr(found, "left_out", {})
         if left_out:
             name, reason = next(iter(left_out.items()))
             said.append(f"Left out: {len(left_out)}, such as {name} ({reason}).")
         if not self.exact(kind, settings):
-            counts = ", ".join(f"{value:,} {name.removeprefix('n_')}" for name, value in ROUGH[kind].items())
+            counts = ", ".join(
+                f"{value:,} {name.removeprefix('n_')}" for name, value in ROUGH[kind].items()
+            )
             said.append(f"Rough (press resample): {counts}.")
         return said
 
@@ -259,8 +299,8 @@ def _say_losses(losses: pd.DataFrame) -> list[str]:
     """Say what the source's scale costs, by the estimator that selects nothing on what it scores."""
     name = "split" if "split" in set(losses["estimator"]) else "all"
     return [
-        f"{row.source} to {row.target}: routed by the source's scale less by its own, {row.points:+.1f} points "
-        f"[{row.low_points:+.1f}, {row.high_points:+.1f}] ({name}); {100 * row.same_routes:.0f} % of steerable_hard "
-        "problems are routed alike."
+        f"{row.source} to {row.target}: routed by the source's scale less by its own,"
+        f" {row.points:+.1f} points [{row.low_points:+.1f}, {row.high_points:+.1f}] ({name});"
+        f" {100 * row.same_routes:.0f} % of steerable_hard problems are routed alike."
         for row in losses[losses["estimator"] == name].itertuples()
     ]

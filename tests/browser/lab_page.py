@@ -18,8 +18,9 @@ RUN = 600
 
 PANEL = "window.jupyterapp.shell.currentWidget"
 
-#: The kernel is connected and waits, and the page hears all errors and what callbacks write to standard error, which no
-#: cell shows. Lab asks for the widgets of a kernel that has none yet; the answer ("No such comm") is nobody's error.
+#: The kernel is connected and waits, and the page hears all errors and what callbacks write to
+#: standard error, which no cell shows. Lab asks for the widgets of a kernel that has none yet; the
+#: answer ("No such comm") is nobody's error.
 READY = f"""() => {{
     const kernel = window.jupyterapp && {PANEL}?.sessionContext?.session?.kernel;
     if (!kernel || kernel.connectionStatus !== "connected" || kernel.status !== "idle") return false;

@@ -41,7 +41,8 @@ SETTINGS = {
 }
 
 
-#: Ends a process group as soon as the tests are gone, even if they were killed: then its standard input closes.
+#: Ends a process group as soon as the tests are gone, even if they were killed: then its standard
+#: input closes.
 WATCH = """
 import os, signal, sys
 sys.stdin.read()
@@ -119,7 +120,9 @@ def jupyter_server(folder: Path):
 def _write_kernel(folder: Path) -> None:
     folder.mkdir(parents=True)
     argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    (folder / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "Python 3", "language": "python"}))
+    (folder / "kernel.json").write_text(
+        json.dumps({"argv": argv, "display_name": "Python 3", "language": "python"})
+    )
 
 
 def _address(process: subprocess.Popen, runtime: Path, log: Path) -> str:

@@ -15,7 +15,10 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 HOSTILE = "<script>window.broken=1</script><img src=x onerror=window.broken=2>"
 #: Elements that only hostile text could have made.
-MADE = "(where) => document.querySelectorAll(`${where} img, ${where} iframe, ${where} [onerror]`).length"
+MADE = (
+    "(where) => document.querySelectorAll(`${where} img, ${where} iframe, ${where}"
+    " [onerror]`).length"
+)
 FEW = {"n_bootstrap": 50, "n_permutations": 50, "n_null": 10, "n_splits": 4}
 
 PATCH = """\
@@ -62,13 +65,16 @@ def test_report_page_runs_nothing_it_was_given(browser, study, tmp_path, monkeyp
 
 def test_trace_inspector_runs_nothing_it_was_given(browser, server, study, tmp_path):
     path = save_study(study, tmp_path / "s.zarr")
-    with page_of(browser, server, tmp_path, PATCH.format(hostile=HOSTILE, path=str(path))) as notebook:
+    with page_of(
+        browser, server, tmp_path, PATCH.format(hostile=HOSTILE, path=str(path))
+    ) as notebook:
         place = view(notebook, "TraceInspector")
         place.locator(".token").first.wait_for(timeout=ACT)
         assert notebook.page.evaluate("window.broken") is None
         assert notebook.page.evaluate(MADE, ".recover-nb") == 0
         shown = place.inner_text()
         assert "<img src=x onerror=window.broken=2>" in shown
-        # In the title, in the tokens (whose blanks are made visible), and in what the models would rather have said.
+        # In the title, in the tokens (whose blanks are made visible), and in what the models would
+        # rather have said.
         assert shown.count("<script>window.broken=1</script>") > 3
         place.screenshot(path=SCREENSHOTS / "escaping-inspector.png")

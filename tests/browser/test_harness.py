@@ -12,8 +12,10 @@ ELSEWHERE = "http://nowhere.invalid/picture.png"
 #: Callbacks that fail where no cell shows it, and a picture on another host.
 CELLS = (
     "import ipywidgets\nfrom IPython.display import HTML\nout = ipywidgets.Output()",
-    "swallowed = ipywidgets.Button(description='swallowed')\n"
-    "swallowed.on_click(out.capture()(lambda _: {}['swallowed']))",
+    (
+        "swallowed = ipywidgets.Button(description='swallowed')\n"
+        "swallowed.on_click(out.capture()(lambda _: {}['swallowed']))"
+    ),
     "logged = ipywidgets.Button(description='logged')\nlogged.on_click(lambda _: {}['logged'])",
     "ipywidgets.VBox([swallowed, logged, out])",
     f"HTML('<img src=\"{ELSEWHERE}\">')",

@@ -8,7 +8,10 @@ from widget_page import page_of, picture, token, view
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 SOURCES = (
-    "import sys\nimport recover_nb as rnb\nds = rnb.load_study()\nselection = rnb.widgets.Selection()",
+    (
+        "import sys\nimport recover_nb as rnb\nds = rnb.load_study()\nselection ="
+        " rnb.widgets.Selection()"
+    ),
     "stepper = rnb.widgets.RolloutStepper(ds, selection=selection)\nstepper",
     "surgeon = rnb.widgets.TraceSurgeon(ds, selection=selection, twins=12)\nsurgeon",
 )
@@ -35,7 +38,9 @@ def radio(place, rollout):
 
 
 def test_a_rollout_is_chosen_by_mouse(notebook, stepper):
-    correct = notebook.read("int(stepper.rollout_frame.query(\"outcome == 'correct'\")['rollout'].iloc[0])")
+    correct = notebook.read(
+        "int(stepper.rollout_frame.query(\"outcome == 'correct'\")['rollout'].iloc[0])"
+    )
     stepper.locator(".recover-nb-rollouts label").nth(correct).click(timeout=ACT)
     notebook.wait_for("selection.rollout", correct)
     expect(stepper).to_contain_text(f"rollout {correct}: \u2713 correct", timeout=ACT)
@@ -56,7 +61,9 @@ def test_a_rollout_is_chosen_by_keyboard(notebook, stepper):
 
 def shown(notebook):
     """Return the tokens that Python shows, with what cannot be seen made visible."""
-    return notebook.read("[each.replace(' ', '\u00b7').replace('\\n', '\u21b5') for each in stepper.text.tokens]")
+    return notebook.read(
+        "[each.replace(' ', '\u00b7').replace('\\n', '\u21b5') for each in stepper.text.tokens]"
+    )
 
 
 def test_stepping_by_mouse_and_by_keyboard(notebook, stepper):
@@ -65,7 +72,8 @@ def test_stepping_by_mouse_and_by_keyboard(notebook, stepper):
     assert notebook.read("stepper.shown") == 0
     stepper.get_by_role("button", name="step").click(timeout=ACT)
     expect(stepper.locator(".token")).to_have_count(1, timeout=ACT)
-    # Enter on a button is Lab's shortcut for editing a cell, b on a list adds one: neither gets that far.
+    # Enter on a button is Lab's shortcut for editing a cell, b on a list adds one: neither gets
+    # that far.
     stepper.get_by_role("button", name="step").focus()
     notebook.page.keyboard.press("Enter")
     expect(stepper.locator(".token")).to_have_count(2, timeout=ACT)
@@ -140,7 +148,9 @@ def test_what_cannot_be_done_is_said(notebook):
     alert = surgeon.get_by_role("alert")
     expect(alert).to_contain_text("choose the token to branch at", timeout=ACT)
     field = surgeon.get_by_label("rollout", exact=True)
-    right = notebook.read("int(stepper.rollout_frame.query(\"outcome == 'correct'\")['rollout'].iloc[0])")
+    right = notebook.read(
+        "int(stepper.rollout_frame.query(\"outcome == 'correct'\")['rollout'].iloc[0])"
+    )
     field.fill(str(right))
     field.press("Enter")
     expect(alert).to_contain_text(f"none rollout {right} of problem", timeout=ACT)

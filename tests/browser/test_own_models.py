@@ -9,7 +9,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "07_your_own_models.ipynb"
 
 
-@pytest.mark.parametrize("open_notebook", [{}, {"color_scheme": "dark"}], indirect=True, ids=["light", "dark"])
+@pytest.mark.parametrize(
+    "open_notebook", [{}, {"color_scheme": "dark"}], indirect=True, ids=["light", "dark"]
+)
 def test_the_live_cells(open_notebook, request):
     notebook = open_notebook(NOTEBOOK)
     notebook.run_all()

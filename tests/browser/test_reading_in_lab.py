@@ -38,9 +38,12 @@ def test_pointing_at_a_token_shows_what_both_models_would_have_said(notebook):
     table = place.get_by_role("table")
     expect(table).to_contain_text("token 2, likeliest tokens", timeout=ACT)
     likeliest = notebook.read(
-        "inspector.tables()['alternatives'].query(\"model == 'specialist' and rank == 1\")['probability'].item()"
+        "inspector.tables()['alternatives'].query(\"model == 'specialist' and rank =="
+        " 1\")['probability'].item()"
     )
-    expect(table.get_by_role("row").nth(1).get_by_role("cell").nth(1)).to_have_text(f"{likeliest:.3f}")
+    expect(table.get_by_role("row").nth(1).get_by_role("cell").nth(1)).to_have_text(
+        f"{likeliest:.3f}"
+    )
     picture(notebook, "TraceInspector")
 
 
@@ -50,7 +53,9 @@ def test_the_colour_is_chosen_by_mouse(notebook):
     place.get_by_label("colour").select_option("entropy (nat)")
     notebook.wait_for("inspector.signal", "entropy")
     value = notebook.read("float(inspector.trace.signals['entropy'][0])")
-    expect(token(place, 0)).to_have_attribute("aria-label", f"{place_and_text(notebook, 0)}. entropy {value:.3f}")
+    expect(token(place, 0)).to_have_attribute(
+        "aria-label", f"{place_and_text(notebook, 0)}. entropy {value:.3f}"
+    )
     assert token(place, 0).evaluate("(cell) => cell.style.background") != before
     expect(place.locator("svg")).to_contain_text("entropy (nat)", timeout=ACT)
     place.get_by_label("colour").select_option("demotion pressure (nat)")

@@ -29,7 +29,9 @@ def explorer(notebook):
     """The view as it opens."""
     notebook.read(f"setattr(explorer, 'value', {notebook.published!r})")
     place = view(notebook, "RoutingExplorer")
-    expect(place.locator("svg.marks")).to_contain_text("each comparator, estimator published", timeout=ACT)
+    expect(place.locator("svg.marks")).to_contain_text(
+        "each comparator, estimator published", timeout=ACT
+    )
     return place
 
 
@@ -39,7 +41,10 @@ def rows(place):
 
 def says_what_python_says(notebook, place):
     """Compare the sentences on the page with those in Python."""
-    said = [html.unescape(line) for line in re.findall("<p>(.*?)</p>", notebook.read("explorer.words.value"))]
+    said = [
+        html.unescape(line)
+        for line in re.findall("<p>(.*?)</p>", notebook.read("explorer.words.value"))
+    ]
     expect(place.locator("[role=status] p")).to_have_text(said, timeout=ACT)
     return said
 
@@ -47,10 +52,12 @@ def says_what_python_says(notebook, place):
 def test_a_panel_is_chosen_by_mouse(notebook, explorer):
     picture(notebook, "RoutingExplorer")
     for panel, title in (
-        ("estimators", "Lift of routing over retry"), ("budget", "Rescue at equal budgets"),
-        ("regimes", "share of failed problems"), ("routes", "share of steerable_hard problems"),
+        ("estimators", "Lift of routing over retry"),
+        ("budget", "Rescue at equal budgets"),
+        ("regimes", "share of failed problems"),
+        ("routes", "share of steerable_hard problems"),
         ("comparators", "Routing minus each comparator"),
-    ):  # fmt: skip
+    ):
         explorer.get_by_role("button", name=panel).click(timeout=ACT)
         notebook.wait_for("explorer.panel", panel)
         expect(explorer.locator("svg.marks")).to_contain_text(title, timeout=ACT)
@@ -64,9 +71,13 @@ def test_a_threshold_is_moved_by_keyboard(notebook, explorer):
     after = says_what_python_says(notebook, explorer)
     assert after[0] != before[0]
     # Fewer problems gain six points than five.
-    hard = [int(said[0].split(" points on ")[1].split()[0].replace(",", "")) for said in (before, after)]
+    hard = [
+        int(said[0].split(" points on ")[1].split()[0].replace(",", "")) for said in (before, after)
+    ]
     assert hard[1] < hard[0]
-    assert hard[1] == notebook.read("explorer.tables()['comparators'].query(\"comparator == 'retry'\")['n'].item()")
+    assert hard[1] == notebook.read(
+        "explorer.tables()['comparators'].query(\"comparator == 'retry'\")['n'].item()"
+    )
 
 
 def test_a_policy_is_changed_by_keyboard_and_an_empty_one_is_refused(notebook, explorer):
@@ -80,7 +91,9 @@ def test_a_policy_is_changed_by_keyboard_and_an_empty_one_is_refused(notebook, e
     for left, feature in ((2, "spread"), (1, "concentration"), (0, "logit dispersion")):
         explorer.get_by_label(feature).select_option("not used")
         notebook.wait_for("len(explorer.operators)", left)
-    expect(explorer.get_by_role("alert")).to_contain_text("a routing policy needs at least one feature", timeout=ACT)
+    expect(explorer.get_by_role("alert")).to_contain_text(
+        "a routing policy needs at least one feature", timeout=ACT
+    )
     expect(explorer.locator("svg.marks")).to_have_count(0)
     spread.select_option("dense_steer")
     expect(explorer.get_by_role("alert")).to_have_count(0, timeout=ACT)
@@ -91,13 +104,21 @@ def test_a_policy_is_changed_by_keyboard_and_an_empty_one_is_refused(notebook, e
 def test_the_table_is_sorted_by_mouse(notebook, explorer):
     for descending in (False, True):
         explorer.get_by_role("grid").get_by_role("button", name="retry").click(timeout=ACT)
-        notebook.wait_for("[explorer.sort, explorer.descending, explorer.page]", ["retry", descending, 0])
+        notebook.wait_for(
+            "[explorer.sort, explorer.descending, explorer.page]", ["retry", descending, 0]
+        )
         expect(explorer.get_by_role("columnheader", name="retry")).to_have_attribute(
             "aria-sort", "descending" if descending else "ascending", timeout=ACT
         )
-        place = notebook.read("[column['name'] for column in explorer.table.columns].index('retry')")
-        extreme = notebook.read(f"float(explorer.tables()['problems']['retry'].{'max' if descending else 'min'}())")
-        expect(rows(explorer).first.locator("td").nth(1 + place)).to_have_text(f"{extreme:.2f}", timeout=ACT)
+        place = notebook.read(
+            "[column['name'] for column in explorer.table.columns].index('retry')"
+        )
+        extreme = notebook.read(
+            f"float(explorer.tables()['problems']['retry'].{'max' if descending else 'min'}())"
+        )
+        expect(rows(explorer).first.locator("td").nth(1 + place)).to_have_text(
+            f"{extreme:.2f}", timeout=ACT
+        )
 
 
 def test_a_row_that_is_clicked_opens_its_trace(notebook, explorer):
@@ -126,7 +147,9 @@ def opens_the_trace_of(notebook, explorer, problem):
     failed = notebook.read("int((one['correct'].values == 0).argmax())")
     notebook.wait_for("[selection.problem, selection.rollout]", [problem, failed])
     inspector = view(notebook, "TraceInspector")
-    expect(inspector).to_contain_text(f"problem {problem}, none rollout {failed}: wrong", timeout=ACT)
+    expect(inspector).to_contain_text(
+        f"problem {problem}, none rollout {failed}: wrong", timeout=ACT
+    )
     n_tokens = notebook.read(f"int(one['n_tokens'].values[{failed}])")
     trace = inspector.locator(".recover-nb-tokens").first
     expect(trace.locator(".token")).to_have_count(n_tokens, timeout=ACT)
@@ -134,8 +157,12 @@ def opens_the_trace_of(notebook, explorer, problem):
 
 
 def test_resampling_says_so(notebook, explorer):
-    notebook.read("explorer.data._counts.update(n_bootstrap=300, n_permutations=300, n_null=12, n_splits=5)")
-    assert says_what_python_says(notebook, explorer)[-1].startswith("Rough (press resample): 200 bootstrap")
+    notebook.read(
+        "explorer.data._counts.update(n_bootstrap=300, n_permutations=300, n_null=12, n_splits=5)"
+    )
+    assert says_what_python_says(notebook, explorer)[-1].startswith(
+        "Rough (press resample): 200 bootstrap"
+    )
     explorer.get_by_role("button", name="resample").click(timeout=ACT)
     expect(explorer.locator("[role=status] p").last).to_have_text(
         "Resampled: 300 bootstrap, 300 permutations, 12 null, 5 splits.", timeout=ACT

@@ -19,7 +19,8 @@ ds = xr.Dataset({{"features": (("problem", "feature"), points)}},
                 coords={{"feature": [each.value for each in Feature], "cell": ("problem", ["a"] * {N})}})
 explorer = StabilityExplorer(ds, n_null=19, n_resamples=8)
 explorer"""
-#: Marks of the scatter as the page draws them: middle on the screen, and opacity. They are in the order of problems.
+#: Marks of the scatter as the page draws them: middle on the screen, and opacity. They are in the
+#: order of problems.
 DRAWN = """() => {
     const chart = document.querySelector(".recover-nb-StabilityExplorer .vega-embed");
     return [...chart.querySelectorAll("svg .mark-symbol.role-mark path[aria-roledescription='point']")].map((each) => {
@@ -35,7 +36,9 @@ PICKED = "list(explorer.selection.problems)"
 
 @pytest.fixture(scope="module")
 def opened(browser, server, tmp_path_factory):
-    with page_of(browser, server, tmp_path_factory.mktemp("stability"), SOURCE, "1 + 1") as notebook:
+    with page_of(
+        browser, server, tmp_path_factory.mktemp("stability"), SOURCE, "1 + 1"
+    ) as notebook:
         view(notebook, "StabilityExplorer").locator(".vega-embed svg").nth(1).wait_for(timeout=ACT)
         yield notebook
 
@@ -64,7 +67,10 @@ def test_a_dragged_brush_is_heard(notebook):
     mouse.up()
     notebook.wait_for(PICKED, inside)
     notebook.page.wait_for_function(STAND_OUT, arg=inside, timeout=ACT)
-    assert f"{len(inside)} of {N} problems are brushed." in view(notebook, "StabilityExplorer").inner_text()
+    assert (
+        f"{len(inside)} of {N} problems are brushed."
+        in view(notebook, "StabilityExplorer").inner_text()
+    )
     assert notebook.read("sorted(explorer.brush)") == ["logit_dispersion", "spread"]
     picture(notebook, "StabilityExplorer")
     # A click beside the rectangle takes it away.
@@ -81,27 +87,38 @@ def test_the_keyboard_brushes_a_cluster(notebook):
     notebook.page.keyboard.press("ArrowDown")
     notebook.page.keyboard.press("Enter")
     notebook.wait_for("explorer.cluster", "1")
-    members = notebook.read("explorer.tables()['problems'].query('cluster == \"1\"')['problem'].tolist()")
+    members = notebook.read(
+        "explorer.tables()['problems'].query('cluster == \"1\"')['problem'].tolist()"
+    )
     assert len(members) == N // 3
     notebook.wait_for(PICKED, members)
     notebook.page.wait_for_function(STAND_OUT, arg=members, timeout=ACT)
-    assert f"{len(members)} of {N} problems are brushed." in view(notebook, "StabilityExplorer").inner_text()
+    assert (
+        f"{len(members)} of {N} problems are brushed."
+        in view(notebook, "StabilityExplorer").inner_text()
+    )
     assert cells_run(notebook) == (["[1]:", "[2]:"], "command")
 
 
 def test_python_brushes_the_page(notebook):
     notebook.read("[setattr(explorer.selection, 'problems', (2, 5, 44))]")
     notebook.page.wait_for_function(STAND_OUT, arg=[2, 5, 44], timeout=ACT)
-    notebook.read("[setattr(explorer, 'brush', {'spread': (-1.0, 3.0), 'logit_dispersion': (-9.0, 9.0)})]")
+    notebook.read(
+        "[setattr(explorer, 'brush', {'spread': (-1.0, 3.0), 'logit_dispersion': (-9.0, 9.0)})]"
+    )
     inside = notebook.read(PICKED)
     assert 3 < len(inside) < N
     notebook.page.wait_for_function(STAND_OUT, arg=inside, timeout=ACT)
     # The page draws the rectangle, and does not answer with another one.
     notebook.page.wait_for_function(
-        "document.querySelector('.recover-nb-StabilityExplorer .brush_brush path')?.getBoundingClientRect().width > 20",
+        "document.querySelector('.recover-nb-StabilityExplorer .brush_brush"
+        " path')?.getBoundingClientRect().width > 20",
         timeout=ACT,
     )
-    assert notebook.read("explorer.brush") == {"spread": [-1.0, 3.0], "logit_dispersion": [-9.0, 9.0]}
+    assert notebook.read("explorer.brush") == {
+        "spread": [-1.0, 3.0],
+        "logit_dispersion": [-9.0, 9.0],
+    }
 
 
 def test_a_verdict_by_the_button(notebook):

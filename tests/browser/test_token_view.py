@@ -32,7 +32,10 @@ def opened(browser, server, tmp_path_factory):
 def notebook(opened):
     """The same page for every test, with the mouse away and nothing pinned."""
     opened.page.mouse.move(0, 0)
-    opened.read(f"[view.set_trait('pinned', -1), view.set_trait('tokens', {TOKENS!r}), view.set_trait('cursor', -1)]")
+    opened.read(
+        f"[view.set_trait('pinned', -1), view.set_trait('tokens', {TOKENS!r}),"
+        " view.set_trait('cursor', -1)]"
+    )
     opened.page.wait_for_function(UNTOUCHED, arg=len(TOKENS), timeout=ACT)
     yield opened
     assert opened.heard() == []
@@ -70,7 +73,14 @@ def test_a_click_pins(notebook):
 def test_the_keyboard_moves_and_pins(notebook):
     token(notebook, 0).focus()
     keys = notebook.page.keyboard
-    for key, place in (("ArrowRight", 1), ("End", 6), ("ArrowRight", 6), ("Home", 0), ("j", 3), ("ArrowLeft", 2)):
+    for key, place in (
+        ("ArrowRight", 1),
+        ("End", 6),
+        ("ArrowRight", 6),
+        ("Home", 0),
+        ("j", 3),
+        ("ArrowLeft", 2),
+    ):
         keys.press(key)
         notebook.wait_for("view.cursor", place)
         assert focused(notebook) == place, key
@@ -107,6 +117,11 @@ def test_markup_stays_text(notebook):
 
 
 def test_python_moves_the_page(notebook):
-    notebook.read("[setattr(view, 'cursor', 5), setattr(view, 'tokens', ['a', 'b']), setattr(view, 'cursor', 1)]")
-    notebook.page.wait_for_function("document.querySelectorAll('.recover-nb-tokens .token').length === 2", timeout=ACT)
+    notebook.read(
+        "[setattr(view, 'cursor', 5), setattr(view, 'tokens', ['a', 'b']), setattr(view,"
+        " 'cursor', 1)]"
+    )
+    notebook.page.wait_for_function(
+        "document.querySelectorAll('.recover-nb-tokens .token').length === 2", timeout=ACT
+    )
     notebook.page.locator(".recover-nb-tokens .token.current[data-place='1']").wait_for(timeout=ACT)

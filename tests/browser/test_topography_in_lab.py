@@ -18,8 +18,9 @@ KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 #: Problems of a cell, straight from the prediction, and not from the view.
 EXPECTED = (
-    "(lambda frame: frame[(frame['true'] == '{0}') & (frame['predicted'] == '{1}')]['problem'].tolist())"
-    "(rnb.tables.unit_predictions(rnb.topography(ds, n_repeats=2, n_permutations=9)))"
+    "(lambda frame: frame[(frame['true'] == '{0}') & (frame['predicted'] =="
+    " '{1}')]['problem'].tolist())(rnb.tables.unit_predictions(rnb.topography(ds, n_repeats=2,"
+    " n_permutations=9)))"
 )
 #: The lines around cells; the chosen one's has a width.
 FRAMED = """() => [...document.querySelectorAll(".vega-embed path[stroke='#D55E00']")]
@@ -41,7 +42,10 @@ def opened(browser, server, tmp_path_factory):
 
 @pytest.fixture
 def notebook(opened):
-    opened.read("setattr(view, 'value', {'panel': 'confusion', 'target': 'method', 'true': '', 'predicted': ''})")
+    opened.read(
+        "setattr(view, 'value', {'panel': 'confusion', 'target': 'method', 'true': '', 'predicted':"
+        " ''})"
+    )
     opened.wait_for("list(selection.problems)", [])
     opened.page.wait_for_function(f"({FRAMED})().length === 0", timeout=ACT)
     yield opened
@@ -62,7 +66,8 @@ def click(notebook, true, predicted):
     label = f"[aria-label*='predicted: {predicted};'][aria-label*='true: {true};']"
     mark = notebook.page.locator(f".vega-embed path{label}").first
     mark.scroll_into_view_if_needed(timeout=ACT)
-    # After a screenshot or a change of theme the page still moves: a click would land on a neighbour.
+    # After a screenshot or a change of theme the page still moves: a click would land on a
+    # neighbour.
     box, last = mark.bounding_box(), None
     while box != last:
         notebook.page.wait_for_timeout(300)
@@ -84,7 +89,9 @@ def check(notebook, true, predicted):
     notebook.page.wait_for_function(f"({FRAMED})().length === 1", timeout=ACT)
     (label,) = notebook.page.evaluate(FRAMED)
     assert f"predicted: {predicted}" in label and f"true: {true}" in label
-    problems = notebook.page.locator("table[aria-label='problems']").locator("xpath=ancestor::*[@class][1]/..")
+    problems = notebook.page.locator("table[aria-label='problems']").locator(
+        "xpath=ancestor::*[@class][1]/.."
+    )
     note = problems.locator(".pager [role='status']").last
     note.filter(has_text=f"of {len(wanted)}").wait_for(timeout=ACT)
     assert notebook.read("trace.selection.problem") == wanted[0]
@@ -115,9 +122,14 @@ def test_enter_on_a_row_of_cells_brushes_its_problems(notebook):
 
 
 def test_panels_are_drawn(notebook):
-    for panel, words in (("fingerprints", "Features by class"), ("scores", "How well the label is predicted"),
-                         ("coefficients", "What each feature says for a class"), ("effects", "How far apart"),
-                         ("routing", "Routing on the target"), ("reading", "Features against reading")):  # fmt: skip
+    for panel, words in (
+        ("fingerprints", "Features by class"),
+        ("scores", "How well the label is predicted"),
+        ("coefficients", "What each feature says for a class"),
+        ("effects", "How far apart"),
+        ("routing", "Routing on the target"),
+        ("reading", "Features against reading"),
+    ):
         notebook.page.get_by_role("button", name=panel, exact=True).click(timeout=ACT)
         notebook.page.locator(".vega-embed svg", has_text=words).wait_for(timeout=ACT)
         assert notebook.read("[view.panel, view.message]") == [panel, ""]

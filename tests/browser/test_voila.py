@@ -9,7 +9,8 @@ from shipped_notebooks import TOUR
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-#: Voila itself asks other hosts for icons and for the typesetting of formulas; it shows everything without them.
+#: Voila itself asks other hosts for icons and for the typesetting of formulas; it shows everything
+#: without them.
 OF_VOILA = ("fontawesome", "mathjax")
 
 ERRORS = "[data-mime-type='application/vnd.jupyter.stderr']"
@@ -23,7 +24,11 @@ def test_tour(browser, server):
     try:
         page, errors = context.new_page(), []
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(server.address("voila/render", server.place(TOUR)), timeout=RUN * 1000, wait_until="commit")
+        page.goto(
+            server.address("voila/render", server.place(TOUR)),
+            timeout=RUN * 1000,
+            wait_until="commit",
+        )
         page.wait_for_selector("#rendered_cells", state="visible", timeout=RUN * 1000)
         page.wait_for_function(DONE, timeout=OPEN)
         tall = page.evaluate("document.querySelector('#rendered_cells').scrollHeight")

@@ -32,7 +32,9 @@ def page_of(browser, server, folder, *sources):
 
 def stretch(notebook, width=1400):
     """Make the page as tall as its cells."""
-    notebook.page.set_viewport_size({"width": width, "height": int(notebook.page.evaluate(TALL)) + 300})
+    notebook.page.set_viewport_size(
+        {"width": width, "height": int(notebook.page.evaluate(TALL)) + 300}
+    )
     notebook.page.evaluate(SETTLED)
 
 

@@ -51,10 +51,19 @@ def tiny_config(architecture: str, vocab_size: int, **changes):
         **changes,
     }
     if architecture == "gpt2":
-        return GPT2Config(initializer_range=0.3, n_positions=shared["max_position_embeddings"], **{
-            "vocab_size": vocab_size, "n_layer": 2, "n_head": 2, "n_embd": 32,
-            "bos_token_id": None, "eos_token_id": 1, "pad_token_id": 0,
-        })  # fmt: skip
+        return GPT2Config(
+            initializer_range=0.3,
+            n_positions=shared["max_position_embeddings"],
+            **{
+                "vocab_size": vocab_size,
+                "n_layer": 2,
+                "n_head": 2,
+                "n_embd": 32,
+                "bos_token_id": None,
+                "eos_token_id": 1,
+                "pad_token_id": 0,
+            },
+        )
     shared |= {"intermediate_size": 64, "initializer_range": 0.3}
     if architecture == "neox":
         return GPTNeoXConfig(tie_word_embeddings=False, **shared)

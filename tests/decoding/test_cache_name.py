@@ -125,8 +125,12 @@ def test_wrappers_are_looked_through(base, wrap):
 
 def test_what_a_wrapper_takes_itself_counts_too():
     assert forward_arguments(Adapted(TakesCache())) == {
-        "input_ids", "attention_mask", "labels", "cache", "use_cache",
-    }  # fmt: skip
+        "input_ids",
+        "attention_mask",
+        "labels",
+        "cache",
+        "use_cache",
+    }
     assert forward_arguments(Sealed(TakesCache())) == {"input_ids", "attention_mask", "use_cache"}
     assert forward_arguments(TakesAnything()) == {"input_ids", "attention_mask"}
 

@@ -38,7 +38,13 @@ def test_evaluate(text, modulus, digits):
 
 @pytest.mark.parametrize(
     ("prompt", "default", "modulus"),
-    [("(3*58)%97\n", 100, 97), ("a=a*b % 97;b%=10", 100, 97), ("3+4=", 100, 100), ("", None, None), ("50%", 7, 7)],
+    [
+        ("(3*58)%97\n", 100, 97),
+        ("a=a*b % 97;b%=10", 100, 97),
+        ("3+4=", 100, 100),
+        ("", None, None),
+        ("50%", 7, 7),
+    ],
 )
 def test_modulus_of_a_prompt(prompt, default, modulus):
     assert modulus_of(prompt, default) == modulus

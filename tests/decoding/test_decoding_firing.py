@@ -11,9 +11,9 @@ from recover_nb.decoding import Calibration, Settings, calibrate, decode, firing
 from recover_nb.decoding.firing import firing_quantile, firing_warmup
 from recover_nb.errors import InputError
 
-# At T = 1, r = log(p_S / p_A) = (6.397, .668, -4.381) has mean 4.055 and sd 2.911 under p_S: path scores
-# (.805, 0, 0). With k_cov = 1 the coverage set is token 2: coverage deformation log(.799 / .01) = 4.381 always.
-# The argmax of the path mixture is token 1, of the coverage mixture token 0.
+# At T = 1, r = log(p_S / p_A) = (6.397, .668, -4.381) has mean 4.055 and sd 2.911 under p_S: path
+# scores (.805, 0, 0). With k_cov = 1 the coverage set is token 2: coverage deformation log(.799 /
+# .01) = 4.381 always. The argmax of the path mixture is token 1, of the coverage mixture token 0.
 P_S, P_A = [0.6, 0.39, 0.01], [0.001, 0.2, 0.799]
 PAIR = table_pair([P_S] * 3, [P_A] * 3)
 N = 24

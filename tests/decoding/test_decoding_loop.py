@@ -41,7 +41,8 @@ def make_pair(architecture, dtype=torch.float32):
     return load_pair(model, near(model), tokenizer=char_tokenizer())
 
 
-# float64, so that equality is not left to chance: what rounding to the grid leaves of float32 noise is measured apart.
+# float64, so that equality is not left to chance: what rounding to the grid leaves of float32 noise
+# is measured apart.
 @pytest.fixture(scope="module", params=["llama", "neox"])
 def pair(request):
     return make_pair(request.param, torch.float64)
@@ -109,9 +110,14 @@ def test_batch_size_and_order_change_nothing(pair, calibration, name, anchoring)
         )
     order = np.array([3, 0, 4])
     part = decode(
-        pair, [PROMPTS[i] for i in order], KEYS[order], ROLLOUTS[::-2], name, settings,
+        pair,
+        [PROMPTS[i] for i in order],
+        KEYS[order],
+        ROLLOUTS[::-2],
+        name,
+        settings,
         calibration=calibration.take(order),
-    )  # fmt: skip
+    )
     for field in set(f.name for f in fields(whole)) - {"signals"}:
         np.testing.assert_array_equal(
             getattr(part, field), getattr(whole, field)[order][:, ::-2], err_msg=field
@@ -168,12 +174,20 @@ def test_alternatives_by_hand():
     specialist = [[0.1, 0.3, 0.6], [0.2, 0.3, 0.5], [0.7, 0.2, 0.1]]
     ancestor = [[0.1, 0.8, 0.1], [0.2, 0.3, 0.5], [0.25, 0.35, 0.4]]
     token, score = top_alternatives(
-        table_pair(specialist, ancestor), ["x", "y"], np.array([[2, 0, -1], [-1, -1, -1]]), np.array([2, 0]), k=2
+        table_pair(specialist, ancestor),
+        ["x", "y"],
+        np.array([[2, 0, -1], [-1, -1, -1]]),
+        np.array([2, 0]),
+        k=2,
     )
     assert token[0].tolist() == [[[2, 1], [1, 0]], [[0, 1], [2, 1]], [[-1, -1], [-1, -1]]]
-    np.testing.assert_allclose(np.exp(score[0, :2]), [[[0.6, 0.3], [0.8, 0.1]], [[0.7, 0.2], [0.4, 0.35]]], rtol=1e-6)
+    np.testing.assert_allclose(
+        np.exp(score[0, :2]), [[[0.6, 0.3], [0.8, 0.1]], [[0.7, 0.2], [0.4, 0.35]]], rtol=1e-6
+    )
     assert (token[1] == -1).all() and (score[1] == 0).all()
-    token, score = top_alternatives(table_pair(specialist, ancestor), ["x"], np.array([[2]]), np.array([1]), k=5)
+    token, score = top_alternatives(
+        table_pair(specialist, ancestor), ["x"], np.array([[2]]), np.array([1]), k=5
+    )
     assert (token[0, 0, :, 3:] == -1).all() and (token[0, 0, :, :3] >= 0).all()
 
 
@@ -349,12 +363,24 @@ def test_shapes_that_do_not_match_are_refused(pair, calibration, observed):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"temperature": -1}, {"alpha": 1.5}, {"width": 0}, {"lag": 2}, {"threshold": "mean"}, {"quantile": 2},
-        {"continuation": "beam"}, {"anchoring": "online "}, {"batch_size": 2.5}, {"warmup": -1}, {"k_cov": 0},
-        {"local_temperature": 0}, {"logit_grid": -1}, {"modulus": 0}, {"seed": -1},
+        {"temperature": -1},
+        {"alpha": 1.5},
+        {"width": 0},
+        {"lag": 2},
+        {"threshold": "mean"},
+        {"quantile": 2},
+        {"continuation": "beam"},
+        {"anchoring": "online "},
+        {"batch_size": 2.5},
+        {"warmup": -1},
+        {"k_cov": 0},
+        {"local_temperature": 0},
+        {"logit_grid": -1},
+        {"modulus": 0},
+        {"seed": -1},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(InputError, match="allowed"):
         Settings(**wrong)

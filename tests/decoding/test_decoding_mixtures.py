@@ -11,8 +11,9 @@ P_S, P_A = [0.7, 0.2, 0.1], [0.1, 0.2, 0.7]
 Z_S, Z_A = (torch.tensor(np.log(p), dtype=torch.float32) for p in (P_S, P_A))
 
 
-# path, T=1: p_S^.7 p_A^.3 = (.3905, .2, .1793), sum .7698; T=.5: its squares (.1525, .04, .0321), sum .2246.
-# coverage, T=1: .7 p_S + .3 p_A; T=.5: tempered first, p_S^2 = (.49, .04, .01) / .54 and so on.
+# path, T=1: p_S^.7 p_A^.3 = (.3905, .2, .1793), sum .7698; T=.5: its squares (.1525, .04, .0321),
+# sum .2246. coverage, T=1: .7 p_S + .3 p_A; T=.5: tempered first, p_S^2 = (.49, .04, .01) / .54 and
+# so on.
 @pytest.mark.parametrize(
     ("mixture", "temperature", "expected"),
     [
@@ -54,7 +55,8 @@ def test_impossible_tokens_make_no_nan(mixture):
 
 
 def test_only_the_path_mixture_vetoes_what_the_ancestor_thinks_impossible():
-    # coverage .7 * .6 + .3 * .001 = .4203 > .333; path .6^.7 * .001^.3 = .088 < .39^.7 * .2^.3 = .319.
+    # coverage .7 * .6 + .3 * .001 = .4203 > .333; path .6^.7 * .001^.3 = .088 < .39^.7 * .2^.3 =
+    # .319.
     z_s, z_a = (torch.tensor(np.log([p] * 2)) for p in ([0.6, 0.39, 0.01], [0.001, 0.2, 0.799]))
     mixed = mix_rows(z_s, z_a, torch.tensor([False, True]), 0.7, 1.0)
     assert mixed.argmax(-1).tolist() == [1, 0]

@@ -144,8 +144,9 @@ def test_nan_logits_are_refused():
 
 
 TEMPLATE = (
-    "{% if messages[0].role == 'system' %}{{ messages[0].content }};{% endif %}"
-    "({{ messages[-1].content }}){% if think is defined %}a{% endif %}{% if add_generation_prompt %}={% endif %}"
+    "{% if messages[0].role == 'system' %}{{ messages[0].content }};{% endif %}({{"
+    " messages[-1].content }}){% if think is defined %}a{% endif %}{% if add_generation_prompt"
+    " %}={% endif %}"
 )
 
 
@@ -158,7 +159,12 @@ def chat_pair(**options):
 def test_a_chat_template_goes_round_every_prompt():
     plain = char_tokenizer()
     written = plain(["1+2=", "(1+2=)=", "b;(1+2=)=", "(1+2=)a="])["input_ids"]
-    options = [{}, {"chat": True}, {"chat": True, "system": "b"}, {"chat": True, "chat_options": {"think": 1}}]
+    options = [
+        {},
+        {"chat": True},
+        {"chat": True, "system": "b"},
+        {"chat": True, "chat_options": {"think": 1}},
+    ]
     for expected, given in zip(written, options, strict=True):
         assert chat_pair(**given).encode(["1+2="]) == [expected]
 
@@ -183,7 +189,9 @@ def test_every_end_of_sequence_token_ends_a_trace():
     model.generation_config.eos_token_id = [5, 6, 7, 8, 9, 400]
     pair = load_pair(model, tiny_model(seed=1), tokenizer=char_tokenizer())
     assert pair.eos_ids == (1, 5, 6, 7, 8, 9)
-    found = decode(pair, ["1+2="], np.zeros(1, np.uint64), np.arange(20), "retry", Settings(max_new_tokens=60))
+    found = decode(
+        pair, ["1+2="], np.zeros(1, np.uint64), np.arange(20), "retry", Settings(max_new_tokens=60)
+    )
     last = found.token_id[0, np.arange(20), found.n_tokens[0] - 1]
     np.testing.assert_array_equal(np.isin(last, pair.eos_ids), found.stopped[0])
     assert len(set(last[found.stopped[0]].tolist())) > 1
@@ -206,7 +214,10 @@ def test_parameters_are_counted_by_the_configuration(folders, tmp_path):
 def test_models_that_do_not_fit_are_refused_before_they_are_read(folders, monkeypatch):
     count = memory.count_parameters("specialist", folders / "s")
     monkeypatch.setattr(memory, "free_bytes", lambda device: int(2 * count * 4 * 1.05) - 1)
-    expected = "specialist .* and ancestor .* need .* as float32, and .* free on cpu; dtype='bfloat16' takes"
+    expected = (
+        "specialist .* and ancestor .* need .* as float32, and .* free on cpu; dtype='bfloat16'"
+        " takes"
+    )
     with pytest.raises(InputError, match=expected):
         load_pair(folders / "s", folders / "a")
     assert load_pair(folders / "s", folders / "a", dtype="bfloat16").dtype == torch.bfloat16
@@ -225,5 +236,7 @@ def test_a_broken_weights_file_is_a_sentence(folders, tmp_path):
         (tmp_path / name).write_bytes((folders / "s" / name).read_bytes())
     for damage in (b"", b"\xff" * 64, (20).to_bytes(8, "little") + b'{"a": {"shape": [2,'):
         (tmp_path / "model.safetensors").write_bytes(damage)
-        with pytest.raises(InputError, match=r"specialist .*model\.safetensors' is no safetensors file"):
+        with pytest.raises(
+            InputError, match=r"specialist .*model\.safetensors' is no safetensors file"
+        ):
             load_pair(tmp_path, folders / "a")

@@ -17,8 +17,35 @@ SCRIPT, IMAGE = "<script>window.broken=1</script>", "<img src=x onerror=window.b
 HOSTILE = f"{SCRIPT}{IMAGE}</b>\"'&"
 
 #: What views are made of themselves.
-TAGS = {"b", "br", "caption", "code", "details", "div", "em", "h3", "h4", "hr", "i", "li", "mark", "ol", "p", "pre",
-        "small", "span", "strong", "summary", "table", "tbody", "td", "th", "thead", "tr", "ul"}  # fmt: skip
+TAGS = {
+    "b",
+    "br",
+    "caption",
+    "code",
+    "details",
+    "div",
+    "em",
+    "h3",
+    "h4",
+    "hr",
+    "i",
+    "li",
+    "mark",
+    "ol",
+    "p",
+    "pre",
+    "small",
+    "span",
+    "strong",
+    "summary",
+    "table",
+    "tbody",
+    "td",
+    "th",
+    "thead",
+    "tr",
+    "ul",
+}
 
 
 class Reader(HTMLParser):
@@ -32,7 +59,11 @@ class Reader(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.add(tag)
-        self.bad += [name for name, value in attrs if name.startswith("on") or "javascript:" in (value or "").lower()]
+        self.bad += [
+            name
+            for name, value in attrs
+            if name.startswith("on") or "javascript:" in (value or "").lower()
+        ]
 
     def handle_data(self, data):
         self.shown += data
@@ -57,16 +88,23 @@ def study(monkeypatch):
     hostile = ("problem", np.full(n, HOSTILE, dtype=object))
     ds = ds.assign(prompt=hostile, answer=hostile)
     names = np.array([f"{i}{HOSTILE}" for i in range(n)], dtype=object)
-    shipped = {name: ("problem", np.full(n, value, dtype=object)) for name, value in
-               (("family", "qwen3"), ("method", "sft"), ("task", "arithmetic"))}  # fmt: skip
-    return ds.drop_vars("cell", errors="ignore").assign_coords(problem_id=("problem", names), **shipped)
+    shipped = {
+        name: ("problem", np.full(n, value, dtype=object))
+        for name, value in (("family", "qwen3"), ("method", "sft"), ("task", "arithmetic"))
+    }
+    return ds.drop_vars("cell", errors="ignore").assign_coords(
+        problem_id=("problem", names), **shipped
+    )
 
 
 @pytest.fixture
 def named(study):
     """As `study`; families, methods and tasks are hostile too."""
     n = study.sizes["problem"]
-    names = {name: ("problem", np.full(n, f"{name}{HOSTILE}", dtype=object)) for name in ("family", "task")}
+    names = {
+        name: ("problem", np.full(n, f"{name}{HOSTILE}", dtype=object))
+        for name in ("family", "task")
+    }
     methods = np.where(np.arange(n) % 2, f"a{HOSTILE}", f"b{HOSTILE}").astype(object)
     return study.assign_coords(**names, method=("problem", methods))
 
@@ -96,7 +134,10 @@ VIEWS = {
     "Predict": predict,
     "TableView": table,
     "TokenView": lambda study, named: [widgets.TokenView(tokens=[HOSTILE], notes=[HOSTILE])],
-    "RolloutStepper": lambda study, named: [widgets.RolloutStepper(study, shown=3), widgets.RolloutStepper(named)],
+    "RolloutStepper": lambda study, named: [
+        widgets.RolloutStepper(study, shown=3),
+        widgets.RolloutStepper(named),
+    ],
     "TraceSurgeon": lambda study, named: [widgets.TraceSurgeon(study), widgets.TraceSurgeon(named)],
     "RoutingExplorer": lambda study, named: [widgets.RoutingExplorer(named)],
     "StabilityExplorer": lambda study, named: [widgets.StabilityExplorer(named, n_null=19)],
@@ -133,8 +174,18 @@ def test_this_test_can_fail():
     assert read.bad == ["onerror"]
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in Path(widgets.__file__).parent.glob("*.js")))
+@pytest.mark.parametrize(
+    "name", sorted(path.name for path in Path(widgets.__file__).parent.glob("*.js"))
+)
 def test_javascript_writes_text_only(name):
     source = (Path(widgets.__file__).parent / name).read_text()
-    for way in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "DOMParser", "eval(", "new Function"):
+    for way in (
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "DOMParser",
+        "eval(",
+        "new Function",
+    ):
         assert way not in source

@@ -76,7 +76,8 @@ def test_differences_by_hand():
 
 
 def test_shades_by_hand():
-    # White at zero, the full colour at the larger of the two sides, half way to white at half of it.
+    # White at zero, the full colour at the larger of the two sides, half way to white at half of
+    # it.
     assert shade([-2.0, 0.0, 1.0], diverging=True) == ["#0072b2", "#f7f7f7", "#f2cf80"]
     assert shade([0.0, 1.0, np.nan]) == ["#fee838", "#00224e", ""]
     assert shade([2.0, 2.0]) == ["#fee838"] * 2
@@ -148,7 +149,10 @@ def test_a_second_trace_that_is_not_there_leaves_none_on_the_screen(view):
     view.compare = "dense_steer"
     assert view.other.tokens
     view.compare_rollout = 3
-    assert view.message == "dense_steer has no rollout 3 of this problem: it was not run. Allowed: 0 to 1"
+    assert (
+        view.message
+        == "dense_steer has no rollout 3 of this problem: it was not run. Allowed: 0 to 1"
+    )
     assert (view.other.tokens, view._other_title.value, view.text.differs) == ([], "", [])
     assert view.children[2] is view.said
     assert view.children.count(view.said) == 1
@@ -195,7 +199,9 @@ def test_text_of_a_study_is_never_markup(ds):
 def test_what_is_shown_can_be_saved(view, tmp_path):
     assert view.save(tmp_path / "s.csv").read_text().startswith("signal,position,token_id")
     assert view.save(tmp_path / "c.svg").read_text().startswith("<svg")
-    with pytest.raises(InputError, match=r"cannot be saved as pdf; allowed: signal \(png, svg, html\)"):
+    with pytest.raises(
+        InputError, match=r"cannot be saved as pdf; allowed: signal \(png, svg, html\)"
+    ):
         view.save(tmp_path / "c.pdf")
     assert view._saver.items["signals"] == ["csv", "parquet"]
     sent = []
@@ -207,7 +213,9 @@ def test_what_is_shown_can_be_saved(view, tmp_path):
 
 
 def test_selection_refuses_what_it_does_not_have():
-    with pytest.raises(InputError, match="Selection has no state 'question'; allowed: problem, rollout"):
+    with pytest.raises(
+        InputError, match="Selection has no state 'question'; allowed: problem, rollout"
+    ):
         Selection(question=1)
     with pytest.raises(InputError, match="should not be less than -1"):
         Selection(problem=-2)

@@ -18,8 +18,10 @@ def test_the_answer_comes_after_the_guess_and_the_guess_stays():
 
 @pytest.mark.parametrize("right", ["<b>", lambda: "<b>"], ids=["text", "call"])
 def test_the_right_choice_is_named(right):
-    for guess, said in (("<b>", "You said <b>&lt;b&gt;</b>, and that is right. So."),
-                        ("a", "You said <b>a</b>; right is <b>&lt;b&gt;</b>. So.")):  # fmt: skip
+    for guess, said in (
+        ("<b>", "You said <b>&lt;b&gt;</b>, and that is right. So."),
+        ("a", "You said <b>a</b>; right is <b>&lt;b&gt;</b>. So."),
+    ):
         ask = Predict("Which?", ["a", "<b>"], "So.", right=right)
         ask.guess = guess
         assert ask.reveal() == "So."

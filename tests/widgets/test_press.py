@@ -26,7 +26,11 @@ def test_the_button_does_it_and_the_result_is_kept():
 
 def test_progress_adds_up():
     seen = []
-    press = Press("go", lambda tell: [tell(2), tell(3)] and seen.append(press.children[1].children[1].value), total=9)
+    press = Press(
+        "go",
+        lambda tell: [tell(2), tell(3)] and seen.append(press.children[1].children[1].value),
+        total=9,
+    )
     press.press()
     assert seen == [5]
     assert press.children[1].layout.display == "none"
@@ -55,9 +59,15 @@ def test_what_goes_wrong_is_a_sentence_and_can_be_tried_again():
 
     press = Press("go", work)
     press.press()
-    assert press.message == "no <folder>; give one" and not press.done and not press.children[0].disabled
+    assert (
+        press.message == "no <folder>; give one"
+        and not press.done
+        and not press.children[0].disabled
+    )
     assert "no &lt;folder&gt;" in press.children[2].value
     press.press()
     assert press.message == "torch is missing"
     press.press()
-    assert (press.message, press.result) == ("", "fine") and "missing" not in press.children[2].value
+    assert (press.message, press.result) == ("", "fine") and "missing" not in press.children[
+        2
+    ].value

@@ -23,7 +23,11 @@ from recover_nb.widgets.routing_data import KEPT, ROUGH, RoutingData, Settings
 CELL = "qwen3|sft|arithmetic"
 #: Few enough for a test; another seed of the generator than the default is not needed.
 FEW = {"n_bootstrap": 40, "n_permutations": 60, "n_null": 20, "n_splits": 6}
-OTHER = {"spread": "local_temperature", "concentration": "dense_steer", "logit_dispersion": "sparse_steer"}
+OTHER = {
+    "spread": "local_temperature",
+    "concentration": "dense_steer",
+    "logit_dispersion": "sparse_steer",
+}
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +91,9 @@ def test_thresholds_change_regimes_and_lifts(view, study):
     problems = view.tables()["problems"]
     assert problems["regime"].tolist() == wanted[problems["problem"]].tolist()
     assert (wanted != study["regime"].values).any()
-    pd.testing.assert_series_equal(lifts(view), direct(study, "published", min_gain=0.3, min_failure=0.7))
+    pd.testing.assert_series_equal(
+        lifts(view), direct(study, "published", min_gain=0.3, min_failure=0.7)
+    )
     assert not np.allclose(lifts(view), before)
     view.panel = "regimes"
     counts = view.tables()["regimes"].groupby("regime")["count"].sum()
@@ -113,10 +119,19 @@ def test_policy_changes_routes_and_lifts(view, study, state, policy):
 
 
 CHANGED = {
-    "cells": (CELL,), "min_gain": 0.25, "min_failure": 0.75, "alpha": 0.1, "seed": 5, "operators": OTHER,
-    "fallback": "dense_steer", "estimator": "all", "basis": "forward_passes", "panel": "regimes",
-    "regime": "resample", "route": "sparse_steer",
-}  # fmt: skip
+    "cells": (CELL,),
+    "min_gain": 0.25,
+    "min_failure": 0.75,
+    "alpha": 0.1,
+    "seed": 5,
+    "operators": OTHER,
+    "fallback": "dense_steer",
+    "estimator": "all",
+    "basis": "forward_passes",
+    "panel": "regimes",
+    "regime": "resample",
+    "route": "sparse_steer",
+}
 
 
 def test_every_control_sets_its_trait_and_follows_it(view):
@@ -143,7 +158,10 @@ def test_controls_of_the_policy(view):
     control.choices["spread"].value = "local_temperature"
     assert view.operators == {**PUBLISHED.operators, "spread": "local_temperature"}
     control.choices["concentration"].value = ""
-    assert view.operators == {"spread": "local_temperature", "logit_dispersion": "local_temperature"}
+    assert view.operators == {
+        "spread": "local_temperature",
+        "logit_dispersion": "local_temperature",
+    }
     view.operators = OTHER
     assert {name: each.value for name, each in control.choices.items()} == OTHER
     assert view.operators == OTHER and view.message == ""
@@ -169,7 +187,9 @@ def test_problems_keep_their_place_in_the_study(view, study):
     view.cells = (last,)
     problems = view.tables()["problems"]
     assert problems["problem"].min() >= np.flatnonzero(cell_names(study) == last)[0]
-    assert problems["problem_id"].tolist() == study["problem_id"].values[problems["problem"]].tolist()
+    assert (
+        problems["problem_id"].tolist() == study["problem_id"].values[problems["problem"]].tolist()
+    )
 
 
 def test_alpha_is_the_level_of_the_words_and_verdicts(view):
@@ -188,7 +208,10 @@ def test_no_effect_is_not_called_significant():
     view = RoutingExplorer(make_study(effect="none", n_problems=60, seed=1), estimator="all")
     tests = view.tables()["tests"]
     assert tests["verdict"].iloc[0] == "not significant"
-    assert "not significant at 0.05" in view.words.value and "are not shown to carry" in view.words.value
+    assert (
+        "not significant at 0.05" in view.words.value
+        and "are not shown to carry" in view.words.value
+    )
 
 
 def test_null_band_is_beside_the_published_figures_only(view):
@@ -234,7 +257,13 @@ def test_every_panel_draws_its_frame(view, panel):
 def test_other_numbers_in_the_same_chart_are_the_chart_drawn_anew(study, panel):
     view = RoutingExplorer(study, counts=FEW, panel=panel)
     moved = []
-    for state in ({"seed": 1}, {"min_gain": 0.3}, {"estimator": "split"}, {"min_failure": 0.7}, {"cells": (CELL,)}):
+    for state in (
+        {"seed": 1},
+        {"min_gain": 0.3},
+        {"estimator": "split"},
+        {"min_failure": 0.7},
+        {"cells": (CELL,)},
+    ):
         before, drawn = view.chart.chart, view._drawn
         view.value = state
         moved.append(view.chart.chart is before and view._drawn != drawn)
@@ -261,7 +290,9 @@ def test_resampling_is_the_evaluation_itself(view, study):
     wanted = evaluate_routing(study, min_gain=0.1, seed=3, **FEW)
     for estimator in ("split", "published", "all", "null"):
         view.estimator = estimator
-        pd.testing.assert_frame_equal(view.tables()["comparators"], tables.comparators(wanted, estimator))
+        pd.testing.assert_frame_equal(
+            view.tables()["comparators"], tables.comparators(wanted, estimator)
+        )
         assert "Resampled" in view.words.value
     assert view.busy.said == ["Resampling every estimator"] and view.busy.layout.display == "none"
     view.seed = 4
@@ -318,7 +349,9 @@ def test_problem_rows_say_what_rescues(view, study):
         assert row["best_operator"] == (names[rates.argmax()] if row["best"] else "")
         assert row["tied"] == ((rates == rates.max()).sum() if row["best"] else 0)
         assert row["routed"] == rates[names.index(row["route"])]
-        assert row["spread"] == float(study["features"].isel(problem=row["problem"]).sel(feature="spread"))
+        assert row["spread"] == float(
+            study["features"].isel(problem=row["problem"]).sel(feature="spread")
+        )
 
 
 def test_choosing_a_row_moves_the_selection_to_its_first_failed_rollout(study):
@@ -328,8 +361,12 @@ def test_choosing_a_row_moves_the_selection_to_its_first_failed_rollout(study):
     view.table.chosen = problem
     wrong = study["correct"].isel(problem=problem).sel(intervention="none").values == 0
     assert selection.value == {
-        "problem": problem, "rollout": int(wrong.argmax()), "intervention": "none", "token": -1, "problems": (),
-    }  # fmt: skip
+        "problem": problem,
+        "rollout": int(wrong.argmax()),
+        "intervention": "none",
+        "token": -1,
+        "problems": (),
+    }
 
 
 def test_the_table_follows_the_selection(view):
@@ -348,10 +385,22 @@ def test_a_selection_made_before_is_shown(study):
 
 def test_state_is_read_and_replayed(view, study):
     state = {
-        "cells": (CELL,), "min_gain": 0.1, "min_failure": 0.6, "operators": OTHER, "fallback": "dense_steer",
-        "estimator": "all", "alpha": 0.01, "basis": "forward_passes", "seed": 2, "panel": "budget",
-        "regime": "resample", "route": "", "sort": "spread", "descending": True, "page": 0,
-    }  # fmt: skip
+        "cells": (CELL,),
+        "min_gain": 0.1,
+        "min_failure": 0.6,
+        "operators": OTHER,
+        "fallback": "dense_steer",
+        "estimator": "all",
+        "alpha": 0.01,
+        "basis": "forward_passes",
+        "seed": 2,
+        "panel": "budget",
+        "regime": "resample",
+        "route": "",
+        "sort": "spread",
+        "descending": True,
+        "page": 0,
+    }
     view.value = state
     assert view.value == state
     again = RoutingExplorer(study, **state)
@@ -379,8 +428,15 @@ def test_what_is_wrong_is_said(view):
 
 @pytest.mark.parametrize(
     "state",
-    [{"magic": 1}, {"estimator": "mine"}, {"min_gain": 2.0}, {"panel": "pie"}, {"alpha": "x"}, {"cells": (["x"],)},
-     {"operators": {"spread": 3}}],
+    [
+        {"magic": 1},
+        {"estimator": "mine"},
+        {"min_gain": 2.0},
+        {"panel": "pie"},
+        {"alpha": "x"},
+        {"cells": (["x"],)},
+        {"operators": {"spread": 3}},
+    ],
 )
 def test_unknown_state_is_refused(view, study, state):
     before = view.value
@@ -407,7 +463,10 @@ def test_a_profile_table_works_without_attempts(profiles):
     pd.testing.assert_series_equal(lifts(view), direct(profiles, "published"))
     assert view.tables()["problems"]["route"].tolist() == profiles["route"].values.tolist()
     view.estimator = "split"
-    assert "'split' needs the outcome of each attempt" in view.message and "there is: published, null" in view.message
+    assert (
+        "'split' needs the outcome of each attempt" in view.message
+        and "there is: published, null" in view.message
+    )
     assert len(view.tables()["problems"]) == profiles.sizes["problem"] and view.charts() == {}
     view.value = {"estimator": "all", "panel": "budget"}
     assert view.message == "" and len(view.tables()["budget"])
@@ -420,7 +479,9 @@ def test_a_profile_table_works_without_attempts(profiles):
 def test_a_profile_table_keeps_its_population(profiles):
     view = RoutingExplorer(profiles, min_gain=0.2)
     regime = classify_regimes(profiles["rescue_rate"], min_gain=0.2, tolerance=0.0)
-    wanted = route(profiles["features"], cell_names(profiles), population=(regime == "steerable_hard").values)
+    wanted = route(
+        profiles["features"], cell_names(profiles), population=(regime == "steerable_hard").values
+    )
     assert view.tables()["problems"]["route"].tolist() == wanted.values.tolist()
 
 
@@ -461,7 +522,9 @@ def test_parts_are_computed_once(study, monkeypatch):
     assert all(found["estimators"][name] for name in ("published", "null", "split"))
     # A figure does not depend on what was computed with it.
     whole = evaluate_routing(study, **ROUGH)
-    pd.testing.assert_frame_equal(tables.comparators(found, "split"), tables.comparators(whole, "split"))
+    pd.testing.assert_frame_equal(
+        tables.comparators(found, "split"), tables.comparators(whole, "split")
+    )
     pd.testing.assert_frame_equal(tables.comparators(found), tables.comparators(whole))
 
 

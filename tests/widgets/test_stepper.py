@@ -44,15 +44,26 @@ def live_study(pair):
     settings = Settings(max_new_tokens=12, seed=3, temperature=0.8)
     problems = dev_problems("arithmetic")[:3]
     return generate(
-        pair, problems, interventions=("none", "retry"), n_rollouts=N_ROLLOUTS, n_attempts=2, settings=settings,
-        unit=("qwen3", "sft"), checker=by_length,
-    )  # fmt: skip
+        pair,
+        problems,
+        interventions=("none", "retry"),
+        n_rollouts=N_ROLLOUTS,
+        n_attempts=2,
+        settings=settings,
+        unit=("qwen3", "sft"),
+        checker=by_length,
+    )
 
 
 @pytest.fixture
 def live(live_study, pair):
     view = RolloutStepper(
-        live_study, pair=pair, checker=by_length, source="live", problem=0, selection=Selection(rollout=0)
+        live_study,
+        pair=pair,
+        checker=by_length,
+        source="live",
+        problem=0,
+        selection=Selection(rollout=0),
     )
     view.rollouts = N_ROLLOUTS
     return view
@@ -106,7 +117,9 @@ def test_chart_draws_the_frame():
     layers = plot_rollout_grid(frame).to_dict()["layer"]
     assert [layer["mark"]["type"] for layer in layers] == ["rect", "text", "text"]
     scale = layers[0]["encoding"]["color"]["scale"]
-    assert dict(zip(scale["domain"], scale["range"], strict=True)) == {str(k): v for k, v in OUTCOME_COLOURS.items()}
+    assert dict(zip(scale["domain"], scale["range"], strict=True)) == {
+        str(k): v for k, v in OUTCOME_COLOURS.items()
+    }
     with pytest.raises(InputError, match="no column sign"):
         plot_rollout_grid(frame.drop(columns="sign"))
 
@@ -117,7 +130,9 @@ def test_places_and_problems(ds):
     assert places_of(ds, "qwen3", "sft", "arithmetic", 2).tolist() == [1, 3, 5]
     assert problem_at(ds, 3).problem_id == "p3"
     assert opening(ds) == {"problem": 1, "rollout": first_failed(ds, 1)}
-    with pytest.raises(InputError, match=r"no problem of level 4 in qwen3\|sft\|arithmetic; its cells: qwen3"):
+    with pytest.raises(
+        InputError, match=r"no problem of level 4 in qwen3\|sft\|arithmetic; its cells: qwen3"
+    ):
         places_of(ds, "qwen3", "sft", "arithmetic", 4)
     with pytest.raises(InputError, match="does not say how hard"):
         places_of(ds.drop_vars("level"), "qwen3", "sft", "arithmetic", 4)
@@ -173,7 +188,9 @@ def test_recorded_rollout_is_stepped_through(view, ds):
     assert view.shown == -1
     assert shown_ids(view) == ids
     view.step()
-    assert view.message == f"the rollout has ended after {len(ids)} tokens; press reset to begin again"
+    assert (
+        view.message == f"the rollout has ended after {len(ids)} tokens; press reset to begin again"
+    )
 
 
 def test_buttons_do_what_the_methods_do(view):
@@ -207,7 +224,9 @@ def test_alternatives_are_those_of_the_study(view, ds):
 def test_a_study_without_alternatives_says_so(ds):
     bare = ds.drop_vars(["alternative_token_id", "alternative_log_probability"])
     view = RolloutStepper(bare)
-    assert view.message.startswith("this study does not store what the models would rather have said")
+    assert view.message.startswith(
+        "this study does not store what the models would rather have said"
+    )
     assert view.text.tokens
     view.step()
     assert "has ended" in view.message
@@ -217,8 +236,10 @@ def test_alternatives_of_another_rollout_are_not_stored(view, ds):
     first = first_failed(ds, 1)
     view.grid.chosen = other = (first + 1) % ds.sizes["rollout"]
     assert view.selection.rollout == other
-    assert view.message == (
-        f"alternatives are stored for rollout {first} only, the first that failed; choose it, or a live source"
+    assert (
+        view.message
+        == f"alternatives are stored for rollout {first} only, the first that failed; choose it, or"
+        " a live source"
     )
     assert shown_ids(view) == tokens_of(ds, 1, other)
     view.problem = 0
@@ -249,7 +270,13 @@ def test_selection_is_followed_and_set(ds):
     view.text.cursor = 1
     assert selection.token == 1
     view.grid.chosen = 0
-    assert selection.value == {"problem": 3, "rollout": 0, "intervention": "none", "token": -1, "problems": ()}
+    assert selection.value == {
+        "problem": 3,
+        "rollout": 0,
+        "intervention": "none",
+        "token": -1,
+        "problems": (),
+    }
     selection.problem = 0
     assert view.problem == 0
     assert view.message.startswith("no rollout of this problem failed")
@@ -271,7 +298,9 @@ def test_selection_reaches_a_problem_of_another_level(ds):
     assert view.message == "problem 3 is not there; allowed for this choice: 0 to 2"
 
 
-@pytest.mark.parametrize(("name", "other"), [("family", "neox"), ("method", "grpo"), ("task", "program"), ("level", 2)])
+@pytest.mark.parametrize(
+    ("name", "other"), [("family", "neox"), ("method", "grpo"), ("task", "program"), ("level", 2)]
+)
 def test_a_number_that_other_problems_lack_becomes_their_first(name, other):
     ds = tiny_study()
     ds["level"].values[:] = [1, 1, 1, 1, 2, 2]
@@ -284,7 +313,9 @@ def test_a_number_that_other_problems_lack_becomes_their_first(name, other):
     assert "p4" in view._headline.value
 
 
-@pytest.mark.parametrize(("name", "other", "number"), [("method", "grpo", 1), ("task", "program", 0), ("level", 2, 0)])
+@pytest.mark.parametrize(
+    ("name", "other", "number"), [("method", "grpo", 1), ("task", "program", 0), ("level", 2, 0)]
+)
 def test_the_number_stays_where_it_is_the_same_question(name, other, number):
     ds = tiny_study()
     ds["level"].values[:] = [1, 1, 1, 2, 2, 2]
@@ -331,8 +362,9 @@ def test_state_that_there_is_not(view, state, said):
 
 def test_a_cell_that_the_study_does_not_have(view):
     view.family = "neox"
-    assert view.message == (
-        "the study has no problem in neox|sft|arithmetic; its cells: qwen3|sft|arithmetic"
+    assert (
+        view.message
+        == "the study has no problem in neox|sft|arithmetic; its cells: qwen3|sft|arithmetic"
     )
     view.family = "qwen3"
     assert not view.message
@@ -364,7 +396,11 @@ def test_markup_is_escaped(ds):
 
 def test_what_is_shown_can_be_saved(view, tmp_path):
     assert set(view.tables()) == {"tokens", "alternatives", "rollouts"}
-    assert view.save(tmp_path / "t.csv", "tokens").read_text().startswith("position,token_id,token,specialist_")
+    assert (
+        view.save(tmp_path / "t.csv", "tokens")
+        .read_text()
+        .startswith("position,token_id,token,specialist_")
+    )
     assert view.save(tmp_path / "g.svg").read_text().startswith("<svg")
     assert view._saver.items == {
         "rollout_grid": ["png", "svg", "html"],
@@ -395,12 +431,18 @@ def test_live_alternatives_agree_with_a_pass_over_the_trace(live, live_study, pa
 
     live.run()
     ids = np.array([shown_ids(live)])
-    tokens, scores = top_alternatives(pair, [str(live_study["prompt"].values[0])], ids, np.array([ids.shape[1]]))
+    tokens, scores = top_alternatives(
+        pair, [str(live_study["prompt"].values[0])], ids, np.array([ids.shape[1]])
+    )
     assert np.array_equal(live.walk.found[0], tokens[0])
     assert np.allclose(live.walk.found[1], scores[0], atol=1e-4)
     frame = live.tables()["tokens"]
     whole, every = top_alternatives(
-        pair, [str(live_study["prompt"].values[0])], ids, np.array([ids.shape[1]]), k=pair.vocab_size
+        pair,
+        [str(live_study["prompt"].values[0])],
+        ids,
+        np.array([ids.shape[1]]),
+        k=pair.vocab_size,
     )
     for m, model in enumerate(("specialist", "ancestor")):
         place = (whole[0, :, m] == ids[0][:, None]).argmax(-1)
@@ -414,7 +456,9 @@ def test_live_grid_is_what_decode_makes(live, live_study):
     assert live.grid.texts == []
     live.fill()
     frame = live.tables()["rollouts"]
-    assert (frame["outcome"] == "correct").tolist() == (live_study["correct"].values[0, :, 0] == 1).tolist()
+    assert (frame["outcome"] == "correct").tolist() == (
+        live_study["correct"].values[0, :, 0] == 1
+    ).tolist()
     assert frame["n_tokens"].tolist() == live_study["n_tokens"].values[0, :, 0].tolist()
     assert f"decoding {N_ROLLOUTS} rollouts" in live.busy.said
     live.grid.chosen = 2
@@ -463,7 +507,9 @@ def test_live_rollout_can_be_replayed_and_begun_again(live):
 
 
 def test_new_problems_have_no_place_in_a_study(pair):
-    view = RolloutStepper(pair=pair, source="live_dev", task="arithmetic", level=2, problem=3, seed=1)
+    view = RolloutStepper(
+        pair=pair, source="live_dev", task="arithmetic", level=2, problem=3, seed=1
+    )
     wanted = dev_problems("arithmetic", 2)[3]
     assert wanted.problem_id in view._headline.value
     assert view.selection.value["problem"] == -1
@@ -478,7 +524,9 @@ def test_new_problems_have_no_place_in_a_study(pair):
 
 def test_models_are_loaded_when_a_button_is_pressed_and_once(monkeypatch, ds, pair):
     calls = []
-    monkeypatch.setattr("recover_nb.widgets.models.load_lineage", lambda *unit: calls.append(unit) or pair)
+    monkeypatch.setattr(
+        "recover_nb.widgets.models.load_lineage", lambda *unit: calls.append(unit) or pair
+    )
     view = RolloutStepper(ds, source="live", selection=Selection(problem=1, rollout=0))
     assert not calls
     view.step()

@@ -38,9 +38,15 @@ def study(pair, settings):
     from recover_nb.study.generate import generate
 
     return generate(
-        pair, dev_problems("arithmetic")[:3], interventions=("none", "retry"), n_rollouts=6, n_attempts=2,
-        settings=settings, unit=("qwen3", "sft"), checker=by_length,
-    )  # fmt: skip
+        pair,
+        dev_problems("arithmetic")[:3],
+        interventions=("none", "retry"),
+        n_rollouts=6,
+        n_attempts=2,
+        settings=settings,
+        unit=("qwen3", "sft"),
+        checker=by_length,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +106,9 @@ def test_operators_share_their_random_numbers(pair, failed, settings):
     from dataclasses import replace
 
     retry = cut(pair, failed, intervention="retry", n=6, settings=settings)
-    same = cut(pair, failed, intervention="dense_sample", n=6, settings=replace(settings, alpha=1.0))
+    same = cut(
+        pair, failed, intervention="dense_sample", n=6, settings=replace(settings, alpha=1.0)
+    )
     assert np.array_equal(retry.token_id, same.token_id)
     other = cut(pair, failed, intervention="retry", n=6, settings=settings, seed=99)
     assert not np.array_equal(retry.token_id, other.token_id)
@@ -110,7 +118,9 @@ def test_operators_share_their_random_numbers(pair, failed, settings):
 
 @pytest.mark.parametrize("alpha", [0.0, 0.7])
 @pytest.mark.parametrize("sd", [1e-3, 0.0])
-def test_steer_takes_the_argmax_of_the_mixture_that_scored_higher(pair, failed, settings, alpha, sd):
+def test_steer_takes_the_argmax_of_the_mixture_that_scored_higher(
+    pair, failed, settings, alpha, sd
+):
     from dataclasses import replace
 
     import torch
@@ -124,10 +134,14 @@ def test_steer_takes_the_argmax_of_the_mixture_that_scored_higher(pair, failed, 
     found = cut(pair, failed, n=2, settings=replace(settings, alpha=alpha), coverage=coverage)
     ids = torch.tensor([pair.tokenizer(prompt)["input_ids"] + tokens[:PLACE].tolist()])
     with torch.inference_mode():
-        rows = [to_grid(model(ids).logits[:, -1, : pair.vocab_size], settings.logit_grid)
-                for model in (pair.specialist, pair.ancestor)]  # fmt: skip
+        rows = [
+            to_grid(model(ids).logits[:, -1, : pair.vocab_size], settings.logit_grid)
+            for model in (pair.specialist, pair.ancestor)
+        ]
     signals = score_traces(pair, [prompt], tokens[None, None], np.array([[len(tokens)]]), settings)
-    here = [torch.tensor(signals[name][0, 0, PLACE]) for name in ("path_score", "coverage_deformation")]
+    here = [
+        torch.tensor(signals[name][0, 0, PLACE]) for name in ("path_score", "coverage_deformation")
+    ]
     is_coverage = bool(firing_score(*here, *coverage)[1])
     assert is_coverage == (sd > 0)
     mixture = coverage_mixture if is_coverage else path_mixture
@@ -138,9 +152,13 @@ def test_steer_takes_the_argmax_of_the_mixture_that_scored_higher(pair, failed, 
 def test_coverage_of_the_trace_alone_is_the_default(pair, failed, settings):
     from recover_nb.decoding import score_traces
 
-    signals = score_traces(pair, [failed[2]], failed[3][None, None], np.array([[len(failed[3])]]), settings)
+    signals = score_traces(
+        pair, [failed[2]], failed[3][None, None], np.array([[len(failed[3])]]), settings
+    )
     values = signals["coverage_deformation"][0, 0]
-    given = cut(pair, failed, n=3, settings=settings, coverage=(float(values.mean()), float(values.std())))
+    given = cut(
+        pair, failed, n=3, settings=settings, coverage=(float(values.mean()), float(values.std()))
+    )
     assert np.array_equal(cut(pair, failed, n=3, settings=settings).token_id, given.token_id)
 
 
@@ -155,7 +173,9 @@ def test_greedy_twins_are_one_observation(pair, failed, settings):
     assert found.rate in (0.0, 1.0)
     drawn = cut(pair, failed, n=5, settings=settings)
     assert not drawn.deterministic
-    assert not cut(pair, failed, intervention="local_temperature", n=5, settings=greedy).deterministic
+    assert not cut(
+        pair, failed, intervention="local_temperature", n=5, settings=greedy
+    ).deterministic
     dense = cut(pair, failed, intervention="dense_steer", n=4, settings=settings)
     assert dense.deterministic
     assert dense.traces[0] == dense.traces[2]
@@ -164,7 +184,14 @@ def test_greedy_twins_are_one_observation(pair, failed, settings):
 
 def test_rate_and_interval_by_hand(pair, failed, settings):
     calls = iter(range(10**6))
-    found = cut(pair, failed, intervention="retry", n=20, settings=settings, checker=lambda *_: next(calls) < 0)
+    found = cut(
+        pair,
+        failed,
+        intervention="retry",
+        n=20,
+        settings=settings,
+        checker=lambda *_: next(calls) < 0,
+    )
     assert (found.n, found.rescued, found.rate) == (20, 0, 0.0)
     # Wilson at 0 of 20: 0 to z^2 / (n + z^2), z = 1.959964.
     assert found.interval == pytest.approx((0.0, 3.841459 / 23.841459), abs=1e-6)
@@ -203,12 +230,24 @@ def test_a_trace_longer_than_the_settings_allow(pair, failed):
 
 def test_tree_by_hand():
     tree = diff_tree(
-        [1, 2, 3, 4], [[1, 2, 7, 8], [1, 2, 7, 9], [1, 2, 7, 8], [1, 2, 3, 4], [1, 2, 7]],
+        [1, 2, 3, 4],
+        [[1, 2, 7, 8], [1, 2, 7, 9], [1, 2, 7, 8], [1, 2, 3, 4], [1, 2, 7]],
         [True, False, False, False, True],
-    )  # fmt: skip
-    assert (tree.start, tree.tokens, tree.twins, tree.n_correct, tree.failed) == (0, (1, 2), (0, 1, 2, 3, 4), 2, True)
+    )
+    assert (tree.start, tree.tokens, tree.twins, tree.n_correct, tree.failed) == (
+        0,
+        (1, 2),
+        (0, 1, 2, 3, 4),
+        2,
+        True,
+    )
     changed, kept = tree.children
-    assert (changed.start, changed.tokens, changed.twins, changed.n_correct) == (2, (7,), (0, 1, 2, 4), 2)
+    assert (changed.start, changed.tokens, changed.twins, changed.n_correct) == (
+        2,
+        (7,),
+        (0, 1, 2, 4),
+        2,
+    )
     assert not changed.failed
     assert changed.ends == (4,)
     below = [(each.tokens, each.twins, each.n_correct) for each in changed.children]
@@ -253,8 +292,13 @@ def test_opens_on_a_failed_trace(study):
     assert not view.message
     assert not view.trace.correct
     assert view.value == {
-        "position": -1, "operator": "sparse_steer", "alpha": 0.7, "continuation": "temperature", "twins": 20, "seed": 3,
-    }  # fmt: skip
+        "position": -1,
+        "operator": "sparse_steer",
+        "alpha": 0.7,
+        "continuation": "temperature",
+        "twins": 20,
+        "seed": 3,
+    }
     assert view.history.columns.tolist() == list(HISTORY)
     assert view.history.empty
     assert view.tables() == view.charts() == {}
@@ -269,18 +313,33 @@ def test_twenty_twins_are_those_of_branch(view, study, pair, failed, settings):
     view.branch()
     assert not view.message
     key = problem_key("qwen3", "sft", "arithmetic", str(study["problem_id"].values[problem]))
-    coverage = tuple(float(study[name].values[problem]) for name in ("coverage_mean", "coverage_sd"))
+    coverage = tuple(
+        float(study[name].values[problem]) for name in ("coverage_mean", "coverage_sd")
+    )
     expected = branch(
-        pair, prompt, tokens, PLACE, "sparse_steer", answer="", checker=by_length, key=key, settings=settings,
+        pair,
+        prompt,
+        tokens,
+        PLACE,
+        "sparse_steer",
+        answer="",
+        checker=by_length,
+        key=key,
+        settings=settings,
         coverage=coverage,
-    )  # fmt: skip
+    )
     assert view.surgery.n == 20
     assert view.surgery.traces == expected.traces
     assert len(view.tree.twins) == 20
     twins = view.tables()["twins"]
     assert twins["correct"].tolist() == expected.correct.tolist()
     one = view.history.iloc[0]
-    assert (one["problem"], one["rollout"], one["position"], one["n"]) == (problem, rollout, PLACE, 20)
+    assert (one["problem"], one["rollout"], one["position"], one["n"]) == (
+        problem,
+        rollout,
+        PLACE,
+        20,
+    )
     assert one["rescued"] == expected.correct.sum() == twins["correct"].sum()
     assert one["rate"] == one["rescued"] / 20
     assert (one["low"], one["high"]) == pytest.approx(proportion_interval(int(one["rescued"]), 20))
@@ -291,10 +350,14 @@ def test_twenty_twins_are_those_of_branch(view, study, pair, failed, settings):
 @pytest.mark.parametrize(
     ("name", "value", "column"),
     [
-        ("operator", "retry", "operator"), ("alpha", 0.1, "alpha"), ("continuation", "greedy", "continuation"),
-        ("twins", 5, "n"), ("seed", 8, "seed"), ("position", 1, "position"),
+        ("operator", "retry", "operator"),
+        ("alpha", 0.1, "alpha"),
+        ("continuation", "greedy", "continuation"),
+        ("twins", 5, "n"),
+        ("seed", 8, "seed"),
+        ("position", 1, "position"),
     ],
-)  # fmt: skip
+)
 def test_each_control_reaches_the_history(view, name, value, column):
     view.value = {"position": PLACE, "twins": 4}
     view.branch()
@@ -304,7 +367,11 @@ def test_each_control_reaches_the_history(view, name, value, column):
     history = view.history
     assert len(history) == 2
     assert history[column].iloc[1] == value
-    unlike = [each for each in HISTORY if each not in ("rescued", "rate", "low", "high", "deterministic", column)]
+    unlike = [
+        each
+        for each in HISTORY
+        if each not in ("rescued", "rate", "low", "high", "deterministic", column)
+    ]
     assert history[unlike].iloc[0].equals(history[unlike].iloc[1])
     if name == "continuation":
         assert history["deterministic"].tolist() == [False, True]
@@ -356,8 +423,14 @@ def test_a_correct_trace_is_not_branched(view, study):
 
 
 def test_a_failed_attempt_of_an_operator_can_be_branched(view, study):
-    problem, rollout = np.argwhere((study["correct"].values[..., 1] == 0) & (study["n_tokens"].values[..., 1] > 1))[0]
-    view.selection.value = {"problem": int(problem), "rollout": int(rollout), "intervention": "retry"}
+    problem, rollout = np.argwhere(
+        (study["correct"].values[..., 1] == 0) & (study["n_tokens"].values[..., 1] > 1)
+    )[0]
+    view.selection.value = {
+        "problem": int(problem),
+        "rollout": int(rollout),
+        "intervention": "retry",
+    }
     view.value = {"position": 1, "twins": 2, "operator": "dense_steer"}
     view.branch()
     assert view.history["trace"].tolist() == ["retry"]
@@ -394,9 +467,14 @@ def test_an_operator_of_ones_own(study, pair, failed):
 
     try:
         view = TraceSurgeon(
-            study, pair=pair, selection=Selection(problem=failed[0], rollout=failed[1]),
-            operators=("surgeon_test_zero",), operator="surgeon_test_zero", position=PLACE, twins=2,
-        )  # fmt: skip
+            study,
+            pair=pair,
+            selection=Selection(problem=failed[0], rollout=failed[1]),
+            operators=("surgeon_test_zero",),
+            operator="surgeon_test_zero",
+            position=PLACE,
+            twins=2,
+        )
         view.branch()
         assert (view.surgery.token_id[:, PLACE:] == 5).all()
     finally:
@@ -407,7 +485,9 @@ def test_markup_is_escaped(study, pair, failed):
     hostile = study.copy(deep=True)
     for name in ("prompt", "answer"):
         hostile[name].values[failed[0]] = HOSTILE
-    view = TraceSurgeon(hostile, pair=pair, selection=Selection(problem=failed[0], rollout=failed[1]))
+    view = TraceSurgeon(
+        hostile, pair=pair, selection=Selection(problem=failed[0], rollout=failed[1])
+    )
     assert "<script" not in view._headline.value
     assert "&lt;script&gt;" in view._headline.value
     view.value = {"position": 1, "twins": 2, "operator": "retry"}
@@ -422,8 +502,10 @@ def test_history_is_exported(view, tmp_path):
     view.value = {"position": PLACE, "twins": 3}
     view.branch()
     assert view._saver.items == {
-        "branches": ["png", "svg", "html"], "history": ["csv", "parquet"], "twins": ["csv", "parquet"],
-    }  # fmt: skip
+        "branches": ["png", "svg", "html"],
+        "history": ["csv", "parquet"],
+        "twins": ["csv", "parquet"],
+    }
     back = pd.read_csv(view.save(tmp_path / "history.csv", "history"))
     assert back.columns.tolist() == list(HISTORY)
     assert view.save(tmp_path / "rates.svg").read_text().startswith("<svg")
@@ -436,7 +518,9 @@ def test_chart_draws_the_history(view):
     view.branch()
     frame = branch_rows(view.history)
     assert frame["branch"].tolist() == [1, 2]
-    assert frame["label"][1].startswith(f"2: problem {view.selection.problem}, token {PLACE}, dense_steer")
+    assert frame["label"][1].startswith(
+        f"2: problem {view.selection.problem}, token {PLACE}, dense_steer"
+    )
     layers = plot_branches(frame).to_dict()["layer"]
     assert [layer["mark"]["type"] for layer in layers] == ["rule", "point"]
     with pytest.raises(InputError, match="no column rate"):
@@ -455,7 +539,9 @@ def test_a_checkpoint_that_is_missing_becomes_the_message(monkeypatch, study, fa
         raise InputError("no checkpoint in there")
 
     monkeypatch.setattr("recover_nb.widgets.models.load_lineage", absent)
-    view = TraceSurgeon(study, selection=Selection(problem=failed[0], rollout=failed[1]), position=1)
+    view = TraceSurgeon(
+        study, selection=Selection(problem=failed[0], rollout=failed[1]), position=1
+    )
     view.button.click()
     assert view.message == "no checkpoint in there"
     assert view.busy.layout.display == "none"

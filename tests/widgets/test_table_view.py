@@ -77,7 +77,9 @@ def test_sorting_keeps_equals_in_order_and_missing_last(table, sort, descending,
 
 
 def test_sorting_by_what_is_not_there_is_refused(table):
-    with pytest.raises(traitlets.TraitError, match="no column 'place' to sort by; allowed: name, rate, count"):
+    with pytest.raises(
+        traitlets.TraitError, match="no column 'place' to sort by; allowed: name, rate, count"
+    ):
         table.sort = "place"
     assert table.sort == ""
 

@@ -18,7 +18,9 @@ from recover_nb.transfer import transfer
 from recover_nb.widgets import RoutingExplorer, Selection, TopographyExplorer, TraceInspector
 from recover_nb.widgets.topography_data import KEPT, ROUGH, Settings, TopographyData
 
-CELLS = tuple((family, method, "arithmetic") for family in ("qwen3", "neox") for method in ("sft", "grpo"))
+CELLS = tuple(
+    (family, method, "arithmetic") for family in ("qwen3", "neox") for method in ("sft", "grpo")
+)
 CELL = "neox|grpo|arithmetic"
 #: Few enough for a test, and other than the rough ones.
 FEW = {
@@ -26,7 +28,16 @@ FEW = {
     "transfer": {"n_null": 8, "n_splits": 3, "n_bootstrap": 30},
     "reading": {"n_repeats": 2},
 }
-ALL_PANELS = ("fingerprints", "effects", "scores", "confusion", "coefficients", "clusters", "routing", "reading")
+ALL_PANELS = (
+    "fingerprints",
+    "effects",
+    "scores",
+    "confusion",
+    "coefficients",
+    "clusters",
+    "routing",
+    "reading",
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +48,9 @@ def study():
     features[ds["method"].values == "grpo", 0] += 1.2 * np.nanstd(features[:, 0])
     # The smaller of the two vocabularies has 59 tokens; the first three are no text.
     token = ds["token_id"]
-    return ds.assign(features=(("problem", "feature"), features), token_id=token.where(token < 0, 3 + token % 56))
+    return ds.assign(
+        features=(("problem", "feature"), features), token_id=token.where(token < 0, 3 + token % 56)
+    )
 
 
 @pytest.fixture
@@ -76,13 +89,18 @@ def test_every_panel_draws_its_frame(view, panel):
 def test_panels_hold_what_the_functions_give(view, study):
     found = rough(study)
     for panel, arrange in (
-        ("fingerprints", tables.feature_quantiles), ("effects", tables.effect_sizes),
-        ("scores", prediction.score_lines), ("coefficients", prediction.coefficient_spans),
-    ):  # fmt: skip
+        ("fingerprints", tables.feature_quantiles),
+        ("effects", tables.effect_sizes),
+        ("scores", prediction.score_lines),
+        ("coefficients", prediction.coefficient_spans),
+    ):
         view.panel = panel
         pd.testing.assert_frame_equal(shown(view), arrange(found))
     moved = transfer(study, **ROUGH["transfer"])
-    for panel, arrange in (("clusters", tables.transfer_agreement), ("routing", tables.transfer_routing)):
+    for panel, arrange in (
+        ("clusters", tables.transfer_agreement),
+        ("routing", tables.transfer_routing),
+    ):
         view.panel = panel
         pd.testing.assert_frame_equal(shown(view), arrange(moved))
         assert "qwen3 to neox: routed by the source&#x27;s scale" in view.words.value
@@ -93,9 +111,14 @@ def test_panels_hold_what_the_functions_give(view, study):
 
 
 CHANGED = {
-    "target": "regime", "within": "family", "features": ("spread",), "panel": "effects", "by": "method",
-    "rollouts": "first", "seed": 5,
-}  # fmt: skip
+    "target": "regime",
+    "within": "family",
+    "features": ("spread",),
+    "panel": "effects",
+    "by": "method",
+    "rollouts": "first",
+    "seed": 5,
+}
 
 
 def test_every_control_sets_its_trait_and_follows_it(view):
@@ -128,11 +151,18 @@ def test_features_and_seed_change_the_values(view, study):
     everything = shown(view)["share"].tolist()
     view.features = ("concentration", "logit_dispersion")
     alone = rough(study, features=view.features)
-    assert shown(view)["share"].tolist() == tables.confusion_cells(alone)["share"].tolist() != everything
+    assert (
+        shown(view)["share"].tolist()
+        == tables.confusion_cells(alone)["share"].tolist()
+        != everything
+    )
     # Without the one feature that was moved there is nothing to tell.
     assert alone.accuracy.mean() < 0.6
     view.value = {"features": (), "seed": 3}
-    assert shown(view)["count"].tolist() == tables.confusion_cells(rough(study, seed=3))["count"].tolist()
+    assert (
+        shown(view)["count"].tolist()
+        == tables.confusion_cells(rough(study, seed=3))["count"].tolist()
+    )
 
 
 def test_within_and_part(view, study):
@@ -150,7 +180,9 @@ def test_within_and_part(view, study):
     assert set(shown(view)["part"]) == {CELL}
     # Pooled again, there is no such part to be in.
     view.within = ""
-    assert (view.part, view.message) == ("", "") and view.controls["part"].options == (("all together", ""),)
+    assert (view.part, view.message) == ("", "") and view.controls["part"].options == (
+        ("all together", ""),
+    )
 
 
 def test_panels_of_one_part_say_which(view, study):
@@ -163,7 +195,9 @@ def test_panels_of_one_part_say_which(view, study):
 def expected(study, true, predicted, **kwargs):
     """Places of the problems of a cell of the matrix, straight from the votes of the repeats."""
     (part,) = rough(study, **kwargs).parts.values()
-    said = np.array(part.classes)[[np.bincount(votes, minlength=9).argmax() for votes in part.predicted.T]]
+    said = np.array(part.classes)[
+        [np.bincount(votes, minlength=9).argmax() for votes in part.predicted.T]
+    ]
     kept = np.array(part.classes)[part.code] == true
     return part.rows[kept & (said == predicted)].tolist()
 
@@ -208,7 +242,10 @@ def test_a_click_in_the_chart_chooses_a_cell_and_a_click_beside_it_none(view, st
 def test_a_row_of_the_matrix_is_a_class_whatever_it_is_taken_for(view, study):
     view.true = "sft"
     failed = ~np.isnan(study["features"].values).any(axis=1)
-    assert list(view.selection.problems) == np.flatnonzero((study["method"].values == "sft") & failed).tolist()
+    assert (
+        list(view.selection.problems)
+        == np.flatnonzero((study["method"].values == "sft") & failed).tolist()
+    )
 
 
 def test_a_cell_goes_with_its_classes_and_stays_with_its_seed(view, study):
@@ -216,7 +253,11 @@ def test_a_cell_goes_with_its_classes_and_stays_with_its_seed(view, study):
     view.seed = 8
     assert list(view.selection.problems) == expected(study, "sft", "grpo", seed=8)
     view.target = "regime"
-    assert (view.true, view.predicted, view.message) == ("", "", "") and view.selection.problems == ()
+    assert (view.true, view.predicted, view.message) == (
+        "",
+        "",
+        "",
+    ) and view.selection.problems == ()
     view.value = {"target": "method", "true": "sft", "predicted": "sft"}
     assert list(view.selection.problems) == expected(study, "sft", "sft", seed=8)
 
@@ -244,7 +285,9 @@ def test_linked_views_show_the_brushed_problems(study):
     trace = TraceInspector(study, selection=selection)
     view.value = {"true": "sft", "predicted": "grpo"}
     brushed = list(selection.problems)
-    assert other.tables()["problems"]["problem"].tolist() == brushed == expected(study, "sft", "grpo")
+    assert (
+        other.tables()["problems"]["problem"].tolist() == brushed == expected(study, "sft", "grpo")
+    )
     assert trace.selection.problem == brushed[0] and trace.message == ""
     view.table.chosen = brushed[-1]
     assert selection.problem == brushed[-1] == other.table.chosen
@@ -268,7 +311,9 @@ def test_resampling_is_the_function_itself(view, study):
     view.panel = "routing"
     assert "Rough" in view.words.value
     view.resample()
-    pd.testing.assert_frame_equal(shown(view), tables.transfer_routing(transfer(study, **FEW["transfer"])))
+    pd.testing.assert_frame_equal(
+        shown(view), tables.transfer_routing(transfer(study, **FEW["transfer"]))
+    )
     assert view.busy._bar.max == 2 == view.busy._bar.value
     view.panel = "reading"
     view.resample()
@@ -287,8 +332,14 @@ def test_what_was_computed_is_kept(study, monkeypatch):
 
     monkeypatch.setattr("recover_nb.widgets.topography_data.topography", counted)
     view = TopographyExplorer(study)
-    for state in ({"target": "regime"}, {"target": "method"}, {"panel": "effects"}, {"by": "method"},
-                  {"true": "sft"}, {"target": "regime"}):  # fmt: skip
+    for state in (
+        {"target": "regime"},
+        {"target": "method"},
+        {"panel": "effects"},
+        {"by": "method"},
+        {"true": "sft"},
+        {"target": "regime"},
+    ):
         view.value = state
     assert calls == ["method", "regime"]
 
@@ -304,10 +355,20 @@ def test_old_results_are_forgotten(study):
 
 def test_state_is_read_and_replayed(view, study):
     state = {
-        "target": "regime", "within": "cell", "part": CELL, "features": ("spread", "concentration"),
-        "panel": "confusion", "true": "resample", "predicted": "resample", "by": "method", "rollouts": "first",
-        "seed": 2, "sort": "spread", "descending": True, "page": 0,
-    }  # fmt: skip
+        "target": "regime",
+        "within": "cell",
+        "part": CELL,
+        "features": ("spread", "concentration"),
+        "panel": "confusion",
+        "true": "resample",
+        "predicted": "resample",
+        "by": "method",
+        "rollouts": "first",
+        "seed": 2,
+        "sort": "spread",
+        "descending": True,
+        "page": 0,
+    }
     view.value = state
     assert view.value == state and view.message == ""
     again = TopographyExplorer(study, **state)
@@ -318,13 +379,19 @@ def test_state_is_read_and_replayed(view, study):
 
 def test_what_is_wrong_is_said(view):
     for state, words in (
-        ({"target": "level"}, "target is 'level' (unknown); allowed here: method, regime, model, family"),
+        (
+            {"target": "level"},
+            "target is 'level' (unknown); allowed here: method, regime, model, family",
+        ),
         ({"within": "method"}, "target and within are both 'method'"),
         ({"target": "task"}, "nothing to predict (all: every unit has task arithmetic)"),
         ({"features": ("depth",)}, "no feature depth; the study holds spread"),
         ({"part": "nowhere"}, "no part 'nowhere'; allowed: none, as nothing is taken apart"),
         ({"true": "dpo"}, "no class 'dpo' here; allowed: grpo, sft, or empty for any"),
-        ({"by": "task", "panel": "routing"}, "the study has one task, arithmetic; transfer needs two or more"),
+        (
+            {"by": "task", "panel": "routing"},
+            "the study has one task, arithmetic; transfer needs two or more",
+        ),
         ({"sort": "price"}, "no column 'price' to sort by; allowed: true, predicted"),
     ):
         before = view.value
@@ -335,7 +402,9 @@ def test_what_is_wrong_is_said(view):
         assert view.charts()
 
 
-@pytest.mark.parametrize("state", [{"magic": 1}, {"panel": "pie"}, {"rollouts": "last"}, {"seed": -1}, {"target": 3}])
+@pytest.mark.parametrize(
+    "state", [{"magic": 1}, {"panel": "pie"}, {"rollouts": "last"}, {"seed": -1}, {"target": 3}]
+)
 def test_unknown_state_is_refused(view, study, state):
     before = view.value
     with pytest.raises(InputError):
@@ -346,7 +415,9 @@ def test_unknown_state_is_refused(view, study, state):
 
 
 def test_a_profile_table_has_no_text_to_read(tmp_path):
-    path = to_profiles(make_study(effect="tied", n_problems=40, cells=CELLS, seed=2), tmp_path / "table.csv")
+    path = to_profiles(
+        make_study(effect="tied", n_problems=40, cells=CELLS, seed=2), tmp_path / "table.csv"
+    )
     view = TopographyExplorer(from_profiles(path))
     assert view.message == "" and "method" in view.data.targets
     view.panel = "reading"
@@ -381,5 +452,7 @@ def test_the_matrix_can_be_chosen_from_only_when_asked(study):
     assert "params" not in charts_topography.plot_confusion(frame).to_dict()
     spec = charts_topography.plot_confusion(frame, chosen=("sft", "grpo")).to_dict()
     assert [(each["name"], each.get("value")) for each in spec["params"]] == [
-        ("cell", None), ("chosen_true", "sft"), ("chosen_predicted", "grpo"),
-    ]  # fmt: skip
+        ("cell", None),
+        ("chosen_true", "sft"),
+        ("chosen_predicted", "grpo"),
+    ]
