@@ -13,7 +13,7 @@ LAB_LOCK := binder/requirements.txt
 TEST_LOCK := tests/requirements.txt
 TORCH_LOCK := binder/torch.txt
 TORCH_INDEX ?= $(shell [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null && echo https://download.pytorch.org/whl/cpu)
-FROM_INDEX = $(if $(TORCH_INDEX),-qq --retries 2 --extra-index-url $(TORCH_INDEX))
+FROM_INDEX = $(if $(TORCH_INDEX),--retries 2 --extra-index-url $(TORCH_INDEX))
 
 # One thread a process: two test workers with two threads each on two cores would wait for one another.
 test latest docs: export OMP_NUM_THREADS ?= 1
