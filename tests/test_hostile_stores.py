@@ -12,7 +12,7 @@ import xarray as xr
 from tiny_study import tiny_study
 
 import recover_nb as rnb
-from recover_nb import places
+from recover_nb import places, widgets
 from recover_nb.cli import main
 from recover_nb.errors import InputError
 from recover_nb.study import store
@@ -254,6 +254,35 @@ def test_findings_replace_only_findings(tmp_path, saved, capsys, name):
     assert main(["findings", str(saved), "--out", str(out)]) == 2
     assert "not" in capsys.readouterr().err
     assert contents(out) == {name: b'{"mine": 1}'}
+
+
+@pytest.mark.parametrize("place", ["neox/ancestor", "neox/sft"])
+def test_training_writes_over_nothing_else(tmp_path, capsys, place):
+    (tmp_path / place).mkdir(parents=True)
+    (tmp_path / place / "model.safetensors").write_text("mine")
+    assert main(["train", "--family", "neox", "--method", "sft", "--out", str(tmp_path)]) == 2
+    assert "recover-nb train did not write" in capsys.readouterr().err
+    assert contents(tmp_path) == {f"{place}/model.safetensors": b"mine"}
+
+
+@pytest.mark.parametrize("name", ["progress", "progress.new"])
+def test_a_state_of_training_takes_no_folder_of_others(tmp_path, name):
+    from recover_nb.lab.optimise import Progress
+
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "thesis.txt").write_text("x")
+    with pytest.raises(InputError, match=r"holds thesis\.txt, so it is no state of training"):
+        Progress(tmp_path / "progress").load(None, None)
+    assert contents(tmp_path) == {f"{name}/thesis.txt": b"x"}
+
+
+def test_a_view_saves_over_nothing(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("mine")
+    view = widgets.RoutingExplorer(tiny_study())
+    with pytest.raises(InputError, match="exists"):
+        view.save(path)
+    assert path.read_text() == "mine"
 
 
 # --- stores that ask for more than data
