@@ -62,6 +62,7 @@ lock: $(VENV)/.made
 	  --output-file $(LAB_LOCK)
 
 lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
 clean:

@@ -1,4 +1,7 @@
-"""Rows about arrays: signals of wide vocabularies, resampling of an evaluation, stability of clusterings."""
+"""Rows about arrays: signals of wide vocabularies, resampling, and stability of clusterings.
+
+Resampling is that of an evaluation.
+"""
 
 import tracemalloc
 
@@ -177,7 +180,10 @@ def as_frame(study) -> pd.DataFrame:
 
 
 def resampling(n: int, counts: dict[str, int], share: int, repeats: int) -> tuple[list[Row], dict]:
-    """Bootstrap, permutations and nulls of a whole evaluation, beside pandas; the loop runs 1 of `share` repeats."""
+    """Time bootstrap, permutations and nulls of a whole evaluation, beside a loop in pandas.
+
+    The loop runs 1 of `share` repeats.
+    """
     study = failed_study(n)
     arms = [str(name) for name in ROUTED_INTERVENTIONS]
     attempts = {

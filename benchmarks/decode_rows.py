@@ -1,4 +1,7 @@
-"""Rows about decoding: beside `transformers.generate` and the matrix products alone, and operators beside retry."""
+"""Rows about decoding, beside `transformers.generate`, the matrix products alone, and retry.
+
+Retry is the peer of the operators.
+"""
 
 import os
 import time
@@ -62,7 +65,7 @@ class Setting:
         return [each.prompt for each in self.problems]
 
     def run(self, intervention: str, n_problems: int, *, work: str = "tokens", **changes) -> Run:
-        """Return a run that decodes `ROLLOUTS` of each of the first problems and counts tokens, or rollouts.
+        """Return a run that decodes `ROLLOUTS` of each first problem and counts tokens or rollouts.
 
         ``record`` is an option of `decode`, the other changes are of `Settings`.
         """
@@ -93,7 +96,7 @@ class Setting:
 
 
 def setting(n_problems: int, tokens: int) -> Setting:
-    """Return `n_problems` of the dev split that the pair failed at in one of `ROLLOUTS` rollouts."""
+    """Return `n_problems` of the dev split that the pair failed in one of `ROLLOUTS` rollouts."""
     pair = rnb.load_lineage("neox", "sft")
     settings = Settings(max_new_tokens=tokens)
     problems = tasks.problems("program", "dev", 3 * n_problems)
@@ -158,7 +161,10 @@ class Products(TorchDispatchMode):
 
 
 def limit_run(run: Run) -> tuple[Run, int]:
-    """Return a run of the matrix products alone that `run` does, with the same count of work; and their number."""
+    """Return a run of only the matrix products of `run`, and how many they are.
+
+    It returns the same count of work as `run`.
+    """
     with Products() as products:
         work = run()
     alone = products.again()
@@ -171,7 +177,10 @@ def limit_run(run: Run) -> tuple[Run, int]:
 
 
 def spent(run: Run) -> dict[str, float]:
-    """Return shares of the time of one run by what it goes into; the cost of torch's profiler is in all of them."""
+    """Return shares of the time of one run by what it goes into.
+
+    The cost of torch's profiler is in all of them.
+    """
     forward = Forward.__call__
 
     def marked(*args, **kwargs) -> torch.Tensor:

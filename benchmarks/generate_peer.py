@@ -181,7 +181,7 @@ def study_peer(
     *,
     together: bool,
 ) -> None:
-    """Run every intervention on every problem and check the answers, one intervention after the other."""
+    """Run one intervention after the other on every problem and check the answers."""
     for name, count in counts.items():
         for places in _parts(len(problems), count, settings.batch_size, together):
             fields = calibration.rows(places, np.zeros(len(places), dtype=np.int64), pair.device)

@@ -1,4 +1,7 @@
-"""Peers of the numerical rows, as one would write them first: dicts, pandas, scikit-learn, one at a time."""
+"""Peers of the numerical rows as one would first write them: dicts, pandas, scikit-learn.
+
+They do one thing at a time.
+"""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How a row of the benchmark is measured: in turn with its peer, several times, and told as a ratio.
+"""How a row of the benchmark is measured: in turn with its peer, several times, told as a ratio.
 
 Absolute times depend on the machine and its other users; ratios of interleaved repeats depend on
 them less. Memory is the peak of a process of its own.
@@ -76,7 +76,10 @@ class Row:
 
 
 def interleave(runs: dict[str, Run], repeats: int, *, warm: bool = True) -> dict[str, list[float]]:
-    """Return seconds for a unit of work of each run, repeated in turn (after one round for practice if `warm`)."""
+    """Return seconds for a unit of work of each run, repeated in turn.
+
+    If `warm`, one round for practice comes first and is not counted.
+    """
     costs: dict[str, list[float]] = {name: [] for name in runs}
     rounds = range(repeats + warm)
     for number in tqdm(rounds, desc=" | ".join(runs), file=sys.stderr, leave=False):
@@ -137,7 +140,7 @@ def compare(
 def shares(
     run: Run, parts: dict[str, Sequence[str]], *, rest: str = "the rest"
 ) -> dict[str, float]:
-    """Return which share of a run's time is spent in functions, with all that they call, by cProfile.
+    """Return the share of a run's time spent in functions, with all that they call, by cProfile.
 
     Parameters
     ----------
@@ -160,7 +163,10 @@ def shares(
 
 
 def slope(sizes: Sequence[float], seconds: Sequence[float]) -> float:
-    """Return the exponent b of seconds ~ size ** b, by least squares on logarithms: 1 is proportional."""
+    """Return the exponent b of seconds ~ size ** b by least squares on logarithms.
+
+    An exponent of 1 is proportional.
+    """
     return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
 
 
@@ -192,9 +198,11 @@ _PEAK = """
 import resource as _resource, sys as _sys
 try:
     with open("/proc/self/status") as _status:
-        _peak = next(int(_line.split()[1]) for _line in _status if _line.startswith("VmHWM")) / 2**10
+        _lines = [_line for _line in _status if _line.startswith("VmHWM")]
+        _peak = int(_lines[0].split()[1]) / 2**10
 except (OSError, StopIteration):
-    _peak = _resource.getrusage(_resource.RUSAGE_SELF).ru_maxrss / (2**20 if _sys.platform == "darwin" else 2**10)
+    _unit = 2**20 if _sys.platform == "darwin" else 2**10
+    _peak = _resource.getrusage(_resource.RUSAGE_SELF).ru_maxrss / _unit
 print("peak", _peak, file=_sys.stderr)
 """
 
@@ -208,7 +216,7 @@ def in_process(code: str) -> tuple[float, str]:
 
 
 def peak(section: str, name: str, code: str, peer: tuple[str, str], **fields) -> Row:
-    """Compare the peaks of memory of two processes; the figure is ours / peer, `seconds` holds MiB."""
+    """Compare the peak memory of two processes: the figure is ours / peer, `seconds` holds MiB."""
     before = os.getloadavg()[0]
     ours, other = in_process(code)[0], in_process(peer[1])[0]
     return Row(

@@ -6,11 +6,15 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 
 HEAD = """# Performance
 
-`recover-nb bench --write` measures everything here but the widgets anew and writes this page; `--json` prints the
-figures, `--quick` runs tiny sizes to see that all of it works, `python benchmarks/run.py --widgets FILE` adds the
+`recover-nb bench --write` measures everything here but the widgets anew and writes this page; \
+`--json` prints the
+figures, `--quick` runs tiny sizes to see that all of it works, `python benchmarks/run.py \
+--widgets FILE` adds the
 widgets. Every figure is a ratio to a named peer, or to a limit that is measured
-beside it, in one run, interleaved: ours, the peer, ours, the peer. Seconds depend on the machine and on who else uses
-it; the load average of the machine is given with every row. *median [least, most] of n repeats*. An aim is met by the
+beside it, in one run, interleaved: ours, the peer, ours, the peer. Seconds depend on the machine \
+and on who else uses
+it; the load average of the machine is given with every row. *median [least, most] of n repeats*. \
+An aim is met by the
 median; where the spread holds the aim as well, the run does not settle it.
 """
 
@@ -19,7 +23,8 @@ TABLE = """| what | beside | figure | aim | | ours | peer | load |
 
 GROWTH = """## How cost grows
 
-Exponent b of seconds ~ size^b over the sizes named: 1 is proportional, below 1 is a fixed cost that is shared out.
+Exponent b of seconds ~ size^b over the sizes named: 1 is proportional, below 1 is a fixed cost \
+that is shared out.
 
 | what | over | sizes | seconds | b | b of the last step |
 |---|---|---|---|---|---|"""
@@ -27,8 +32,10 @@ Exponent b of seconds ~ size^b over the sizes named: 1 is proportional, below 1 
 
 WIDGETS = """## Widgets
 
-`python benchmarks/widgets.py --parts latency --json` in JupyterLab and headless Chromium, on the same cores: from an
-event in the page to the frame with its first effect in the view, and to that with its last. Milliseconds,
+`python benchmarks/widgets.py --parts latency --json` in JupyterLab and headless Chromium, on the \
+same cores: from an
+event in the page to the frame with its first effect in the view, and to that with its last. \
+Milliseconds,
 *median / 95th percentile*.
 
 | view | act | n | first effect | last effect | work in the kernel | load |

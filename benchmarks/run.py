@@ -1,4 +1,4 @@
-"""What `recover-nb bench` runs: ratios to named peers and to measured limits, side by side in one run.
+"""What `recover-nb bench` runs: ratios to named peers and to measured limits, all in one run.
 
     python benchmarks/run.py [--json] [--quick] [--write] [--only decoding arrays starting study]
     [--repeats 5]
@@ -50,7 +50,7 @@ def environment() -> dict:
 
 
 def flips(quick: bool) -> dict:
-    """Count rows whose tokens differ between batch sizes, with logits on the grid and as they are."""
+    """Count rows whose tokens differ by batch size, with logits on the grid and as they are."""
     n, tokens, rollouts = (4, 12, 4) if quick else (64, 48, 20)
     it = decode_rows.setting(n, tokens)
     found = {}
@@ -98,7 +98,7 @@ def measured(parts: list[str], *, quick: bool, repeats: int) -> dict:
 
 
 def together(runs: list[dict]) -> dict:
-    """Return the figures of several runs as one: those of the first, replaced and added to by the later ones."""
+    """Return the figures of several runs as one, where later runs replace and add to the first."""
     named = {"rows": ("section", "name", "peer"), "growth": ("name",)}
     found = dict(runs[0])
     for key, names in named.items():

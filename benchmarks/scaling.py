@@ -1,4 +1,4 @@
-"""What docs/scaling.md quotes: what the bundled study cost in tokens and passes, and one worker against two.
+"""What docs/scaling.md quotes: tokens and passes of the bundled study, one worker against two.
 
 ``python benchmarks/scaling.py`` prints both, ``--cost`` only the first, which takes no cluster and
 no models.

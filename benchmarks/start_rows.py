@@ -1,4 +1,7 @@
-"""Rows about waiting and memory: import, opening the bundled study, and the peak memory of what people run first."""
+"""Rows about waiting and memory: import, opening the bundled study, and peak memory.
+
+Peak memory is that of what people run first.
+"""
 
 import json
 import os
@@ -20,7 +23,8 @@ PLAIN_OPEN = """
 import warnings
 import xarray, zarr
 from recover_nb.study.paths import data_folder
-ds = xarray.open_zarr(zarr.storage.ZipStore(data_folder() / "study.zarr.zip", mode="r"), chunks=None)
+store = zarr.storage.ZipStore(data_folder() / "study.zarr.zip", mode="r")
+ds = xarray.open_zarr(store, chunks=None)
 """
 DEMO = """
 import contextlib, io, tempfile
@@ -48,7 +52,9 @@ rng, total = np.random.default_rng(0), 0.0
 block, k, tokens = {block}, 100, {tokens}
 for start in range(0, tokens, block):
     n = min(block, tokens - start)
-    log = [-np.sort(rng.exponential(3.0, (n, k)).astype(np.float32), axis=-1) - 4.7 for _ in range(2)]
+    log = [
+        -np.sort(rng.exponential(3.0, (n, k)).astype(np.float32), axis=-1) - 4.7 for _ in range(2)
+    ]
     ids = [(np.arange(k) * 300 + rng.integers(300, size=(n, 1))).astype(np.int32) for _ in range(2)]
     found = signals_from_topk(log[0], ids[0], log[1], ids[1], ids[0][:, 0], vocab_size=32_000)
     total += float(found["entropy"].sum())

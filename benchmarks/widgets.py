@@ -68,13 +68,15 @@ WATCH = """({ css, own, quiet, never }) => {
     const events = ["keydown", "click", "change"];
     events.forEach((name) => document.addEventListener(name, begin, true));
     const watcher = new MutationObserver((records) => {
-        if (!state.began || !records.some(({ target }) => !state.own || !state.own.contains(target))) return;
+        const foreign = ({ target }) => !state.own || !state.own.contains(target);
+        if (!state.began || !records.some(foreign)) return;
         requestAnimationFrame((now) => {
             state.first = state.first || performance.now();
             state.last = performance.now();
         });
     });
-    watcher.observe(view, { subtree: true, childList: true, attributes: true, characterData: true });
+    const all = { subtree: true, childList: true, attributes: true, characterData: true };
+    watcher.observe(view, all);
     window.delay = new Promise((done) => {
         const armed = performance.now();
         const timer = setInterval(() => {
@@ -94,7 +96,8 @@ CPU = "__import__('time').process_time()"
 FIRST_CHART = """() => new Promise((done) => {
     const began = performance.now();
     const look = () => document.querySelector(".vega-embed svg.marks g.role-mark")
-        ? requestAnimationFrame(() => done((performance.now() - began) / 1000)) : requestAnimationFrame(look);
+        ? requestAnimationFrame(() => done((performance.now() - began) / 1000))
+        : requestAnimationFrame(look);
     look();
 })"""
 

@@ -37,7 +37,8 @@ def github_name(address: str) -> str:
 def badges(name: str) -> str:
     """Return the two badges in Markdown, a line each."""
     return "\n".join(
-        f"[![{label}](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/{name}/HEAD?urlpath={path.replace('/', '%2F')})"
+        f"[![{label}](https://mybinder.org/badge_logo.svg)]"
+        f"(https://mybinder.org/v2/gh/{name}/HEAD?urlpath={path.replace('/', '%2F')})"
         f" {label}"
         for label, path in OPENS.items()
     )

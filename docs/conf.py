@@ -74,7 +74,10 @@ def add_policy(
 def link_pages(
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
-    """Make ``docs/PAGE.md#ANCHOR`` in a docstring a link; pages with docstrings lie one folder down."""
+    """Make ``docs/PAGE.md#ANCHOR`` in a docstring a link.
+
+    Pages with docstrings lie one folder down.
+    """
     for number, line in enumerate(lines):
         lines[number] = re.sub(
             r"`*docs/([\w-]+)\.md#([\w-]+)`*", r"`\1: \2 <../\1.html#\2>`__", line

@@ -1,4 +1,6 @@
-"""Gather what the site is made of: pages of ``docs``, the data card, and notebooks that have run (``make docs``).
+"""Gather what the site is made of: pages of ``docs``, the data card, and notebooks that have run.
+
+``make docs`` runs this.
 
 Widgets of a notebook are written as they stood when it had run (`still`): charts and token views
 work in a page by themselves, without a kernel. Sphinx and MyST-NB (``docs/conf.py``) make the site
@@ -101,7 +103,10 @@ def sources() -> Iterator[Path]:
 
 
 def gather(path: Path, out: Path, run: Callable[[Path], nbformat.NotebookNode] = execute) -> Path:
-    """Write what the site shows of a file of the repository into the folder `out`; `run` executes a notebook."""
+    """Write what the site shows of a file of the repository into the folder `out`.
+
+    `run` executes a notebook.
+    """
     name = path.relative_to(ROOT).as_posix()
     target = out / place(name)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -122,7 +127,7 @@ def gather(path: Path, out: Path, run: Callable[[Path], nbformat.NotebookNode] =
 
 
 def stale(target: Path, notebook: Path) -> bool:
-    """Whether a notebook has to run again: it, or what it runs on, is newer than what it was written to."""
+    """Return whether a notebook has to run again: it or what it runs on is newer than `target`."""
     if not target.exists():
         return True
     folders = (ROOT / "recover_nb", ROOT / "data", Path(__file__).parent)
@@ -138,7 +143,7 @@ def stale(target: Path, notebook: Path) -> bool:
 def build(
     out: Path, *, workers: int, run: Callable[[Path], nbformat.NotebookNode] = execute
 ) -> None:
-    """Gather everything into the folder `out`, and remove of it what is gone from the repository."""
+    """Gather everything into the folder `out`, and remove what is gone from the repository."""
     paths = list(sources())
     before = gathered(out, {out / place(path.relative_to(ROOT).as_posix()) for path in paths})
     # Each notebook has a process of its own; the threads wait for them.
@@ -152,7 +157,10 @@ def build(
 
 
 def gathered(out: Path, wanted: set[Path]) -> set[Path]:
-    """Return the files that an earlier call gathered in `out`; stop if there are others, for they would be lost."""
+    """Return the files that an earlier call gathered in `out`; stop if there are others.
+
+    The others would be lost.
+    """
     record = out / GATHERED
     listed = (
         {out / name for name in record.read_text("utf-8").splitlines()}

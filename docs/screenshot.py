@@ -26,7 +26,8 @@ import recover_nb as rnb
 ds = rnb.load_study()
 chosen = (ds["task"] == "program") & (ds["regime"] == "steerable_hard")
 first = ds.isel(rollout=0)
-wrong, right = (first.sel(intervention=name)["correct"] == i for i, name in enumerate(("none", "sparse_steer")))
+arms = enumerate(("none", "sparse_steer"))
+wrong, right = (first.sel(intervention=name)["correct"] == i for i, name in arms)
 length = first.sel(intervention="none")["n_tokens"]
 problem = int(length.where(chosen & wrong & right, 0).argmax("problem"))
 selection = rnb.widgets.Selection(problem=problem, rollout=0)

@@ -79,7 +79,7 @@ class Still:
         return "\n".join(self._styles)
 
     def scripts(self) -> str:
-        """Return the scripts of the widgets that `html` was asked for; each module is there once."""
+        """Return the scripts of the widgets that `html` was asked for, each module once."""
         if not self._shown:
             return NOTHING
         # Nothing in the data can end the script, or open a comment in it.

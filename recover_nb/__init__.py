@@ -163,7 +163,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """The package, whose public functions are not replaced by the modules that are called like them."""
+    """The package, whose public functions are not replaced by modules of the same name."""
 
     def __setattr__(self, name: str, value: object) -> None:
         # Importing recover_nb.transfer, by whatever way, sets the module as an attribute of the

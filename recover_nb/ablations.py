@@ -230,7 +230,7 @@ def _shipped(ds: xr.Dataset) -> dict[str, Any]:
 
 
 def _units(ds: xr.Dataset) -> xr.Dataset:
-    """Return the failed units with features and rates, and the interventions that the rule is about."""
+    """Return the failed units with features and rates, and the interventions the rule is about."""
     arms = [RETRY, *(name.value for name in ROUTED_INTERVENTIONS)]
     names = [str(name) for name in ds["intervention"].values]
     if {"rescue_rate", "features"} <= set(ds.data_vars) and set(arms) <= set(names):
@@ -290,7 +290,10 @@ def _score(
 def estimate(
     table: Table, parts: tuple[str, ...], seed: int, counts: dict[str, int]
 ) -> dict[str, Contributions]:
-    """Run estimators on a table, with the generators of `evaluate_routing`; ``split`` needs stored outcomes."""
+    """Run estimators on a table, with the generators of `evaluate_routing`.
+
+    ``split`` needs stored outcomes.
+    """
     runs = {
         "published": lambda rng: estimators.published(table, rng, n_splits=counts["n_splits"]),
         "null": lambda rng: nulls.null(table, rng, n_null=counts["n_null"]),
@@ -353,7 +356,10 @@ def moved(before: Figure, after: Figure) -> Move:
 def _operators(
     ds: xr.Dataset, units: xr.Dataset, stored: dict[str, Any], seed: int, n_bootstrap: int
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """Rescue rate of each operator under each decode setting, and what that changes, paired by problem."""
+    """Return each operator's rescue rate under each decode setting, and the change it makes.
+
+    The change is paired by problem.
+    """
     names, problem = cell_names(units), units["problem_id"].values.astype(str)
     cells = stored["cells"]
     chosen = np.concatenate(

@@ -1,4 +1,6 @@
-"""How far two measurements of the same units agree: kappas for labels, correlations around group means for numbers.
+"""How far two measurements of the same units agree: kappas for labels, correlations for numbers.
+
+Correlations are around group means.
 
 Array floor: every function takes rows of weights, so that the data and all bootstrap resamples are
 one call.
@@ -84,7 +86,7 @@ def weighted_correlation(
     weights: NDArray[np.float64],
     groups: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """Correlate columns of x and y (unit, column) around the means of `groups`, for each row of weights.
+    """Correlate columns of x and y (unit, column) around the means of `groups`, by row of weights.
 
     Returns
     -------

@@ -1,4 +1,7 @@
-"""Rescue@k against compute (method.md sections 5 and 8): routed and retry at equal tokens and forward passes."""
+"""Rescue@k against compute: routed and retry at equal tokens and forward passes.
+
+See method.md sections 5 and 8.
+"""
 
 from dataclasses import dataclass
 
@@ -129,7 +132,7 @@ def _compare(
     k_retry: np.ndarray,
     resamples: Resamples,
 ) -> dict:
-    """Paired comparison of two curves at given budgets, on the problems that reach both; as lists."""
+    """Compare two curves, paired, at given budgets on the problems that reach both; as lists."""
     routed, retry = interpolate(curves[0], k_routed), interpolate(curves[1], k_retry)
     both = ~(np.isnan(routed) | np.isnan(retry))
     # Budgets no problem reaches say nothing; they are all at the end.

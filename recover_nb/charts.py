@@ -121,7 +121,7 @@ def _shares(
 def plot_rescue(
     frame: pd.DataFrame, *, width: int = 420, columns: int = 3
 ) -> alt.Chart | alt.FacetChart:
-    """Draw the rescue rate of every intervention with its 95 % interval, and that of retry beside it.
+    """Draw the rescue rate of every intervention with its 95 % interval, beside that of retry.
 
     Parameters
     ----------
@@ -217,7 +217,7 @@ def plot_estimators(frame: pd.DataFrame, *, width: int = 520) -> alt.Chart:
 
 
 def plot_comparators(frame: pd.DataFrame, *, width: int = 520) -> alt.Chart:
-    """Draw routing minus every comparator by one estimator, over what it would report without any effect.
+    """Draw routing minus every comparator by one estimator, over what it reports without an effect.
 
     Parameters
     ----------
@@ -523,6 +523,6 @@ def _signed(*fields: str) -> list[alt.Tooltip]:
 def _finish(
     chart: Any, title: str | alt.Title, width: int | None = None, height: int | None = None
 ) -> Any:
-    """Give a chart its title, size and the theme, and see that no text in it can run where it is shown."""
+    """Give a chart its title, size and theme, and let no text in it run where it is shown."""
     size = {} if width is None else {"width": width, "height": height}
     return escaped(chart.properties(title=title, **size).configure(**theme()))

@@ -87,7 +87,7 @@ def plot_stability(frame: pd.DataFrame, *, width: int = 460) -> alt.Chart:
 def plot_stability_grid(
     frame: pd.DataFrame, *, width: int = 150, height: int = 120
 ) -> alt.VConcatChart:
-    """Draw stability against the number of clusters, for each algorithm, with the limits of both nulls.
+    """Draw stability against the number of clusters, by algorithm, with the limits of both nulls.
 
     Parameters
     ----------
@@ -282,7 +282,7 @@ def _axes(x: str, y: str) -> dict[str, alt.X | alt.Y]:
 
 
 def _cluster_marks(frame: pd.DataFrame) -> alt.Chart:
-    """Points in the colour and shape of their cluster, that say on hovering which problem they are."""
+    """Draw points in the colour and shape of their cluster that name their problem on hovering."""
     clusters = sorted((name for name in set(frame["cluster"]) if name.isdigit()), key=int)
     looks = {
         name: (_look(CLUSTER_COLOURS, i), _look(CLUSTER_SHAPES, i))

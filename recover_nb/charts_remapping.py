@@ -31,7 +31,7 @@ _PERCENT = alt.Axis(format=".0%")
 def plot_remapping(
     frame: pd.DataFrame, *, width: int = 380, columns: int = 2
 ) -> alt.Chart | alt.FacetChart:
-    """Draw how often each regime is the same again, over other numbers and drawn again, with 95 % intervals.
+    """Draw how often each regime recurs, over other numbers and drawn again, with 95 % intervals.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def plot_transitions(frame: pd.DataFrame, *, width: int = 330) -> alt.HConcatCha
 def plot_calculator(
     frame: pd.DataFrame, *, width: int = 330, columns: int = 2
 ) -> alt.Chart | alt.FacetChart:
-    """Draw the rescue rate with a calculator, with its 95 % interval, and that of retrying beside it.
+    """Draw the rescue rate with a calculator, with its 95 % interval, beside that of retrying.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def plot_calculator(
 def plot_reliability(
     frame: pd.DataFrame, *, width: int = 230, height: int = 220
 ) -> alt.HConcatChart:
-    """Draw the reliability of each feature against the failed rollouts averaged, with 95 % intervals.
+    """Draw each feature's reliability against the failed rollouts averaged, with 95 % intervals.
 
     Parameters
     ----------
@@ -248,7 +248,7 @@ def _faceted(
     rows: str,
     columns: int,
 ) -> alt.LayerChart | alt.FacetChart:
-    """One chart, or a panel a group where there are several; `step` pixels for each of its `rows`."""
+    """Draw one chart, or a panel a group if there are several, `step` pixels a row of `rows`."""
     height = step * frame[rows].nunique()
     if frame[by].nunique() == 1:
         return _finish(layers, title, width, height)

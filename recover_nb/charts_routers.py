@@ -29,7 +29,9 @@ DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 2], [1, 3], [10, 3])
 def plot_routers(
     curves: pd.DataFrame, lifts: pd.DataFrame, *, width: int = 380
 ) -> alt.HConcatChart:
-    """Draw rescue against cost, and every router less the best fixed operator with what it gains without an effect.
+    """Draw rescue against cost, and every router less the best fixed operator.
+
+    What a router gains without an effect stands beside its lift.
 
     Parameters
     ----------

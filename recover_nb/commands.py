@@ -171,7 +171,7 @@ def findings(options: Namespace) -> None:
 
 
 def _findings_files(options: Namespace) -> tuple[Path, Path]:
-    """Return where figures and page go: to their places in a checkout, or to the folder that was named."""
+    """Return where figures and page go: their places in a checkout, or the named folder."""
     if options.out:
         return Path(options.out, "findings.json"), Path(options.out, "findings.md")
     root = checkout_folder()
@@ -265,7 +265,10 @@ def notebooks(options: Namespace) -> None:
 
 
 def demo(options: Namespace) -> None:
-    """Run the quick study and write study, evaluation and report; an interrupted demo goes on where it stopped."""
+    """Run the quick study and write study, evaluation and report.
+
+    An interrupted demo goes on where it stopped.
+    """
     runner = need("recover_nb.study.runner", "models", "the demo")
     folder = Path(options.out)
     study, figures, page = (folder / f"demo{suffix}" for suffix in (".zarr", ".json", ".html"))
@@ -296,7 +299,10 @@ def demo(options: Namespace) -> None:
 
 
 def _check_former_demo(study: Path, figures: Path, page: Path) -> None:
-    """Refuse places of the demo where something is that no demo wrote: only a former demo is replaced."""
+    """Refuse places of the demo that hold what no demo wrote.
+
+    Only a former demo is replaced.
+    """
     if os.path.lexists(study):
         check_study_folder(study)
     is_report = need("recover_nb.report.write", "models", "the report").is_report

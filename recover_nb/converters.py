@@ -1,4 +1,4 @@
-"""What `recover-nb import` and `recover-nb export` do: formats, their readers and writers, and their options."""
+"""What `recover-nb import` and `recover-nb export` do: formats, readers, writers, options."""
 
 import inspect
 import json
@@ -84,7 +84,7 @@ def _source(options: Namespace) -> str | dict[str, str]:
 
 
 def _reader_options(name: str, reader: Callable, options: Namespace) -> dict[str, Any]:
-    """Return keyword arguments of a reader from NAME=VALUE options; values are JSON where they are some."""
+    """Return a reader's keyword arguments from NAME=VALUE options, parsing values that are JSON."""
     known = inspect.signature(reader).parameters
     allowed = [each for each in known if each not in NOT_OPTIONS]
     given: dict[str, Any] = {}

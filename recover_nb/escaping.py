@@ -17,7 +17,10 @@ SPECIAL = "<>&\u2028\u2029"
 
 
 def script_safe(text: str) -> str:
-    """Return JSON that can stand inside a script element, and means the same; these characters are only in strings."""
+    """Return JSON that means the same and can stand inside a script element.
+
+    The characters it escapes are only in strings.
+    """
     for character in SPECIAL:
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
@@ -36,7 +39,7 @@ class ScriptSafe(json.JSONEncoder):
 
 
 class Escaped:
-    """What every chart of this package adds to Altair's: wherever it becomes HTML, its JSON is script-safe.
+    """What this package's charts add to Altair's: as HTML, their JSON is script-safe.
 
     Charts that are put together with ``|``, ``&`` and ``+``, and copies with other properties, stay
     so. In a chart that Altair's own functions put together, texts that could end a script are
@@ -115,7 +118,10 @@ def _safe(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _broken(value: Any) -> Any:
-    """Return a value of JSON in whose texts nothing ends a script: an unseen word joiner follows the bracket."""
+    """Return a value of JSON in whose texts nothing ends a script.
+
+    An unseen word joiner follows the bracket.
+    """
     if isinstance(value, str):
         return _ENDING.sub("<\u2060", value)
     if isinstance(value, dict):

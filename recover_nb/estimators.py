@@ -1,4 +1,4 @@
-"""The published, split and all estimators of method.md section 8 on arrays (`nulls` holds the null).
+"""Published, split and all estimators of method.md section 8 on arrays; `nulls` holds the null.
 
 Each turns a `Table` into `Contributions`: what every problem adds to the numerator and denominator
 of every comparator. Bootstrap, permutation and reporting are done once, on those (`resampling`,
@@ -80,7 +80,10 @@ class Table:
 
     @cached_property
     def spans(self) -> dict[int, np.ndarray | slice]:
-        """The same as slices where they lie together, as they mostly do: taking them copies nothing."""
+        """`rows_by_cell`, as slices where the rows lie together, as they mostly do.
+
+        Taking a slice copies nothing.
+        """
         return {
             cell: slice(rows[0], rows[-1] + 1) if rows[-1] - rows[0] == len(rows) - 1 else rows
             for cell, rows in self.rows_by_cell.items()
@@ -156,7 +159,9 @@ class Draw:
 
 
 def published(table: Table, rng: np.random.Generator, *, n_splits: int) -> Contributions:
-    """Select steerable_hard and score on the same attempts: the published estimator, prone to the winner's curse.
+    """Select steerable_hard and score on the same attempts.
+
+    This is the published estimator, prone to the winner's curse.
 
     `n_splits` halvings of the problems serve only to choose the best fixed intervention on the
     other half.
@@ -184,7 +189,9 @@ def _in_sample(
 
 
 def split(table: Table, rng: np.random.Generator, *, n_splits: int) -> Contributions:
-    """Select steerable_hard on one half of the attempts and score on the other, over `n_splits` random halvings.
+    """Select steerable_hard on one half of the attempts and score on the other.
+
+    This is done over `n_splits` random halvings.
 
     Halves are of rollouts, drawn for each problem and shared by its interventions, because rollout
     r of each is a twin; each half selects once and scores once. An intervention with fewer than
@@ -254,7 +261,7 @@ def blocks(n: int, size: int) -> list[int]:
 
 
 def score_best_fixed(table: Table, draw: Draw, halves: np.ndarray | None) -> np.ndarray:
-    """Score of the fixed intervention that did best on the other half of the cell's selected problems.
+    """Score the fixed intervention best on the other half of the cell's selected problems.
 
     `halves` (draw, problem) assigns problems; rates and `hard` broadcast against it. None chooses
     on the very problems and attempts that score. Shape (draw, problem).
@@ -323,7 +330,10 @@ def gather(
     *,
     kernels: Callable[[Kernel | None, Draw, np.ndarray], Kernel] | None = None,
 ) -> Contributions:
-    """Average the contributions of all draws; `kernels` adds a block of them to what permutations of a cell need."""
+    """Average the contributions of all draws.
+
+    `kernels` adds a block of them to what permutations of a cell need.
+    """
     n_problems, n_columns = len(table.rate), len(table.comparators)
     sums = np.zeros((3, n_problems, n_columns))
     totals, cells, count = [], {}, 0
@@ -347,7 +357,7 @@ def gather(
 
 
 def _by_draw(held: Kernel | None, draw: Draw, rows: np.ndarray) -> Kernel:
-    """Keep draw by draw what problems score under each arm where they are selected, and their arms."""
+    """Keep, by draw, the scores of problems under each arm where selected, and their arms."""
     hard = draw.hard[:, rows, None]
     new = (filled(draw.score[:, rows]) * hard, draw.decision[:, rows])
     return (
@@ -356,7 +366,10 @@ def _by_draw(held: Kernel | None, draw: Draw, rows: np.ndarray) -> Kernel:
 
 
 def _added_up(held: Kernel | None, draw: Draw, rows: np.ndarray) -> Kernel:
-    """Add up what problem i scores under the decisions made for problem j: one product over draws and arms."""
+    """Add up what problem i scores under decisions made for problem j.
+
+    It is one product over draws and arms.
+    """
     gain, arm = _by_draw(None, draw, rows)
     made = (arm[..., None] == np.arange(gain.shape[-1])).astype(float)
     left, right = (np.moveaxis(each, 1, 0).reshape(len(rows), -1) for each in (gain, made))

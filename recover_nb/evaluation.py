@@ -1,4 +1,7 @@
-"""Evaluate routing without fooling oneself (method.md section 8): every estimator, every comparator, side by side."""
+"""Evaluate routing without fooling oneself: every estimator and comparator, side by side.
+
+See method.md section 8.
+"""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields
@@ -60,7 +63,10 @@ class Evaluation:
     settings: dict
 
     def to_dict(self) -> dict:
-        """Return the object ``recover-nb evaluate --json`` prints; NaN and infinities become None."""
+        """Return the object ``recover-nb evaluate --json`` prints.
+
+        NaN and infinities become None.
+        """
         return plain({each.name: getattr(self, each.name) for each in fields(self)})
 
 
@@ -155,7 +161,7 @@ def evaluate_inputs(
     resamples: Resamples | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Evaluation:
-    """Do what `evaluate_routing` does, with what it takes out of a study and draws for the bootstrap at hand.
+    """Do what `evaluate_routing` does, with a study's inputs and bootstrap draws at hand.
 
     Parameters
     ----------
@@ -231,7 +237,7 @@ def _parts(only: Collection[str]) -> set[str]:
 def _estimate(
     table: Table, seed: int, counts: dict, parts: set[str], tell: Callable[[str], None]
 ) -> dict[str, Contributions | None]:
-    """Run the estimators asked for; those that need the outcome of each attempt are None where it is not stored."""
+    """Run the estimators asked for; None where each attempt's outcome is needed but not stored."""
     runs = (
         estimators.published,
         nulls.null,
@@ -249,7 +255,10 @@ def _estimate(
 
 
 def _budgets(table: Table, costs: dict[str, np.ndarray], resamples: Resamples) -> dict:
-    """Budget curves of all failed problems and of the steerable_hard ones, each routed as its own population."""
+    """Return budget curves of all failed problems and of the steerable_hard ones.
+
+    Each is routed as its own population.
+    """
     selected = {
         "all": np.ones(len(table.rate), dtype=bool),
         "steerable_hard": table.hard(table.rate),

@@ -1,4 +1,7 @@
-"""Every closed set of names, written once: interventions, regimes, methods, families, tasks, features, signals."""
+"""Every closed set of names, written once.
+
+These are interventions, regimes, methods, families, tasks, features and signals.
+"""
 
 from enum import StrEnum
 from typing import TypeVar
@@ -88,7 +91,10 @@ class Mixture(StrEnum):
 
 
 class Anchoring(StrEnum):
-    """Where an operator starts: fires online on the prefix, or replays a failed prefix to its junction."""
+    """Where an operator starts: firing online on the prefix, or at a failed prefix's junction.
+
+    A failed prefix is replayed to its junction.
+    """
 
     ONLINE = "online"
     REPLAY = "replay"
@@ -111,7 +117,10 @@ class Algorithm(StrEnum):
 
 
 class Null(StrEnum):
-    """Data without clusters: one Gaussian with the data's covariance, or a uniform box over their ranges."""
+    """Data without clusters: a Gaussian with the data's covariance, or a box of their ranges.
+
+    The box is uniform.
+    """
 
     GAUSSIAN = "gaussian"
     BOX = "box"
@@ -135,14 +144,20 @@ class Structure(StrEnum):
 
 
 class Companion(StrEnum):
-    """A second study of the same problems (method.md section 13): over other numbers, or drawn again."""
+    """A second study of the same problems, with other numbers or drawn again.
+
+    See method.md section 13.
+    """
 
     REMAPPED = "remapped"
     REDRAWN = "redrawn"
 
 
 class Depth(StrEnum):
-    """What kind of failure a ``beyond_reach`` problem is, by its two companions (method.md section 13)."""
+    """What kind of failure a ``beyond_reach`` problem is, by its two companions.
+
+    See method.md section 13.
+    """
 
     #: Beyond reach again, with the same numbers and with others.
     STRUCTURAL = "structural"
@@ -168,7 +183,7 @@ class Outcome(StrEnum):
 
 
 class Source(StrEnum):
-    """Where a stepper's rollouts come from: a study, or the models, on problems of a study or on new ones."""
+    """Where a stepper's rollouts come from: a study, or models on a study's or new problems."""
 
     RECORDED = "recorded"
     LIVE = "live"
@@ -229,7 +244,10 @@ class Standardisation(StrEnum):
 
 
 class Conclusion(StrEnum):
-    """What an ablation may move: routing against a comparator, by one estimator (method.md section 8)."""
+    """What an ablation may move: routing against a comparator by one estimator.
+
+    See method.md section 8.
+    """
 
     PUBLISHED_EXCEEDS_NULL = "published_exceeds_null"
     BEATS_RETRY_SPLIT = "beats_retry_split"
@@ -253,7 +271,7 @@ class Move(StrEnum):
 
 
 class HoldOut(StrEnum):
-    """What a router has not learned from: the questions, the cell or the family that it is judged on."""
+    """What a router has not learned from: the questions, cell or family that it is judged on."""
 
     QUESTION = "question"
     CELL = "cell"
@@ -284,7 +302,10 @@ Name = TypeVar("Name", bound=StrEnum)
 
 
 def parse(kind: type[Name], value: str) -> Name:
-    """Return the member of `kind` called `value`, or raise an `InputError` that lists what is allowed."""
+    """Return the member of `kind` called `value`, or raise an `InputError`.
+
+    The error lists what is allowed.
+    """
     try:
         return kind(value)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Logistic regression on many columns, on arrays: character n-grams, or the dimensions of an embedding."""
+"""Logistic regression on many columns, on arrays: character n-grams or embedding dimensions."""
 
 from collections.abc import Iterator, Sequence
 
@@ -84,7 +84,10 @@ def _splits(fold: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 def _weigh(
     counts: csr_matrix, train: np.ndarray, test: np.ndarray
 ) -> tuple[csr_matrix, csr_matrix]:
-    """TF-IDF of training and test texts; n-grams and their document frequencies are those of the training texts."""
+    """Return the TF-IDF of training and test texts.
+
+    N-grams and their document frequencies are those of the training texts.
+    """
     inside = counts[train]
     keep = np.flatnonzero(inside.getnnz(axis=0) >= _MIN_TEXTS)
     if len(keep) > MAX_NGRAMS:

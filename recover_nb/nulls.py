@@ -1,4 +1,7 @@
-"""The published estimator on studies without effect (method.md section 8): what the winner's curse alone reports."""
+"""The published estimator on studies without effect: what the winner's curse alone reports.
+
+See method.md section 8.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -91,7 +94,10 @@ def twinning(table: Table, arm: int) -> float:
 
 
 def _pooled(table: Table) -> np.ndarray:
-    """Rate of each problem pooled over retry and the interventions regimes are over, weighted by attempts."""
+    """Return each problem's rate pooled over retry and the interventions regimes are over.
+
+    Rates are weighted by attempts.
+    """
     used = slice(0, 1 + table.n_regime)
     attempts = table.attempts[:, used]
     return np.clip((table.rate[:, used] * attempts).sum(axis=1) / attempts.sum(axis=1), 0.0, 1.0)
@@ -112,7 +118,7 @@ def _binomial(table: Table, arms: Sequence[int], size: int, rng: np.random.Gener
 
 
 def repeating(table: Table, arm: int) -> float:
-    """Share of problems in which the attempts of a deterministic intervention are one outcome repeated.
+    """Return the share of problems where a deterministic intervention repeats a single outcome.
 
     Two mixtures of the same two models mostly agree, so two attempts are worth little more than
     one, and independent draws would understate how far such a rate strays from the problem's own.

@@ -29,7 +29,10 @@ _CHUNK = re.compile(r"\d+(\.\d+)*")
 
 
 def taken(path: Path | str, what: str = "--out") -> InputError:
-    """Return the refusal of a place where something is already; `what` is how the caller names places."""
+    """Return the refusal of a place where something is already.
+
+    `what` is how the caller names places.
+    """
     return InputError(f"{path} exists; choose another {what}, or remove it first")
 
 
@@ -71,7 +74,9 @@ def placed(path: Path, *, replace: bool = False, source: Any = None) -> Iterator
 
 
 def check_free(path: Path, *, replace: bool = False, source: Any = None) -> os.stat_result | None:
-    """Refuse a place where nothing may be written, before the work; return what may be replaced there, None if nothing.
+    """Refuse a place where nothing may be written, before the work.
+
+    It returns what may be replaced there, None if nothing.
 
     Parameters
     ----------
@@ -203,7 +208,9 @@ def remove_study(path: Path) -> None:
 
 
 def move_new(made: Path, path: Path) -> None:
-    """Give a finished file or folder its name, only if nothing has that name: not even what came this moment.
+    """Give a finished file or folder its name, only if nothing has that name.
+
+    Something that came this very moment counts too.
 
     Raises
     ------

@@ -1,4 +1,6 @@
-"""Predicting a label of failed problems, on arrays: grouped folds, softmax regression, scores, permuted labels.
+"""Predicting a label of failed problems, on arrays.
+
+Grouped folds, softmax regression, scores and permuted labels are here.
 
 `topography` and `reading` share it, so that features and text meet the same targets in the same
 folds.
@@ -76,7 +78,10 @@ def grouped_folds(
 def repeated_folds(
     code: np.ndarray, groups: np.ndarray, *, n_splits: int, n_repeats: int, seed: int
 ) -> Iterator[np.ndarray]:
-    """Yield `grouped_folds` for each repeat: a function of the arguments alone, so that two callers share folds."""
+    """Yield `grouped_folds` for each repeat.
+
+    They depend on the arguments alone, so that two callers share folds.
+    """
     for repeat in range(n_repeats):
         yield grouped_folds(code, groups, n_splits, np.random.default_rng([seed, repeat]))
 
@@ -169,7 +174,7 @@ def fit_softmax(
 
 
 def _probability(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Turn scores (..., class, n) into probabilities, and into the logarithms of what they are divided by, (..., n)."""
+    """Turn scores (..., class, n) into probabilities, and the logs of their divisors (..., n)."""
     top = score.max(axis=-2, keepdims=True)
     odds = np.exp(score - top)
     total = odds.sum(axis=-2, keepdims=True)
@@ -179,7 +184,10 @@ def _probability(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _loss(
     design: np.ndarray, target: np.ndarray, used: np.ndarray, weights: np.ndarray, ridge: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Penalised negative log-likelihood of each fit (fit,), and its probabilities (fit, class, n)."""
+    """Return each fit's penalised negative log-likelihood (fit,) and its probabilities.
+
+    The probabilities are (fit, class, n).
+    """
     score = weights @ design
     probability, total = _probability(score)
     fit = (used * total).sum(axis=-1) - (target * score).sum(axis=(-2, -1))
@@ -286,7 +294,9 @@ def macro_auc(code: np.ndarray, probability: np.ndarray) -> float:
 def fold_interval(
     difference: np.ndarray, n_splits: int, *, level: float = 0.95
 ) -> tuple[float, float, float]:
-    """Mean of differences paired by fold, with an interval that knows folds share their training data.
+    """Return the mean of differences paired by fold, with an interval.
+
+    The interval knows that folds share their training data.
 
     Parameters
     ----------
@@ -357,7 +367,9 @@ def cliffs_delta(
 def cliffs_interval(
     values: np.ndarray, a: np.ndarray, b: np.ndarray, weights: np.ndarray, *, level: float = 0.95
 ) -> tuple[float, float, float]:
-    """Cliff's delta of the rows `a` against the rows `b` with its percentile interval over resamples of problems.
+    """Return Cliff's delta of the rows `a` against the rows `b`, with its interval.
+
+    The interval is by percentiles over resamples of problems.
 
     `weights` (resample, row) is how often each row occurs; it is fastest in Fortran order.
     """

@@ -1,4 +1,4 @@
-"""Could one tell by reading them?
+"""Ask whether one could tell by reading them.
 
 Text of failed rollouts against the three features (method.md section 12).
 
@@ -207,7 +207,7 @@ def reading(
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> Reading:
-    """Predict a label of failed problems from the text of their failed rollouts, and from their features.
+    """Predict a label of failed problems from the text of their failed rollouts and their features.
 
     Parameters
     ----------

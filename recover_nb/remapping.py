@@ -73,7 +73,10 @@ class RemapSurvival:
 
     @property
     def depth(self) -> np.ndarray:
-        """What kind of failure each ``beyond_reach`` problem is: a `labels.Depth`, "" for any other, (unit,)."""
+        """Return the kind of failure of each ``beyond_reach`` problem: `labels.Depth`, (unit,).
+
+        Any other problem has "".
+        """
         again = {name: each == Regime.BEYOND_REACH for name, each in self.outcomes.items()}
         found = np.select(
             [~again[Companion.REDRAWN], ~again[Companion.REMAPPED]],
@@ -195,7 +198,10 @@ def _unit_names(ds: xr.Dataset) -> list[tuple[str, ...]]:
 
 
 def _check_companions(ds: xr.Dataset, remapped: xr.Dataset, redrawn: xr.Dataset) -> None:
-    """Refuse companions that are not what they are taken for: the comparison would say nothing, and look fine."""
+    """Refuse companions that are not what they are taken for.
+
+    The comparison would say nothing, and look fine.
+    """
     if "prompt" in ds and (text(ds["prompt"]) != text(redrawn["prompt"])).any():
         raise InputError(
             "redrawn asks other prompts than the study; give the companion made with --redraw third"

@@ -223,7 +223,7 @@ def _by_cluster(values: np.ndarray, clusters: np.ndarray) -> np.ndarray:
 def _bca(
     observed: np.ndarray, draws: np.ndarray, jackknife: np.ndarray, tails: np.ndarray
 ) -> np.ndarray:
-    """Return the BCa ends, shape (2, column); those of the percentile method where BCa is undefined."""
+    """Return the BCa ends, (2, column), or the percentile method's where BCa is undefined."""
     below = (draws < observed - TIED).sum(axis=0) + 0.5 * (abs(draws - observed) <= TIED).sum(
         axis=0
     )
@@ -292,7 +292,9 @@ def permute_labels(
 
 
 def exceedance(observed: float, draws: np.ndarray) -> float:
-    """One-sided p-value (1 + draws at or above `observed`) / (1 + draws); small means unusually high.
+    """Return the one-sided p-value (1 + draws at or above `observed`) / (1 + draws).
+
+    A small value means unusually high.
 
     The added one makes it valid at every level. Draws within `TIED` of the observed value count as
     ties.

@@ -1,4 +1,7 @@
-"""The training-free routing rule (method.md section 7): z-score the features, take the operator of the largest."""
+"""The training-free routing rule: z-score the features, take the operator of the largest.
+
+See method.md section 7.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -217,7 +220,7 @@ def route(
 
 
 def _columns(features: xr.DataArray, policy: RoutingPolicy) -> np.ndarray:
-    """Return the policy's feature columns of a (problem, feature) DataArray, in the policy's order."""
+    """Return the policy's columns of a (problem, feature) DataArray, in the policy's order."""
     if "feature" not in features.dims or features.ndim != 2:
         raise InputError(
             f"features have dims {tuple(map(str, features.dims))}; they must be (problem, feature)"

@@ -1,4 +1,4 @@
-"""What a study holds: dimensions, variables, dtypes and fill codes in one table, and the door that checks them.
+"""What a study holds: dimensions, variables, dtypes and fill codes, and the door that checks them.
 
 Arrays are dense; a code stands for what is not there (`Variable.fill`), never NaN in an integer.
 Extra variables are allowed, and are not looked at.
@@ -234,7 +234,9 @@ def text(array: xr.DataArray) -> np.ndarray:
 
 
 def cell_names(ds: xr.Dataset) -> np.ndarray:
-    """Return the cell of each problem, (problem,) str: its `cell` coordinate, else ``family|method|task``.
+    """Return each problem's cell, (problem,) str.
+
+    It is the `cell` coordinate, else ``family|method|task``.
 
     Raises
     ------

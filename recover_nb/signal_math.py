@@ -188,7 +188,9 @@ def least_width(k: int) -> int:
 def candidates(
     values: np.ndarray, k: int, best: np.ndarray, spare: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return places among which are each row's k largest values (N, V), row after row, and how many of each row (N,).
+    """Return places among which are each row's k largest values (N, V), and counts (N,).
+
+    The places come row after row, and the counts say how many are of each row.
 
     The places of a row ascend, and a value that ties with the k-th largest is left out only if its
     place is higher than those taken. Writes each row's maximum to `best` (N, 1); `spare` (N, V) is
@@ -219,7 +221,7 @@ def candidates(
 def most_likely_of(
     values: np.ndarray, places: np.ndarray, counts: np.ndarray, k: int
 ) -> np.ndarray:
-    """Do as `most_likely`, places ascending, given the `candidates` of all rows; no value is NaN."""
+    """Do as `most_likely`, places ascending, given all rows' `candidates`; no value is NaN."""
     if (counts == k).all():
         return places.reshape(len(values), k)
     live = np.arange(counts.max()) < counts[:, None]
@@ -241,7 +243,10 @@ def namespace_of(*arrays: Array) -> ModuleType:
 
 
 def width_of(xp: ModuleType, *arrays: Array) -> Any:
-    """Return the dtype float64 if any of `arrays` has it, else float32; an `InputError` unless all are floating."""
+    """Return the dtype float64 if any of `arrays` has it, else float32.
+
+    It raises an `InputError` unless all are floating.
+    """
     for array in arrays:
         if not xp.isdtype(array.dtype, "real floating"):
             raise InputError(

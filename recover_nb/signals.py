@@ -217,7 +217,10 @@ def signals_in_chunks(
 def _temper(
     xp: ModuleType, logits: Array, dtype: object, k: int, temperature: float, model: str
 ) -> tuple[_Tempered, Array | None]:
-    """Return log p^T and the places of the k most likely tokens, with one operation after another on whole arrays."""
+    """Return log p^T and the places of the k most likely tokens.
+
+    This takes one operation after another on whole arrays.
+    """
     logits = xp.astype(logits, dtype, copy=False)
     top = most_likely(xp, logits, k)
     # The maximum is among the tokens already selected, which saves a pass over a wide vocabulary.

@@ -1,4 +1,4 @@
-"""Simulated studies with a known truth: no effect, a planted effect, an effect tied to the features.
+"""Simulated studies with a known truth: no effect, a planted one, or one tied to the features.
 
 They are what an estimator must pass before its figure on real models is believed: with no effect it
 must cover 0, with a planted one it must find it.

@@ -1,4 +1,6 @@
-"""How many failed rollouts are enough (method.md section 3): for a feature, and for the route made from features.
+"""How many failed rollouts are enough for a feature, and for the route made from features.
+
+See method.md section 3.
 
 Two disjoint halves of a problem's failed rollouts give two measurements of the same problem. How
 far they agree over problems is the reliability of one; the Spearman-Brown prophecy carries it over
@@ -108,7 +110,7 @@ def needed_rollouts(
     n_bootstrap: int = 300,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Measure the reliability of each feature, and how many failed rollouts a study needs for `target`.
+    """Measure each feature's reliability, and how many failed rollouts a study needs for `target`.
 
     Parameters
     ----------
@@ -237,7 +239,7 @@ def route_reliability(
 
 
 def failed_rollout_features(ds: xr.Dataset) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return features (problem, rollout, 3) of observed rollouts, and which of them failed and are known.
+    """Return features (problem, rollout, 3) of observed rollouts, and which failed and are known.
 
     Raises
     ------
@@ -278,7 +280,10 @@ def _check(sizes: Sequence[int], **counts: int) -> None:
 def _halves(
     values: NDArray[np.float64], usable: NDArray[np.bool_], size: int, n_splits: int, seed: int
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Draw two disjoint sets of `size` usable rollouts of each problem; yield the means, (problem, 3) each."""
+    """Draw two disjoint sets of `size` usable rollouts of each problem and yield their means.
+
+    Each mean is (problem, 3).
+    """
     rng = np.random.default_rng([seed, size])
     clean = np.where(usable[..., None], values, 0.0)
     for _ in range(n_splits):
@@ -293,7 +298,10 @@ def _halves(
 def _weights(
     ds: xr.Dataset, rows: NDArray[np.bool_], n_bootstrap: int, seed: int
 ) -> NDArray[np.float64]:
-    """Weigh the data, then resamples of the questions asked; one question put to several specialists is one."""
+    """Weigh the data, then resamples of the questions asked.
+
+    One question put to several specialists is one.
+    """
     task, question = text(ds["task"])[rows], text(ds["problem_id"])[rows]
     clusters = np.char.add(np.char.add(task, "|"), question) if len(task) else question
     drawn = bootstrap_weights(clusters, task, n_bootstrap, np.random.default_rng(seed)).weights
@@ -301,7 +309,10 @@ def _weights(
 
 
 def _ends(draws: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return value and interval ends, (3, ...), of draws (..., 1 + resample) whose first is the data."""
+    """Return value and interval ends, (3, ...), of draws (..., 1 + resample).
+
+    The first draw is the data.
+    """
     tails = np.array([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     ends = np.full((2, *draws.shape[:-1]), np.nan)
     known = ~np.isnan(draws).all(axis=-1)

@@ -1,4 +1,7 @@
-"""From contributions of problems to plain dicts of figures: rates, lifts, intervals, p-values (method.md section 8)."""
+"""From contributions of problems to plain dicts of rates, lifts, intervals and p-values.
+
+See method.md section 8.
+"""
 
 import math
 
@@ -136,7 +139,10 @@ def _figures(item: Contributions, found: Intervals, rows: np.ndarray) -> dict:
 
 
 def _rates_and_lifts(sums: np.ndarray) -> np.ndarray:
-    """Rates, lifts and relative lifts of sums (resample, 3 * comparator): of values, gains and weights."""
+    """Return rates, lifts and relative lifts of sums (resample, 3 * comparator).
+
+    The sums are of values, gains and weights.
+    """
     value, gain, weight = np.split(sums, 3, axis=-1)
     return np.concatenate([ratio(value, weight), ratio(gain, weight), ratio(gain, value)], axis=-1)
 
@@ -188,7 +194,10 @@ def summarise_null(published: Contributions, null: Contributions, resamples: Res
 def rescue_by_cell(
     table: Table, rows: np.ndarray, decision: np.ndarray, oracle: np.ndarray
 ) -> dict:
-    """Mean rescue rate of routing, retry, the per-problem oracle and every arm on `rows`; None where undefined."""
+    """Return mean rescue rates on `rows`, None where undefined.
+
+    They are those of routing, retry, the per-problem oracle and every arm.
+    """
 
     def mean(values: np.ndarray) -> float | None:
         values = values[~np.isnan(values)]
@@ -201,7 +210,10 @@ def rescue_by_cell(
 
 
 def plain(value: object) -> object:
-    """Turn numpy scalars into Python's and NaN or infinity into None, all the way down, for strict JSON."""
+    """Turn numpy scalars into Python's, and NaN or infinity into None, for strict JSON.
+
+    Nested values are turned too.
+    """
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

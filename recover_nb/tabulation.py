@@ -1,4 +1,4 @@
-"""What an evaluation takes out of a study: its failed problem units as arrays, with costs and names."""
+"""What an evaluation takes out of a study: failed problem units as arrays, with costs and names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -34,7 +34,10 @@ class Inputs:
     n_problems: int
 
     def decided_by(self, policy: RoutingPolicy, edges: dict) -> "Inputs":
-        """Return the same units under another policy, over the same features in the same order, and other edges."""
+        """Return the same units under another policy and other edges.
+
+        The policy is over the same features in the same order.
+        """
         regime = self.table.arms[self.table.regime_arms]
         check_policy(policy, regime)
         return replace(self, table=replace(self.table, policy=policy, edges=dict(edges)))
@@ -47,7 +50,7 @@ class Inputs:
 
 
 def generator(seed: int, stage: int) -> np.random.Generator:
-    """One generator a stage, so that the size of one stage does not change the numbers of another."""
+    """Return a stage's generator, so that one stage's size does not change another's numbers."""
     return np.random.default_rng([seed, stage])
 
 
@@ -130,7 +133,10 @@ def _with_rates(ds: xr.Dataset) -> xr.Dataset:
 
 
 def _arms(ds: xr.Dataset, policy: RoutingPolicy, interventions: Sequence[str]) -> list[str]:
-    """Order the study's interventions: retry, those regimes are over, then the rest; check none is missing."""
+    """Order the study's interventions, and check that none is missing.
+
+    Retry comes first, then those regimes are over, then the rest.
+    """
     present = [str(name) for name in ds["intervention"].values]
     regime = [str(name) for name in interventions]
     retry, none = Intervention.RETRY.value, Intervention.NONE.value
@@ -167,7 +173,10 @@ def _features(ds: xr.Dataset, policy: RoutingPolicy) -> np.ndarray:
 
 
 def _coordinates(ds: xr.Dataset) -> dict[str, np.ndarray]:
-    """Cell, question and task of each unit; units without a question or task are questions of their own."""
+    """Return the cell, question and task of each unit.
+
+    Units without a question or task are questions of their own.
+    """
     n = ds.sizes["problem"]
     names = {
         name: text(ds[name]) if name in ds.coords else default

@@ -1,4 +1,6 @@
-"""What the three features say of a failed problem: its post-training method, or its regime (method.md section 10).
+"""What the three features say of a failed problem: its post-training method, or its regime.
+
+See method.md section 10.
 
 Fingerprinting a method is not predicting what fixes a problem: both are measured here, in the same
 way.
@@ -353,7 +355,10 @@ def _null(
     rng: np.random.Generator,
     tell: Callable[[], None],
 ) -> np.ndarray:
-    """Accuracy and AUC of the whole procedure, folds included, on permuted labels, (permutation, 2)."""
+    """Return accuracy and AUC of the whole procedure on permuted labels, (permutation, 2).
+
+    The folds are part of the procedure.
+    """
     null = np.empty((n_permutations, 2))
     for draw in range(n_permutations):
         permuted = permute_labels(code, units.group, rng)

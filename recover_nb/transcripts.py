@@ -1,4 +1,4 @@
-"""What can be read off failed rollouts without their signals: text, length, number, and how likely they were."""
+"""What failed rollouts say without their signals: text, length, number, how likely they were."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -162,7 +162,7 @@ def failed_numbers(ds: xr.Dataset, rollouts: str = "all") -> dict[str, np.ndarra
 
 
 def _observed(ds: xr.Dataset, name: str) -> np.ndarray:
-    """Return a variable of the observed rollouts, (problem, rollout) or (problem, rollout, token)."""
+    """Return a variable of observed rollouts, (problem, rollout) or (problem, rollout, token)."""
     one = ds[name].sel(intervention=Intervention.NONE.value)
     return one.transpose(PROBLEM, ROLLOUT, ...).to_numpy()
 
@@ -185,7 +185,10 @@ def _row_means(values: np.ndarray, used: np.ndarray) -> np.ndarray:
 
 
 def _log_probability(ds: xr.Dataset) -> np.ndarray:
-    """Mean log-probability of the first failed rollout's tokens under the specialist, (problem,)."""
+    """Return the specialist's mean log-probability of the first failed rollout, (problem,).
+
+    The mean is over its tokens.
+    """
     first = failed_rollouts(ds, "first")
     place = first.argmax(axis=1)
     problem = np.arange(len(first))

@@ -1,4 +1,6 @@
-"""Does what is fitted on one family hold on another (method.md section 11): scaler, clusters, routing standardisation.
+"""Whether what is fitted on one family holds on another (method.md section 11).
+
+This covers scaler, clusters and routing standardisation.
 
 Everything is fitted on a source and applied unchanged to a target. Nothing here routes or scores by
 itself: that is `routing` and `estimators`.
@@ -150,7 +152,7 @@ def transfer(
     n_bootstrap: int = 1000,
     progress: Callable[[str], None] | None = None,
 ) -> Transfer:
-    """Fit scaler, clusters and routing standardisation on one part of a study and apply them to another.
+    """Fit scaler, clusters and routing standardisation on part of a study; apply them to another.
 
     Parameters
     ----------
@@ -335,7 +337,7 @@ def _share(labels: np.ndarray, k: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _FrozenTable(Table):
-    """A table whose problems are routed by the mean and sd of other problems, whoever is selected."""
+    """A table whose problems are routed by other problems' mean and sd, whoever is selected."""
 
     reference: np.ndarray | None = None
 
@@ -355,13 +357,19 @@ def _frozen(table: Table, reference: np.ndarray) -> _FrozenTable:
 
 
 def _reference(table: Table) -> np.ndarray:
-    """Features that standardise, as published: the steerable_hard problems', or all where there is none."""
+    """Return the features that standardise, as published.
+
+    They are the steerable_hard problems', or all problems' where there is none.
+    """
     hard = table.hard(table.rate)
     return table.features[hard] if hard.any() else table.features
 
 
 def _estimate(table: Table, seed: int, counts: dict) -> dict[str, Contributions | None]:
-    """Run the estimators; the same draws for every standardisation, so that differences are paired."""
+    """Run the estimators with the same draws for every standardisation.
+
+    Differences are therefore paired.
+    """
     rngs = iter([np.random.default_rng([seed, stage]) for stage in range(2, 6)])
     # Halvings of problems only choose the best fixed intervention, which is not reported here.
     return {

@@ -1,4 +1,4 @@
-"""Ablations as tables: the failed units of a study, with one thing about rule, features or attempts changed.
+"""Ablations as tables: a study's failed units, one thing in rule, features or attempts changed.
 
 Every function gives `Trial` values; `recover_nb.ablations` scores them.
 """
@@ -161,7 +161,7 @@ def attempt_trials(table: Table) -> Iterator[Trial]:
 
 
 def with_outcomes(table: Table, correct: np.ndarray) -> Table:
-    """Return a table with other outcomes of attempts (problem, rollout, arm), and the rates that follow."""
+    """Return a table with other outcomes (problem, rollout, arm), and the rates that follow."""
     attempts = (correct >= 0).sum(axis=1)
     return replace(
         table, correct=correct, rate=ratio((correct == 1).sum(axis=1), attempts), attempts=attempts
@@ -214,7 +214,10 @@ def signal_trials(table: Table, ds: xr.Dataset) -> Iterator[Trial]:
 
 
 def _stored_signals(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Signals, lengths and mask of the rollouts that have signals, moved to the front: (problem, few, token)."""
+    """Return signals, lengths and mask of the rollouts that have signals.
+
+    They are moved to the front: (problem, few, token).
+    """
     used = ds["has_signals"].transpose("problem", "rollout").values == 1
     most = max(int(used.sum(axis=1).max(initial=0)), 1)
     order = np.argsort(~used, axis=1, kind="stable")[:, :most]

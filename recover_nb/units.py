@@ -1,4 +1,7 @@
-"""Failed problem units with a label to predict, taken out of xarray once for `topography`, `transfer` and `reading`."""
+"""Failed problem units with a label to predict, taken out of xarray once.
+
+`topography`, `transfer` and `reading` share them.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields

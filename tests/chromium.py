@@ -55,7 +55,7 @@ def chromium():
 
 
 def closed_context(browser, **options):
-    """Return a browser context, and the list of what it asked of other hosts, which never gets through."""
+    """Return a browser context that reaches no other host, and a list of what it asked of them."""
     context, asked = browser.new_context(**options), []
 
     def note(url):

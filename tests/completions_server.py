@@ -1,4 +1,4 @@
-"""A completions server on loopback around real checkpoints, in the forms of OpenAI (echo) and vLLM (prompt_logprobs).
+"""A loopback completions server around real checkpoints: OpenAI (echo) and vLLM (prompt_logprobs).
 
 ``transformers serve`` ignores `echo` and `logprobs`, vLLM needs another machine; what a real server
 answered is in ``fixtures/llama_cpp``.
@@ -12,7 +12,7 @@ import torch
 
 
 class CompletionsServer(ThreadingHTTPServer):
-    """Serves `models` (name -> (model, tokenizer)); `faults` are played first, one a request, in order."""
+    """Serves `models` (name -> (model, tokenizer)); `faults` go first, one a request, in order."""
 
     daemon_threads = True
 

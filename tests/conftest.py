@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory):
-    """Return a folder of tiny random checkpoints: ``qwen3`` with an ancestor and the specialists sft and grpo."""
+    """Return a folder of tiny random ``qwen3`` checkpoints: ancestor, specialists sft and grpo."""
     import torch
     from transformers import AutoModelForCausalLM, Qwen3Config
 

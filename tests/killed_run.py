@@ -1,4 +1,4 @@
-"""Run a small study whose process is killed (SIGKILL) again and again, and gone on with, until it is done.
+"""Run a small study whose process is killed (SIGKILL) and gone on with, repeatedly, until done.
 
 ``python killed_run.py LAB OUT SEED`` prints how many times it was killed. Each attempt is a fork
 that kills itself at a random one of the moments that matter: in the middle of decoding, before and

@@ -42,7 +42,7 @@ ENVIRONMENTS = {
 
 
 class Pin(NamedTuple):
-    """One line of a lock, its hashes, and who needs it (names; `PACKAGE` for the project itself)."""
+    """One line of a lock, its hashes, and the names that need it (`PACKAGE` for the project)."""
 
     requirement: Requirement
     hashes: tuple[str, ...]
@@ -92,7 +92,7 @@ def versions(pins: Iterable[Pin], environment: Mapping[str, str]) -> dict[str, s
 def declared(
     *, extras: Iterable[str] | None = None, groups: Iterable[str] | None = None
 ) -> list[Requirement]:
-    """Return what pyproject asks for: the package's own dependencies, `extras` and `groups` (default: all)."""
+    """Return pyproject's requirements: the package's own, `extras` and `groups` (default: all)."""
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project, tools = pyproject["project"], pyproject["dependency-groups"]
     optional = project["optional-dependencies"]
@@ -167,7 +167,7 @@ def _of_what_is_not(pins: list[Pin], wanted: list[Requirement]) -> Iterable[str]
 
 
 def installed_closure(wanted: Iterable[Requirement]) -> dict[str, str]:
-    """Return name -> version of all that is `wanted` here and installed, with all that it needs in turn."""
+    """Return name -> version of what is `wanted` and installed here, and of all that it needs."""
     environment = default_environment()
     found: dict[str, str] = {}
     seen: set[tuple[str, str]] = set()

@@ -1,4 +1,4 @@
-"""A plugin of pytest for `make latest`: third parties may warn, and the versions that it ran on are printed.
+"""A pytest plugin for `make latest`: third parties may warn, and the versions used are printed.
 
 It is loaded by ``-p newest_releases``. What our own lines cause stays an error: a warning is filed
 under the module that its `stacklevel` points at.
@@ -35,7 +35,7 @@ def pytest_terminal_summary(terminalreporter):
 
 
 def report(installed: Mapping[str, str], locked: Mapping[str, str], asked: set[str]) -> list[str]:
-    """Return the versions of what pyproject asks for, and of all else that differs from the lock."""
+    """Return the versions of what pyproject asks for, and of all else unlike the lock."""
     differs = {
         name for name, version in installed.items() if version.partition("+")[0] != locked.get(name)
     }

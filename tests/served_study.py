@@ -11,7 +11,7 @@ FAMILY, METHOD = "qwen3", "grpo"
 
 
 def few_problems():
-    """Return three problems of the bundled study with two to four failed rollouts each, without their signals."""
+    """Return three bundled problems with two to four failed rollouts each, without signals."""
     with rnb.load_study() as ds:
         chosen = (ds["family"] == FAMILY) & (ds["method"] == METHOD)
         few = np.flatnonzero(chosen & ds["n_failed_rollouts"].isin([2, 3, 4]))

@@ -9,7 +9,7 @@ TOUR = NOTEBOOKS[0]
 
 
 def errors_of(notebook):
-    """Return the errors among the outputs of cells, and those that widgets swallowed into `Output` models."""
+    """Return the errors in the outputs of cells, and those that `Output` widgets swallowed."""
     shown = [out for cell in notebook.cells for out in cell.get("outputs", [])]
     models = notebook.metadata.get("widgets", {}).get(STATE, {}).get("state", {})
     swallowed = [

@@ -1,4 +1,4 @@
-"""`recover-nb ablate` on a tiny study: its own settings repeat the study, others are what direct calls give."""
+"""`recover-nb ablate` on a tiny study: its own settings repeat it, others match direct calls."""
 
 import json
 from dataclasses import replace
@@ -119,7 +119,7 @@ def test_counts_are_those_of_the_outcomes(found):
 
 
 def test_features_are_those_of_signals_at_that_setting(found, ds, lab):
-    """Another way there: signals of every rollout, features of those whose signals the study keeps."""
+    """Another way there: signals of every rollout, features of those whose signals are kept."""
     pair = load_lineage("qwen3", "sft", root=lab, device="cpu")
     part, got = cell_of(ds, CELLS[0]), found["cells"][CELLS[0]]
     used = part["has_signals"].values == 1

@@ -1,4 +1,4 @@
-"""Ablations: the reference is the evaluation, planted truths move what they must, and the file is read as written."""
+"""Ablations: the reference is the evaluation, planted truths show, the file reads as written."""
 
 import json
 from dataclasses import replace
@@ -47,7 +47,7 @@ def found(tied):
 
 
 # --- figures
-# ---------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------
 
 
 def test_the_reference_is_the_evaluation(tied, found):
@@ -71,7 +71,7 @@ def test_the_reference_is_the_evaluation(tied, found):
 
 
 def test_a_setting_is_the_evaluation_under_it(tied, found):
-    """Edges and policies have a way of their own into the evaluation; the ablation must give the same."""
+    """Edges and policies enter the evaluation in their own way; the ablation must agree."""
     edges = evaluate_routing(tied, n_permutations=1, min_gain=0.2, only=("split",), **FEW)
     policy = rnb.RoutingPolicy({"spread": "dense_steer"})
     alone = evaluate_routing(tied, n_permutations=1, policy=policy, only=("all",), **FEW)
@@ -148,7 +148,7 @@ def test_moves_by_hand(before, after, move):
 
 
 # --- trials
-# ----------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------
 
 
 def hand_table(features, cells, **kwargs):
@@ -201,7 +201,7 @@ def test_fewer_attempts_by_hand():
 
 
 def test_windows_and_rollouts_by_hand():
-    """One problem, two failed rollouts of four tokens: junctions at 0 and 3, logit variances 10^(0, 1, 2, 3)."""
+    """Two failed rollouts of four tokens: junctions at 0 and 3, logit variances 10^(0, 1, 2, 3)."""
     one = traced_study(n_problems=2).isel(problem=[0])
     ds = one.isel(token=slice(0, 4), rollout=slice(0, 3)).copy(deep=True)
     pressure, variance = (
@@ -294,7 +294,7 @@ def test_refusals(tied):
 
 
 # --- the file
-# --------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------
 
 
 def test_outcomes_are_bits():
@@ -328,7 +328,7 @@ def test_a_file_that_is_none(tmp_path):
 
 
 def stored_for(ds):
-    """Return ablations of a simulated study: the study's own attempts, and a variation in which all of them succeed."""
+    """Return ablations of a simulated study: its own attempts, and a setting where all succeed."""
     table, _, labels = tabulate(ds)
     cells = {}
     for code, name in enumerate(labels):
@@ -407,7 +407,7 @@ def test_variations_have_names_of_their_own():
 
 
 # --- tables and chart
-# ------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------
 
 
 def test_tables_hold_the_figures(found):
@@ -467,7 +467,7 @@ def test_the_chart_draws_the_frame(found):
 
 
 # --- what is shipped
-# -------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------
 
 
 def test_the_shipped_file_is_of_the_bundled_study():

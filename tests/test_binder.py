@@ -1,4 +1,4 @@
-"""The scripts of the Binder folder, and what repo2docker makes of it (test_lock.py looks at its lock)."""
+"""The scripts of the Binder folder, and what repo2docker makes of it (its lock: test_lock.py)."""
 
 import os
 import subprocess

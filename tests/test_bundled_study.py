@@ -1,4 +1,4 @@
-"""The shipped study: it is what its card says, its twins agree, and its result table is the one on disk."""
+"""The shipped study: its card is true, its twins agree, its result table is the one on disk."""
 
 import json
 

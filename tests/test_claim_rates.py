@@ -1,4 +1,4 @@
-"""A check that can fail on the verdict of clustering: how often simulated data are claimed to have clusters.
+"""A check that can fail: how often clustering claims that simulated data have clusters.
 
 Where there are none, a claim for a whole family of clusterings is wrong in at most 5 % of data
 sets; planted blobs are found. Jaccard alone, without nulls, calls almost everything a cluster.
@@ -49,7 +49,7 @@ def test_planted_blobs_are_found():
 
 
 def test_jaccard_alone_would_claim_a_cloud():
-    """By Hennig's threshold without nulls, a Gaussian cut in two has two stable clusters most of the time."""
+    """By Hennig's threshold without nulls, a Gaussian cut in two mostly has 2 stable clusters."""
     stable = []
     for seed in range(20):
         points = make_points("gaussian", 200, np.random.default_rng(seed))

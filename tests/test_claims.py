@@ -1,4 +1,4 @@
-"""Verdicts at both sides of their rules, and the shipped page against the shipped figures and the data."""
+"""Verdicts at both sides of their rules; the shipped page against the shipped figures and data."""
 
 import json
 from pathlib import Path
@@ -232,7 +232,7 @@ def test_every_claim_has_a_verdict_on_the_study():
 
 
 def alike(one, other, where=""):
-    """Compare plain data, floats to a part in ten thousand: the last bits differ between machines."""
+    """Compare plain data, floats to 1 in 10,000: the last bits differ between machines."""
     if isinstance(one, dict):
         assert one.keys() == other.keys(), where
         for key in one:

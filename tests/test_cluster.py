@@ -22,7 +22,7 @@ from recover_nb.study import runner, store
 
 
 def config():
-    """Two pairs, blocks that straddle the chunks of the store, and more problems than one chunk holds."""
+    """Return a config: two pairs, blocks across chunks, and more problems than a chunk holds."""
     return replace(killed_run.config(), n_problems=14, block_size=4)
 
 
@@ -258,7 +258,7 @@ def test_a_url_in_use_for_something_else_is_left_alone(lab):
 
 
 class Watch(Callback):
-    """Gives variables with tokens as dask arrays, and counts how many of their blocks each computation reads."""
+    """Gives variables with tokens as dask arrays, and counts the blocks each computation reads."""
 
     def __init__(self):
         super().__init__(start=self.begin)

@@ -1,4 +1,4 @@
-"""Clusters and their stability: figures by hand, planted clusters found, and none claimed where there are none."""
+"""Clusters and their stability: by hand, planted clusters found, none claimed where none are."""
 
 import time
 from dataclasses import replace
@@ -151,7 +151,7 @@ def test_resamples_hold_what_a_bootstrap_draws():
 
 @pytest.mark.parametrize(("n", "rank"), [(19, 19), (20, 20), (39, 38), (99, 95), (199, 190)])
 def test_null_limit_is_an_order_statistic(n, rank):
-    """A figure from the null itself is one of n + 1 exchangeable ones: at most one in 20 lies beyond."""
+    """A figure from the null is one of n + 1 exchangeable ones: at most one in 20 lies beyond."""
     draws = np.random.default_rng(0).permutation(n) + 1.0
     assert null_limit(draws) == rank
     assert null_limit(draws, higher=False) == n + 1 - rank
@@ -236,7 +236,10 @@ def test_silhouette_needs_two_clusters():
 
 
 def judged(jaccard, *, best=0.7, mean=0.6, ari=0.5, pac=0.3):
-    """A clustering with ARI 0.9 and PAC 0.1, beside nulls that reach the figures given (Gaussian) or less (box)."""
+    """Return a clustering with ARI 0.9 and PAC 0.1, beside Gaussian nulls at the given figures.
+
+    The nulls of the box reach less.
+    """
     figures = {
         "mean_jaccard": float(np.mean(jaccard)),
         "best_jaccard": max(jaccard),
@@ -343,7 +346,7 @@ def test_an_algorithm_without_a_seed_has_no_agreement_of_seeds():
 
 @pytest.mark.parametrize("make", [cloud, box])
 def test_one_group_is_not_called_clusters(make):
-    """False claims in 100 simulations, 50 of each shape: at most 10 % (about 5 % or fewer are expected)."""
+    """At most 10 % false claims in 100 simulations, 50 a shape (about 5 % or fewer expected)."""
     claims, seconds = [], time.process_time()
     for seed in range(50):
         points = make(40, np.random.default_rng(seed))
@@ -579,7 +582,7 @@ def test_bic_can_say_one():
 
 
 def test_points_at_a_floor_are_no_cluster(monkeypatch):
-    """One Gaussian with a tenth of its points at the floor of a feature: without a bound, that tenth is a component."""
+    """A tenth of one Gaussian at the floor of a feature is a component only without a bound."""
     points = np.random.default_rng(2).multivariate_normal(np.zeros(3), COVARIANCE, size=400)
     points[:, 0] = np.maximum(points[:, 0], np.quantile(points[:, 0], 0.1))
     ds = study(points)
@@ -744,7 +747,10 @@ def test_claim_rates_refuse(args, words):
 
 
 def traced(n=60, rollouts=12, stored=8, noise=0.8, seed=0):
-    """Simulate three kinds of problem that differ in every feature; signals of the first `stored` rollouts are kept."""
+    """Simulate three kinds of problem that differ in every feature.
+
+    Signals of the first `stored` rollouts are kept.
+    """
     rng = np.random.default_rng(seed)
     kind, length = np.arange(n) % 3, 40
 

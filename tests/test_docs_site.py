@@ -1,4 +1,4 @@
-"""The site: widgets without a kernel, links, names; and the whole of it, built from notebooks that have not run."""
+"""The site: widgets without a kernel, links, names; all of it built from notebooks not yet run."""
 
 import re
 import subprocess

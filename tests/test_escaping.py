@@ -1,4 +1,4 @@
-"""A text that ends a script, in the data or the title of a chart, runs nowhere that the chart becomes HTML."""
+"""A text that ends a script, in a chart's data or title, runs nowhere the chart becomes HTML."""
 
 import ast
 import json

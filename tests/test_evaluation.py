@@ -1,4 +1,4 @@
-"""The evaluation of routing: the published figures, the contract of its JSON, and small cases by hand."""
+"""Evaluation of routing: the published figures, the contract of its JSON, small cases by hand."""
 
 import json
 from pathlib import Path
@@ -262,7 +262,7 @@ def test_twinning_and_repeating_find_the_truth():
 
 
 def test_permuted_and_random_routing_by_hand():
-    """Two problems, routed to sparse and local temperature; each swaps with the other half of the time."""
+    """Two problems, routed to sparse and local temperature, are swapped half of the time."""
     rates = np.array([[0.0, 0.8, 0.0, 0.2, 0.0], [0.0, 0.4, 0.0, 1.0, 0.0]])
     ds = xr.Dataset(
         {

@@ -15,14 +15,15 @@ HEADINGS = re.findall(r"^### (.+)$", TEXT, re.MULTILINE)
 
 #: Of method.md sections 1 to 8, beside the names that the package has for interventions, signals
 #: and so on.
-WORDS = """specialist; ancestor; rollout; failed; post-training method; family; problem unit; intervention; logits;
-    top-k; junction; window; feature reliability; mixture; firing; threshold; warm-up; continuation; twin; rescue_rate;
-    rescue at k; regime; route; z-score; policy; fallback; lift; published; null; excess; split; all; best fixed;
-    random routing; permuted routing; oracle; paired bootstrap; permutation test; holm correction"""
+WORDS = """specialist; ancestor; rollout; failed; post-training method; family; problem unit;
+    intervention; logits; top-k; junction; window; feature reliability; mixture; firing;
+    threshold; warm-up; continuation; twin; rescue_rate; rescue at k; regime; route;
+    z-score; policy; fallback; lift; published; null; excess; split; all; best fixed; random
+    routing; permuted routing; oracle; paired bootstrap; permutation test; holm correction"""
 
 
 def anchor(heading):
-    """Return what a heading is linked by: GitHub, JupyterLab and the pages agree on headings this plain."""
+    """Return a plain heading's anchor, on which GitHub, JupyterLab and the pages agree."""
     return heading.replace(" ", "-")
 
 

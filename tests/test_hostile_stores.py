@@ -1,4 +1,4 @@
-"""Hostile and clumsy places, stores and checkpoints: nothing of anybody's is lost, nothing runs, nothing leaks in."""
+"""Hostile and clumsy places, stores and checkpoints: nothing is lost, runs or leaks in."""
 
 import json
 import os
@@ -51,7 +51,7 @@ def precious(tmp_path):
 
 
 # --- taken places
-# ----------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
@@ -168,7 +168,7 @@ def test_a_failure_leaves_no_temporary_file(tmp_path):
 
 
 # --- unfinished runs
-# -------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------
 
 
 def test_a_partial_folder_of_somebody_else_is_left_alone(tmp_path):
@@ -448,7 +448,7 @@ def test_a_netcdf_file_that_shows_another_is_refused(tmp_path, harm, said):
 
 
 # --- checkpoints
-# -----------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

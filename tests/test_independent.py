@@ -1,4 +1,4 @@
-"""The same figures by code that is not ours: statsmodels, scipy, scikit-learn, or plain loops over the definition.
+"""The same figures by others' code (statsmodels, scipy, scikit-learn) or loops over the definition.
 
 Where both sides draw at random the tolerance is that of the draws, and stated.
 """
@@ -45,7 +45,7 @@ N_RESAMPLES = 20_000
 
 
 # --- resampling
-# ------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------
 
 
 def test_holm_is_statsmodels():
@@ -62,7 +62,7 @@ def test_holm_is_statsmodels():
 
 
 def quantile_tolerance(draws, level):
-    """Four standard errors of the difference of two bootstrap quantiles, each of `N_RESAMPLES` draws."""
+    """Return 4 standard errors of the gap of two bootstrap quantiles of `N_RESAMPLES` draws."""
     density = stats.gaussian_kde(draws)(np.quantile(draws, level))[0]
     return 4 * np.sqrt(2 * level * (1 - level) / N_RESAMPLES) / density
 
@@ -70,7 +70,7 @@ def quantile_tolerance(draws, level):
 @pytest.mark.parametrize("method", ["percentile", "bca"])
 @pytest.mark.parametrize("cluster_size", [1, 3])
 def test_interval_of_a_ratio_is_scipys(method, cluster_size):
-    """A skewed ratio of sums over 40 clusters: scipy draws whole clusters, as rows of their sums."""
+    """A skewed ratio of sums over 40 clusters: scipy draws whole clusters, as rows of sums."""
     rng = np.random.default_rng(cluster_size)
     weight = rng.exponential(size=(40, cluster_size)) + 0.2
     gain = (
@@ -100,7 +100,7 @@ def test_interval_of_a_ratio_is_scipys(method, cluster_size):
 
 
 def test_standard_error_of_a_mean_is_statsmodels():
-    """A bootstrap's sd is the plug-in standard error, sd / sqrt(n), within its own 1 / sqrt(2 B) four times over."""
+    """A bootstrap's sd is the plug-in standard error, sd / sqrt(n), to within 4 / sqrt(2 B)."""
     x = np.random.default_rng(0).gamma(2.0, size=60)
     drawn = bootstrap_weights(np.arange(60), np.zeros(60), N_RESAMPLES, np.random.default_rng(1))
     sd = (drawn.weights @ x / drawn.weights.sum(axis=1)).std()
@@ -229,7 +229,7 @@ def test_wilson_is_statsmodels(c, n):
 
 
 # --- signals and features
-# --------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("top_k", [100, 4])
@@ -269,7 +269,7 @@ def test_z_scores_are_scipys():
 
 
 def test_split_half_correlation_is_scipys():
-    """Two failed rollouts a problem, halves of one: pearsonr over random swaps of the two, 400 on either side."""
+    """Two failed rollouts a problem, one per half: pearsonr over random swaps, 400 a side."""
     rng = np.random.default_rng(6)
     values = rng.normal(size=(25, 1, 3)) * [1.0, 0.5, 2.0] + rng.normal(size=(25, 2, 3))
     found = feature_reliability(values, np.ones((25, 2), bool), (1,), n_splits=400, seed=1)
@@ -285,7 +285,7 @@ def test_split_half_correlation_is_scipys():
 
 
 # --- clustering
-# ------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------
 
 
 def test_silhouette_by_loops():
@@ -304,7 +304,7 @@ def test_silhouette_by_loops():
 
 
 def test_bic_by_the_formula():
-    """One Gaussian, and two so far apart that every point belongs to one: -2 log L + parameters log n, by scipy."""
+    """One Gaussian, and two that share no point: -2 log L + parameters log n, by scipy."""
     rng = np.random.default_rng(1)
     one = rng.normal(size=(80, 3)) @ rng.normal(size=(3, 3))
     two = np.concatenate([one[:30] - 500, one[30:] + 500])

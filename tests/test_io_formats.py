@@ -1,4 +1,4 @@
-"""Every format is read into the one schema, from files that the tools themselves wrote (tests/fixtures/make_*.py)."""
+"""Every format is read into one schema, from files of the tools (tests/fixtures/make_*.py)."""
 
 import json
 from pathlib import Path

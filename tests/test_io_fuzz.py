@@ -1,4 +1,4 @@
-"""Readers against damage nobody thought of: whatever a file holds, the answer is a Dataset or one sentence.
+"""Readers against unforeseen damage: whatever the file, the answer is a Dataset or one sentence.
 
 A file that is right is damaged by its bytes, or by the values in its JSON. `RECOVER_NB_FUZZ` is the
 number of examples for each reader; a few by default.

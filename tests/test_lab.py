@@ -1,4 +1,4 @@
-"""The lineage: what is shipped, how examples are built, rewards by hand, training that resumes exactly."""
+"""The lineage: what is shipped, how examples are built, rewards by hand, exact resuming."""
 
 import json
 
@@ -140,7 +140,7 @@ def test_trapezoid_by_hand():
 
 
 def test_grpo_loss_is_zero_gain_at_the_first_look():
-    """Before any update the ratio is 1 and the KL 0, so the loss is minus the token mean of the advantages."""
+    """Before any update, ratio 1 and KL 0: the loss is minus the token mean of the advantages."""
     tokenizer = make_tokenizer("neox")
     model = make_model("neox", tokenizer, 0)
     ancestor = make_model("neox", tokenizer, 0)

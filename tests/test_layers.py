@@ -1,4 +1,4 @@
-"""Nothing imports leftwards: every module may import its own layer and those before it (docs/design.md)."""
+"""No module imports leftwards, only its own layer and those before it (docs/design.md)."""
 
 import ast
 from pathlib import Path

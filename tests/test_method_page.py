@@ -1,4 +1,4 @@
-"""The page of the method: its headings can be linked, every link to it arrives, every function it names is there."""
+"""The page of the method: headings can be linked, links to it arrive, functions it names exist."""
 
 import ast
 import json

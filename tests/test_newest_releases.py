@@ -1,4 +1,4 @@
-"""The plugin of `make latest`: which warnings are errors, in workers too, and what it says of versions."""
+"""The `make latest` plugin: which warnings are errors, in workers too, and its note of versions."""
 
 import os
 import subprocess
@@ -14,7 +14,9 @@ import warnings
 
 import pytest
 
-@pytest.mark.parametrize("module", ["numpy.core", "recover_nbx", "recover_nb", "recover_nb.io.jsonl"])
+@pytest.mark.parametrize(
+    "module", ["numpy.core", "recover_nbx", "recover_nb", "recover_nb.io.jsonl"]
+)
 def test_warns(module):
     warnings.warn_explicit("old", FutureWarning, "file.py", 1, module=module)
 """

@@ -1,4 +1,4 @@
-"""`recover-nb notebooks FOLDER`: every link works, nothing is overwritten, and all is written or nothing."""
+"""`recover-nb notebooks FOLDER`: links work, nothing is overwritten, all or nothing is written."""
 
 import json
 import re
@@ -32,7 +32,7 @@ def files(folder):
 
 @pytest.fixture
 def shipped(tmp_path, monkeypatch):
-    """A package of one notebook, and pages that lead to one another, out of the package, and to a picture."""
+    """Return a package: a notebook, and pages that lead to each other, outside and to a picture."""
     root = tmp_path / "package"
     texts = {
         "docs/terms.md": (

@@ -1,4 +1,4 @@
-"""Notebooks run without an error, carry no output, keep their cells thin, and show what they show without a kernel."""
+"""Notebooks run without error, carry no output, have thin cells, and show all without a kernel."""
 
 import re
 from html.parser import HTMLParser
@@ -33,7 +33,7 @@ class Sources(HTMLParser):
 
 
 def outputs_of(notebook):
-    """Return the HTML among the outputs of a notebook whose widgets need no kernel, as the body of a page."""
+    """Return the HTML outputs of a notebook, widgets made to need no kernel, as a page's body."""
     outputs = [output for cell in stilled(notebook).cells for output in cell.get("outputs", [])]
     return "\n".join(output.get("data", {}).get("text/html", "") for output in outputs)
 

@@ -1,4 +1,4 @@
-"""Predictions against theory and against scikit-learn and scipy, and the frames and charts of one prediction."""
+"""Predictions against theory, scikit-learn and scipy, and the frames and charts of one."""
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,10 @@ METHODS = ("grpo", "self_distill", "sft")
 
 
 def gaussians(means, counts, seed=0, questions=False):
-    """Return a study whose methods are unit Gaussians about `means` (method, 3), each a question of its own or not."""
+    """Return a study whose methods are unit Gaussians about `means` (method, 3).
+
+    With `questions` the methods share their questions; otherwise each unit has its own.
+    """
     rng = np.random.default_rng(seed)
     method = np.repeat(METHODS[: len(counts)], counts)
     features = rng.normal(size=(len(method), 3)) + np.repeat(
@@ -35,7 +38,7 @@ def gaussians(means, counts, seed=0, questions=False):
 
 @pytest.mark.parametrize("distance", [1.0, 2.0])
 def test_three_gaussians_at_equal_distances_reach_the_accuracy_of_bayes(distance):
-    """A unit is right where it is nearer its own mean than both others: two projections that correlate by 1/2."""
+    """A unit is right where its own mean is nearest: two projections that correlate by 1/2."""
     corner = distance * np.array([[0, 0, 0], [1, 0, 0], [0.5, np.sqrt(0.75), 0]])
     bayes = multivariate_normal(cov=[[1, 0.5], [0.5, 1]]).cdf([distance / 2, distance / 2])
     found = topography(gaussians(corner, [1000] * 3), n_repeats=2, n_permutations=0)
@@ -72,7 +75,7 @@ def test_shuffled_labels_of_three_methods_give_the_majority_rate(counts):
 
 
 def test_prediction_is_scikit_learns():
-    """Same folds, same regression: probabilities to 1e-5, and equal matrices and scores but for rounding."""
+    """Same folds and regression: probabilities to 1e-5, matrices and scores but for rounding."""
     means = [[0, 0, 0], [0.8, 0, 0.3], [0, -0.9, 0]]
     ds = gaussians(means, (150, 110, 90), questions=True)
     (part,) = topography(ds, n_repeats=1, n_permutations=0, seed=3).parts.values()

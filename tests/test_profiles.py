@@ -1,4 +1,4 @@
-"""The authors' profile table: round trip, inference of attempts, and every way a file can be wrong."""
+"""The authors' profile table: round trip, inferred attempts, every way a file can be wrong."""
 
 from pathlib import Path
 

@@ -42,7 +42,7 @@ MINE = {"mine": decode}
 
 
 def text_study(texts, *, regime, features=None, seed=0, **labels):
-    """Return a study whose problems failed with the given texts, (problem, rollout); "" is a correct rollout."""
+    """Return a study whose problems failed with `texts` (problem, rollout); "" is a correct one."""
     texts = np.asarray(texts, dtype=object)
     n, rollouts = texts.shape
     token = np.full((n, rollouts, 2, WIDTH), -1, np.int32)
@@ -171,7 +171,10 @@ def test_a_text_that_names_the_problem_is_caught_by_grouped_folds():
 
 
 def asked_of_eight(seed=5, n=40, each=8):
-    """Every question under eight methods, whose regime it decides; the answers are noise, the prompts words."""
+    """Return every question, which decides its regime, under eight methods.
+
+    The answers are noise, the prompts words.
+    """
     rng = np.random.default_rng(seed)
     question = np.repeat(np.arange(n), each)
     regime = rng.permutation(np.repeat(["resample", "beyond_reach"], n // 2))[question]
@@ -216,7 +219,7 @@ def test_failures_entered_twice_are_recognised_unless_folds_keep_questions_toget
 
 
 def test_a_number_is_read_as_scikit_learn_would():
-    """Length alone, two classes: same folds, same regression (C = 2, see `fit_softmax`), scores to 1e-6."""
+    """Length alone, two classes: same folds and fit (C = 2, see `fit_softmax`), scores to 1e-6."""
     rng = np.random.default_rng(6)
     regime = rng.permutation(np.repeat(["resample", "beyond_reach"], 50))
     texts = [["a" * int(rng.integers(1, 5 + 4 * (kind == "resample")))] for kind in regime]
@@ -330,7 +333,7 @@ def test_numbers_by_hand():
 
 
 def test_log_probability_by_hand():
-    """First token stored second (0.25), second token beyond the two stored: at most the rest, 1 - 0.5 - 0.3 = 0.2."""
+    """First token stored second (0.25), second not stored: at most the rest, 1 - 0.8 = 0.2."""
     ds = text_study([["", "b"]], regime=["resample"])
     ids = np.full((1, WIDTH, 2, 2), -1, np.int32)
     scores = np.zeros((1, WIDTH, 2, 2), np.float32)

@@ -1,4 +1,4 @@
-"""How many failed rollouts are enough: formulas by hand, planted reliabilities, and the shipped companion."""
+"""How many failed rollouts suffice: formulas by hand, planted cases, the shipped companion."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ from recover_nb.study.paths import data_folder
 
 
 def companion(values, methods=None):
-    """Return a study that knows features of rollouts (problem, observed, 3), and nothing else; methods are cells."""
+    """Return a study of rollout features (problem, observed, 3) only; methods are cells."""
     n = len(values)
     coords = {
         "family": ["qwen3"] * n,
@@ -38,7 +38,7 @@ def companion(values, methods=None):
 
 
 def planted(sd_problem, sd_noise, n, rollouts, offset=None, seed=0):
-    """Return values (n, rollouts, 3) whose mean over m rollouts has reliability v / (v + noise / m)."""
+    """Return values (n, rollouts, 3): means of m rollouts have reliability v / (v + noise / m)."""
     rng = np.random.default_rng(seed)
     values = sd_problem * rng.normal(size=(n, 1, 3)) + sd_noise * rng.normal(size=(n, rollouts, 3))
     return values if offset is None else values + np.asarray(offset)[:, None, None]

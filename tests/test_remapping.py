@@ -1,4 +1,4 @@
-"""Remapping: new numbers for the same program, what survives them by hand and planted, and the shipped companions."""
+"""Remapping: new numbers, same program; what survives, by hand and planted; shipped companions."""
 
 import json
 import re
@@ -389,7 +389,7 @@ SMALL = {"families": "neox", "methods": "sft", "tasks": "program", "n_rollouts":
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Both companions of three problems; the run of one was stopped just before its end, and gone on with."""
+    """Return both companions of three problems, one run stopped just before its end and resumed."""
     pytest.importorskip("torch")
     folder = tmp_path_factory.mktemp("companions")
     configs = {name: remapping.companion_config(name, n_problems=3, **SMALL) for name in Companion}

@@ -20,7 +20,7 @@ from recover_nb.resampling import (
 
 
 def test_holm_by_hand():
-    """Sorted 0.005, 0.01, 0.03, 0.04 times 4, 3, 2, 1 = 0.02, 0.03, 0.06, 0.04; the last rises to 0.06."""
+    """0.005, 0.01, 0.03, 0.04 times 4, 3, 2, 1: 0.02, 0.03, 0.06, 0.04; the last rises to 0.06."""
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.5, 0.6]) == pytest.approx([1.0, 1.0])
     assert holm([0.01, np.nan]).tolist()[0] == 0.01
@@ -106,7 +106,7 @@ def test_permutations_match_enumeration():
 
 
 def test_permutations_of_draws_are_those_of_their_sum():
-    """Three draws with arms for labels, and what they add up to for each pair of problems: the same permutations."""
+    """Three draws with arms as labels, or their sum for each pair of problems: permuted alike."""
     rng = np.random.default_rng(3)
     gain, label = rng.random((3, 5, 2)), rng.integers(2, size=(3, 5))
     kernel = sum(gain[s][:, label[s]] for s in range(3))

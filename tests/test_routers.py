@@ -1,4 +1,4 @@
-"""Routers: hand-worked rates, orders and replays; nothing leaks; no effect is not found and a planted one is."""
+"""Routers: rates, orders and replays by hand; nothing leaks; only a planted effect is found."""
 
 import dataclasses
 from itertools import permutations
@@ -333,7 +333,7 @@ def test_folds_that_learn_from_what_they_are_judged_on_are_found(study):
 
 
 def lift_of(problems, names=("learnt",)):
-    """Return the lift over the best fixed operator, held out by cell, at the budget of four attempts."""
+    """Return the lift over the best fixed operator, held out by cell, with four attempts."""
     from recover_nb.routers.scoring import score_routers
 
     folds, given = make_folds(problems, HoldOut.CELL), budgets_of(problems.outcomes, [4])

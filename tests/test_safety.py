@@ -1,4 +1,4 @@
-"""No code comes in with data: nothing is unpickled, no weights but safetensors, no remote code unless asked for."""
+"""No code comes in with data: no pickles, no weights but safetensors, remote code only if asked."""
 
 import ast
 import inspect

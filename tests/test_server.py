@@ -105,7 +105,7 @@ def plain(study, shipped):
 
 
 def assert_features(found, wanted, pressure, study):
-    """Assert that features agree; spread may differ by the tokens whose pressure is nothing but rounding.
+    """Assert that features agree, spread but for tokens whose pressure is nothing but rounding.
 
     It counts every token whose pressure is above 0, be it by the last bit.
     """
@@ -121,7 +121,7 @@ def assert_features(found, wanted, pressure, study):
 
 
 # --- what is measured
-# ------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("reply", ["echo", "prompt_logprobs"])
@@ -169,7 +169,7 @@ def test_truncated_lists_show_what_they_miss(study, server, shipped):
 
 
 def of_text(study, pair):
-    """Return features, and pressure, of a teacher-forced pass over what text holds: not the end-of-sequence token."""
+    """Return features and pressure of a teacher-forced pass over the text, less its end token."""
     used, tokens = failed(study), study["token_id"].values[:, :, 0]
     length = (tokens >= 0).sum(-1) - (tokens == pair.eos_ids[0]).sum(-1)
     signals = score_traces(
@@ -188,7 +188,7 @@ def test_text_alone_gives_features_of_what_was_written(study, server, shipped):
 
 @pytest.fixture
 def llama_cpp(monkeypatch):
-    """Answer as llama.cpp's server did when `tests/fixtures/make_llama_cpp.py` asked it about these very traces."""
+    """Answer as llama.cpp's server did to `tests/fixtures/make_llama_cpp.py` about these traces."""
     kept = json.loads(gzip.decompress((FIXTURES / "llama_cpp" / "exchanges.json.gz").read_bytes()))
     replies = {json.dumps(each["request"], sort_keys=True): each for each in kept["exchanges"]}
 
@@ -250,7 +250,7 @@ def test_several_requests_at_once_change_nothing(study, server, shipped):
 
 
 # --- faults
-# ----------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -338,7 +338,7 @@ def drop_a_token(reply):
 
 
 def merge_over(edge):
-    """Join the last character of a prompt of so many with the first of the trace, as another tokenizer might."""
+    """Join the last of a prompt's `edge` characters with the trace's first, as tokenizers might."""
 
     def merge(reply):
         lists = reply["choices"][0]["logprobs"]
@@ -387,7 +387,7 @@ def test_rate_limit(study, server, shipped):
 
 
 # --- what is refused
-# -------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------
 
 
 def without_logprobs(reply):
@@ -442,7 +442,7 @@ def test_study_without_traces_is_refused(study, shipped, server, name):
 
 
 # --- the key
-# ---------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------
 
 
 def test_key_is_sent_and_shown_nowhere(

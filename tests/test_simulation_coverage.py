@@ -20,7 +20,7 @@ N_STUDIES = 200
 
 
 def run(seed, **study):
-    """Lift or excess over retry, its interval and p-value, by every estimator, on one simulated study."""
+    """Return lift or excess over retry, interval and p by every estimator, on a simulated study."""
     ds = make_study(seed=seed, n_problems=80, n_attempts=10, **study)
     table, _, _ = tabulate(ds)
     rng = np.random.default_rng([seed, 1])
@@ -94,7 +94,7 @@ def test_intervals_have_the_width_they_should(no_effect):
 
 @pytest.mark.slow
 def test_twins_and_agreeing_attempts_without_effect():
-    """Attempts that share random numbers shrink the winner's curse: only the null of twins says so."""
+    """Shared random numbers shrink the winner's curse: only the null of twins says so."""
     n = 60
     found = many(n, effect="none", twin=0.7, agreement=0.8)
     for name in ("split", "all", "null_twins"):
@@ -104,7 +104,10 @@ def test_twins_and_agreeing_attempts_without_effect():
 
 
 def true_lifts(seed, **study):
-    """Lift of the rule in true rates: over every failed problem, and over those that half the attempts select."""
+    """Return the lift of the rule in true rates.
+
+    It is over every failed problem, and over those that half the attempts select.
+    """
     ds = make_study(seed=seed, n_problems=80, n_attempts=10, **study)
     table, _, _ = tabulate(ds)
     rate = ds["true_rate"].sel(intervention=list(table.arms)).to_numpy()

@@ -1,4 +1,4 @@
-"""Tables about the features: junction places, windows and reliability, by hand where that can be done."""
+"""Tables about the features: junction places, windows, reliability, by hand where possible."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Tasks: answers checked by running them, splits that share nothing, remapping that keeps the program."""
+"""Tasks: answers checked by running, splits that share nothing, remapping that keeps programs."""
 
 import contextlib
 import io

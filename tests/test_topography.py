@@ -1,4 +1,4 @@
-"""Prediction of methods and regimes: against closed forms, scikit-learn and numbers worked by hand."""
+"""Prediction of methods and regimes: against closed forms, scikit-learn and cases by hand."""
 
 import json
 import subprocess
@@ -41,7 +41,7 @@ FEW = {"n_repeats": 2, "n_permutations": 10}
 
 
 def units_study(features, *, names=THREE, **labels):
-    """Return a study of units with the given features (n, feature) and labels; what is not given is constant."""
+    """Return a study of units with these features (n, feature) and labels, the rest constant."""
     n = len(features)
     coords = {"family": "qwen3", "method": "sft", "task": "arithmetic", "split": "test"} | labels
     coords = {"problem_id": [f"p{i}" for i in range(n)]} | coords
@@ -123,7 +123,7 @@ def test_a_feature_that_names_the_problem_is_caught_by_grouped_folds():
 
 
 def test_within_a_cell_differences_between_cells_count_for_nothing():
-    """Features tell the cells apart and regimes are commoner in one; within a cell there is nothing to tell."""
+    """Features and regimes differ between cells; within a cell there is nothing to tell."""
     rng = np.random.default_rng(2)
     n = 600
     task = np.repeat(["arithmetic", "program"], n // 2)
@@ -276,7 +276,10 @@ def test_cliffs_delta_by_hand():
 
 
 def test_fold_interval_by_hand():
-    """Differences 0.1 and 0.3: mean 0.2, variance 0.02; (1/2 + 1/4) 0.02 = 0.015; t(1) at 97.5 % is 12.7062."""
+    """Differences 0.1 and 0.3: mean 0.2, variance 0.02, and (1/2 + 1/4) 0.02 = 0.015.
+
+    The quantile of t(1) at 97.5 % is 12.7062.
+    """
     mean, low, high = fold_interval(np.array([[0.1, 0.3]]), 5)
     assert mean == pytest.approx(0.2)
     assert (high - low) / 2 == pytest.approx(12.7062 * np.sqrt(0.015), rel=1e-4)
@@ -508,7 +511,7 @@ def test_tables_hold_the_figures(found, by_task):
     ],
 )
 def test_functions_called_like_their_modules_stay_functions(code):
-    """Importing a module sets it as an attribute of its package, over the function of the same name."""
+    """Importing a module sets it as its package's attribute, over the function of that name."""
     check = (
         "assert all(type(f).__name__ == 'function' for f in (rnb.topography, rnb.transfer,"
         " rnb.reading))"

@@ -1,4 +1,4 @@
-"""What is fitted on one family and applied to another: identical families, shifted ones, and numbers worked by hand."""
+"""A fit on one family, applied to another: identical families, shifted ones, cases by hand."""
 
 import json
 from pathlib import Path
@@ -45,7 +45,7 @@ def identical():
 
 @pytest.fixture(scope="module")
 def moved():
-    """The second family's features are twice as wide, and its spread is higher by 200: scale alone."""
+    """Return a transfer to features twice as wide, and spread higher by 200: scale alone."""
     return transfer(two_families(lambda features: 2 * features + [200, 0, 0]), **FEW)
 
 
@@ -83,7 +83,7 @@ def test_only_frozen_figures_feel_a_change_of_scale(identical, moved):
 
 
 def test_frozen_routes_are_those_of_the_sources_mean_and_sd():
-    """Worked from the definition: z by the source's steerable_hard problems, largest z, else the fallback."""
+    """By definition: z by the source's steerable_hard problems, largest z, else the fallback."""
     ds = two_families(lambda features: 2 * features - 1)
     source, target = (
         ds.isel(problem=np.flatnonzero(ds["family"].values == name)) for name in ("qwen3", "neox")
@@ -141,7 +141,7 @@ def test_entropy_by_hand():
 
 
 def test_clusters_and_scales_are_scikit_learns(moved):
-    """StandardScaler, KMeans and adjusted_rand_score put together by hand: equal but for rounding."""
+    """StandardScaler, KMeans and adjusted_rand_score by hand: equal but for rounding."""
     source, target = (
         one["features"].values
         for _, one in two_families(lambda features: 2 * features + [200, 0, 0]).groupby(

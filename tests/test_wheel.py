@@ -1,4 +1,4 @@
-"""The package as users have it: built into a wheel, installed without the repository, and used from another folder."""
+"""The package as users have it: a wheel, installed without the repository, used elsewhere."""
 
 import json
 import re
@@ -28,7 +28,7 @@ def call(*command, cwd, check=True):
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The wheel of what git would commit: nothing that is ignored, and no file that is left over."""
+    """Return the wheel of what git would commit: nothing ignored, and no file left over."""
     listed = call(
         "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT
     ).stdout
@@ -46,7 +46,7 @@ def wheel(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory):
-    """Return the folder of programs of an environment with the wheel, and what else is installed here beside it."""
+    """Return the programs' folder of an environment of the wheel and all else installed here."""
     place = tmp_path_factory.mktemp("environment")
     call(sys.executable, "-m", "venv", "--without-pip", place, cwd=place)
     programs = place / ("Scripts" if sys.platform == "win32" else "bin")

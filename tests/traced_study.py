@@ -1,4 +1,4 @@
-"""A small study with traces and signals, simulated: what a report needs, in a second and without torch."""
+"""A small simulated study with traces and signals: all a report needs, in a second, no torch."""
 
 import json
 

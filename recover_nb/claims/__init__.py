@@ -1,4 +1,7 @@
-"""The paper's claims, each measured, set beside its null, and judged: what `docs/findings.md` is made from."""
+"""The paper's claims, each measured, set beside its null, and judged.
+
+`docs/findings.md` is made from them.
+"""
 
 from recover_nb.claims.judge import CLAIMS, judge
 from recover_nb.claims.judgement import Claim, Judgement

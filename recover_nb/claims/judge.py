@@ -1,4 +1,7 @@
-"""What the figures amount to: each claim of the paper with a sentence, a verdict, and what it is judged against."""
+"""What the figures amount to: a sentence and a verdict for each claim of the paper.
+
+It is also said what each claim is judged against.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,4 +1,7 @@
-"""How claims that the paper does not make are judged: what has to hold for its claims to mean what they say."""
+"""How claims that the paper does not make are judged.
+
+They have to hold for the paper's claims to mean what they say.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The figures that claims are judged by: one function a section, each from a study to plain numbers."""
+"""The figures that claims are judged by: a function a section, from a study to plain numbers."""
 
 import math
 import os
@@ -140,7 +140,7 @@ def _sizes(ds: xr.Dataset, seed: int) -> dict:
 
 
 def _clusters(ds: xr.Dataset, seed: int) -> dict:
-    """Section 9: one k for all views, and what the clusters are when compared with names there already."""
+    """Measure section 9: one k for all views, and clusters compared with names there already."""
     table = choose_k(ds, seed=seed)
     chosen = table["k"][table["best_silhouette"]]
     if not len(chosen):
@@ -265,7 +265,10 @@ def _transfer(ds: xr.Dataset, seed: int) -> dict:
 
 
 def _reading(ds: xr.Dataset, seed: int) -> dict:
-    """Section 12: pooled; within a cell, where a text cannot be read for its task; one trace, which tells no number."""
+    """Measure section 12: pooled, within a cell, and on one trace.
+
+    Within a cell a text cannot be read for its task; one trace tells no number.
+    """
     found = {}
     asked = {
         "pooled": {},

@@ -20,7 +20,10 @@ _ENDS = ("points", "low_points", "high_points")
 
 
 def _reliability(ds: xr.Dataset, seed: int) -> dict:
-    """Section 3: how many failed rollouts the features need, and how often two halves take the same route."""
+    """Measure section 3: how many failed rollouts the features need.
+
+    It also tells how often two halves take the same route.
+    """
     needed = needed_rollouts(ds, SIZES, seed=seed).sel(scope=Scope.WITHIN.value, size=SIZES[-1])
     features = {
         str(name): {
@@ -86,7 +89,10 @@ def _calculator(ds: xr.Dataset, seed: int) -> dict:
 
 
 def _routers(ds: xr.Dataset, seed: int) -> dict:
-    """Routers built on the same information, at equal forward passes, on cells they have not learned from."""
+    """Compare routers on the same information, at equal forward passes, on unseen cells.
+
+    Routers have not learned from those cells.
+    """
     found = compare_routers(ds, hold_out=HoldOut.CELL.value, seed=seed)
     columns = {"lift": "", "excess": "excess_", "paid": "paid_"}
     rows = router_lifts(found).to_dict("records")

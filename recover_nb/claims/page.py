@@ -1,4 +1,4 @@
-"""The page of findings: a table to glance at, then each claim with its figures, its null and its rule."""
+"""The page of findings: a table to glance at, then each claim with figures, null and rule."""
 
 import textwrap
 from collections.abc import Mapping

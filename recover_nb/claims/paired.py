@@ -11,7 +11,7 @@ from recover_nb.schema import text
 def paired_difference(
     ds: xr.Dataset, one: str, other: str, *, n_bootstrap: int = 2000, seed: int = 0
 ) -> dict:
-    """Return the mean difference in rescue rate of two interventions over the problems that were given both.
+    """Return the mean difference in rescue rate of two interventions, on problems given both.
 
     Parameters
     ----------

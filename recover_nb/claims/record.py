@@ -76,7 +76,9 @@ def write_findings(
 
 
 def check_places(figures: str | Path, page: str | Path) -> None:
-    """Refuse places of figures and page, before the work, where something is that `write_findings` did not write.
+    """Refuse places of figures and page that hold what `write_findings` did not write.
+
+    This is done before the work.
 
     Raises
     ------

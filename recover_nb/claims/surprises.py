@@ -1,4 +1,4 @@
-"""What nobody expected, in words: each stands on the page only while the verdicts it rests on hold."""
+"""What nobody expected, in words, each on the page only while the verdicts behind it hold."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Four ways to cluster points, behind one call: points in, cluster numbers out (method.md section 9)."""
+"""Four ways to cluster behind one call: points in, numbers out (method.md section 9)."""
 
 import warnings
 from collections.abc import Sequence
@@ -130,7 +130,10 @@ def cut(tree: np.ndarray, k: int) -> np.ndarray:
 
 
 def by_size(labels: np.ndarray) -> np.ndarray:
-    """Renumber clusters from 0, the largest first (of equals, the one with the first point); noise stays -1."""
+    """Renumber clusters from 0, the largest first; noise stays -1.
+
+    Of equals, the one with the first point comes first.
+    """
     known = labels != NOISE
     _, first, inverse, counts = np.unique(
         labels[known], return_index=True, return_inverse=True, return_counts=True
@@ -143,7 +146,10 @@ def by_size(labels: np.ndarray) -> np.ndarray:
 
 
 def silhouette(points: np.ndarray, labels: np.ndarray) -> float:
-    """Mean silhouette of the points in a cluster, -1 to 1, higher is better separated; NaN where undefined."""
+    """Return the mean silhouette of the points in a cluster; NaN where undefined.
+
+    It is in [-1, 1]; higher is better separated.
+    """
     known = labels != NOISE
     n_clusters = len(np.unique(labels[known]))
     if not 2 <= n_clusters < known.sum():
@@ -152,7 +158,10 @@ def silhouette(points: np.ndarray, labels: np.ndarray) -> float:
 
 
 def bic(points: np.ndarray, k: int, seed: int) -> float:
-    """Bayesian information criterion of a full-covariance Gaussian mixture of `k` components; lower is better."""
+    """Return the BIC of a full-covariance Gaussian mixture of `k` components.
+
+    BIC is the Bayesian information criterion; lower is better.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         mixture = GaussianMixture(k, reg_covar=REG_COVAR, n_init=N_INIT, random_state=seed)

@@ -1,4 +1,7 @@
-"""A clustering before it is judged: labels at once, a few resamples, and no verdict (method.md section 9)."""
+"""A clustering before it is judged: labels at once, a few resamples, and no verdict.
+
+See method.md section 9.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,7 @@
-"""Many clusterings side by side: numbers of clusters scored, and the stability of each (method.md section 9)."""
+"""Many clusterings side by side: scores and stability of each number of clusters.
+
+See method.md section 9.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -109,7 +112,9 @@ def stability_grid(
     progress: Callable[[str], None] | None = None,
     n_jobs: int | None = None,
 ) -> pd.DataFrame:
-    """Measure the stability of every algorithm and number of clusters, on the same resamples and the same nulls.
+    """Measure the stability of every algorithm and number of clusters on the same resamples.
+
+    The nulls are the same too.
 
     All of it takes minutes for a thousand problems; fewer `n_resamples` take proportionally less.
 

@@ -1,4 +1,4 @@
-"""Data without clusters, and what a figure must exceed to stand out from them (method.md section 9)."""
+"""Data without clusters, and what a figure must exceed to stand out (method.md section 9)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -29,7 +29,7 @@ def gaussian_null(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def box_null(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw as many points, uniform in the box from each column's least to its largest value, (n, d).
+    """Draw as many points, uniform in the box of the columns' ranges, (n, d).
 
     The sides lie along the columns (the features), not along principal axes.
     """
@@ -44,7 +44,9 @@ DRAWS: dict[Null, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
 
 
 def null_limit(draws: np.ndarray, *, higher: bool = True, level: float = LEVEL) -> float:
-    """Value that `level` of the null's figures stay within: its 95 % quantile, or 5 % where lower is more stable.
+    """Return the value that `level` of the null's figures stay within.
+
+    It is their 95 % quantile, or 5 % where lower is more stable.
 
     The order statistic of rank ceil(level (n + 1)): with it a figure from the null itself lies
     beyond the limit in at most one of 20 cases, however few draws there are. An interpolated
@@ -102,7 +104,9 @@ def measure_all(
     progress: Callable[[str], None] | None = None,
     n_jobs: int | None = 1,
 ) -> Iterator[tuple[Null | None, list[Stability]]]:
-    """Measure the data (given with null None), then each draw of each null, whose consensus is not kept.
+    """Measure the data (given with null None), then each draw of each null.
+
+    The consensus of the draws is not kept.
 
     Parameters are those of `stability.measure`, with `n_null` draws of each null. Each has a
     generator of its own, so that more draws add to the others and change none. `n_jobs` processes
@@ -159,7 +163,7 @@ def null_figures(
 
 
 def points_shown(n: int, most: int, seed: int) -> np.ndarray:
-    """Choose the points that consensus and PAC are over: all, or `most` of them at random, in order."""
+    """Choose the points for consensus and PAC: all, or `most` of them at random, in order."""
     if n <= most:
         return np.arange(n)
     return np.sort(np.random.default_rng([seed, len(Null) + 1]).choice(n, most, replace=False))

@@ -1,4 +1,7 @@
-"""How often clusters are claimed, where there are none and where they were planted (method.md section 9)."""
+"""How often clusters are claimed where none are and where some were planted.
+
+See method.md section 9.
+"""
 
 from collections.abc import Callable, Sequence
 

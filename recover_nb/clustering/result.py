@@ -1,4 +1,4 @@
-"""What `cluster_stability` returns: figures, what the nulls make of them, and the verdict that follows."""
+"""What `cluster_stability` returns: figures, what the nulls make of them, and the verdict."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -51,7 +51,10 @@ class Judged:
         return null_limit(self.nulls[null][figure], higher=FIGURES[figure])
 
     def p(self, figure: str, null: str) -> float:
-        """One-sided p-value of `figure` under `null`; small means more stable than data without clusters."""
+        """Return the one-sided p-value of `figure` under `null`.
+
+        A small one means more stable than data without clusters.
+        """
         sign = 1 if FIGURES[figure] else -1
         return exceedance(sign * self.figures[figure], sign * self.nulls[null][figure])
 

@@ -183,7 +183,7 @@ def _agree(
 
 
 def _stored(ds: xr.Dataset, space: Space) -> tuple[np.ndarray, np.ndarray]:
-    """Features (n, rollout, 3) of each stored failed rollout of the problems of `space`, and which those are."""
+    """Return features (n, rollout, 3) of stored failed rollouts of `space`, and which those are."""
     names = (Signal.DEMOTION_PRESSURE.value, Signal.LOGIT_VARIANCE.value)
     missing = [name for name in (*names, "n_tokens", "correct") if name not in ds]
     if missing:

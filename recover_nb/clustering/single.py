@@ -1,4 +1,7 @@
-"""One clustering of failed problems, its stability, and whether to believe it (method.md section 9)."""
+"""One clustering of failed problems, its stability, and whether to believe it.
+
+See method.md section 9.
+"""
 
 from collections.abc import Callable, Sequence
 from types import MappingProxyType
@@ -43,7 +46,7 @@ def cluster_stability(
     max_consensus: int = MAX_CONSENSUS,
     progress: Callable[[str], None] | None = None,
 ) -> ClusterStability:
-    """Cluster failed problems by their features and measure how stable the clusters are, beside two nulls.
+    """Cluster failed problems by their features and measure the stability, beside two nulls.
 
     Parameters
     ----------

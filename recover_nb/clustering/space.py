@@ -92,7 +92,7 @@ def feature_space(
 def scores(
     values: np.ndarray, groups: np.ndarray | None = None, *, ranks: bool = False
 ) -> np.ndarray:
-    """z-score the columns of (n, d), or the normal scores of their ranks; in each group if given (n,).
+    """z-score the columns of (n, d), or take normal scores of ranks; by group if given (n,).
 
     Constant columns are zeros. Equal values share their mean rank.
     """

@@ -128,7 +128,10 @@ def cluster(
 def _agreement(
     points: np.ndarray, clusterer: Clusterer, labels: np.ndarray, rng: np.random.Generator
 ) -> tuple[float, dict[str, float]]:
-    """ARI over pairs of seeds (NaN where labels do not depend on one), and with each other algorithm."""
+    """Return the ARI over pairs of seeds, and with each other algorithm.
+
+    The first is NaN where labels do not depend on a seed.
+    """
     across = float("nan")
     if clusterer.algorithm in SEEDED:
         fits = [fit(points, [clusterer], int(rng.integers(_SEEDS)))[0] for _ in range(N_SEEDS)]
@@ -162,7 +165,10 @@ def draw(n: int, n_resamples: int, rng: np.random.Generator, *, least: int) -> n
 
 
 def memberships(labels: np.ndarray) -> np.ndarray:
-    """Return 0 and 1 for labels (..., n), float32 (..., group, n): clusters first, noise the last group."""
+    """Return 0 and 1 for labels (..., n), float32 (..., group, n), noise as the last group.
+
+    Clusters come first.
+    """
     groups = np.arange(int(labels.max(initial=NOISE)) + 2, dtype=labels.dtype)
     groups[-1] = NOISE
     return (labels[..., None, :] == groups[:, None]).astype(np.float32)
@@ -230,7 +236,10 @@ def pairwise_ari(resampled: np.ndarray) -> np.ndarray:
 
 
 def _adjusted_rand(counts: np.ndarray) -> np.ndarray:
-    """ARI of contingency tables (..., a, b); 1 where both partitions are trivial, as scikit-learn has it."""
+    """Return the ARI of contingency tables (..., a, b); 1 where both partitions are trivial.
+
+    That is what scikit-learn does.
+    """
 
     def pairs(x: np.ndarray) -> np.ndarray:
         return x * (x - 1) / 2
@@ -284,7 +293,9 @@ def consensus(resampled: np.ndarray, *, informative: np.ndarray | None = None) -
 
 
 def pac(matrix: np.ndarray, interval: tuple[float, float] = AMBIGUOUS) -> float:
-    """Proportion of ambiguous clustering: pairs of different points whose consensus lies inside `interval`.
+    """Return PAC: the share of pairs of different points with consensus inside `interval`.
+
+    PAC is the proportion of ambiguous clustering.
 
     In [0, 1]; lower is more stable. Both ends are outside; pairs never drawn together are left out.
     """

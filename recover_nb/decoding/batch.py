@@ -94,12 +94,15 @@ class Proposal:
 
     @cached_property
     def u(self) -> torch.Tensor:
-        """The uniform of each row at this position, (n,) float64: the same for every intervention."""
+        """Uniform of each row at this position, (n,) float64, the same for every intervention."""
         return self.batch.u[self.rows, self.position]
 
     @cached_property
     def candidate(self) -> torch.Tensor:
-        """What is emitted unless the operator acts, (n,) int64: S at T, or the continuation after it has fired."""
+        """Token emitted unless the operator acts, (n,) int64.
+
+        It is S at T, or the continuation after the operator has fired.
+        """
         token = self.sample(self.settings.temperature)
         fired = self.fired_at >= 0
         if self.batch.follow is not None:
@@ -206,5 +209,8 @@ class Step:
 
     @property
     def trace(self) -> torch.Tensor:
-        """Tokens of the rows so far, a replayed prefix included, (n, max_new_tokens) int64; then -1."""
+        """Tokens of the rows so far, a replayed prefix included, (n, max_new_tokens), then -1.
+
+        Their dtype is int64.
+        """
         return self.batch.token_id[self.rows]

@@ -110,7 +110,10 @@ def firing_score(
 
 
 def firing_quantile(median_length: float) -> float:
-    """Return q: 0.99 for traces of hundreds of tokens, else 1 - 2 / median length, within [0, 0.99]."""
+    """Return q: 0.99 for traces of hundreds of tokens, else 1 - 2 / median length.
+
+    It stays within [0, 0.99].
+    """
     if median_length >= LONG_TRACE:
         return LONG_QUANTILE
     return float(np.clip(1 - 2 / max(median_length, 1), 0, LONG_QUANTILE))

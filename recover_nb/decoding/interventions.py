@@ -28,7 +28,7 @@ class Retry(Operator):
 
 @register("temperature")
 class Temperature(Operator):
-    """S at `hot_temperature` everywhere: reweights the modes, never inverts a ranking (a control)."""
+    """S at `hot_temperature` everywhere, a control: reweights modes, never inverts a ranking."""
 
     def act(self, step: Proposal) -> Fired:
         """Draw every token at the other temperature."""

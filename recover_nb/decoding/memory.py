@@ -59,7 +59,10 @@ def _count_in_file(role: str, path: Path) -> int:
 
 
 def _count_by_config(source: Any, trust_remote_code: bool) -> int:
-    """Build the model without memory for its weights; 0 where that cannot be done (loading then says why)."""
+    """Build the model without memory for its weights and count its parameters.
+
+    The count is 0 where that cannot be done; loading then says why.
+    """
     from transformers import AutoConfig, AutoModelForCausalLM
 
     try:
@@ -72,7 +75,7 @@ def _count_by_config(source: Any, trust_remote_code: bool) -> int:
 
 
 def free_bytes(device: str | torch.device) -> int | None:
-    """Return the memory that is free where models will lie, in bytes; None where it cannot be told."""
+    """Return the free memory where models will lie, in bytes; None where it cannot be told."""
     device = torch.device(device)
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]

@@ -64,7 +64,7 @@ def mix_rows(
     alpha: float,
     temperature: float,
 ) -> torch.Tensor:
-    """Mix each row (B, V) by its own type: coverage where `is_coverage` (B,) bool, path elsewhere."""
+    """Mix each row (B, V) by its own type: coverage where `is_coverage` (B,) bool, else path."""
     mixed = torch.empty_like(logits_s, dtype=torch.float64)
     for mixture, rows in ((Mixture.PATH, ~is_coverage), (Mixture.COVERAGE, is_coverage)):
         if bool(rows.any()):

@@ -58,7 +58,7 @@ class Operator:
         return torch.zeros(len(step), dtype=torch.bool, device=step.rows.device)
 
     def act(self, step: Proposal) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the tokens to emit (n,) int64 and the rows whose token the operator chose (n,) bool."""
+        """Return the tokens to emit (n,) int64 and the rows where the operator chose (n,) bool."""
         return step.candidate, torch.zeros(len(step), dtype=torch.bool, device=step.rows.device)
 
 

@@ -1,4 +1,4 @@
-"""A specialist, its ancestor and the tokenizer they share, checked before any token is generated."""
+"""A specialist, its ancestor and their shared tokenizer, checked before any token is generated."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -290,7 +290,10 @@ def _shared_vocabulary(tokenizer: Any, models: dict[str, Any]) -> int:
 
 
 def _eos_ids(tokenizer: Any, model: Any, vocab_size: int) -> tuple[int, ...]:
-    """Every token that ends a trace: the generation config's (what `generate` obeys) and the tokenizer's."""
+    """Return every token that ends a trace, of the generation config and the tokenizer.
+
+    `generate` obeys the former.
+    """
     generation = getattr(model, "generation_config", None)
     given = [getattr(generation, "eos_token_id", None), getattr(tokenizer, "eos_token_id", None)]
     if given == [None, None]:

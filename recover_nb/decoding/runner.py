@@ -21,7 +21,10 @@ CACHE_NAMES = ("cache", "past_key_values")
 
 
 class GrowingLayer(DynamicLayer):
-    """A cache layer that writes into spare room, where `DynamicLayer` copies the whole cache at every step."""
+    """A cache layer that writes into spare room instead of copying the cache at every step.
+
+    `DynamicLayer` copies it.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +58,10 @@ class GrowingLayer(DynamicLayer):
         return room
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:
-        """Keep (or repeat) rows of the batch, spare room included: one copy of whole rows, and none to grow again."""
+        """Keep (or repeat) rows of the batch, spare room included.
+
+        That takes one copy of whole rows, and none to grow again.
+        """
         if self._room is None:
             return
         used = self.get_seq_length()
@@ -64,7 +70,10 @@ class GrowingLayer(DynamicLayer):
 
 
 def new_cache(model: Any) -> DynamicCache:
-    """Return an empty cache for `model`; sliding-window and other special layers stay as transformers makes them."""
+    """Return an empty cache for `model`, with special layers as transformers makes them.
+
+    Sliding-window layers are special, among others.
+    """
     cache = DynamicCache(config=model.config)
     cache.layers = [
         GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers
@@ -73,7 +82,10 @@ def new_cache(model: Any) -> DynamicCache:
 
 
 def pad_left(contexts: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return token ids and attention mask, both (C, L) int64, of ragged contexts padded on the left."""
+    """Return token ids and attention mask, both (C, L) int64, of contexts padded on the left.
+
+    Contexts are ragged.
+    """
     length = max(map(len, contexts))
     ids = torch.full((len(contexts), length), pad_id)
     mask = torch.zeros((len(contexts), length), dtype=torch.int64)
@@ -133,7 +145,9 @@ def cache_name(model: Any) -> str:
 
 
 class Forward:
-    """Call a model with as many of transformers' optional arguments as it knows, trimmed to the shared vocabulary.
+    """Call a model with the optional arguments it knows, trimmed to the shared vocabulary.
+
+    The arguments are those of transformers.
 
     Raises
     ------
@@ -205,7 +219,7 @@ class Runner:
         self.evaluated = torch.zeros(len(owner), dtype=torch.int32, device=pair.device)
 
     def keep(self, wanted: torch.Tensor) -> None:
-        """Drop rows not `wanted` (B,) bool from the cache, once they are enough to be worth the copy."""
+        """Drop rows not `wanted` (B,) bool from the cache, once enough to be worth the copy."""
         held = wanted[self.rows]
         n_wanted = int(held.sum())
         if n_wanted == len(self.rows) or n_wanted >= COMPACT_BELOW * len(self.rows):

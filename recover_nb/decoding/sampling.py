@@ -1,4 +1,6 @@
-"""Shared random numbers: one Philox uniform a (seed, stream, problem, rollout, step), drawn by inverse CDF.
+"""Shared random numbers: one Philox uniform a (seed, stream, problem, rollout, step).
+
+Tokens are drawn from it by inverse CDF.
 
 Because rollout r of every intervention reads the same uniforms, twins agree token for token until
 an operator acts (method.md section 4, "Counterfactual twins").

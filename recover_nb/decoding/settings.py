@@ -12,7 +12,9 @@ THRESHOLDS = ("quantile", "authors")
 
 @dataclass(frozen=True)
 class Settings:
-    """Constants of decoding, as named in method.md sections 2 to 4; every one has the published default.
+    """Constants of decoding, as named in method.md sections 2 to 4.
+
+    Every one has the published default.
 
     Parameters
     ----------

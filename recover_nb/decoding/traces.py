@@ -167,7 +167,7 @@ def _batches(
 def _logits(
     contexts: list[list[int]], traces: list[np.ndarray], forwards: list[Forward]
 ) -> list[torch.Tensor]:
-    """Return each model's raw logits of all tokens of the traces, one trace after the other, each (N, V)."""
+    """Return each model's raw logits (N, V) of all tokens of the traces, one after the other."""
     pair = forwards[0].pair
     # The last token is predicted, never read. Padding on the left lines up the ends.
     ids, mask = pad_left(

@@ -1,1 +1,1 @@
-"""Converters, one file a format: ``from_<format>`` reads into a study, ``to_<format>`` writes one."""
+"""Converters, a file a format: ``from_<format>`` reads into a study, ``to_<format>`` writes."""

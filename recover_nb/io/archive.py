@@ -20,7 +20,7 @@ _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 def read_members(
     path: str | Path, what: str, prefix: str, suffix: str
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of the members of an archive whose name begins and ends so, in the order of their names.
+    """Yield name and content of archive members with this prefix and suffix, in order of name.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a completions server says of a sequence it was sent: the log-probabilities of its last tokens."""
+"""What a completions server says of a sent sequence: log-probabilities of its last tokens."""
 
 import hashlib
 from collections.abc import Sequence

@@ -30,7 +30,9 @@ def lay_out(
     window: int,
     least_tokens: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Lay rollouts out densely, as `schema` has them: only what some row has, and no derived variable.
+    """Lay rollouts out densely, as in `schema`, with only what some row has.
+
+    No derived variable is laid out.
 
     Parameters
     ----------
@@ -168,7 +170,10 @@ def _about_rollouts(
 
 
 def _signals(rows: list[RolloutRow], at: list, sizes: dict[str, int]) -> dict[str, np.ndarray]:
-    """Signals of observed rollouts, (problem, rollout, token); their own length where no token dimension is stored."""
+    """Return signals of observed rollouts, (problem, rollout, token).
+
+    Their length is their own where no token dimension is stored.
+    """
     having = [
         (row, where) for row, where in zip(rows, at, strict=True) if row.signals and where[2] == 0
     ]
@@ -214,7 +219,7 @@ def _from_signals(
 def _alternatives(
     rows: list, at: list, failed: np.ndarray, sizes: dict[str, int]
 ) -> dict[str, np.ndarray]:
-    """Keep what both models would rather have said along each problem's first failed rollout, where lists say."""
+    """Keep what both models preferred along each problem's first failed rollout, if lists say."""
     first = np.where(failed.any(1), failed.argmax(1), -1)
     having = [
         (row, p)

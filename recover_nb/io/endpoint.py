@@ -1,4 +1,6 @@
-"""One OpenAI-compatible server, asked with patience: time-outs, retries, a rate limit, and a key that is never shown.
+"""One OpenAI-compatible server, asked with patience and a key that is never shown.
+
+Patience means time-outs, retries and a rate limit.
 
 Only the standard library: no redirect is followed, no proxy used, and nothing of a request is
 logged.

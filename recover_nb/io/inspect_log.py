@@ -183,7 +183,7 @@ def _content(value: Any) -> str:
 
 
 def _tokens(out: Collector, choice: Row) -> list[int] | None:
-    """Return token ids by the names in `logprobs`; None where they are not the tokens of the text."""
+    """Return token ids by the names in `logprobs`; None where they are not those of the text."""
     logged = choice.part("logprobs", needed=False)
     if logged is None or out.tokenizer is None:
         return None

@@ -117,7 +117,7 @@ def from_jsonl(
 
 
 def read_rollouts(out: Collector, rows: Iterable[Row], intervention: str) -> dict[str, Any]:
-    """Take rollouts of rows with the fields of this format; return what the first says of the study it is from."""
+    """Take rollouts of rows with this format's fields; return what the first says of its study."""
     study: dict[str, Any] = {}
     for place, row in enumerate(rows):
         if not place and row.part("study", needed=False) is not None:

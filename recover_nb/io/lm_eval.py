@@ -1,4 +1,7 @@
-"""Sample logs of lm-evaluation-harness (``samples_{task}_{date}.jsonl``), made by ``generate_until`` tasks."""
+"""Sample logs of lm-evaluation-harness, made by ``generate_until`` tasks.
+
+Files are named ``samples_{task}_{date}.jsonl``.
+"""
 
 import re
 from collections.abc import Callable
@@ -137,7 +140,10 @@ def _problem_id(row: Row) -> str:
 
 
 def _prompt(row: Row) -> str:
-    """Return the text the model was given; older versions write a list where newer ones write an object."""
+    """Return the text the model was given, from a list or an object.
+
+    Older versions write a list where newer ones write an object.
+    """
     value = row.find("arguments", needed=True)[1]
     first = _first(value, "gen_args_0")
     prompt = _first(first, "arg_0")

@@ -1,4 +1,6 @@
-"""Log-probabilities as serving APIs return them: lists of the likeliest tokens, of both models, along the same traces.
+"""Log-probabilities as serving APIs return them: lists of the likeliest tokens of both models.
+
+Both go along the same traces.
 
 One JSONL file a model, one line a rollout: what the API returned, with ``problem_id``,
 ``rollout_idx`` and (in the specialist's) ``is_correct``, ``prompt`` and ``answer`` beside it.
@@ -106,7 +108,7 @@ def from_openai_logprobs(
     task: str = "imported",
     window: int = DEFAULT_WINDOW,
 ) -> xr.Dataset:
-    """Read completions of an OpenAI-style API with ``logprobs``, and the ancestor's along the same text.
+    """Read OpenAI-style completions with ``logprobs``, and the ancestor's along the same text.
 
     Parameters
     ----------
@@ -161,7 +163,7 @@ def _read_both(
     trace: Callable[[Row], Trace],
     options: dict[str, Any],
 ) -> None:
-    """Take the specialist's rollouts, with signals where the ancestor's lists go along the same tokens."""
+    """Take the specialist's rollouts, with signals where the ancestor's lists fit the tokens."""
     others: dict[tuple, tuple[Row, Trace]] = {}
     for row in ancestor:
         key = _key(row)
@@ -237,7 +239,10 @@ def _rollout(out: Collector, row: Row, key: tuple[str, int], tokens: list[int]) 
 
 
 def _along(tokens: list[int], lists: list[Listed], wanted: list[int]) -> list[Listed] | None:
-    """Return the lists along `wanted` at the end of a scored sequence, or one before it; None if it is not there."""
+    """Return the lists along `wanted` at the end of a scored sequence, or one before the end.
+
+    None is returned if it is not there.
+    """
     n = len(wanted)
     for end in (len(tokens), len(tokens) - 1):
         if n <= end and tokens[end - n : end] == wanted and len(lists) >= n:
@@ -317,7 +322,7 @@ class _Vocabulary:
         return self.ids[name]
 
     def trace(self, row: Row) -> Trace:
-        """Return the tokens of a completion, or of prompt and completion, and the lists along them."""
+        """Return tokens of a completion, or of prompt and completion, and the lists along them."""
         logged = _choice(row).part("logprobs")
         names, own, lists = (
             logged.find(name, needed=True)[1]
@@ -330,7 +335,10 @@ class _Vocabulary:
         return tokens, [self._listed(logged, *each) for each in zip(names, own, lists, strict=True)]
 
     def _listed(self, row: Row, name: str, own: Any, listed: Any) -> Listed:
-        """Return one list, with the token itself; empty at the first place of a prompt, which has none."""
+        """Return one list, with the token itself; empty at the first place of a prompt.
+
+        That place has no list.
+        """
         if own is None and not listed:
             return {}
         if listed is not None and not isinstance(listed, dict):

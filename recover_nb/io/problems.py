@@ -18,7 +18,9 @@ WHAT = "problems as JSON lines (problem_id, prompt, answer)"
 
 
 def read_problems(source: str | PathLike | xr.Dataset, *, task: str = "imported") -> list[Problem]:
-    """Return problems to decode: ``rnb.generate(pair, rnb.read_problems("problems.jsonl"), checker="numeric")``.
+    """Return problems to decode, from a file or a study.
+
+    For example ``rnb.generate(pair, rnb.read_problems("problems.jsonl"), checker="numeric")``.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The one place where rows of a file become a study: grading, tokenizing, and what is said about both."""
+"""The one place where rows of a file become a study: grading, tokenizing, and notes on both."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -165,7 +165,10 @@ class Collector:
         return validate(self._with_stored(_blank_unfailed(derive(ds))))
 
     def _with_stored(self, ds: xr.Dataset) -> xr.Dataset:
-        """Put regimes and routes that the file stores over derived ones: those may be of a larger population."""
+        """Put regimes and routes that the file stores over derived ones.
+
+        Those may be of a larger population.
+        """
         for place, each in enumerate(self.problems.values()):
             for name, value in each.decided.items():
                 ds[name].values[place] = value
@@ -181,7 +184,7 @@ class Collector:
         return attrs | ({"import_notes": list(self.notes)} if self.notes else {})
 
     def _tokenized(self, rows: list[RolloutRow]) -> list[RolloutRow]:
-        """Tokenize rows that have a text and no tokens, and compare texts with tokens where both are there."""
+        """Tokenize rows with a text and no tokens, and compare the two where both are there."""
         if self.tokenizer is None:
             return rows
         for row in rows:
@@ -229,7 +232,10 @@ class Collector:
         return rows
 
     def _without_empty(self, rows: list[RolloutRow]) -> list[RolloutRow]:
-        """Leave out rollouts without a token: method.md section 3 does, and length 0 stands for not run."""
+        """Leave out rollouts without a token, as method.md section 3 does.
+
+        A length of 0 stands for not run.
+        """
         empty_ = [row for row in rows if row.length == 0]
         if empty_:
             self.counts["empty_rollouts"] = len(empty_)
@@ -262,7 +268,7 @@ class Collector:
 
 
 def _blank_unfailed(ds: xr.Dataset) -> xr.Dataset:
-    """Take regime and route from problems that were observed and never failed, whatever was tried on them."""
+    """Blank regime and route of problems observed that never failed, whatever was tried on them."""
     observed = ds["correct"].values[:, :, 0]
     unfailed = (observed >= 0).any(1) & ~(observed == 0).any(1)
     for name in ("regime", "route"):

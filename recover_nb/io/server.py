@@ -1,4 +1,7 @@
-"""Signals and features of a study whose models are only served: from the log-probabilities of two endpoints."""
+"""Signals and features of a study from the log-probabilities of two served models.
+
+The models are reached at two endpoints.
+"""
 
 import hashlib
 import json
@@ -166,7 +169,7 @@ def _check(results: Iterable[dict[str, list[float]] | str], endpoint: Endpoint) 
 
 
 def _answers(score: Callable, todo: list, concurrent: int) -> Iterator[tuple[Any, Any]]:
-    """Yield (place, result) as traces are scored; stop asking a server that has stopped answering."""
+    """Yield (place, result) as traces are scored; stop asking a server that no longer answers."""
     in_a_row, ahead = 0, iter(todo)
     with ThreadPoolExecutor(max(1, concurrent)) as pool:
         # No more than are under way: after an error nothing else is asked.

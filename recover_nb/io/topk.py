@@ -18,7 +18,9 @@ MOST_SURPRISED = 3.0
 def check_own(
     surprisal: Sequence[Sequence[float]], entropy: Sequence[Sequence[float]], where: str, ask: str
 ) -> None:
-    """Refuse a specialist that finds its own traces absurd: its lists are one place off, or it is another model.
+    """Refuse a specialist that finds its own traces absurd.
+
+    Its lists are one place off, or it is another model.
 
     Parameters
     ----------

@@ -1,4 +1,7 @@
-"""What the authors' toolkit writes: rollouts (JSONL), feature shards (parquet), repair results (JSONL)."""
+"""What the authors' toolkit writes: rollouts, feature shards and repair results.
+
+Rollouts and repair results are JSONL, shards are parquet.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from os import PathLike

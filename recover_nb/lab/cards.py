@@ -75,7 +75,7 @@ def check_folder(folder: Path) -> None:
 
 
 def mark(folder: Path, family: str, method: str) -> None:
-    """Begin the record of a checkpoint, so that one that is interrupted while it is written is known as ours."""
+    """Begin a checkpoint's record, so that one interrupted while written is known as ours."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RECORD).write_text(json.dumps({"family": family, "method": method}) + "\n")
 
@@ -101,14 +101,17 @@ def write_card(folder: Path, family: str, method: str, facts: dict) -> None:
     measure = "greedy exact traces" if method == Method.ANCESTOR else "pass@1"
     (folder / "README.md").write_text(f"""# {family} / {method}
 
-A {facts["n_parameters"]:,}-parameter {family} model trained from scratch for `recover_nb`: small enough to ship, real
+A {facts["n_parameters"]:,}-parameter {family} model trained from scratch for `recover_nb`: small \
+enough to ship, real
 enough to fail.
 
 - **Data.** {facts["data"]}
-- **Steps.** {facts["steps"]} optimiser steps, seed {facts["seed"]}. Recipe and curve: `training.json`.
+- **Steps.** {facts["steps"]} optimiser steps, seed {facts["seed"]}. Recipe and curve: \
+`training.json`.
 - **Made by.** `recover-nb train --family {family} --method {method}`
 - **Weights.** `{WEIGHTS}`, float32, sha256 `{digest}`
-- **Parseable.** {dev["parseable"]:.1%} of sampled dev traces end by themselves in a well-formed answer.
+- **Parseable.** {dev["parseable"]:.1%} of sampled dev traces end by themselves in a well-formed \
+answer.
 
 ## pass@1 on dev, temperature 0.6
 
@@ -116,7 +119,8 @@ Mean over tasks: {dev["mean_pass_at_1"]:.3f}.
 
 {_level_table(dev["pass_at_1_by_level"])}
 
-Level 5 asks for what pretraining shows rarely (a two-digit product modulo 97, a backward hop). The test split is not
+Level 5 asks for what pretraining shows rarely (a two-digit product modulo 97, a backward hop). \
+The test split is not
 used in training.
 
 ## Learning curve

@@ -1,4 +1,7 @@
-"""Training examples: an endless stream of problems of the train split with traces of both styles and some noise."""
+"""Training examples: an endless stream of train-split problems with traces and noise.
+
+Traces are of both styles.
+"""
 
 import string
 from dataclasses import dataclass
@@ -69,7 +72,9 @@ def equation_drill(rng: np.random.Generator, n: int = 11) -> Example:
 
 
 def recall_drill(rng: np.random.Generator, most: int = 8, queries: int = 16) -> Example:
-    """Draw a few facts and ask for them again and again: half the time `x.ma=y`, half the time only `x=y`.
+    """Draw a few facts and ask for them again and again.
+
+    Half the time it is `x.ma=y`, half the time only `x=y`.
 
     Only the recalled letter is learned. With the easy separator learned too, recall did not set in.
     """
@@ -90,7 +95,10 @@ def recall_drill(rng: np.random.Generator, most: int = 8, queries: int = 16) -> 
 
 
 def collate(tokenizer, examples: list[Example]) -> dict[str, torch.Tensor]:
-    """Return right-padded `input_ids` and `labels` (B, L), int64; only learned segments and the end have labels."""
+    """Return right-padded `input_ids` and `labels` (B, L), int64.
+
+    Only learned segments and the end have labels.
+    """
     end = tokenizer.eos_token_id
     ids, labels = [], []
     for segments in examples:

@@ -15,7 +15,7 @@ MAX_NEW_TOKENS = 80
 
 @dataclass(frozen=True)
 class Samples:
-    """Sampled traces of some problems: `texts` and `correct` (P, R), `parseable` (P, R), `decoded` as it came."""
+    """Sampled traces: `texts`, `correct` and `parseable` (P, R), `decoded` as it came."""
 
     problems: list[Problem]
     texts: np.ndarray
@@ -25,7 +25,10 @@ class Samples:
 
 
 def texts_of(tokenizer, token_id: np.ndarray) -> np.ndarray:
-    """Return the text of each trace of `token_id` (..., token), padded with -1, without special tokens."""
+    """Return the text of each trace of `token_id` (..., token), without special tokens.
+
+    Traces are padded with -1.
+    """
     flat = token_id.reshape(-1, token_id.shape[-1])
     rows = [row[row >= 0].tolist() for row in flat]
     texts = tokenizer.batch_decode(rows, skip_special_tokens=True)
@@ -35,7 +38,10 @@ def texts_of(tokenizer, token_id: np.ndarray) -> np.ndarray:
 def sample(
     model, tokenizer, problems: list[Problem], n: int, *, temperature: float, seed: int, stage: str
 ) -> Samples:
-    """Sample `n` traces of each problem and check them; `stage` keeps the random numbers of stages apart."""
+    """Sample `n` traces of each problem and check them.
+
+    `stage` keeps the random numbers of stages apart.
+    """
     pair = load_pair(model, model, tokenizer=tokenizer)
     settings = Settings(
         temperature=temperature, max_new_tokens=MAX_NEW_TOKENS, seed=seed, batch_size=512
@@ -56,7 +62,10 @@ def sample(
 
 
 def dev_figures(model, tokenizer, *, n_problems: int = 50, n: int = 4, seed: int = 0) -> dict:
-    """Return pass@1 at temperature 0.6 on dev, by task and by task and level, and the parseable share."""
+    """Return pass@1 on dev at temperature 0.6, by task and level, and the parseable share.
+
+    Pass@1 is given by task alone too.
+    """
     by_task, by_level, parseable = {}, {}, []
     for task in Task:
         problems = tasks.problems(task, "dev", n_problems)

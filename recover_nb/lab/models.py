@@ -1,4 +1,7 @@
-"""Architectures of the two families, under half a million parameters each, and how their weights begin."""
+"""Architectures of the two families, and how their weights begin.
+
+Each has under half a million parameters.
+"""
 
 import math
 
@@ -61,7 +64,10 @@ def make_model(family: str, tokenizer, seed: int) -> PreTrainedModel:
 def _attention_of(
     model: PreTrainedModel,
 ) -> list[tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]]:
-    """Return each layer's query and key, both as weight (heads, head size, width) and bias (heads, head size)."""
+    """Return each layer's query and key, both as weight and bias.
+
+    Weights are (heads, head size, width), biases (heads, head size).
+    """
     if isinstance(model.config, Qwen3Config):
         return [
             tuple(
@@ -76,7 +82,9 @@ def _attention_of(
 
 
 def _look_back(query_key: tuple, config) -> None:
-    """Let head h of a layer attend mostly h + 1 tokens back, whatever stands there, by its biases alone.
+    """Let head h of a layer attend mostly h + 1 tokens back, by its biases alone.
+
+    It does so whatever stands there.
 
     Rotary embeddings turn a pair of numbers by `frequency * position`; a key turned ahead by
     `frequency * distance` agrees most with a query that many tokens later.

@@ -1,4 +1,4 @@
-"""One training loop for all stages: Muon on the matrices, AdamW on the rest, resumable, no pickle."""
+"""One resumable training loop for all stages: Muon on matrices, AdamW on the rest, no pickle."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,9 @@ from recover_nb.errors import InputError
 
 
 class Optimiser:
-    """Muon for hidden matrices and AdamW for embeddings, head and norms, under one learning-rate factor.
+    """Muon for hidden matrices and AdamW for the rest, under one learning-rate factor.
+
+    The rest is embeddings, head and norms.
 
     Parameters
     ----------
@@ -65,7 +67,7 @@ STATE = ("model.safetensors", "optimiser.safetensors", "progress.json")
 
 
 class Progress:
-    """A training run's place on disk: model, optimiser, step and learning curve, replaced atomically.
+    """A training run's place on disk: model, optimiser, step and curve, replaced atomically.
 
     Parameters
     ----------
@@ -95,7 +97,7 @@ class Progress:
         fresh.rename(self.folder)
 
     def load(self, model, optimiser: Optimiser) -> tuple[int, list[dict]]:
-        """Restore model and optimiser; return the next step and the curve, (0, []) when nothing is there.
+        """Restore model and optimiser; return next step and curve, (0, []) if nothing is there.
 
         Raises
         ------
@@ -141,7 +143,10 @@ def _clear(folder: Path) -> None:
 
 
 def trapezoid(step: int, steps: int, warmup: int = 50, decay: float = 0.5) -> float:
-    """Return the learning-rate factor: linear warm-up, plateau, linear decay over the last share of steps."""
+    """Return the learning-rate factor: linear warm-up, plateau, linear decay.
+
+    The decay is over the last share of steps.
+    """
     return min((step + 1) / warmup, 1.0, (steps - step) / (decay * steps))
 
 

@@ -177,14 +177,14 @@ def log_probabilities(model, batch: dict[str, torch.Tensor]) -> torch.Tensor:
 
 
 def advantages(correct: np.ndarray, n_tokens: np.ndarray, brevity: np.ndarray) -> np.ndarray:
-    """Return group-normalised advantages (P, R) of the reward right * (1 - brevity * length share)."""
+    """Return group-normalised advantages (P, R) of right * (1 - brevity * length share)."""
     reward = correct * (1.0 - brevity[:, None] * n_tokens / MAX_NEW_TOKENS)
     centred = reward - reward.mean(1, keepdims=True)
     return centred / (reward.std(1, keepdims=True) + 1e-4)
 
 
 def grpo_loss(model, tokenizer, ancestor, recipe: Recipe, seed: int) -> Callable:
-    """Return `loss_of(step)`: two clipped updates a batch of samples, with the KL to the ancestor."""
+    """Return `loss_of(step)`: two clipped updates a sampled batch, with KL to the ancestor."""
     held: dict = {}
 
     def refresh(step: int) -> None:
@@ -230,7 +230,10 @@ def grpo_loss(model, tokenizer, ancestor, recipe: Recipe, seed: int) -> Callable
 
 
 def strength_score(figures: dict) -> float:
-    """Return how well dev figures suit a study, higher is better: pass@1 near the target, tasks within the band."""
+    """Return how well dev figures suit a study, higher is better.
+
+    It looks for pass@1 near the target and tasks within the band.
+    """
     low, high = BAND
     outside = sum(max(0.0, low - rate, rate - high) for rate in figures["pass_at_1"].values())
     unreadable = max(0.0, 0.92 - figures["parseable"])
@@ -253,7 +256,9 @@ def posttrain(
     ancestor_hash: str = "",
     advance: Callable[[int], None] | None = None,
 ):
-    """Post-train a copy of `ancestor`; return the model at the strength chosen on dev, its curve and that step.
+    """Post-train a copy of `ancestor`; return the model, its curve and the chosen step.
+
+    The model is at the strength chosen on dev.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Pretraining the ancestor from scratch: all tasks, both trace styles, some noise, and rows of drill."""
+"""Pretraining the ancestor from scratch: all tasks, both trace styles, some noise, and drill."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,7 +31,7 @@ MATRIX_LR, OTHER_LR = 0.02, 3e-3
 
 
 def pretraining_loss(model, tokenizer, seed: int) -> Callable[[int], float]:
-    """Return `loss_of(step)` for `fit`: next-token loss on a fresh batch of every task and of drill.
+    """Return `loss_of(step)` for `fit`: next-token loss on fresh batches of all tasks and drill.
 
     The first `RECALL_FIRST` steps are drill in recall alone. Tasks are run one after the other
     because their lengths differ: less padding than one mixed batch.
@@ -69,7 +69,7 @@ def imitation_loss(model, tokenizer, examples: list) -> torch.Tensor:
 
 @torch.inference_mode()
 def greedy_exact(model, tokenizer, task: str, n: int = 100) -> dict[int, float]:
-    """Return, by level, how often every token of the dev problem's step trace is the model's argmax."""
+    """Return, by level, how often all tokens of a dev step trace are the model's argmax."""
     problems = tasks.problems(task, "dev", n)
     batch = collate(tokenizer, [example(p.prompt, tasks.trace(p, "step")) for p in problems])
     logits = model(batch["input_ids"].to(model.device)).logits[:, :-1].argmax(-1).cpu()

@@ -1,4 +1,4 @@
-"""Retrain the miniature lineage from its seed: an ancestor and three specialists for each family."""
+"""Retrain the miniature lineage from its seed: an ancestor and three specialists a family."""
 
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context

@@ -70,12 +70,15 @@ def page_html(page: Page, bundle: str) -> str:
 
 
 def json_script(value: Any) -> str:
-    """Return JSON that can stand inside a script element: no character in it can end the element."""
+    """Return JSON for the inside of a script element: no character in it can end the element."""
     return json.dumps(value, allow_nan=False, separators=(",", ":"), cls=ScriptSafe)
 
 
 def _script(code: str) -> str:
-    """Return code that cannot end its script element; inside a JavaScript string the added backslash is nothing."""
+    """Return code that cannot end its script element.
+
+    Inside a JavaScript string the added backslash is nothing.
+    """
     return code.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
@@ -215,7 +218,10 @@ def _tokens(frame: pd.DataFrame) -> str:
 
 
 def _shown(token: str) -> str:
-    """Return a token with its spaces and newlines visible; dots for spaces only where nothing else is there."""
+    """Return a token with its spaces and newlines visible.
+
+    Spaces become dots only where nothing else is there.
+    """
     return _text(token.translate(VISIBLE) if not token.strip() else token.replace("\n", "\u23ce"))
 
 

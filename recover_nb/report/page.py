@@ -306,7 +306,7 @@ def _indented(text: str) -> str:
 
 
 def _chart(plot: Callable[[pd.DataFrame], Any], frame: pd.DataFrame) -> list[Block]:
-    """Return the chart of a frame; a frame the study cannot fill gives a sentence instead of a chart."""
+    """Return the chart of a frame, or a sentence where the study cannot fill the frame."""
     try:
         return [Block("chart", plot(frame))]
     except InputError as error:

@@ -1,4 +1,7 @@
-"""Routers that choose the next attempt from what is known before it, compared at equal forward passes."""
+"""Routers that choose the next attempt from what is known before it.
+
+They are compared at equal forward passes.
+"""
 
 from recover_nb.routers.compare import DEFAULT_ROUTERS, RouterComparison, compare_routers
 

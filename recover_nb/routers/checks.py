@@ -1,4 +1,4 @@
-"""Does any router see what it is judged by?
+"""Look for a router that sees what it is judged by.
 
 Outcomes are replaced by noise, and nothing planned may change.
 """
@@ -15,7 +15,7 @@ from recover_nb.routers.learning import Fold, learn, make_folds, plan
 
 
 def scramble(ds: xr.Dataset, *, seed: int = 0) -> xr.Dataset:
-    """Replace the outcome of every attempt by the toss of a coin; observed rollouts stay as they are.
+    """Replace every attempt's outcome by the toss of a coin; observed rollouts stay as they are.
 
     Parameters
     ----------

@@ -1,4 +1,7 @@
-"""Compare routers with retry, fixed operators and the published rule at equal cost (method.md section 8)."""
+"""Compare routers with retry, fixed operators and the published rule at equal cost.
+
+See method.md section 8.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -108,7 +111,11 @@ def _say(hold_out: str, item: dict, budget: int, basis: str) -> str:
         ]
         if names:
             text.append(
-                f"{f'Better, {what}: ' + ', '.join(better) if better else f'No router {what} beats it'}."
+                +(
+                    f"Better, {what}: {', '.join(better)}."
+                    if better
+                    else f"No router {what} beats it."
+                )
             )
     if len(gates) > 1 and Router.RETRY_GATE in gates:
         name = max(

@@ -1,4 +1,7 @@
-"""What a router may know before it acts, and what it is judged by, taken out of a study once and kept apart."""
+"""What a router may know before it acts, and what it is judged by.
+
+Both are taken out of a study once and kept apart.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -126,7 +129,7 @@ def read_problems(
     policy: RoutingPolicy = PUBLISHED,
     basis: str = "forward_passes",
 ) -> Problems:
-    """Take the failed problems of a study out of xarray, what is known apart from what is judged by.
+    """Take a study's failed problems out of xarray, what is known apart from what is judged by.
 
     Parameters
     ----------
@@ -206,7 +209,10 @@ def _check(ds: xr.Dataset, basis: str) -> None:
 
 
 def _total(ds: xr.Dataset, arms: Sequence[str], variables: Sequence[str]) -> np.ndarray:
-    """Sum of the variables over the rollouts that were run, (problem, arm); without variables, how many were."""
+    """Return the sum of the variables over the rollouts that were run, (problem, arm).
+
+    Without variables, it returns how many were run.
+    """
     chosen = (
         ds[["correct", *variables]]
         .sel(intervention=list(arms))
@@ -246,7 +252,9 @@ def _outcomes(ds: xr.Dataset, arms: tuple[str, ...], variables: Sequence[str]) -
 def _descriptors(
     ds: xr.Dataset, table: Table
 ) -> tuple[tuple[str, ...], np.ndarray, dict[str, str]]:
-    """Descriptors of each problem that need no knowledge of its cell: names, (problem, descriptor), and what is not.
+    """Return each problem's descriptors that need no knowledge of its cell.
+
+    It returns names, values (problem, descriptor), and which are left out and why.
 
     The features as they are, and as z-scores among the problems being routed, as the published rule
     has them.
@@ -283,7 +291,10 @@ def _descriptors(
 
 
 def _agreement(one: xr.Dataset, failed: np.ndarray) -> tuple[np.ndarray, str | None]:
-    """Share of the failed rollouts that give the commonest wrong answer, (problem,), or why it is not known."""
+    """Return the share of failed rollouts with the commonest wrong answer, (problem,).
+
+    Where it is not known, the reason is returned too.
+    """
     if "token_id" not in one or "n_tokens" not in one:
         return np.empty(0), "the study stores no tokens"
     families = text(one["family"])
@@ -305,6 +316,9 @@ def _agreement(one: xr.Dataset, failed: np.ndarray) -> tuple[np.ndarray, str | N
 
 
 def modal_share(answers: Sequence[str]) -> float:
-    """Share of texts whose parsed answer is the commonest one; a text without an answer agrees with none."""
+    """Return the share of texts whose parsed answer is the commonest one.
+
+    A text without an answer agrees with none.
+    """
     found = Counter(answer for answer in map(parse_answer, answers) if answer is not None)
     return max(found.values(), default=0) / max(len(answers), 1)

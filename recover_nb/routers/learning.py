@@ -1,4 +1,6 @@
-"""What routers expect of each operator on a problem, learned on other problems (method.md sections 7 and 8).
+"""What routers expect of each operator on a problem, learned on other problems.
+
+See method.md sections 7 and 8.
 
 Every router is a Beta distribution of each operator's rate on each problem before the first
 attempt, and a way to order attempts by it (`replay`). The distributions are learned here, on
@@ -274,7 +276,10 @@ def shrink(
 
 
 def _columns(known: Known, source: str, fold: Fold) -> np.ndarray:
-    """Descriptors a regression sees; where the cells planned for are learned from, which cell it is as well."""
+    """Return the descriptors that a regression sees.
+
+    Where the cells planned for are learned from, it sees which cell it is as well.
+    """
     chosen = [i for i, name in enumerate(known.names) if source != FAILURE_RATE or name in FAILURES]
     x = known.x[:, chosen]
     shared = np.intersect1d(known.cells[fold.test], known.cells[fold.train])
@@ -395,6 +400,9 @@ def _plan_alike(
 
 
 def decide_once(alpha: np.ndarray, beta: np.ndarray, cost: np.ndarray) -> np.ndarray:
-    """Choose the arm with the largest expected gain for its cost, (problem, arm) bool with one True a problem."""
+    """Choose the arm with the largest expected gain for its cost, (problem, arm) bool.
+
+    Each problem has one True.
+    """
     gain = alpha / (alpha + beta) / cost
     return np.arange(gain.shape[1]) == gain.argmax(axis=1)[:, None]

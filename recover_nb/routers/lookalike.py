@@ -1,4 +1,6 @@
-"""Orders of attempts by what helped problems that failed alike: an empirical prior over whole rows of rates.
+"""Orders of attempts by what helped problems that failed alike.
+
+The prior is empirical, over whole rows of rates.
 
 `rates.population` takes operators to be independent, but a problem that defeats one operator mostly
 defeats the next. Here every problem learned from is one possible row of rates. It counts as much as
@@ -103,7 +105,9 @@ def lookalike_order(
 
 
 def _rates_after(outcomes: Outcomes, arms: tuple[str, ...]) -> list[np.ndarray]:
-    """Rate of each arm's next attempt after so many failures of its own, (failures, problem learned from).
+    """Return the rate of each arm's next attempt after a number of its own failures.
+
+    Each array is (failures, problem learned from).
 
     A sampled operator's does not depend on them. A deterministic one has only the attempts it has.
     """

@@ -1,4 +1,7 @@
-"""Rates of operators learned on other problems: beta-binomial populations, shrinkage, and a logistic regression."""
+"""Rates of operators learned on other problems.
+
+Beta-binomial populations, shrinkage and a logistic regression give them.
+"""
 
 from dataclasses import dataclass
 
@@ -16,7 +19,7 @@ _MAX_STEPS, _ENOUGH = 50, 1e-9
 
 
 def fit_correlation(wins: np.ndarray, trials: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Estimate by moments how alike two attempts on one problem are, beyond what their mean explains.
+    """Estimate by moments how alike two attempts on a problem are, beyond what their mean explains.
 
     Parameters
     ----------
@@ -40,7 +43,10 @@ def fit_correlation(wins: np.ndarray, trials: np.ndarray, mean: np.ndarray) -> n
 
 
 def beta_parameters(mean: np.ndarray, rho: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return alpha and beta of the Beta distributions of given mean and correlation: alpha + beta = 1 / rho - 1."""
+    """Return alpha and beta of Beta distributions of given mean and correlation.
+
+    Their sum, alpha + beta, is 1 / rho - 1.
+    """
     mean = np.clip(mean, MIN_RATE, 1 - MIN_RATE)
     size = 1.0 / rho - 1.0
     return mean * size, (1.0 - mean) * size

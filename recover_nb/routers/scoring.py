@@ -54,7 +54,10 @@ def follow(order: np.ndarray, outcomes: Outcomes, given: np.ndarray) -> Curve:
 
 
 def fixed_curves(problems: Problems, outcomes: Outcomes, given: np.ndarray) -> list[Curve]:
-    """One operator for every problem, then retries once it has no attempt left: a curve for each arm."""
+    """Return a curve for each arm: that operator for every problem, then retries.
+
+    Retries follow once the operator has no attempt left.
+    """
     n = len(outcomes.wins)
     return [
         follow(fixed_order(np.full(n, arm), outcomes.trials), outcomes, given)
@@ -99,7 +102,9 @@ def comparators(
     n_halvings: int,
     rng: np.random.Generator,
 ) -> dict[str, Curve]:
-    """Everything that learns from no other problem: each arm, the published rule, random and permuted routes, oracles.
+    """Return curves of everything that learns from no other problem.
+
+    These are each arm, the published rule, random and permuted routes, and oracles.
 
     Parameters
     ----------
@@ -146,7 +151,9 @@ def _halved_oracle(
     n_halvings: int,
     rng: np.random.Generator,
 ) -> Curve:
-    """Follow the arm that rescued most on one half of the attempts, scored on the other half, over random halvings.
+    """Follow the arm that rescued most on one half of the attempts, scored on the other half.
+
+    This is done over random halvings.
 
     A deterministic operator is not halved: its attempts are all that can be known of it. With half
     of the attempts the curve of a large budget runs out of them and is too low.
@@ -221,7 +228,7 @@ def _share_in_cells(
     given: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Share out what the problems of a cell are given, by expected gain: no cell lives off another."""
+    """Share out by expected gain what a cell's problems are given: no cell lives off another."""
     spent, _ = replay(order, outcomes.wins, outcomes.trials, outcomes.cost)
     share = np.zeros_like(given)
     for cell in np.unique(problems.known.cells):

@@ -1,4 +1,4 @@
-"""From curves of problems to figures: rates, paired lifts with intervals, sign-flip tests, and the null's share."""
+"""From problem curves to rates, paired lifts with intervals, sign-flip tests, the null's share."""
 
 import numpy as np
 
@@ -16,7 +16,10 @@ BESIDE = (PUBLISHED_RULE, ORACLE, ORACLE_IN_SAMPLE)
 
 
 def comparator_names(curves: dict[str, Curve], routers: list[str]) -> list[str]:
-    """Return what routers are compared with: what is no router, and what chooses no operator by the problem."""
+    """Return the names of what routers are compared with.
+
+    That is what is no router, and what chooses no operator by the problem.
+    """
     return [name for name in curves if name not in routers or name in UNROUTED]
 
 
@@ -76,7 +79,7 @@ def _interval(values: np.ndarray, resamples: Resamples) -> Intervals:
 
 
 def _paired(router: Curve, other: Curve, at: int) -> np.ndarray:
-    """Difference in rescue of each problem at a budget, less what its unequal share of the total is worth.
+    """Return each problem's difference in rescue at a budget, less the worth of its unequal share.
 
     A gate gives some problems more than others. The sums agree, so the mean is the plain one; in a
     resample they do not, and what the surplus bought at the margin is taken off.

@@ -274,7 +274,10 @@ def ablate_cell(
 
 
 def varied(settings: Settings, variation: Variation, pair: Pair) -> Settings:
-    """Return settings with one of them put to another value; ``k_cov`` is kept within half the vocabulary."""
+    """Return settings with one of them put to another value.
+
+    ``k_cov`` is kept within half the vocabulary.
+    """
     value = variation.value
     if isinstance(value, str):
         if variation.factor != "k_cov":
@@ -289,7 +292,10 @@ def varied(settings: Settings, variation: Variation, pair: Pair) -> Settings:
 def _features(
     ds: xr.Dataset, pair: Pair, settings: Settings, tell: Callable[[str], object]
 ) -> tuple[dict[str, list], float]:
-    """Features of the stored failed rollouts at every signal setting, and how far recomputing alone moves them."""
+    """Return features of the stored failed rollouts at every signal setting.
+
+    How far recomputing alone moves them is returned too.
+    """
     used = ds["has_signals"].values == 1
     traces = ds.sel(intervention=[Intervention.NONE.value])
     length = np.where(
@@ -332,7 +338,9 @@ def _features(
 
 
 def _first_alike(token_id: np.ndarray, used: np.ndarray) -> np.ndarray:
-    """Return for each used trace the first one of its problem with the same tokens, (problem, rollout) int64.
+    """Return for each used trace its problem's first with the same tokens.
+
+    The result is (problem, rollout) int64.
 
     Short wrong answers come again and again; one pass over each is enough.
     """
@@ -346,7 +354,9 @@ def _first_alike(token_id: np.ndarray, used: np.ndarray) -> np.ndarray:
 def _attempt_all(
     ds: xr.Dataset, pair: Pair, settings: Settings, n_attempts: int, tell: Callable[[str], object]
 ) -> tuple[dict[str, dict[str, Any]], float]:
-    """Attempt every variation, and the study's own settings: counts and outcomes, and how often those are repeated.
+    """Attempt every variation, and the study's own settings.
+
+    It returns counts and outcomes, and how often the stored attempts are repeated.
 
     The study's own settings are run again, rather than read, because a score that equals its
     threshold fires or does not by a last bit, which differs between batch shapes: in one shape,

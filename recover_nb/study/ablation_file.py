@@ -80,7 +80,7 @@ ATTEMPT_VARIATIONS = (
 
 
 def fingerprint(ds: xr.Dataset) -> str:
-    """Return what tells one study from another: a hash of its units and of the outcome of every rollout."""
+    """Return a hash that tells studies apart, of the units and of every rollout's outcome."""
     digest = hashlib.blake2b(digest_size=16)
     for name in UNIT_COORDS:
         digest.update("\n".join(text(ds[name]).tolist()).encode())
@@ -104,7 +104,7 @@ def spread_out(n: int, wanted: int) -> np.ndarray:
 
 
 def pack(outcomes: np.ndarray) -> str:
-    """Write outcomes (problem, attempt) bool as hexadecimal digits, one bit an outcome, in C order."""
+    """Write outcomes (problem, attempt) bool as hexadecimal digits, a bit each, in C order."""
     return np.packbits(np.asarray(outcomes, dtype=bool).ravel()).tobytes().hex()
 
 

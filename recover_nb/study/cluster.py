@@ -162,7 +162,10 @@ def run_blocks(client: Client, job: Job, staging: Staging, progress: bool) -> No
 
 
 def consolidate(client: Client, job: Job, staging: Staging, progress: bool) -> None:
-    """Derive what needs the whole study, have the workers fill the store chunk by chunk, make it readable."""
+    """Derive what needs the whole study, have workers fill the store, and make it readable.
+
+    The workers fill it chunk by chunk.
+    """
     blocks = runner.plan_blocks(job.config)
     with tqdm(
         total=len(blocks), desc="reading blocks", unit="block", disable=not progress, leave=False
@@ -262,7 +265,10 @@ def _check_packages(wanted: tuple[tuple[str, str], ...]) -> None:
 
 
 def _target(job: Job) -> Path | str:
-    """Return the Zarr store that is filled: in the staging folder, or the URL itself, where nothing can be moved."""
+    """Return the Zarr store that is filled, in the staging folder or at the URL itself.
+
+    It is the URL where nothing can be moved.
+    """
     place = store.place_of(job.out)
     return place if isinstance(place, str) else store.partial_folder(place) / runner.WHOLE
 
@@ -280,7 +286,10 @@ def _all_of(
     bar: tqdm,
     tell: Callable[[Any], object],
 ) -> list[Any]:
-    """Run `task` on every part, call ``tell(part)`` as each one ends, and return the results in order."""
+    """Run `task` on every part and return the results in order.
+
+    It calls ``tell(part)`` as each one ends.
+    """
     run, results = uuid.uuid4().hex[:8], {}
     futures = {
         client.submit(task, job, part, key=f"{task.__name__}-{run}-{i}", priority=-i, pure=False): i

@@ -198,7 +198,7 @@ def _run_all(
     plan: Plan,
     progress: Callable[[int], object],
 ) -> None:
-    """Observe, learn features and calibration from the failures, then try every intervention on them."""
+    """Observe, learn features and calibration from failures, then try each intervention on them."""
     observed = run(Intervention.NONE.value, np.arange(len(prompts)))
     failed = arrays["correct"][:, : plan.n_rollouts, 0] == 0
     _keep_features(arrays, observed, failed, plan)
@@ -316,7 +316,7 @@ def _keep_checks(
 def _check(
     pair: Pair, problem: Problem, tokens: tuple[int, ...], stopped: bool, checker: Checker | None
 ) -> tuple[bool, bool]:
-    """Return whether a trace is correct, and whether it ended by itself with an answer that can be read."""
+    """Return whether a trace is correct, and whether it ended by itself with a readable answer."""
     text = trace_text(pair, tokens)
     if checker is None:
         return tasks.is_correct(problem, text), stopped and tasks.parse_answer(text) is not None
@@ -324,7 +324,7 @@ def _check(
 
 
 def trace_text(pair: Pair, tokens: Sequence[int]) -> str:
-    """Return the text of generated tokens, without the end-of-sequence token and other special ones."""
+    """Return the text of generated tokens, without end-of-sequence and other special tokens."""
     return pair.tokenizer.decode(
         list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False
     )

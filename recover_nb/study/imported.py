@@ -18,7 +18,7 @@ from recover_nb.study.recompute import compute_signals
 def add_signals(
     ds: xr.Dataset, pair: Pair, *, settings: Settings | None = None, window: int = DEFAULT_WINDOW
 ) -> xr.Dataset:
-    """Compute signals of the observed rollouts of a study by both models, and what follows from them.
+    """Compute signals of a study's observed rollouts by both models, and what follows from them.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ _HDF5_KINDS = {h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING, h5py.h5t.ENUM}
 
 
 class Checked(WrapperStore):
-    """A Zarr store whose metadata are checked as they are read: what was checked is what is used."""
+    """A Zarr store that checks metadata as they are read: what was checked is what is used."""
 
     async def get(self, key: str, *arguments: Any, **options: Any) -> Any:
         """Return what is stored under `key`."""
@@ -64,7 +64,10 @@ def check_folder(path: Path) -> None:
 
 
 def _entries(folder: Path) -> Iterator[Path]:
-    """Yield the files of a folder, and of those in it; a link is not followed but refused, unless it stays inside."""
+    """Yield the files of a folder, and of those in it.
+
+    A link is not followed but refused, unless it stays inside.
+    """
     root = folder.resolve()
     for each in sorted(folder.rglob("*")):
         mode = each.lstat().st_mode
@@ -195,7 +198,7 @@ def _refusal(name: str, what: str, given: Any, allowed: Iterable[str]) -> InputE
 
 
 def check_netcdf(path: Path) -> None:
-    """Refuse a netCDF file that shows other files as its own, or needs code from outside to be read.
+    """Refuse a netCDF file that shows other files as its own, or needs outside code to be read.
 
     Raises
     ------

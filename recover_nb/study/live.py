@@ -41,7 +41,10 @@ def signals(pair: Pair, one: xr.Dataset, settings: dict[str, Any]) -> dict[str, 
 def likeliest(
     pair: Pair, one: xr.Dataset, _settings: dict[str, Any]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return what both models find likeliest along a trace: ids and log-probabilities, (token, 2, k)."""
+    """Return what both models find likeliest along a trace.
+
+    These are ids and log-probabilities, (token, 2, k).
+    """
     token_id, n_tokens = one["token_id"].values[None], one["n_tokens"].values[None]
     ids, scores = top_alternatives(
         pair, [str(one["prompt"].values)], token_id, n_tokens, k=N_ALTERNATIVES
@@ -52,7 +55,10 @@ def likeliest(
 def ancestor_answer(
     pair: Pair, one: xr.Dataset, _settings: dict[str, Any]
 ) -> tuple[np.ndarray, bool]:
-    """Return the ancestor's most likely answer to a problem: its tokens, (n,) int32, and whether it is right."""
+    """Return the ancestor's most likely answer to a problem, and whether it is right.
+
+    The answer is its tokens, (n,) int32.
+    """
     # The pair's own prompts, chat template and all: only who answers is another.
     alone = replace(pair, specialist=pair.ancestor)
     prompt, answer = (str(one[name].values) for name in ("prompt", "answer"))

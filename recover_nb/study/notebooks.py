@@ -1,4 +1,6 @@
-"""Copy the notebooks out of the package, with the pages and pictures that they link to, so that every link works.
+"""Copy the notebooks out of the package, with the pages and pictures that they link to.
+
+Every link works in the copy.
 
 Notebooks travel in the package; a reader wants them in a folder of their own, where they can be
 changed and saved.
@@ -76,7 +78,10 @@ def _check_free(folder: Path, names: list[str]) -> None:
 
 
 def gathered() -> dict[str, bytes]:
-    """Return path in the folder -> content, of every notebook and of all that it leads to, directly or not."""
+    """Return path in the folder -> content, of every notebook and of all that it leads to.
+
+    This includes what it leads to indirectly.
+    """
     queue = [f"{NOTEBOOKS}/{path.name}" for path in shipped_folder(NOTEBOOKS).glob("*.ipynb")]
     found: dict[str, bytes] = {}
     while queue:
@@ -113,7 +118,7 @@ def _is_copied(origin: str) -> bool:
 
 
 def _relinked(text: str, origin: str) -> tuple[str, list[str]]:
-    """Return a page or notebook with its links pointed at the copies, and the files that they lead to."""
+    """Return a page or notebook with links pointed at the copies, and the files they lead to."""
     targets: list[str] = []
     here = posixpath.dirname(origin)
 

@@ -1,4 +1,4 @@
-"""Where the shipped folders are: beside the package in a checkout, inside it when installed from a wheel."""
+"""Where the shipped folders are: beside the package in a checkout, inside it in a wheel install."""
 
 from pathlib import Path
 
@@ -37,7 +37,9 @@ def data_folder() -> Path:
 
 
 def example_folder() -> Path:
-    """Return the folder of files to try importers on: problems, logs of other tools, and a study made of them.
+    """Return the folder of files to try importers on.
+
+    It holds problems, logs of other tools, and a study made of them.
 
     Raises
     ------

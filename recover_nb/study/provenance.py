@@ -27,7 +27,10 @@ def package_versions() -> dict[str, str]:
 
 
 def git_commit() -> str | None:
-    """Return the commit of the checkout the package runs from, with ``+`` if it was changed; None outside one."""
+    """Return the commit of the checkout the package runs from; None outside one.
+
+    It ends in ``+`` if the checkout was changed.
+    """
     root = checkout_folder()
     if root is None:
         return None

@@ -21,7 +21,7 @@ def compute_signals(
     intervention: str = Intervention.NONE,
     settings: Settings | None = None,
 ) -> xr.Dataset:
-    """Compute the signals of every trace of an intervention by a pass of both models over its tokens.
+    """Compute the signals of an intervention's traces by a pass of both models over their tokens.
 
     Parameters
     ----------

@@ -1,4 +1,6 @@
-"""An unfinished run, and the study it becomes, at a URL: what an object store offers in place of files and renames.
+"""An unfinished run, and the study it becomes, at a URL.
+
+This is what an object store offers in place of files and renames.
 
 Any URL that fsspec understands will do. fsspec comes with the extra ``cluster``; the driver of a
 store (s3fs, gcsfs, adlfs) is the user's to install, and keys stay where that driver looks for them.

@@ -135,7 +135,7 @@ def run_study(
 
 @contextmanager
 def begun(config: StudyConfig, staging: Staging, models: dict, resume: bool) -> Iterator[None]:
-    """Hold the staging folder of this very run: a new one, or with `resume` one that is not finished.
+    """Hold this very run's staging folder: a new one, or with `resume` one that is not finished.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def begun(config: StudyConfig, staging: Staging, models: dict, resume: bool) -> 
 
 
 def can_resume(config: StudyConfig, out: str | Path, *, lab: str | Path | None = None) -> bool:
-    """Return whether an unfinished run of this configuration and these checkpoints waits at `out`."""
+    """Return whether an unfinished run of this configuration and these checkpoints is at `out`."""
     staging = Staging(Path(out))
     return _is_same(staging, config, describe_models(config, lab))
 
@@ -307,7 +307,10 @@ def _consolidate(config: StudyConfig, staging: Staging, out: Path) -> None:
 
 
 def move_into_place(folder: Path, out: Path) -> None:
-    """Turn the finished Zarr folder of a run into the study, at once, unless something took its place meanwhile."""
+    """Turn the finished Zarr folder of a run into the study, at once.
+
+    It fails if something took its place meanwhile.
+    """
     archive = folder.with_suffix(".zip")
     if store.suffix_of(out) == ".zarr.zip":
         store.zip_folder(folder, archive)
@@ -318,7 +321,10 @@ def move_into_place(folder: Path, out: Path) -> None:
 
 
 def _write_blocks(config: StudyConfig, staging: Staging, folder: Path) -> None:
-    """Write small variables at once, and those with tokens block by block: the study need not fit in memory."""
+    """Write small variables at once, and those with tokens block by block.
+
+    The study need not fit in memory.
+    """
     blocks = plan_blocks(config)
     small: dict[str, list[np.ndarray]] = {}
     for block in blocks:
@@ -351,7 +357,10 @@ def with_token_template(
     ds: xr.Dataset,
     full: Callable[[tuple[int, ...], np.ndarray], Any] = _broadcast,
 ) -> xr.Dataset:
-    """Add the variables with tokens at their fill codes, as arrays that `full` makes of shape and code."""
+    """Add the variables with tokens at their fill codes.
+
+    They are arrays that `full` makes of shape and code.
+    """
     sizes = {**FIXED_SIZES, **ds.sizes, TOKEN: config.settings.max_new_tokens}
     template = {}
     for name, variable in VARIABLES.items():

@@ -61,7 +61,10 @@ class Staging:
         return self._is_there(RUN_FILE)
 
     def started(self) -> bool:
-        """Whether any block is done: a run without one holds no work, and any other may take its place."""
+        """Return whether any block is done.
+
+        A run without one holds no work, and any other may take its place.
+        """
         return any(_BLOCK.fullmatch(name) for name in self._names())
 
     def check(self) -> None:
@@ -109,7 +112,10 @@ class Staging:
             np.savez_compressed(file, **plain)
 
     def read(self, block: int, *, tokens: bool | None = None) -> dict[str, np.ndarray]:
-        """Return a block as it was given to `write`, or only its variables with tokens (True) or without (False)."""
+        """Return a block as it was given to `write`, or a part of it.
+
+        With `tokens` True it is only the variables with tokens, with False only those without.
+        """
         with self._reading(block_file(block)) as file, np.load(file, allow_pickle=False) as stored:
             chosen = [name for name in stored.files if tokens is None or has_tokens(name) == tokens]
             arrays = {name: stored[name] for name in chosen}

@@ -113,7 +113,9 @@ def roll_out(
     *,
     progress: Callable[[int], object] | None = None,
 ) -> Decoded:
-    """Make the observed rollouts 0 to n - 1 of one problem at once: those that `step_through` makes one by one.
+    """Make the observed rollouts 0 to n - 1 of one problem at once.
+
+    They are those that `step_through` makes one by one.
 
     Returns
     -------

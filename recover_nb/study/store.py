@@ -170,7 +170,10 @@ def load_study() -> xr.Dataset:
 
 
 def _plain_text(ds: xr.Dataset) -> xr.Dataset:
-    """Read text into object arrays: numpy's variable-width strings, as zarr gives them, lack most conversions."""
+    """Read text into object arrays.
+
+    Numpy's variable-width strings, as zarr gives them, lack most conversions.
+    """
     found = [name for name, variable in ds.variables.items() if variable.dtype.kind == "T"]
     close = ds._close
     plain = {
@@ -183,7 +186,10 @@ def _plain_text(ds: xr.Dataset) -> xr.Dataset:
 
 
 def _sourced(ds: xr.Dataset, path: Path | str) -> xr.Dataset:
-    """Note on every variable where it is read from: derived datasets keep it, so their store is not replaced."""
+    """Note on every variable where it is read from.
+
+    Derived datasets keep the note, so their store is not replaced.
+    """
     for variable in ds.variables.values():
         variable.encoding["source"] = str(path)
     return ds
@@ -303,7 +309,9 @@ def write_folder(ds: xr.Dataset, path: Path) -> None:
 
 
 def write_frame(ds: xr.Dataset, place: Path | str) -> None:
-    """Write all of `ds` but its dask variables, of which only shape and chunks: `write_tokens` fills them.
+    """Write all of `ds`, but only shape and chunks of its dask variables.
+
+    `write_tokens` fills them.
 
     The store at a path or URL cannot be opened as a study before `consolidate`.
     """

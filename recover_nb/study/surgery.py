@@ -1,4 +1,6 @@
-"""Branch a failed trace at a token: twins that share its prefix, an operator that acts there, and what comes of it.
+"""Branch a failed trace at a token: twins sharing its prefix, an operator, and what comes of it.
+
+The operator acts at that token.
 
 Needs torch.
 """
@@ -96,7 +98,7 @@ def branch(
     coverage: tuple[float, float] | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> Surgery:
-    """Keep a failed trace up to a token, let an operator act there, and decode `n` twins to their end.
+    """Keep a failed trace to a token, let an operator act there, and decode `n` twins to their end.
 
     Twin r of every operator shares its random numbers: ``retry`` from the same token is the
     control.

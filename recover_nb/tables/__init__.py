@@ -1,4 +1,6 @@
-"""Data frames to read: what a study and its evaluation say, computed once for terminal, charts and report.
+"""Data frames to read: what a study and its evaluation say.
+
+They are computed once for terminal, charts and report.
 
 Every share is a fraction of 1 and every `*_points` column is in percentage points. A frame whose
 source is not stored (a profile table has no attempts) is empty, with its columns in place.

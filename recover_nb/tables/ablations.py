@@ -1,4 +1,4 @@
-"""Tables of an ablation: every setting's figures, what they move, and the operators at other settings."""
+"""Tables of an ablation: settings' figures, what they move, and operators at other settings."""
 
 import pandas as pd
 

@@ -15,7 +15,10 @@ N_DEV = 70
 
 
 def opening(ds: xr.Dataset) -> dict[str, int]:
-    """Return the `problem` and `rollout` to open a view with: instructive, or else the first failed, or the first."""
+    """Return the `problem` and `rollout` to open a view with.
+
+    It is an instructive one, or else the first failed, or the first.
+    """
     chosen = choose_example(ds)
     if chosen is None and "correct" in ds:
         failed = np.argwhere(

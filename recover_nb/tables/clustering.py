@@ -108,7 +108,9 @@ def stability_points(result: ClusterStability | Glance) -> pd.DataFrame:
 
 
 def grid_lines(grid: pd.DataFrame) -> pd.DataFrame:
-    """Lay out a grid of clusterings with the limits of the nulls as lines of their own, to be drawn.
+    """Lay out a grid of clusterings, to be drawn.
+
+    The limits of the nulls are lines of their own.
 
     Parameters
     ----------
@@ -283,7 +285,7 @@ def say_null(result: ClusterStability, figure: str = "ari") -> str:
 
 
 def say_alignment(result: ClusterStability) -> str:
-    """Say which name that problems carry already the clusters repeat most; empty where there is none.
+    """Say which name that problems carry already the clusters repeat most; empty if there is none.
 
     Parameters
     ----------

@@ -64,7 +64,7 @@ def routing_by_estimator(evaluation: Any) -> pd.DataFrame:
 
 
 def estimator_rows(evaluation: Any, names: tuple[str, ...]) -> list[dict]:
-    """Return the rows of `routing_by_estimator` of some estimators, as dicts; a null has no rates."""
+    """Return some estimators' rows of `routing_by_estimator`, as dicts; a null has no rates."""
     return [
         {"estimator": name, "comparator": comparator, "n": item["n"]}
         | (_null_figures(found) if name in NULLS else _measured_figures(item, found))
@@ -106,7 +106,9 @@ def _null_figures(found: dict) -> dict:
 
 
 def lift_over_retry(evaluation: Any) -> pd.DataFrame:
-    """Routed minus retry by every estimator, and the excess over each null: what `plot_estimators` draws.
+    """Return routed minus retry by every estimator, and the excess over each null.
+
+    It is what `plot_estimators` draws.
 
     Returns
     -------
@@ -338,7 +340,9 @@ def _pair(ends: list[float | None]) -> tuple[float, float]:
 
 
 def table_of(rows: list[dict], columns: Sequence[str], *, text: Sequence[str]) -> pd.DataFrame:
-    """Return rows as a frame, every column but `text` of floats; what a row lacks, or has as JSON's None, is NaN.
+    """Return rows as a frame, every column but `text` of floats.
+
+    What a row lacks, or has as JSON's None, is NaN.
 
     Column by column: a frame made of rows and then converted takes ten times as long.
     """

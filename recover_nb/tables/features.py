@@ -1,4 +1,4 @@
-"""Tables about the features themselves: where junctions lie, what the window changes, how reliable they are."""
+"""Tables about features: where junctions lie, what the window changes, how reliable they are."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,10 @@ NONE = Intervention.NONE.value
 
 
 def _stored(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Return lengths and which observed rollouts failed and have signals, (problem, rollout) both."""
+    """Return lengths, and which observed rollouts failed and have signals.
+
+    Both are (problem, rollout).
+    """
     missing = [
         name for name in (Signal.DEMOTION_PRESSURE.value, "n_tokens", "correct") if name not in ds
     ]

@@ -1,4 +1,4 @@
-"""What the data support and what they do not: figures to verdicts first, verdicts to sentences second."""
+"""What the data support and what they do not: figures to verdicts, then verdicts to sentences."""
 
 import math
 from collections.abc import Callable
@@ -74,7 +74,10 @@ def interval_verdict(low: float, high: float) -> str:
 
 
 def _interventions(rescue: pd.DataFrame) -> dict:
-    """Judge which interventions differ from retry over every failed problem, all comparisons holding together."""
+    """Judge which interventions differ from retry over every failed problem.
+
+    All comparisons hold together.
+    """
     cells = list(rescue["cell"])
     rows = rescue[
         (rescue["cell"] == (ALL if ALL in cells else cells[0])) & (rescue["intervention"] != RETRY)
@@ -148,7 +151,7 @@ def _choice(table: pd.DataFrame) -> dict:
 
 
 def _permutation(data: dict, table: pd.DataFrame, cells: pd.DataFrame) -> dict:
-    """Judge whether the routes carry information: the rule against its own choices dealt out at random."""
+    """Judge whether routes carry information: the rule against its choices dealt out at random."""
     estimator = _honest(table)
     item = data["estimators"][estimator]
     p = float("nan") if item["p"] is None else item["p"]

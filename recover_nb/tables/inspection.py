@@ -1,4 +1,7 @@
-"""One trace to read token by token: text, signals, both models' alternatives, and what differs from another trace."""
+"""One trace to read token by token: text, signals and both models' alternatives.
+
+It also shows what differs from another trace.
+"""
 
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -114,7 +117,10 @@ def _check_place(ds: xr.Dataset, problem: int, rollout: int, intervention: str) 
 
 
 def rollouts_run(ds: xr.Dataset, problem: int, intervention: str) -> np.ndarray:
-    """Return which rollouts of an intervention there are of a problem; none of an intervention that is not stored."""
+    """Return which rollouts of an intervention there are of a problem.
+
+    There are none of an intervention that is not stored.
+    """
     if "n_tokens" not in ds or intervention not in ds["intervention"].values:
         return np.zeros(0, int)
     return np.flatnonzero(
@@ -148,7 +154,9 @@ def first_failed(ds: xr.Dataset, problem: int) -> int:
 def stored_alternatives(
     ds: xr.Dataset, problem: int, rollout: int
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return each model's likeliest tokens along a trace, (token, 2, k) ids and log-probabilities, if stored.
+    """Return each model's likeliest tokens along a trace, if stored.
+
+    They are ids and log-probabilities, (token, 2, k).
 
     A study stores them for the first failed rollout of each problem.
     """
@@ -219,7 +227,10 @@ def differences(left: np.ndarray, right: np.ndarray) -> tuple[list[int], list[in
 
 
 def signal_frame(trace: Trace, names: list[str] | None = None) -> pd.DataFrame:
-    """Return the signals of a trace as `charts.plot_signals` draws them; see `traces.trace_signals`."""
+    """Return the signals of a trace as `charts.plot_signals` draws them.
+
+    See `traces.trace_signals`.
+    """
     position = np.arange(len(trace.tokens))
     at = position == trace.junction
     base = {"position": position, "token_id": trace.token_id, "token": trace.tokens}

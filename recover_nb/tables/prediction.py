@@ -1,4 +1,4 @@
-"""Data frames of one prediction: its scores beside their baselines, the parts together, and each unit."""
+"""Data frames of a prediction: its scores beside their baselines, parts together, and each unit."""
 
 import numpy as np
 import pandas as pd

@@ -144,7 +144,7 @@ def beyond_reach_problems(result: RemapSurvival, ds: xr.Dataset) -> pd.DataFrame
 
 
 def depths(frame: pd.DataFrame, by: str = "task") -> pd.DataFrame:
-    """Count kinds of failure beyond reach, and those of each that a calculator rescues at least once.
+    """Count kinds of failure beyond reach, and those that a calculator rescues at least once.
 
     Parameters
     ----------

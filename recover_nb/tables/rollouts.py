@@ -1,4 +1,4 @@
-"""The rollouts of one problem: which are correct, and how likely either model found what was said."""
+"""The rollouts of one problem: which are correct, and how likely either model found the text."""
 
 from dataclasses import dataclass
 
@@ -98,7 +98,7 @@ class Walk:
 def recorded_walk(
     trace: Trace, found: tuple[np.ndarray, np.ndarray] | None, *, ended: bool = True
 ) -> Walk:
-    """Return the `Walk` of a trace of which no more is known than `inspection.stored_alternatives`, or nothing."""
+    """Return the `Walk` of a trace from `inspection.stored_alternatives` alone, or from nothing."""
     shape = (len(trace.tokens), len(MODELS))
     score, rank = np.full(shape, np.nan), np.full(shape, np.nan)
     if found is not None:

@@ -175,7 +175,10 @@ def router_curves(
 
 
 def router_cells(comparison: Any, hold_out: str = "cell") -> pd.DataFrame:
-    """Rescue of every policy in each cell at the headline budget: ``cell``, ``n``, and a column a policy."""
+    """Return every policy's rescue in each cell at the headline budget.
+
+    Columns are ``cell``, ``n``, and one a policy.
+    """
     ((_, item),) = _schemes(comparison, hold_out)
     return pd.DataFrame(
         [{"cell": cell, "n": one["n"], **one["rates"]} for cell, one in item["cells"].items()]

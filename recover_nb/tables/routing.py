@@ -1,4 +1,7 @@
-"""Routing under other thresholds and policies: regimes, routes and rates problem by problem, and what a test says."""
+"""Routing under other thresholds and policies.
+
+It gives regimes, routes and rates problem by problem, and what a test says.
+"""
 
 import math
 from collections.abc import Sequence
@@ -55,7 +58,9 @@ UNIT = ("family", "method", "task", "problem_id")
 
 
 def routing_inputs(ds: xr.Dataset) -> xr.Dataset:
-    """Return what routing needs of a study, in memory: no tokens, no signals; rates are counted where not stored.
+    """Return what routing needs of a study, in memory, without tokens or signals.
+
+    Rates are counted where they are not stored.
 
     Raises
     ------
@@ -77,7 +82,10 @@ def routing_inputs(ds: xr.Dataset) -> xr.Dataset:
 
 
 def routed_interventions(ds: xr.Dataset) -> tuple[str, ...]:
-    """Return the published interventions that the study ran: what regimes and routes are over unless told."""
+    """Return the published interventions that the study ran.
+
+    Regimes and routes are over these unless told.
+    """
     run = [str(name) for name in ds["intervention"].values]
     return tuple(name.value for name in ROUTED_INTERVENTIONS if name in run)
 
@@ -90,7 +98,9 @@ def decide(
     min_gain: float = MIN_GAIN,
     min_failure: float = MIN_FAILURE,
 ) -> xr.Dataset:
-    """Return the study with the regimes and routes of these settings; what is stored is kept where it is of them.
+    """Return the study with the regimes and routes of these settings.
+
+    What is stored is kept where it is of these settings.
 
     Parameters
     ----------
@@ -191,7 +201,9 @@ def problem_rows(ds: xr.Dataset, *, interventions: Sequence[str] | None = None) 
 
 
 def decide_again(rows: pd.DataFrame, ds: xr.Dataset, interventions: Sequence[str]) -> pd.DataFrame:
-    """Return `problem_rows` of a study that only `decide` has changed since the rows were made: much faster.
+    """Return `problem_rows` of a study that only `decide` has changed since the rows were made.
+
+    This is much faster.
 
     Parameters
     ----------
@@ -217,7 +229,10 @@ def decide_again(rows: pd.DataFrame, ds: xr.Dataset, interventions: Sequence[str
 
 
 def routed_rates(rates: np.ndarray, names: Sequence[str], route: Sequence[str]) -> np.ndarray:
-    """Rescue rate (problem,) of what each problem is routed to, of `rates` (problem, name); NaN for no name."""
+    """Return the rescue rate (problem,) of each problem's route, from `rates` (problem, name).
+
+    It is NaN where the route is none of the names.
+    """
     found = np.full(len(rates), np.nan)
     for column, name in enumerate(names):
         found = np.where(np.asarray(route) == name, rates[:, column], found)

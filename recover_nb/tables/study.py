@@ -138,7 +138,9 @@ def rescue_by_intervention(
     n_bootstrap: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Rescue rate of every intervention over all failed problems, with intervals; nothing is selected.
+    """Return each intervention's rescue rate over all failed problems, with intervals.
+
+    Nothing is selected.
 
     Parameters
     ----------

@@ -113,7 +113,10 @@ def render_text(
 
 
 def paragraphs(*sentences: str, width: int = WIDTH) -> str:
-    """Fill sentences into lines, a blank line between any two: what is printed breaks at spaces and nowhere else."""
+    """Fill sentences into lines, with a blank line between any two.
+
+    What is printed breaks at spaces and nowhere else.
+    """
     filled = (
         textwrap.fill(each, width, break_long_words=False, break_on_hyphens=False)
         for each in sentences
@@ -169,7 +172,10 @@ def _number(value: float, digits: int) -> str:
 
 
 def printable(text: object) -> str:
-    """Return text without control characters: a name from a file must not move a terminal's cursor."""
+    """Return text without control characters.
+
+    A name from a file must not move a terminal's cursor.
+    """
     return "".join(c if c.isprintable() else "?" for c in str(text))
 
 
@@ -302,7 +308,10 @@ def _routes(evaluation: Any, order: list[str]) -> str:
 
 
 def _ordered(frame: pd.DataFrame, order: list[str]) -> list[str]:
-    """Cells of `frame` in the order of the study; an evaluation has them in the order of their names."""
+    """Return the cells of `frame` in the order of the study.
+
+    An evaluation has them in the order of their names.
+    """
     found = list(dict.fromkeys(frame["cell"]))
     return sorted(found, key=lambda cell: order.index(cell) if cell in order else len(order))
 

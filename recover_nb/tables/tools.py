@@ -23,7 +23,9 @@ def calculator_by_regime(
     n_bootstrap: int = 2000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Rescue rate with a calculator beside that of plain retrying, by regime and task (or another grouping).
+    """Return rescue rates with a calculator beside those of plain retrying, by regime and task.
+
+    Another grouping may stand in place of the task.
 
     Parameters
     ----------
@@ -93,7 +95,10 @@ def _need_calculator(ds: xr.Dataset) -> None:
 
 
 def _acted(ds: xr.Dataset) -> np.ndarray:
-    """Share of attempts of each problem in which the tool wrote something; NaN where that is not stored."""
+    """Return the share of each problem's attempts in which the tool wrote something.
+
+    It is NaN where that is not stored.
+    """
     if "fired_at" not in ds or "n_tokens" not in ds:
         return np.full(ds.sizes["problem"], np.nan)
     traces = ds[["fired_at", "n_tokens"]].sel(intervention=CALCULATOR)
@@ -135,7 +140,7 @@ def _one(rates: np.ndarray, acted: np.ndarray, drawn: Resamples) -> dict[str, fl
 
 
 def calculator_sentence(frame: pd.DataFrame) -> str:
-    """Say in a sentence what the calculator does for failures beyond the reach of the four interventions.
+    """Say what the calculator does for failures beyond the reach of the four interventions.
 
     Parameters
     ----------

@@ -222,7 +222,9 @@ def _cluster_figures(clusters: Clusters) -> dict:
 
 
 def transfer_agreement(result: Transfer) -> pd.DataFrame:
-    """Lay out how alike the source's clusters and the target's own are, one figure a row, to be drawn.
+    """Lay out how alike the source's clusters and the target's own are, to be drawn.
+
+    Each figure has a row.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""One failed trace to look at: its tokens, signals and junction, and what each intervention made of a twin."""
+"""One failed trace: its tokens, signals and junction, and what each intervention made of a twin."""
 
 import json
 from pathlib import Path
@@ -119,7 +119,9 @@ def trace_signals(
 def twins(
     ds: xr.Dataset, problem: int, rollout: int, *, pieces: dict[int, str] | None = None
 ) -> pd.DataFrame:
-    """Return what each intervention made of one attempt: twins share their random numbers until one acts.
+    """Return what each intervention made of one attempt.
+
+    Twins share their random numbers until one acts.
 
     Parameters
     ----------

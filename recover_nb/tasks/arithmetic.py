@@ -34,7 +34,7 @@ def _operand(rng: np.random.Generator, op: str, *, hard: bool = False) -> int:
 
 
 def draw(rng: np.random.Generator, level: int) -> tuple:
-    """Draw a program of a level: 1, 2, 3 or 4-5 steps; level 5 has 2-3 steps, one a two-digit product."""
+    """Draw a program: 1, 2, 3 or 4-5 steps by level; level 5 has 2-3, one a two-digit product."""
     low, high = _STEPS[level]
     ops = [str(op) for op in rng.choice(["+", "-", "*"], size=rng.integers(low, high + 1))]
     hard = int(rng.integers(len(ops))) if level == 5 else -1

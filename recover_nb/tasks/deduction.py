@@ -17,7 +17,7 @@ RELATIONS = ("ma", "pa")
 
 
 def draw(rng: np.random.Generator, level: int) -> tuple:
-    """Draw a program of a level: 1 to 4 hops; level 5 has three hops of which the first walks backwards."""
+    """Draw a program of 1 to 4 hops by level; level 5 has three, the first walking backwards."""
     hops = _HOPS[level]
     people = iter(str(letter) for letter in rng.permutation(list(string.ascii_lowercase)))
     chain = [next(people) for _ in range(hops + 1)]
@@ -79,7 +79,7 @@ def steps(program: tuple) -> list[str]:
 
 
 def corrupt(rng: np.random.Generator, program: tuple) -> tuple[list[str], str]:
-    """Return the steps with the last hop landing on another of the choices, and that one's letter."""
+    """Return the steps with the last hop landing on another choice, and that one's letter."""
     *hops, _ = steps(program)
     right = _walk(program)[-1]
     stray = str(rng.choice([p for p in program[3] if p != right]))

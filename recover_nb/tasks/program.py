@@ -37,7 +37,10 @@ def _assign(statement: tuple, env: dict, record) -> None:
 
 
 def _execute(program: tuple, record) -> dict:
-    """Run the statements; `record(equation, value)` sees every computed assignment and returns the value to keep."""
+    """Run the statements and return what the variables hold.
+
+    `record(equation, value)` sees every computed assignment and returns the value to keep.
+    """
     env: dict = {}
     for statement in program:
         if statement[0] == "for":
@@ -54,7 +57,7 @@ def _limit(program: tuple) -> int:
 
 
 def _run(program: tuple) -> dict:
-    """Return what the variables hold at the end; no value may leave the program's range on the way."""
+    """Return the variables' final values; no value may leave the program's range on the way."""
     limit = _limit(program)
 
     def strict(_equation: str, value: int) -> int:
@@ -93,7 +96,7 @@ def _body(rng: np.random.Generator, names: tuple, level: int) -> list[tuple]:
 
 
 def draw(rng: np.random.Generator, level: int) -> tuple:
-    """Draw a program of a level: straight lines (1, 2), with a loop (3, 4), with a product modulo 97 (5)."""
+    """Draw a program: straight lines (levels 1, 2), a loop (3, 4), a product modulo 97 (5)."""
     names = _VARIABLES
     high = _MODULUS if level == 5 else 30
     while True:

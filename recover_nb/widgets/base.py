@@ -1,4 +1,4 @@
-"""What every view has: a state that can be read, set and replayed, a message, and a way to save what it shows."""
+"""What a view has: a state to read, set and replay, a message, and a way to save what it shows."""
 
 import html
 from collections.abc import Callable, Iterator
@@ -103,7 +103,7 @@ class View(ipywidgets.VBox):
         set_state(self, self.STATE, state)
 
     def save(self, path: str | Path, what: str | None = None, *, replace: bool = False) -> Path:
-        """Save a chart (``.png``, ``.svg``, ``.html``) or a table (``.csv``, ``.parquet``) that is shown.
+        """Save a shown chart (``.png``, ``.svg``, ``.html``) or table (``.csv``, ``.parquet``).
 
         Parameters
         ----------
@@ -139,7 +139,10 @@ class View(ipywidgets.VBox):
         return path
 
     def _savable(self) -> dict[str, dict[str, Any]]:
-        """Return what can be saved, by name and ending: a chart and the table it draws share a name."""
+        """Return what can be saved, by name and ending.
+
+        A chart and the table it draws share a name.
+        """
         shown: dict[str, dict[str, Any]] = {}
         for each in (self.charts(), self.tables()):
             for name, it in each.items():
@@ -199,7 +202,9 @@ class ChartPanel(ipywidgets.VBox):
         self._brush, self._heard, self._brushed = brush, heard, False
 
     def draw(self, plot: Callable[[pd.DataFrame], Any], frame: pd.DataFrame) -> None:
-        """Show ``plot(frame)``, which draws every row and whose looks depend on names and on what is missing alone.
+        """Show ``plot(frame)``, which draws every row.
+
+        Its looks depend on names and on what is missing alone.
 
         Where only numbers differ from the last frame, the chart gets other rows: building one takes
         as long as a third of what is computed for it.
@@ -282,7 +287,7 @@ class ChartPanel(ipywidgets.VBox):
 
 
 def _records(frame: pd.DataFrame) -> list[dict]:
-    """Return rows of text and numbers as a chart's specification has them: what is no number is None."""
+    """Return rows of text and numbers as in a chart's specification; what is no number is None."""
     columns = {
         name: [None if value != value else value for value in frame[name].tolist()]
         for name in frame.columns
@@ -292,7 +297,10 @@ def _records(frame: pd.DataFrame) -> list[dict]:
 
 @contextmanager
 def _given(chart: Any, spec: dict[str, Any]) -> Iterator[None]:
-    """Let a chart be `spec` already: the library would make it once more, and hold it against Vega-Lite's schema."""
+    """Let a chart be `spec` already.
+
+    The library would otherwise make it once more, and hold it against Vega-Lite's schema.
+    """
     object.__setattr__(chart, "to_dict", lambda *_, **__: spec)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Controls of a view: one helper that ties a trait to a control, and the control of a routing policy."""
+"""Controls of a view: a helper that ties a trait to a control, and a routing policy's control."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,7 +11,7 @@ from recover_nb.labels import Feature
 
 
 def sized(label: int, whole: int) -> dict[str, dict[str, str]]:
-    """Return keywords of a control that is `whole` pixels wide, `label` of them for its description."""
+    """Return keywords of a control `whole` pixels wide, `label` of them for its description."""
     return {"style": {"description_width": f"{label}px"}, "layout": {"width": f"{whole}px"}}
 
 

@@ -9,7 +9,7 @@ _FOLDER = Path(__file__).parent
 
 
 class Download(anywidget.AnyWidget):
-    """Lets the reader choose one of `items` and a format; the view answers with a file, which the browser saves.
+    """Lets the reader choose one of `items` and a format; the browser saves the view's file.
 
     Attributes
     ----------

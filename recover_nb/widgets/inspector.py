@@ -1,4 +1,4 @@
-"""Read a failed trace token by token: signals, junction, both models' alternatives, and a second trace beside it."""
+"""Read a failed trace by token: signals, junction, both models' alternatives, a trace beside it."""
 
 import html
 from contextlib import suppress
@@ -49,7 +49,7 @@ _HINT = (
 
 
 class TraceInspector(View):
-    """A trace as text, coloured by a signal, with what either model would rather have said at the cursor.
+    """A trace as text, coloured by a signal, with what either model preferred at the cursor.
 
     Opens without torch on what a study stores. `compute` loads the two models: sliders then
     recompute every signal, alternatives are known for every rollout, and the ancestor's own answer
@@ -170,7 +170,7 @@ class TraceInspector(View):
         )
 
     def compute(self) -> None:
-        """Load the two models of the problem's family and method, and compute from them from now on."""
+        """Load both models of the problem's family and method, and compute from them hereafter."""
         with self.speaking():
             self._load()
             self._computing = True
@@ -300,7 +300,7 @@ class TraceInspector(View):
         return shown if frame is None else shown | {"alternatives": frame}
 
     def _at_cursor(self) -> pd.DataFrame | None:
-        """Return both models' alternatives at the cursor; None where there is none, or they are not known."""
+        """Return both models' alternatives at the cursor; None if there are none or not known."""
         if self.trace is None or not 0 <= self.selection.token < len(self.trace.tokens):
             return None
         found = self._alternatives_found()

@@ -1,4 +1,4 @@
-"""Rollouts made while somebody watches, without a screen: what `RolloutStepper` shows of a live source."""
+"""Rollouts made while somebody watches, without a screen: the live source of `RolloutStepper`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

@@ -51,7 +51,8 @@ def alternatives_table(frame: pd.DataFrame, about: str = "") -> str:
     head = "".join(f'<th scope="colgroup" colspan="2">{model}</th>' for model in MODELS)
     rows = "".join(
         "<tr><th"
-        f' scope="row">{rank}</th>{"".join(_alternative(found.get((rank, model))) for model in MODELS)}</tr>'
+        f' scope="row">{rank}</th>'
+        f"{''.join(_alternative(found.get((rank, model))) for model in MODELS)}</tr>"
         for rank in sorted({rank for rank, _ in found})
     )
     caption = html.escape(
@@ -67,7 +68,8 @@ def _alternative(one: Any) -> str:
     if one is None:
         return "<td></td><td></td>"
     name, mark = ('class="emitted"', " \u25c0") if one.emitted else ("", "")
-    return f"<td {name}><code>{visible(one.token)}</code>{mark}</td><td>{_probability(one.probability)}</td>"
+    probability = _probability(one.probability)
+    return f"<td {name}><code>{visible(one.token)}</code>{mark}</td><td>{probability}</td>"
 
 
 def _standing(model: str, one: pd.Series) -> str:
@@ -133,7 +135,7 @@ def percent(share: float) -> str:
 
 
 def history_html(history: pd.DataFrame, *, last: int = 10) -> str:
-    """Draw the last rows of a `tables.difftree.HISTORY` as a table, the newest first; nothing for none."""
+    """Draw the last rows of a `tables.difftree.HISTORY` as a table, newest first, if any."""
     if not len(history):
         return ""
     shown = history.iloc[::-1].head(last)

@@ -41,7 +41,7 @@ class MatrixControl(ipywidgets.VBox):
         self.observe(lambda _: self._mark(), names=["cell"])
 
     def show(self, frame: pd.DataFrame) -> None:
-        """Draw the cells of a matrix (`tables.topography.confusion_cells`), with the chosen one framed."""
+        """Draw a matrix's cells (`tables.topography.confusion_cells`), the chosen one framed."""
         self._frame = frame
         if self._drawn is None or not frame.equals(self._drawn):
             self._drawn = frame

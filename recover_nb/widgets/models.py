@@ -68,7 +68,7 @@ class Models:
             return need(full, "models", "live decoding")
 
     def settings(self, ds: xr.Dataset | None, **changes: Any) -> "Settings":
-        """Return the settings a study was made with (the published ones without a study), with `changes`."""
+        """Return a study's own settings (the published ones without a study), with `changes`."""
         return self.module("decoding").Settings(**{**stored_settings(ds), **changes})
 
     def key(self, family: str, method: str, task: str, problem_id: str) -> int:
@@ -76,7 +76,7 @@ class Models:
         return self.module("decoding").problem_key(family, method, task, problem_id)
 
     def pieces(self, family: str) -> dict[int, str]:
-        """Return the text of each token: as shipped with the family, or as the given pair's tokenizer says."""
+        """Return each token's text: as shipped with the family, or by the pair's own tokenizer."""
         if family not in self._pieces:
             own = {} if self._given is None else _vocabulary(self._given)
             self._pieces[family] = own or token_pieces(family)

@@ -60,7 +60,7 @@ class Press(ipywidgets.VBox):
         self._button.on_click(lambda _: self.press())
 
     def press(self) -> Any:
-        """Do it, show what came of it, and return that; None, and a message, if it cannot be done."""
+        """Do it, show and return what came of it; None, and a message, if it cannot be done."""
         self.message, self._button.disabled, so_far = "", True, 0
         try:
             with self._busy.doing(self._label, self._total) as tell:

@@ -47,7 +47,7 @@ class StudyReader:
         return self._given is not None
 
     def one(self, place: int) -> xr.Dataset:
-        """Return a problem of the study in memory; a study on disk is read a block of problems at a time.
+        """Return a problem of the study in memory; a study on disk is read a block at a time.
 
         Raises
         ------
@@ -68,7 +68,7 @@ class StudyReader:
         return recorded_walk(read_trace(one, 0, rollout), stored_alternatives(one, 0, rollout))
 
     def why_no_alternatives(self, place: int) -> str:
-        """Say why the study stores no alternatives of a rollout of this problem, and what to do instead."""
+        """Say why no alternatives of this problem's rollout are stored, and what to do instead."""
         if "alternative_token_id" not in self.ds:
             return (
                 "this study does not store what the models would rather have said; choose a live"
@@ -100,7 +100,7 @@ class Problems(StudyReader):
         }
 
     def find(self, state: dict[str, Any]) -> tuple[int, Problem]:
-        """Return what a state names: its place along `problem`, -1 for a new problem, and the problem.
+        """Return the place along `problem` that a state names (-1 for a new one), and the problem.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Change the thresholds of the regimes and the policy, and see at once what routing is worth by each estimator."""
+"""Change regime thresholds and policy, and see at once what routing is worth by each estimator."""
 
 import html
 import time
@@ -204,7 +204,7 @@ class RoutingExplorer(View):
 
     @property
     def evaluation(self) -> dict:
-        """What is known of the present settings, as `evaluate_routing` gives it; ``exact`` is True once resampled."""
+        """What `evaluate_routing` gives for these settings; ``exact`` is True once resampled."""
         drawn = {"budget": {"budgets"}, "estimators": set(ESTIMATED)}.get(self.panel, set())
         return self._evaluated(self._said_parts | drawn)
 
@@ -223,7 +223,7 @@ class RoutingExplorer(View):
         return found
 
     def resample(self) -> None:
-        """Compute every estimator and the budgets of the present settings with all resamples, and show them."""
+        """Compute and show every estimator and the budgets of the settings with all resamples."""
         self.button.disabled = True
         try:
             with self.speaking(), self._telling("Resampling every estimator", True) as tell:
@@ -235,13 +235,13 @@ class RoutingExplorer(View):
 
     @contextmanager
     def _telling(self, what: str, slow: bool) -> Iterator[Callable[[str], None]]:
-        """Yield what `evaluate_routing` calls at each stage; a bar follows it where the work is slow."""
+        """Yield what `evaluate_routing` calls at each stage; a bar follows where work is slow."""
         done = count(1)
         with self.busy.doing(what, len(PARTS) + 1) if slow else nullcontext(lambda _: None) as tell:
             yield lambda stage: tell(next(done))
 
     def refresh(self) -> None:
-        """List the problems, then score the policy: what is quick to compute is on the screen first."""
+        """List the problems, then score the policy: what is quick to compute is shown first."""
         try:
             self._list()
         finally:
@@ -253,7 +253,7 @@ class RoutingExplorer(View):
                 raise
 
     def _score(self) -> None:
-        """Say what the chosen estimator says, and then draw the panel; whatever is there already is left."""
+        """Say what the chosen estimator says, then draw the panel; leave what is there already."""
         data = self._evaluated(self._said_parts)
         at = (self.settings, data["exact"], self.panel)
         said_of = (*at, self.estimator, self.basis, self.alpha)
@@ -328,7 +328,7 @@ class RoutingExplorer(View):
         return {} if self.chart.chart is None else {self.panel: self.chart.chart}
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Return routing against every comparator, the tests, what the panel draws, and the problems listed."""
+        """Return routing against every comparator, the tests, the panel's data and the problems."""
         return {**self._frames, "problems": self._rows}
 
 

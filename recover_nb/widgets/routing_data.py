@@ -1,4 +1,4 @@
-"""What a `RoutingExplorer` shows, as data: evaluations of the last settings, and the problems under them."""
+"""Data of a `RoutingExplorer`: evaluations of the last settings, and the problems under them."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -98,7 +98,7 @@ class RoutingData:
 
     @property
     def lacks(self) -> str:
-        """What a table without the outcome of each attempt cannot be asked, in a sentence; empty for a study."""
+        """What cannot be asked without outcomes of attempts, in a sentence; empty for a study."""
         if "correct" in self.ds:
             return ""
         has = ", ".join(name for name in CHOICES if name not in NEED_ATTEMPTS)
@@ -110,7 +110,7 @@ class RoutingData:
     def evaluation(
         self, settings: Settings, parts: set[str], *, progress: Callable[[str], None] | None = None
     ) -> dict:
-        """Return what `evaluate_routing` gives under these settings, with (at least) these of its parts.
+        """Return what `evaluate_routing` gives under these settings, with at least these parts.
 
         With few resamples, unless `resample` was called for the settings: then ``exact`` is True.
         `progress` is called with the name of each stage that is computed.
@@ -185,7 +185,10 @@ class RoutingData:
         return dict(vars(found))
 
     def _taken(self, settings: Settings, with_costs: bool) -> Inputs:
-        """Return what an evaluation needs of the chosen cells: taking it out of the study takes as long as routing."""
+        """Return what an evaluation needs of the chosen cells.
+
+        Taking it out of the study takes as long as routing.
+        """
         rule = settings.rule
         policy = rule.pop("policy")
         edges = {**rule, "tolerance": float(self.ds.attrs.get("regime_tolerance", TOLERANCE))}
@@ -217,7 +220,7 @@ class RoutingData:
         )
 
     def decided(self, settings: Settings) -> tuple[xr.Dataset, pd.DataFrame]:
-        """Return the chosen cells with their regimes and routes, and `tables.problem_rows` of them."""
+        """Return the chosen cells with their regimes and routes, and `tables.problem_rows`."""
         rule = (settings.min_gain, settings.min_failure, settings.operators, settings.fallback)
         if self._decided is None or self._decided[0] != rule:
             ds = tables.decide(self.ds, interventions=self.interventions, **settings.rule)
@@ -236,7 +239,7 @@ class RoutingData:
     def problems(
         self, settings: Settings, *, regime: str = "", route: str = "", among: Sequence[int] = ()
     ) -> pd.DataFrame:
-        """Return the rows of the problems of one regime and route (empty = any), among some places (empty = all)."""
+        """Return the rows of one regime and route (empty = any), among places (empty = all)."""
         if route and route not in self.interventions:
             raise InputError(
                 f"no route {route!r}; allowed: {', '.join(self.interventions)}, or empty for any"

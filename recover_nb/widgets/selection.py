@@ -9,7 +9,7 @@ from recover_nb.labels import Intervention
 
 
 class Selection(traitlets.HasTraits):
-    """The problem, rollout, intervention and token that are looked at, and the problems that are brushed.
+    """The problem, rollout, intervention and token that are looked at, and the brushed problems.
 
     Give the same object to several views and they follow one another.
 

@@ -1,4 +1,4 @@
-"""Cluster the failed problems, brush them, and see whether the clusters stand beside data that have none."""
+"""Cluster the failed problems, brush them, and compare the clusters with data that have none."""
 
 import html
 from itertools import count
@@ -190,7 +190,7 @@ class StabilityExplorer(View):
         return self.data.found(self.settings)
 
     def resample(self) -> None:
-        """Set what the panel shows beside data without clusters: this clustering, or the whole grid."""
+        """Set this clustering, or the panel's whole grid, beside data without clusters."""
         grid = self.panel == "grid"
         what = (
             "Resampling every algorithm and k"
@@ -208,7 +208,10 @@ class StabilityExplorer(View):
             self._refreshed()
 
     def refresh(self) -> None:
-        """Say what is known of the clusters, then draw them: the page draws the one while the other is on its way."""
+        """Say what is known of the clusters, then draw them.
+
+        The page draws the one while the other is on its way.
+        """
         settings, before = self.settings, self._settings
         if settings != before:
             self._settings, self._points = None, pd.DataFrame()
@@ -326,7 +329,7 @@ class StabilityExplorer(View):
         self.selection.problems = ()
 
     def _follow(self, _: Any) -> None:
-        """Show what is brushed; where another view has done it, nothing is brushed by this one any more."""
+        """Show what is brushed; if another view brushed it, drop this view's own brush."""
         mine = (
             self.data.inside(self._points, self.brush, self.cluster)
             if self.brush or self.cluster
@@ -359,7 +362,7 @@ class StabilityExplorer(View):
         return {name: chart for name, chart in shown.items() if chart is not None}
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Return the problems with their cluster and whether they are brushed, the clusters, and the panel's frame."""
+        """Return the problems with ``cluster`` and ``brushed``, the clusters, the panel's frame."""
         if not len(self._points):
             return {}
         brushed = self._points["problem"].isin(self.selection.problems)

@@ -1,4 +1,4 @@
-"""What a `StabilityExplorer` shows, as data: clusterings of the last settings, judged where that was asked for."""
+"""Data of a `StabilityExplorer`: clusterings of the last settings, judged where asked for."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -92,7 +92,7 @@ class StabilityData:
         self._grids: dict[Settings, pd.DataFrame] = {}
 
     def found(self, settings: Settings) -> ClusterStability | Glance:
-        """Return the clustering judged beside its nulls if `judge` was called, otherwise from few resamples."""
+        """Return the clustering beside its nulls if `judge` was called, else from few resamples."""
         if settings in self._judged:
             return self._judged[settings]
         if settings not in self._glances:
@@ -104,7 +104,7 @@ class StabilityData:
     def judge(
         self, settings: Settings, n_resamples: int, *, progress: Callable[[str], None]
     ) -> None:
-        """Set the clustering beside data without clusters; `progress` is called at each of `n_stages`."""
+        """Judge the clustering beside its nulls; `progress` is called at each of `n_stages`."""
         counts = {"n_resamples": n_resamples, "n_null": self.n_null}
         # Agreement with other algorithms is the grid's; here it would cost as much as everything
         # else.
@@ -116,7 +116,7 @@ class StabilityData:
     def compare(
         self, settings: Settings, n_resamples: int, *, progress: Callable[[str], None]
     ) -> None:
-        """Compute the grid of these problems: every algorithm and number of clusters, corrected for one another."""
+        """Compute the grid: every algorithm and number of clusters, corrected for one another."""
         population = settings.population
         counts = {"n_resamples": n_resamples, "n_null": self.n_null}
         # Fewer problems allow fewer clusters: two different ones each.
@@ -171,7 +171,7 @@ class StabilityData:
         return tables.cluster_points(found, self.ds)
 
     def clusters(self, found: ClusterStability | Glance) -> pd.DataFrame:
-        """Return the rows of `tables.cluster_rows`, and of noise where there is some, with ``place`` as their key."""
+        """Return `tables.cluster_rows`, noise added where there is some, and ``place`` as key."""
         frame = tables.cluster_rows(found)
         n_noise = int((found.labels == -1).sum())
         if n_noise:

@@ -1,4 +1,4 @@
-"""Walk a rollout token by token, live or recorded, with what either model would rather have said."""
+"""Walk a rollout token by token, live or recorded, with what either model would have preferred."""
 
 import html
 from collections.abc import Callable
@@ -137,7 +137,7 @@ class RolloutStepper(View):
         )
 
     def build(self) -> tuple[ipywidgets.Widget, ...]:
-        """Lay out the choice of a problem, the buttons, the grid, the rollout and the alternatives."""
+        """Lay out the choice of problem, the buttons, the grid, the rollout, the alternatives."""
         self._headline, self._alternatives = ipywidgets.HTML(), ipywidgets.HTML()
         self.grid, self.text = (
             RolloutGrid(label="rollouts of this problem"),

@@ -47,7 +47,7 @@ _MOST = 10**6
 
 
 class TraceSurgeon(View):
-    """A failed trace, a token of it, an operator: twins that keep what came before the token and go their own way.
+    """A failed trace, a token, an operator: twins keep what came before it, then go their own way.
 
     Twins are decoded on the problem's own pair, which `branch` loads when it is first called. Twin
     r shares its random numbers whatever the operator, so that ``retry`` from the same token is what
@@ -376,7 +376,7 @@ def summary(done: "Surgery") -> str:
 
 
 def history_row(done: "Surgery") -> dict[str, Any]:
-    """Return what `tables.difftree.HISTORY` keeps of a branching, but for the trace it was made on."""
+    """Return what `tables.difftree.HISTORY` keeps of a branching, except for its trace."""
     low, high = done.interval
     return {
         "position": done.position,

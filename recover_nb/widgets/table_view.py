@@ -1,4 +1,4 @@
-"""A table of many rows, a page at a time, to sort and choose from: the widget under every view that lists problems."""
+"""A table of many rows in pages, to sort and choose from, under every view that lists problems."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""See what the features say of methods and regimes, what transfers, and what reading says; brush who is mistaken."""
+"""See what features say of methods and regimes, what transfers, what reading says; brush errors."""
 
 import html
 import time
@@ -30,7 +30,7 @@ _WRAP = {"flex_flow": "row wrap"}
 
 
 class TopographyExplorer(View):
-    """What the features say of a label, against its baselines, and whether it holds elsewhere or could be read.
+    """What features say of a label, beside baselines, and if it holds elsewhere or could be read.
 
     A control shows its effect at once, with few resamples; `resample` computes the panel with all
     of them, and what was computed is kept. Choosing a cell of the confusion matrix, by a click or
@@ -196,7 +196,7 @@ class TopographyExplorer(View):
             return data.result(kind, at, exact=exact, progress=progress)
 
     def resample(self) -> None:
-        """Compute what the panel shows with all repeats, permutations and resamples, and show it."""
+        """Compute and show the panel with all repeats, permutations and resamples."""
         self.button.disabled = True
         try:
             with self.speaking():
@@ -257,7 +257,7 @@ class TopographyExplorer(View):
         self._drawn = at
 
     def _brush(self) -> None:
-        """Brush the problems of the chosen cell into the selection; a cell that is no more is chosen no more."""
+        """Brush the problems of the chosen cell into the selection; drop a cell that is gone."""
         cell, at = (self.true, self.predicted), (self.settings, self.part)
         if (cell, at) == (self._cell, self._brushed_of):
             return

@@ -1,4 +1,4 @@
-"""What a `TopographyExplorer` shows, as data: predictions, transfer and reading of the last settings."""
+"""Data of a `TopographyExplorer`: predictions, transfer and reading of the last settings."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -211,7 +211,7 @@ class TopographyData:
         return tuple(name for name in self.result("topography", settings).parts if name != ALL)
 
     def frame(self, panel: str, settings: Settings, part: str = "") -> pd.DataFrame:
-        """Return what a panel draws, of one part (empty = all, or the first where a panel shows one)."""
+        """Return what a panel draws of one part (empty = all, or the first if it shows one)."""
         found = self.result(PANELS[panel].kind, settings)
         if panel == "confusion" and not part:
             return (
@@ -235,7 +235,10 @@ class TopographyData:
         cell: tuple[str, str] = ("", ""),
         among: Sequence[int] = (),
     ) -> pd.DataFrame:
-        """Return the units of one part and one cell of the confusion matrix (empty = any), among some places."""
+        """Return the units of one part and confusion cell (empty = any), among some places.
+
+        With no places given, all are meant.
+        """
         frame = prediction.unit_predictions(self.result("topography", settings))
         kept = np.ones(len(frame), bool)
         for name, wanted in (("part", part), ("true", cell[0]), ("predicted", cell[1])):
@@ -260,7 +263,7 @@ class TopographyData:
         )
 
     def place(self, problem: int) -> dict[str, Any]:
-        """Return the state of a `Selection` that looks at a problem, and at its first failed rollout where stored."""
+        """Return the `Selection` state for a problem and its first failed rollout, if stored."""
         observed = (
             "correct" in self.ds and Intervention.NONE.value in self.ds["intervention"].values
         )
@@ -296,7 +299,7 @@ def _key(kind: str, settings: Settings) -> tuple:
 
 
 def _say_losses(losses: pd.DataFrame) -> list[str]:
-    """Say what the source's scale costs, by the estimator that selects nothing on what it scores."""
+    """Say what the source's scale costs, by an estimator that selects nothing on what it scores."""
     name = "split" if "split" in set(losses["estimator"]) else "all"
     return [
         f"{row.source} to {row.target}: routed by the source's scale less by its own,"

@@ -21,6 +21,9 @@ def browser():
 
 @pytest.fixture
 def open_notebook(browser, server, request):
-    """Return a function that opens a copy of a notebook in JupyterLab; parameters are the browser context's."""
+    """Return a function that opens a copy of a notebook in JupyterLab.
+
+    Parameters of the fixture are options of the browser context.
+    """
     with lab(browser, server, **getattr(request, "param", {})) as opened:
         yield opened

@@ -23,14 +23,17 @@ PANEL = "window.jupyterapp.shell.currentWidget"
 #: answer ("No such comm") is nobody's error.
 READY = f"""() => {{
     const kernel = window.jupyterapp && {PANEL}?.sessionContext?.session?.kernel;
-    if (!kernel || kernel.connectionStatus !== "connected" || kernel.status !== "idle") return false;
+    if (!kernel || kernel.connectionStatus !== "connected") return false;
+    if (kernel.status !== "idle") return false;
     if (!window.heard) {{
         window.heard = [];
         kernel.iopubMessage.connect((_, message) => {{
             const {{ header, content, parent_header: cause }} = message;
             if (header.msg_type === "error") window.heard.push(content.traceback.join("\\n"));
-            if (header.msg_type === "stream" && content.name === "stderr" && cause.msg_type !== "execute_request") {{
-                const text = content.text.split("\\n").filter((line) => !line.startsWith("No such comm")).join("\\n");
+            const loud = header.msg_type === "stream" && content.name === "stderr";
+            if (loud && cause.msg_type !== "execute_request") {{
+                const lines = content.text.split("\\n");
+                const text = lines.filter((line) => !line.startsWith("No such comm")).join("\\n");
                 if (text.trim()) window.heard.push(text);
             }}
         }});
@@ -52,7 +55,8 @@ TALL = f"""() => {PANEL}.content.widgets
 
 READ = f"""async (code) => {{
     const kernel = {PANEL}.sessionContext.session.kernel;
-    const request = {{ code: "", silent: true, store_history: false, user_expressions: {{ value: code }} }};
+    const user_expressions = {{ value: code }};
+    const request = {{ code: "", silent: true, store_history: false, user_expressions }};
     // Held by the page: a request that nothing refers to can be collected before it is answered.
     window.asked = kernel.requestExecute(request);
     return (await window.asked.done).content.user_expressions.value;
@@ -61,7 +65,7 @@ READ = f"""async (code) => {{
 
 @contextmanager
 def lab(browser, server, **options):
-    """Give a function that opens a copy of a notebook; its pages may ask nothing of another host."""
+    """Yield a function that opens a copy of a notebook; its pages may ask no other host."""
     context, asked = closed_context(browser, viewport={"width": 1400, "height": 1000}, **options)
 
     def opened(path):
@@ -106,7 +110,7 @@ class LabNotebook:
             self.console.append(message.text)
 
     def run_all(self, seconds=RUN):
-        """Run every cell and wait until each has a number; an error of a cell ends the wait with its traceback."""
+        """Run every cell and wait until each has a number, or stop with an error's traceback."""
         self.page.evaluate(RUN_ALL)
         until = time.monotonic() + seconds
         while not all(_numbered(prompt) for prompt in self.prompts()):

@@ -84,7 +84,7 @@ class Server:
 
 @contextlib.contextmanager
 def jupyter_server(folder: Path):
-    """Start JupyterLab on a free port of this machine and stop it, and its kernels, whatever happens."""
+    """Start JupyterLab on a free port of this machine, and always stop it and its kernels."""
     config, data, runtime, root = (folder / name for name in ("config", "data", "runtime", "root"))
     for each in (config, data, runtime, root):
         each.mkdir()

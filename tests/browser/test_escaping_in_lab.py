@@ -1,4 +1,4 @@
-"""What a model or a file wrote does not run in a real browser: in the report page, and in the trace inspector."""
+"""What a model or file wrote runs in neither report page nor trace inspector of a real browser."""
 
 import numpy as np
 import pytest

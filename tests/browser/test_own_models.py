@@ -1,4 +1,4 @@
-"""Notebook 07 in JupyterLab: nothing of torch until a button is pressed, then by mouse and by keyboard."""
+"""Notebook 07 in JupyterLab: no torch until a button is pressed, then by mouse and keyboard."""
 
 from pathlib import Path
 

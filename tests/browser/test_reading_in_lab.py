@@ -1,4 +1,4 @@
-"""`TraceInspector`, `TraceSurgeon` and `Predict` in JupyterLab: mouse and keyboard reach Python, and come back."""
+"""`TraceInspector`, `TraceSurgeon`, `Predict` in JupyterLab: mouse and keys to Python and back."""
 
 import pytest
 from lab_page import ACT

@@ -1,4 +1,4 @@
-"""The stability explorer in JupyterLab: a dragged brush and a chosen cluster reach Python, and Python the page."""
+"""The stability explorer in JupyterLab: brush and cluster reach Python, and Python the page."""
 
 import pytest
 from lab_page import ACT
@@ -16,21 +16,25 @@ from recover_nb.widgets import StabilityExplorer
 
 points = make_points("blobs", {N}, np.random.default_rng(0), separation=12.0)
 ds = xr.Dataset({{"features": (("problem", "feature"), points)}},
-                coords={{"feature": [each.value for each in Feature], "cell": ("problem", ["a"] * {N})}})
+                coords={{"feature": [each.value for each in Feature],
+                         "cell": ("problem", ["a"] * {N})}})
 explorer = StabilityExplorer(ds, n_null=19, n_resamples=8)
 explorer"""
 #: Marks of the scatter as the page draws them: middle on the screen, and opacity. They are in the
 #: order of problems.
 DRAWN = """() => {
     const chart = document.querySelector(".recover-nb-StabilityExplorer .vega-embed");
-    return [...chart.querySelectorAll("svg .mark-symbol.role-mark path[aria-roledescription='point']")].map((each) => {
+    const points = "svg .mark-symbol.role-mark path[aria-roledescription='point']";
+    return [...chart.querySelectorAll(points)].map((each) => {
         const box = each.getBoundingClientRect();
-        return [box.x + box.width / 2, box.y + box.height / 2, Number(each.getAttribute("opacity"))];
+        const opacity = Number(each.getAttribute("opacity"));
+        return [box.x + box.width / 2, box.y + box.height / 2, opacity];
     });
 }"""
 #: Which problems stand out in the page are those of a list.
 STAND_OUT = f"""(problems) => JSON.stringify(
-    ({DRAWN})().flatMap(([x, y, opacity], place) => opacity > 0.5 ? [place] : [])) === JSON.stringify(problems)"""
+    ({DRAWN})().flatMap(([x, y, opacity], place) => opacity > 0.5 ? [place] : [])
+) === JSON.stringify(problems)"""
 PICKED = "list(explorer.selection.problems)"
 
 

@@ -1,4 +1,4 @@
-"""The token view in JupyterLab: mouse and keyboard change the traits in Python, and tokens stay text."""
+"""The token view in JupyterLab: mouse and keys change traits in Python, and tokens stay text."""
 
 import nbformat
 import pytest

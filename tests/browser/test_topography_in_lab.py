@@ -1,4 +1,4 @@
-"""The topography explorer in JupyterLab: a cell of the matrix by mouse and by keyboard, in the page and in Python."""
+"""The topography explorer in JupyterLab: a cell by mouse and keyboard, in the page and Python."""
 
 import nbformat
 import pytest
@@ -81,7 +81,10 @@ def row(notebook, true, predicted):
 
 
 def check(notebook, true, predicted):
-    """The cell is chosen in Python and framed in the page, its problems are brushed and listed, a trace is open."""
+    """Check that the cell is chosen and framed, its problems brushed and listed, a trace open.
+
+    It is chosen in Python and framed in the page.
+    """
     wanted = notebook.read(EXPECTED.format(true, predicted))
     assert wanted
     notebook.wait_for("list(selection.problems)", wanted)

@@ -1,4 +1,4 @@
-"""A page of JupyterLab with a few widgets on it: opened once a test module, pictured in both themes."""
+"""A page of JupyterLab with a few widgets: opened once a test module, pictured in both themes."""
 
 from contextlib import contextmanager
 
@@ -8,7 +8,8 @@ from lab_page import ACT, PANEL, SCREENSHOTS, TALL, lab
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 LIGHT = "(light) => document.body.dataset.jpThemeLight === String(light)"
 #: The last cell is on the page: charts are drawn and widgets have taken their place.
-SETTLED = """() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"""
+SETTLED = """() => new Promise((done) =>
+    requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"""
 
 
 def write(path, *sources):
@@ -20,7 +21,7 @@ def write(path, *sources):
 
 @contextmanager
 def page_of(browser, server, folder, *sources):
-    """Open a notebook of these cells, run it, and make the page so tall that every widget is seen."""
+    """Open a notebook of these cells, run it, and make the page tall enough for every widget."""
     with lab(browser, server) as open_notebook:
         notebook = open_notebook(write(folder / "widgets.ipynb", *sources))
         notebook.run_all()
@@ -59,7 +60,7 @@ def wear(notebook, theme):
 
 
 def picture(notebook, name):
-    """Write ``runs/screenshots/widget-NAME-light.png`` and ``-dark.png``, and return to the light theme."""
+    """Write ``runs/screenshots/widget-NAME-light.png`` and ``-dark.png``, and go back to light."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     stretch(notebook)
     for theme in ("dark", "light"):
@@ -71,6 +72,9 @@ def picture(notebook, name):
 
 
 def cells_run(notebook):
-    """Return how many cells have run, and whether one is being edited: keys that a widget lets through change it."""
+    """Return how many cells have run, and whether one is being edited.
+
+    Keys that a widget lets through change it.
+    """
     editing = notebook.page.evaluate(f"() => {PANEL}.content.mode")
     return notebook.prompts(), editing

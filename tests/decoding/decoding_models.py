@@ -93,7 +93,7 @@ def near(model, seed: int = 1, step: float = 0.1):
 
 
 class TableModel(torch.nn.Module):
-    """A language model whose logits depend on the last token only: row `token` of a table (V, V)."""
+    """A language model whose logits depend on the last token only: row `token` of table (V, V)."""
 
     def __init__(self, probabilities) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Any pair: eleven architectures decode what `generate` gives, and what is recorded is a plain forward pass."""
+"""Any pair: eleven architectures decode what `generate` gives, and record a plain forward pass."""
 
 from dataclasses import replace
 
@@ -104,7 +104,7 @@ def test_recorded_signals_are_a_plain_teacher_forced_pass(pair):
 
 
 def test_replayed_prefixes_of_any_length_go_together(pair):
-    """Alone, a row reads its whole prefix at once; beside rows that begin earlier, it is fed token by token."""
+    """Alone, a row reads its prefix at once; beside rows that begin earlier, token by token."""
     settings = Settings(max_new_tokens=N_NEW, anchoring="replay")
     arguments = pair, PROMPTS, KEYS, np.arange(3)
     observed = decode(*arguments, "none", settings, record=True)

@@ -96,7 +96,7 @@ def test_quantile_and_warmup_follow_the_length(median, quantile, warmup):
 
 
 def recorded():
-    """Two problems, three rollouts of at most 4 tokens; the last position of the second is padding."""
+    """Return 2 problems, 3 rollouts of at most 4 tokens; the second rollout ends in padding."""
     zeros = np.zeros((2, 3, 4))
     path, coverage, pressure = zeros.copy(), zeros.copy(), zeros.copy()
     path[0, 0], path[0, 1, :3] = [0, 1, 2, 5], [1, 0, 3]

@@ -1,4 +1,4 @@
-"""The trace inspector by its traits, without a browser: each control, what it shows, what it says."""
+"""The trace inspector by its traits, without a browser: controls, what it shows and says."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ HOSTILE = "<script>alert(1)</script>"
 
 @pytest.fixture
 def ds():
-    """A study of six problems; the second one's first failed rollout has a peak of pressure at its second token."""
+    """Return six problems; pressure peaks at token 1 of problem 1's first failed rollout."""
     study = tiny_study()
     rollout = first_failed(study, 1)
     study["demotion_pressure"].values[1, rollout, 1] = 3.0

@@ -275,7 +275,10 @@ def test_other_numbers_in_the_same_chart_are_the_chart_drawn_anew(study, panel):
 
 
 def unnamed(spec):
-    """Return a specification without the names of its rows, which a chart makes of their content, and the rows."""
+    """Return a specification without the names of its rows, and the rows.
+
+    A chart makes the names of the rows' content.
+    """
     text = json.dumps({name: it for name, it in spec.items() if name != "datasets"}, sort_keys=True)
     for place, name in enumerate(spec["datasets"]):
         text = text.replace(name, f"rows {place}")

@@ -1,4 +1,4 @@
-"""The stability explorer by its traits, against direct calls of what it shows; brushing from either side."""
+"""The stability explorer by its traits, against direct calls; brushing from either side."""
 
 import html
 import time

@@ -1,4 +1,4 @@
-"""The rollout stepper by its traits, without a browser: each control, live against `decode`, what it says."""
+"""The rollout stepper by its traits, no browser: controls, live against `decode`, what it says."""
 
 import subprocess
 import sys

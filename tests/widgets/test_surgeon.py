@@ -1,4 +1,4 @@
-"""The trace surgeon: branching against `decode`, rates and trees by hand, and the view by its traits."""
+"""The trace surgeon: branching against `decode`, rates and trees by hand, the view's traits."""
 
 import numpy as np
 import pandas as pd
@@ -90,7 +90,7 @@ def test_every_operator_keeps_what_came_before(pair, failed, settings, intervent
 
 
 def test_branching_at_the_first_token_is_decoding(pair, failed, settings):
-    """From the prompt on, a replayed `retry` has nothing to replay: the twins are what `decode` gives."""
+    """From the prompt on, `retry` has nothing to replay: the twins are what `decode` gives."""
     from recover_nb.decoding import decode
 
     found = cut(pair, failed, 0, "retry", n=6, settings=settings)
@@ -102,7 +102,7 @@ def test_branching_at_the_first_token_is_decoding(pair, failed, settings):
 
 
 def test_operators_share_their_random_numbers(pair, failed, settings):
-    """An operator that changes nothing leaves the control: alpha 1 and a sample of the mixture is `retry`."""
+    """An operator that changes nothing is `retry`: alpha 1 and a sample of the mixture."""
     from dataclasses import replace
 
     retry = cut(pair, failed, intervention="retry", n=6, settings=settings)
