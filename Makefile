@@ -18,7 +18,7 @@ FROM_INDEX = $(if $(TORCH_INDEX),--retries 2 --extra-index-url $(TORCH_INDEX))
 # One thread a process: two test workers with two threads each on two cores would wait for one another.
 test latest docs: export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lab docs binder lint latest lock clean
+.PHONY: demo test lab docs picture binder lint latest lock clean
 
 demo: $(VENV)/.lab
 	$(BIN)/recover-nb demo --out runs
@@ -29,8 +29,8 @@ test: $(VENV)/.test
 
 # The newest releases, which nothing locks: a warning of theirs is reported, and one that our own lines cause is an error.
 # torch stays at the locked version, because a newer one would bring gigabytes; another: make latest TORCH=torch==2.14.1
-SMOKE := tests/decoding tests/test_signals.py tests/test_features.py tests/test_charts.py tests/test_import.py \
-  tests/test_io_formats.py tests/test_schema.py tests/test_study.py tests/test_notebooks.py
+SMOKE := tests/generation/decoding tests/features/test_signals.py tests/features/test_features.py tests/charts/test_charts.py tests/test_import.py \
+  tests/io/test_io_formats.py tests/core/test_schema.py tests/generation/test_study.py tests/test_notebooks.py
 
 latest: $(LATEST)/.made
 	$(LATEST)/bin/python -m pip --disable-pip-version-check --quiet install --no-deps $(FROM_INDEX) $(or $(TORCH),-r $(TORCH_LOCK))
@@ -45,6 +45,10 @@ lab: $(VENV)/.lab
 docs: $(VENV)/.lab $(VENV)/.dev
 	$(BIN)/python docs/pages.py runs/docs-build/source
 	$(BIN)/python -m sphinx -q -W --keep-going -c docs -d runs/docs-build/trees runs/docs-build/source runs/docs
+
+# The picture of the rooms, made from the imports and held to them by a test.
+picture: $(VENV)/.lab
+	$(BIN)/python docs/house.py
 
 # The Binder badges of this copy (REPO=OWNER/NAME where git cannot tell).
 binder: $(VENV)/.made

@@ -13,18 +13,14 @@ from measure import Row, Run, compare, growth, shares
 
 from recover_nb.clustering import stability_grid
 from recover_nb.clustering.algorithms import Clusterer, least_share
+from recover_nb.clustering.cluster_stability import MAX_CONSENSUS
 from recover_nb.clustering.nulls import points_shown
-from recover_nb.clustering.single import MAX_CONSENSUS
 from recover_nb.clustering.stability import measure
-from recover_nb.evaluation import evaluate_routing
-from recover_nb.labels import ROUTED_INTERVENTIONS, Algorithm, Family, Feature, Method, Task
-from recover_nb.signals import (
-    DEFAULT_MAX_BYTES,
-    default_k_cov,
-    signals_from_logits,
-    signals_in_chunks,
-)
-from recover_nb.simulate import make_study
+from recover_nb.core.labels import ROUTED_INTERVENTIONS, Algorithm, Family, Feature, Method, Task
+from recover_nb.features.signal_reductions import default_k_cov
+from recover_nb.features.signals import DEFAULT_MAX_BYTES, signals_from_logits, signals_in_chunks
+from recover_nb.routing.evaluation import evaluate_routing
+from recover_nb.routing.simulate import make_study
 
 CELLS = tuple(
     (family.value, method.value, task.value)

@@ -18,10 +18,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import recover_nb as rnb
 from recover_nb import tasks
-from recover_nb.decoding import Calibration, Settings, calibrate, decode, problem_key
-from recover_nb.decoding.runner import Forward
-from recover_nb.study.config import attempts_of
-from recover_nb.study.generate import trace_text
+from recover_nb.generation.config import attempts_of
+from recover_nb.generation.decoding import Calibration, Settings, calibrate, decode, problem_key
+from recover_nb.generation.decoding.cached_model import Forward
+from recover_nb.generation.generate import trace_text
 
 SECTION = "decoding"
 #: Each problem has this many rollouts in a batch.

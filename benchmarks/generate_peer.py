@@ -12,12 +12,12 @@ from transformers import LogitsProcessor, LogitsProcessorList
 from transformers.cache_utils import DynamicCache
 
 from recover_nb import tasks
-from recover_nb.decoding import Calibration, Pair, Settings
-from recover_nb.decoding.firing import firing_score
-from recover_nb.decoding.mixtures import mix_rows
-from recover_nb.decoding.runner import cache_name
-from recover_nb.signals import signals_from_logits
-from recover_nb.study.generate import trace_text
+from recover_nb.features.signals import signals_from_logits
+from recover_nb.generation.decoding import Calibration, Pair, Settings
+from recover_nb.generation.decoding.cached_model import cache_name
+from recover_nb.generation.decoding.firing import firing_score
+from recover_nb.generation.decoding.mixtures import mix_rows
+from recover_nb.generation.generate import trace_text
 
 WITH_ANCESTOR = (
     "local_temperature",

@@ -15,7 +15,7 @@ from sklearn.mixture import GaussianMixture
 
 from recover_nb.clustering.algorithms import N_INIT, REG_COVAR, Clusterer, by_size
 from recover_nb.clustering.stability import ABSENT, AMBIGUOUS, draw
-from recover_nb.labels import Algorithm
+from recover_nb.core.labels import Algorithm
 
 
 def signals_of_token(

@@ -24,7 +24,7 @@ import numpy as np
 import page
 import start_rows
 
-from recover_nb.decoding import Settings, decode
+from recover_nb.generation.decoding import Settings, decode
 
 PARTS = {
     "decoding": decode_rows.rows,

@@ -16,8 +16,8 @@ import numpy as np
 from tqdm import tqdm
 
 import recover_nb as rnb
-from recover_nb.derive import failed_units
-from recover_nb.labels import Intervention
+from recover_nb.core.labels import Intervention
+from recover_nb.core.schema import failed_units
 
 #: A study of eight blocks that takes a worker some seconds on a quiet core.
 CONFIG = {

@@ -22,19 +22,19 @@ OPEN = "import recover_nb as rnb\nds = rnb.load_study()"
 PLAIN_OPEN = """
 import warnings
 import xarray, zarr
-from recover_nb.study.paths import data_folder
+from recover_nb.core.shipped import data_folder
 store = zarr.storage.ZipStore(data_folder() / "study.zarr.zip", mode="r")
 ds = xarray.open_zarr(store, chunks=None)
 """
 DEMO = """
 import contextlib, io, tempfile
-from recover_nb.cli import main
+from recover_nb.cli.main import main
 with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
     assert main(["demo", "--out", folder]) == 0
 """
 RUN = """
 import contextlib, io, tempfile
-from recover_nb.cli import main
+from recover_nb.cli.main import main
 with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
     assert main(["run", "--out", folder + "/study.zarr.zip", *{options}]) == 0
 """
@@ -47,7 +47,7 @@ EVALUATE = "import recover_nb as rnb\nrnb.evaluate_routing(rnb.load_study())"
 #: at a time.
 STREAM = """
 import numpy as np
-from recover_nb.signals import signals_from_topk
+from recover_nb.features.signals import signals_from_topk
 rng, total = np.random.default_rng(0), 0.0
 block, k, tokens = {block}, 100, {tokens}
 for start in range(0, tokens, block):

@@ -4,53 +4,51 @@ Every public name is imported when it is first used: `import recover_nb` loads n
 xarray.
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 __version__ = "0.1.0"
 
 #: Public name -> module that defines it.
 _EXPORTS = {
-    "InputError": "errors",
-    "SCHEMA_VERSION": "schema",
-    "SchemaError": "schema",
-    "validate": "schema",
-    "cell_names": "schema",
-    "StudyConfig": "study.config",
-    "run_study": "study.runner",
-    "generate": "study.generate",
-    "load_study": "study.store",
-    "open_study": "study.store",
-    "save_zip": "study.store",
-    "load_lineage": "study.lineage",
-    "load_pair": "decoding",
-    "Settings": "decoding",
-    "decode": "decoding",
-    "steps": "decoding",
-    "compute_signals": "study.recompute",
-    "compute_features": "features",
-    "signals_from_logits": "signals",
-    "signals_from_topk": "signals",
-    "rescue_rate": "recoverability",
-    "rescue_at_k": "recoverability",
-    "classify_regimes": "recoverability",
-    "RoutingPolicy": "routing",
-    "route": "routing",
-    "evaluate_routing": "evaluation",
-    "ablate": "ablations",
-    "load_ablations": "study.ablation_file",
-    "plot_ablations": "charts_ablations",
+    "InputError": "core.errors",
+    "SCHEMA_VERSION": "core.schema",
+    "SchemaError": "core.schema",
+    "validate": "core.schema",
+    "cell_names": "core.schema",
+    "StudyConfig": "generation.config",
+    "run_study": "generation.run",
+    "generate": "generation.generate",
+    "load_study": "io.store",
+    "open_study": "io.store",
+    "save_zip": "io.store",
+    "load_lineage": "generation.lineage",
+    "load_pair": "generation.decoding",
+    "Settings": "generation.decoding",
+    "decode": "generation.decoding",
+    "steps": "generation.decoding",
+    "compute_signals": "generation.recompute",
+    "compute_features": "features.features",
+    "signals_from_logits": "features.signals",
+    "signals_from_topk": "features.signals",
+    "rescue_rate": "routing.rescue",
+    "rescue_at_k": "routing.rescue",
+    "classify_regimes": "routing.rescue",
+    "RoutingPolicy": "routing.policy",
+    "route": "routing.policy",
+    "evaluate_routing": "routing.evaluation",
+    "ablate": "routing.ablation.ablate",
+    "load_ablations": "routing.ablation.stored",
+    "plot_ablations": "charts.ablation",
     "cluster_stability": "clustering",
     "choose_k": "clustering",
     "claim_rates": "clustering",
     "rollout_stability": "clustering",
     "stability_grid": "clustering",
-    "PUBLISHED": "routing",
-    "Endpoint": "io.endpoint",
-    "Patience": "io.endpoint",
-    "score_with_server": "io.server",
+    "PUBLISHED": "routing.policy",
+    "Endpoint": "io.served.endpoint",
+    "Patience": "io.served.endpoint",
+    "score_with_server": "io.served.server",
     "from_profiles": "io.profiles",
     "to_profiles": "io.profiles",
     "from_jsonl": "io.jsonl",
@@ -64,74 +62,79 @@ _EXPORTS = {
     "from_verl": "io.training",
     "from_table": "io.table",
     "to_parquet": "io.table",
-    "to_netcdf": "study.exports",
+    "to_netcdf": "io.store",
     "read_problems": "io.problems",
-    "example_folder": "study.paths",
-    "add_signals": "study.imported",
-    "make_study": "simulate",
-    "feature_reliability": "features",
-    "needed_rollouts": "split_half",
-    "route_reliability": "split_half",
-    "load_remapped": "study.remapping",
-    "remap_survival": "remapping",
-    "topography": "topography",
-    "transfer": "transfer",
-    "reading": "reading",
-    "failed_text": "transcripts",
-    "compare_routers": "routers",
-    "branch": "study.surgery",
-    "plot_routers": "charts_routers",
-    "plot_branches": "charts_traces",
-    "plot_rollout_grid": "charts_traces",
-    "plot_clusters": "charts_clustering",
-    "plot_consensus": "charts_clustering",
-    "plot_stability": "charts_clustering",
-    "plot_stability_grid": "charts_clustering",
-    "plot_calculator": "charts_remapping",
-    "plot_reliability": "charts_remapping",
-    "plot_remapping": "charts_remapping",
-    "plot_transitions": "charts_remapping",
-    "plot_coefficients": "charts_prediction",
-    "plot_confusion": "charts_topography",
-    "plot_effects": "charts_topography",
-    "plot_feature_quantiles": "charts_topography",
-    "plot_reading": "charts_topography",
-    "plot_scores": "charts_prediction",
-    "plot_transfer_clusters": "charts_topography",
-    "plot_transfer_routing": "charts_topography",
-    "plot_budget": "charts",
-    "plot_comparators": "charts",
-    "plot_estimators": "charts",
-    "plot_features": "charts",
-    "plot_regimes": "charts",
-    "plot_rescue": "charts",
-    "plot_routes": "charts",
-    "plot_signals": "charts",
+    "example_folder": "core.shipped",
+    "add_signals": "generation.recompute",
+    "make_study": "routing.simulate",
+    "feature_reliability": "features.reliability",
+    "needed_rollouts": "features.reliability",
+    "route_reliability": "routing.reliability",
+    "load_remapped": "generation.companions",
+    "remap_survival": "routing.remapping",
+    "topography": "prediction.topography",
+    "transfer": "prediction.transfer",
+    "reading": "prediction.reading",
+    "failed_text": "prediction.transcripts",
+    "compare_routers": "routing.routers",
+    "branch": "generation.surgery",
+    "plot_routers": "charts.routers",
+    "plot_branches": "charts.traces",
+    "plot_rollout_grid": "charts.traces",
+    "plot_clusters": "charts.clustering",
+    "plot_consensus": "charts.clustering",
+    "plot_stability": "charts.clustering",
+    "plot_stability_grid": "charts.clustering",
+    "plot_calculator": "charts.calculator",
+    "plot_reliability": "charts.features",
+    "plot_remapping": "charts.remapping",
+    "plot_transitions": "charts.remapping",
+    "plot_coefficients": "charts.topography",
+    "plot_confusion": "charts.topography",
+    "plot_effects": "charts.topography",
+    "plot_feature_quantiles": "charts.topography",
+    "plot_reading": "charts.reading",
+    "plot_scores": "charts.topography",
+    "plot_transfer_clusters": "charts.transfer",
+    "plot_transfer_routing": "charts.transfer",
+    "plot_budget": "charts.routing",
+    "plot_comparators": "charts.routing",
+    "plot_estimators": "charts.routing",
+    "plot_features": "charts.features",
+    "plot_regimes": "charts.rescue",
+    "plot_rescue": "charts.rescue",
+    "plot_routes": "charts.rescue",
+    "plot_signals": "charts.traces",
     "summary_text": "tables",
     "write_html": "report",
 }
 
-_SUBMODULES = (
-    "charts",
-    "decoding",
-    "errors",
-    "evaluation",
-    "features",
-    "io",
-    "lab",
-    "labels",
-    "recoverability",
-    "report",
-    "routers",
-    "routing",
-    "schema",
-    "signals",
-    "simulate",
-    "study",
-    "tables",
-    "tasks",
-    "widgets",
-)
+#: Name of a part of the package -> module behind it: its rooms, and shorter names for what is used often.
+_PARTS = {
+    "charts": "charts",
+    "clustering": "clustering",
+    "decoding": "generation.decoding",
+    "errors": "core.errors",
+    "evaluation": "routing.evaluation",
+    "features": "features",
+    "generation": "generation",
+    "io": "io",
+    "lab": "generation.lab",
+    "labels": "core.labels",
+    "prediction": "prediction",
+    "recoverability": "routing.rescue",
+    "report": "report",
+    "routers": "routing.routers",
+    "routing": "routing",
+    "schema": "core.schema",
+    "signals": "features.signals",
+    "simulate": "routing.simulate",
+    "stats": "stats",
+    "study": "generation",
+    "tables": "tables",
+    "tasks": "tasks",
+    "widgets": "widgets",
+}
 
 __all__ = ["__version__", *_EXPORTS]
 
@@ -153,24 +156,10 @@ def __getattr__(name: str) -> Any:
         # was imported.
         globals()[name] = value
         return value
-    if name in _SUBMODULES:
-        return _load(name)
+    if name in _PARTS:
+        return _load(_PARTS[name])
     raise AttributeError(f"module 'recover_nb' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_EXPORTS, *_SUBMODULES})
-
-
-class _Package(ModuleType):
-    """The package, whose public functions are not replaced by modules of the same name."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        # Importing recover_nb.transfer, by whatever way, sets the module as an attribute of the
-        # package: after ``from recover_nb.transfer import Transfer``, ``rnb.transfer(ds)`` would
-        # call a module.
-        if not (name in _EXPORTS and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
+    return sorted({*globals(), *_EXPORTS, *_PARTS})

@@ -7,7 +7,8 @@ import os
 import signal
 from pathlib import Path
 
-from recover_nb.study import cluster, runner, staging
+from recover_nb.generation import distributed, staging
+from recover_nb.generation import run as runner
 
 run_block, write = runner.run_block, staging.Staging.write
 
@@ -36,16 +37,16 @@ def fill_disk():
 
 def other_version():
     """Pretend that this worker has another torch."""
-    versions = cluster.package_versions()
-    cluster.package_versions = lambda: {**versions, "torch": "0.1"}
-    cluster._check_packages.cache_clear()
+    versions = distributed.package_versions()
+    distributed.package_versions = lambda: {**versions, "torch": "0.1"}
+    distributed._check_packages.cache_clear()
 
 
 def mend():
     """Undo what the others did in this process."""
     staging.Staging.write = write
     runner.run_block = run_block
-    from recover_nb.study.provenance import package_versions
+    from recover_nb.generation.provenance import package_versions
 
-    cluster.package_versions = package_versions
-    cluster._check_packages.cache_clear()
+    distributed.package_versions = package_versions
+    distributed._check_packages.cache_clear()

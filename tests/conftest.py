@@ -9,7 +9,7 @@ def lab(tmp_path_factory):
     import torch
     from transformers import AutoModelForCausalLM, Qwen3Config
 
-    from recover_nb.lab.tokenizers import make_tokenizer
+    from recover_nb.generation.lab.tokenizers import make_tokenizer
 
     root = tmp_path_factory.mktemp("lab")
     tokenizer = make_tokenizer("qwen3")
@@ -40,6 +40,6 @@ def lab(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def pair(lab):
-    from recover_nb.study.lineage import load_lineage
+    from recover_nb.generation.lineage import load_lineage
 
     return load_lineage("qwen3", "sft", root=lab, device="cpu")

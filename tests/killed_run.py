@@ -19,9 +19,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from recover_nb.study import runner, staging, store
-from recover_nb.study.config import StudyConfig
-from recover_nb.study.lineage import load_lineage
+from recover_nb.generation import run as runner
+from recover_nb.generation import staging
+from recover_nb.generation.config import StudyConfig
+from recover_nb.generation.lineage import load_lineage
+from recover_nb.io import store
 
 #: Most moments an attempt may live through; large enough for every attempt to make some progress.
 LIFE = 9

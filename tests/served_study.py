@@ -3,9 +3,9 @@
 import numpy as np
 
 import recover_nb as rnb
-from recover_nb.labels import Signal
-from recover_nb.schema import TOKEN
-from recover_nb.study.generate import trace_text
+from recover_nb.core.labels import Signal
+from recover_nb.core.schema import TOKEN
+from recover_nb.generation.generate import trace_text
 
 FAMILY, METHOD = "qwen3", "grpo"
 

@@ -133,8 +133,8 @@ def test_pandas_loop_selects_and_routes_as_we_do():
     import array_rows
     from loop_peers import PandasLoop
 
-    from recover_nb.evaluation import evaluate_routing
-    from recover_nb.labels import ROUTED_INTERVENTIONS, Feature
+    from recover_nb.core.labels import ROUTED_INTERVENTIONS, Feature
+    from recover_nb.routing.evaluation import evaluate_routing
 
     study = array_rows.failed_study(160)
     arms = [str(name) for name in ROUTED_INTERVENTIONS]
@@ -204,8 +204,8 @@ def test_page_says_what_was_missed(tmp_path):
 
 
 def test_the_command_hands_its_flags_on(monkeypatch):
-    from recover_nb import commands
-    from recover_nb.cli import main
+    from recover_nb.cli import commands
+    from recover_nb.cli.main import main
 
     calls = []
     monkeypatch.setattr(commands.subprocess, "run", lambda call, check: calls.append(call[1:]))

@@ -7,10 +7,10 @@ import pytest
 
 import recover_nb as rnb
 from recover_nb import tasks
-from recover_nb.checkpoints import checkpoint_hash
-from recover_nb.labels import Intervention, Regime
-from recover_nb.study.lineage import checkpoint_folder
-from recover_nb.study.paths import data_folder
+from recover_nb.core.labels import Intervention, Regime
+from recover_nb.core.shipped import data_folder
+from recover_nb.generation.checkpoints import checkpoint_hash
+from recover_nb.generation.lineage import checkpoint_folder
 
 ACT_FROM_THE_START = (Intervention.TEMPERATURE, Intervention.DENSE_STEER, Intervention.DENSE_SAMPLE)
 

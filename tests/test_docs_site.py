@@ -19,7 +19,7 @@ from still import STATE, VIEW, Still, control_html, output_html
 
 import recover_nb as rnb
 from recover_nb.widgets import TokenView
-from recover_nb.widgets.download import Download
+from recover_nb.widgets.parts.download import Download
 
 DOCS = Path(pages.__file__).parent
 

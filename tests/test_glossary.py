@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recover_nb.labels import Anchoring, Feature, Intervention, Regime, Signal
+from recover_nb.core.labels import Anchoring, Feature, Intervention, Regime, Signal
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "docs" / "glossary.md").read_text("utf-8")

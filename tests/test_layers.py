@@ -1,145 +1,126 @@
-"""No module imports leftwards, only its own layer and those before it (docs/design.md)."""
+"""Rooms stand on floors: each imports from those below its own, and no file from itself through others."""
 
 import ast
+import re
 from pathlib import Path
 
+import house
 import pytest
 
 import recover_nb
 
 ROOT = Path(recover_nb.__file__).parent
+FLOOR = {room: place for place, floor in enumerate(house.FLOORS) for room in floor}
+FILES = sorted(path for paths in house.rooms().values() for path in paths)
 
-#: From left to right. A name stands for a module or a whole folder.
-LAYERS = (
-    ("errors", "labels", "checkpoints", "places", "escaping"),
-    ("schema", "tasks", "signal_math"),
-    ("signals", "signals_topk"),
-    ("reliability", "features"),
-    ("recoverability", "resampling"),
-    ("agreement",),
-    ("routing",),
-    ("derive",),
-    ("split_half",),
-    ("remapping",),
-    ("clustering",),
-    ("nulls", "budgets", "summaries", "estimators", "tabulation", "evaluation", "simulate"),
-    ("prediction", "ngrams", "units"),
-    ("topography", "transfer"),
-    ("io",),
-    ("theme",),
-    ("decoding",),
-    ("lab",),
-    ("study",),
-    (
-        "transcripts",
-        "reading",
-        "trials",
-        "ablations",
-        "routers",
-        "tables",
-        "charts",
-        "charts_ablations",
-        "charts_routers",
-        "charts_clustering",
-        "charts_remapping",
-        "charts_topography",
-        "charts_prediction",
-        "charts_traces",
-    ),
-    ("claims",),
-    ("widgets",),
-    ("report",),
-    ("converters", "commands", "cli"),
+#: Need torch, so nothing outside these may import them when it is imported (inside functions it may).
+TORCH = (
+    "generation.ablation_run",
+    "generation.decoding",
+    "generation.distributed",
+    "generation.generate",
+    "generation.lab",
+    "generation.recompute",
+    "generation.run",
+    "generation.single_trace",
+    "generation.stepping",
+    "generation.surgery",
 )
-PLACE = {name: place for place, layer in enumerate(LAYERS) for name in layer}
-
-#: Need torch, so nothing outside these (and the command line, inside functions) may import them.
-TORCH = {
-    "decoding",
-    "lab",
-    "study.ablation",
-    "study.cluster",
-    "study.generate",
-    "study.imported",
-    "study.live",
-    "study.recompute",
-    "study.runner",
-    "study.stepping",
-    "study.surgery",
-}
-
-MODULES = sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in ROOT.rglob("*.py"))
 
 
-def unit_of(module):
-    """Return the layer name of a dotted module below recover_nb."""
-    return module.split(".")[0]
+def needs_torch(module):
+    """Return whether a module, or what holds it, is listed as one that needs torch."""
+    return any(module == each or module.startswith(f"{each}.") for each in TORCH)
 
 
-def imports(path, top_level_only=False):
-    """Return what a module imports from recover_nb, dotted and without the package."""
-    tree = ast.parse(path.read_text())
-    nodes = ast.walk(tree) if not top_level_only else _top_level(tree)
-    found = set()
-    for node in nodes:
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "recover_nb":
-            base = node.module.split(".")[1:]
-            found |= {".".join(base)} if base else {each.name for each in node.names}
-        elif isinstance(node, ast.Import):
-            found |= {
-                each.name.partition(".")[2]
-                for each in node.names
-                if each.name.startswith("recover_nb.")
-            }
+def name_of(path):
+    """Return the dotted name of a file, without the package's."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def file_arrows(files):
+    """Return file -> files it imports, when any of them is imported, by dotted name."""
+    known = {name_of(path) for path in files}
+
+    def found(name):
+        return name if name in known else name.rpartition(".")[0]
+
     return {
-        name for name in found if name and (ROOT / name.split(".")[0]).with_suffix("").name in PLACE
+        name_of(path): {found(name) for name in house.imports(path, top_level_only=True)}
+        & known - {name_of(path)}
+        for path in files
     }
 
 
-def _top_level(tree):
-    """Nodes that run on import: not in functions, not under TYPE_CHECKING."""
-    stack = list(tree.body)
-    while stack:
-        node = stack.pop()
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            continue
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            continue
-        yield node
-        stack.extend(ast.iter_child_nodes(node))
+def circle(graph):
+    """Return one circle of a graph as a list of names, or an empty list."""
+    done = set()
+    for start in graph:
+        trail, stack = [], [(start, iter(sorted(graph[start])))]
+        trail.append(start)
+        while stack:
+            name, rest = stack[-1]
+            following = next((each for each in rest if each not in done), None)
+            if following is None:
+                done.add(name)
+                stack.pop()
+                trail.pop()
+            elif following in trail:
+                return trail[trail.index(following) :]
+            else:
+                trail.append(following)
+                stack.append((following, iter(sorted(graph[following]))))
+    return []
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name != "__init__"])
-def test_every_module_has_a_layer(module):
-    assert module.split("/")[0] in PLACE, (
-        f"{module} is in no layer: add it to LAYERS and docs/design.md"
-    )
+def test_every_room_has_a_floor():
+    assert set(house.rooms()) == set(FLOOR) == set(house.CAPTIONS)
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name != "__init__"])
-def test_nothing_imports_leftwards(module):
-    here = module.split("/")[0]
-    later = [name for name in imports(ROOT / f"{module}.py") if PLACE[unit_of(name)] > PLACE[here]]
-    assert not later, f"{module} imports {', '.join(later)}, which is to its right"
+def test_the_top_of_the_package_shows_the_rooms_and_little_else():
+    entries = {
+        path.name
+        for path in ROOT.iterdir()
+        if path.name not in ("__pycache__", "py.typed") and path.suffix != ".pyi"
+    }
+    assert entries == {*FLOOR, "__init__.py"}
+    assert len(entries) <= 16 and len(house.FLOORS) <= 8
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_only_generation_imports_torch_when_imported(module):
-    dotted = module.removesuffix("/__init__").replace("/", ".")
-    if unit_of(dotted) in TORCH or dotted in TORCH:
-        return
-    path = ROOT / f"{module}.py"
-    heavy = {
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_nothing_imports_up(path):
+    here = FLOOR[path.relative_to(ROOT).parts[0]]
+    room = path.relative_to(ROOT).parts[0]
+    up = {
         name
-        for name in imports(path, top_level_only=True)
-        if unit_of(name) in TORCH or name in TORCH
+        for name in house.imports(path)
+        if name.partition(".")[0] in FLOOR
+        and name.partition(".")[0] != room
+        and FLOOR[name.partition(".")[0]] >= here
     }
+    assert not up, f"{name_of(path)} imports {', '.join(sorted(up))}, which is not below it"
+
+
+def test_no_file_imports_itself_through_others():
+    assert circle(file_arrows(FILES)) == []
+
+
+def test_a_circle_is_found():
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c"]
+    assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+@pytest.mark.parametrize("path", [ROOT / "__init__.py", *FILES], ids=name_of)
+def test_only_generation_imports_torch_when_imported(path):
+    if needs_torch(name_of(path)):
+        return
+    heavy = {name for name in house.imports(path, top_level_only=True) if needs_torch(name)}
     assert not heavy, (
-        f"{module} imports {', '.join(heavy)} at the top; import it inside the function"
+        f"{name_of(path)} imports {', '.join(heavy)} at the top; import it inside the function"
     )
     tops = [
         node
-        for node in _top_level(ast.parse(path.read_text()))
+        for node in house._top_level(ast.parse(path.read_text()))
         if isinstance(node, ast.Import | ast.ImportFrom)
     ]
     names = {each.name for node in tops if isinstance(node, ast.Import) for each in node.names}
@@ -147,8 +128,23 @@ def test_only_generation_imports_torch_when_imported(module):
     assert not {name.split(".")[0] for name in names} & {"torch", "transformers"}
 
 
-def test_layer_test_can_fail(tmp_path):
+def test_an_import_that_runs_up_is_found(tmp_path):
     wrong = tmp_path / "wrong.py"
-    wrong.write_text("from recover_nb.cli import main\nfrom recover_nb import report\n")
-    assert imports(wrong) == {"cli", "report"}
-    assert PLACE["cli"] > PLACE["signals"]
+    wrong.write_text("from recover_nb.cli.main import main\nfrom recover_nb import report\n")
+    assert house.imports(wrong) == {"cli.main.main", "report"}
+    assert FLOOR["cli"] > FLOOR["features"]
+
+
+def test_an_arrow_that_a_chain_stands_for_is_not_drawn():
+    assert house.needed({("a", "b"), ("b", "c"), ("a", "c")}) == {("a", "b"), ("b", "c")}
+
+
+def test_the_picture_is_drawn_from_the_imports():
+    assert house.PICTURE.read_text("utf-8") == house.draw(), "run: make picture"
+
+
+def test_every_room_has_a_paragraph():
+    page = (house.ROOT / "docs" / "design.md").read_text("utf-8")
+    assert re.findall(r"^### `(\w+)/`", page, re.MULTILINE) == [
+        room for floor in house.FLOORS for room in floor
+    ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import recover_nb
-from recover_nb.decoding import load_pair
+from recover_nb.generation.decoding import load_pair
 
 ROOT = Path(recover_nb.__file__).parents[1]
 #: A call of any of these runs, or may run, what it reads.

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from recover_nb.derive import DERIVED, assemble, derive
-from recover_nb.labels import Intervention, Signal
-from recover_nb.schema import VARIABLES, empty
-from recover_nb.study.provenance import study_attrs
+from recover_nb.core.labels import Intervention, Signal
+from recover_nb.core.schema import DERIVED, VARIABLES, assemble, empty
+from recover_nb.generation.provenance import study_attrs
+from recover_nb.routing.derive import derive
 
 INTERVENTIONS = tuple(
     name.value

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 
-from recover_nb.labels import Signal
-from recover_nb.simulate import make_study
+from recover_nb.core.labels import Signal
+from recover_nb.routing.simulate import make_study
 
 PROMPT = "(3+4)%100\n"
 #: What ends a script element, opens an attribute and breaks a terminal line, if it is not escaped.

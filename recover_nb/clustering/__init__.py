@@ -7,13 +7,13 @@ stability alone is no evidence of clusters. So every figure stands beside its di
 without clusters.
 """
 
-from recover_nb.clustering.glance import Glance, glance
+from recover_nb.clustering.cluster_stability import cluster_stability
+from recover_nb.clustering.error_rates import claim_rates
+from recover_nb.clustering.feature_space import feature_space
+from recover_nb.clustering.fewer_rollouts import rollout_stability
 from recover_nb.clustering.grid import choose_k, stability_grid
-from recover_nb.clustering.rates import claim_rates
+from recover_nb.clustering.preview import Glance, glance
 from recover_nb.clustering.result import ClusterStability
-from recover_nb.clustering.rollouts import rollout_stability
-from recover_nb.clustering.single import cluster_stability
-from recover_nb.clustering.space import feature_space
 
 __all__ = [
     "ClusterStability",

@@ -14,8 +14,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import silhouette_score
 from sklearn.mixture import GaussianMixture
 
-from recover_nb.errors import InputError
-from recover_nb.labels import Algorithm
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Algorithm
 
 #: Label of a point that belongs to no cluster; only HDBSCAN has any.
 NOISE = -1

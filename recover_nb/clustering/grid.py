@@ -10,6 +10,8 @@ import pandas as pd
 import xarray as xr
 
 from recover_nb.clustering.algorithms import Clusterer, bic, fit, least_share, silhouette
+from recover_nb.clustering.cluster_stability import MAX_CONSENSUS
+from recover_nb.clustering.feature_space import check_ks, feature_space
 from recover_nb.clustering.nulls import (
     LEVEL,
     check_counts,
@@ -20,11 +22,9 @@ from recover_nb.clustering.nulls import (
     points_shown,
 )
 from recover_nb.clustering.result import Judged
-from recover_nb.clustering.single import MAX_CONSENSUS
-from recover_nb.clustering.space import check_ks, feature_space
 from recover_nb.clustering.stability import DECIDING, FIGURES, Stability
-from recover_nb.errors import InputError
-from recover_nb.labels import Algorithm, Null, Structure, parse
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Algorithm, Null, Structure, parse
 
 #: Numbers of clusters tried (method.md section 9).
 KS = tuple(range(2, 9))

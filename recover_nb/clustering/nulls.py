@@ -8,9 +8,9 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from recover_nb.clustering.algorithms import Clusterer
 from recover_nb.clustering.stability import FIGURES, Stability, measure
-from recover_nb.errors import InputError
-from recover_nb.labels import Null
-from recover_nb.reliability import check_whole
+from recover_nb.core.checks import check_whole
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Null
 
 #: Level of the nulls' limits, and the fewest draws that tell it.
 LEVEL, LEAST_DRAWS = 0.95, 19

@@ -8,8 +8,8 @@ import xarray as xr
 
 from recover_nb.clustering.nulls import LEVEL, null_limit
 from recover_nb.clustering.stability import DECIDING, FIGURES
-from recover_nb.labels import Algorithm, Null, Structure
-from recover_nb.resampling import exceedance
+from recover_nb.core.labels import Algorithm, Null, Structure
+from recover_nb.stats.resampling import exceedance
 
 #: A cluster whose mean Jaccard reaches the first is stable; one below the second is no cluster
 #: (Hennig 2007).

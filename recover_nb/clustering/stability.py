@@ -12,8 +12,8 @@ import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
 from recover_nb.clustering.algorithms import NOISE, SEEDED, Clusterer, by_size, fit
-from recover_nb.labels import Algorithm
-from recover_nb.resampling import ratio
+from recover_nb.core.labels import Algorithm
+from recover_nb.stats.resampling import ratio
 
 #: Label of a problem that a resample did not draw.
 ABSENT = -2

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from recover_nb.errors import InputError
+from recover_nb.core.errors import InputError
 from recover_nb.io.lines import MAX_FILE_BYTES, existing
 
 #: Compression method of zstandard, which the zipfile module knows from Python 3.14 on.

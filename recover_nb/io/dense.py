@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from recover_nb.errors import InputError
-from recover_nb.features import junction, problem_features, rollout_features
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Feature, Intervention, Signal
+from recover_nb.core.schema import empty
+from recover_nb.features.features import junction, problem_features, rollout_features
 from recover_nb.io.rows import MISSING_MASS, ProblemRow, RolloutRow, Unit
-from recover_nb.labels import Feature, Intervention, Signal
-from recover_nb.schema import empty
 
 NONE, RETRY = Intervention.NONE.value, Intervention.RETRY.value
 #: A study whose dense traces would take more than this is refused: a few very long ones pad all

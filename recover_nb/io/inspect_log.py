@@ -9,8 +9,8 @@ from typing import Any
 
 import xarray as xr
 
-from recover_nb.errors import InputError
-from recover_nb.features import DEFAULT_WINDOW
+from recover_nb.core.errors import InputError
+from recover_nb.features.features import DEFAULT_WINDOW
 from recover_nb.io.archive import read_members
 from recover_nb.io.lines import Row, existing, parse_object, read_json
 from recover_nb.io.paths import Source, by_intervention, names_of

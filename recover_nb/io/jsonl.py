@@ -17,16 +17,16 @@ import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
-from recover_nb.errors import InputError
-from recover_nb.features import DEFAULT_WINDOW
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Signal
+from recover_nb.core.places import placed
+from recover_nb.core.schema import INTERVENTION, PROBLEM, ROLLOUT, TOKEN, VARIABLES, text
+from recover_nb.features.features import DEFAULT_WINDOW
 from recover_nb.io.dense import NONE
 from recover_nb.io.lines import Row, read_jsonl
 from recover_nb.io.paths import Source, by_intervention, names_of
 from recover_nb.io.records import Collector
 from recover_nb.io.rows import MISSING_MASS, RolloutRow, Unit
-from recover_nb.labels import Signal
-from recover_nb.places import placed
-from recover_nb.schema import INTERVENTION, PROBLEM, ROLLOUT, TOKEN, VARIABLES, text
 
 WHAT = "rollouts as JSON lines (problem_id, rollout_idx, generated_text or output_ids, is_correct)"
 #: Names that other tools give the fields, in order of preference.
@@ -93,7 +93,7 @@ def from_jsonl(
     Returns
     -------
     Dataset
-        A study (`recover_nb.schema`). Interventions without a line are "not run". Without tokens
+        A study (`recover_nb.core.schema`). Interventions without a line are "not run". Without tokens
         there is no ``token`` dimension; texts are kept as ``generated_text``.
 
     Raises

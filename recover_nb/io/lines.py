@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from recover_nb.errors import InputError
+from recover_nb.core.errors import InputError
 
 #: Longest line of a JSONL file that is read: 100 log-probabilities of each of 5,000 tokens fit.
 MAX_LINE_BYTES = 2**26

@@ -14,16 +14,16 @@ from typing import Any
 
 import xarray as xr
 
-from recover_nb.errors import InputError
-from recover_nb.features import DEFAULT_WINDOW
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Signal
+from recover_nb.features.features import DEFAULT_WINDOW
+from recover_nb.features.signal_reductions import DEFAULT_TEMPERATURE, DEFAULT_TOP_K
 from recover_nb.io.dense import NONE
 from recover_nb.io.jsonl import PROBLEM_ID, ROLLOUT_IDX, TOKENS
 from recover_nb.io.lines import Row, read_jsonl
 from recover_nb.io.records import Collector
 from recover_nb.io.rows import RolloutRow
 from recover_nb.io.topk import Listed, check_own, signals_of_lists
-from recover_nb.labels import Signal
-from recover_nb.signal_math import DEFAULT_TEMPERATURE, DEFAULT_TOP_K
 
 VLLM = "responses of vLLM (JSON lines with problem_id, rollout_idx, output_ids, prompt_logprobs)"
 OPENAI = "completions with log-probabilities (JSON lines with problem_id, rollout_idx, choices)"

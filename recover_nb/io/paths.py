@@ -5,7 +5,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from recover_nb.errors import InputError
+from recover_nb.core.errors import InputError
 from recover_nb.io.dense import NONE
 
 #: What readers accept: a path, or paths by intervention.

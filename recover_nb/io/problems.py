@@ -5,11 +5,11 @@ from pathlib import Path
 
 import xarray as xr
 
-from recover_nb.errors import InputError
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Split
+from recover_nb.core.schema import text
 from recover_nb.io.jsonl import PROBLEM_ID, PROMPT
 from recover_nb.io.lines import read_jsonl
-from recover_nb.labels import Split
-from recover_nb.schema import text
 from recover_nb.tasks import Problem
 
 #: Level of a problem that does not say.

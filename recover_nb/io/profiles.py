@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from recover_nb.errors import InputError
-from recover_nb.labels import Feature, Intervention, Method, Regime, Split
-from recover_nb.places import placed
-from recover_nb.recoverability import classify_regimes
-from recover_nb.routing import route
-from recover_nb.schema import SCHEMA_VERSION
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Feature, Intervention, Method, Regime, Split
+from recover_nb.core.places import placed
+from recover_nb.core.schema import SCHEMA_VERSION
+from recover_nb.routing.policy import route
+from recover_nb.routing.rescue import classify_regimes
 
 #: Column of the table -> intervention, in the order of the Dataset.
 ARMS = {

@@ -7,21 +7,22 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from recover_nb.derive import assemble, derive
-from recover_nb.errors import InputError
-from recover_nb.features import DEFAULT_WINDOW
-from recover_nb.io.dense import NONE, RETRY, lay_out, order_interventions
-from recover_nb.io.rows import MISSING_MASS, ProblemRow, RolloutRow, Unit
-from recover_nb.labels import Intervention
-from recover_nb.schema import (
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Intervention
+from recover_nb.core.schema import (
     IMPORTED,
     INTERVENTION,
     PROBLEM,
     ROLLOUT,
     SCHEMA_VERSION,
     TOKEN,
+    assemble,
     validate,
 )
+from recover_nb.features.features import DEFAULT_WINDOW
+from recover_nb.io.dense import NONE, RETRY, lay_out, order_interventions
+from recover_nb.io.rows import MISSING_MASS, ProblemRow, RolloutRow, Unit
+from recover_nb.routing.derive import derive
 from recover_nb.tasks import make_checker
 
 #: Other names of interventions in the wild (the authors' toolkit).

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from recover_nb.labels import Split
+from recover_nb.core.labels import Split
 
 #: Carried beside signals that were computed from truncated lists.
 MISSING_MASS = ("missing_mass", "missing_mass_ancestor")

@@ -10,13 +10,13 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from recover_nb.errors import InputError
-from recover_nb.features import DEFAULT_WINDOW
+from recover_nb.core.errors import InputError
+from recover_nb.core.places import placed
+from recover_nb.features.features import DEFAULT_WINDOW
 from recover_nb.io.dense import NONE
 from recover_nb.io.jsonl import WHAT, lines_of, read_rollouts
 from recover_nb.io.lines import MAX_LINE_BYTES, Row, existing, read_jsonl, read_parquet
 from recover_nb.io.records import Collector
-from recover_nb.places import placed
 
 #: What a column can be mapped to: the fields of the JSON lines.
 FIELDS = (

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from recover_nb.errors import InputError
-from recover_nb.labels import Signal
-from recover_nb.schema import N_ALTERNATIVES
-from recover_nb.signals import signals_from_topk
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Signal
+from recover_nb.core.schema import N_ALTERNATIVES
+from recover_nb.features.signals_topk import signals_from_topk
 
 #: One position: token id to log-probability at temperature 1, in nat.
 Listed = Mapping[int, float]

@@ -8,8 +8,8 @@ from typing import Any
 
 import xarray as xr
 
-from recover_nb.errors import InputError
-from recover_nb.features import DEFAULT_WINDOW
+from recover_nb.core.errors import InputError
+from recover_nb.features.features import DEFAULT_WINDOW
 from recover_nb.io.dense import NONE
 from recover_nb.io.lines import Row, read_jsonl, read_parquet
 from recover_nb.io.records import Collector

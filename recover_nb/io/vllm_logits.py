@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from recover_nb.errors import InputError
-from recover_nb.features import DEFAULT_WINDOW
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Intervention, Signal
+from recover_nb.features.features import DEFAULT_WINDOW
 from recover_nb.io.dense import NONE, RETRY
 from recover_nb.io.jsonl import WHAT, read_problems, read_rollouts
 from recover_nb.io.lines import Row, read_jsonl, read_parquet
 from recover_nb.io.records import ALIASES, Collector
 from recover_nb.io.rows import RolloutRow, Unit
-from recover_nb.labels import Intervention, Signal
 
 SHARD = "a feature shard of the authors' toolkit (shard_NNNN.parquet)"
 REPAIRS = (

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from recover_nb.escaping import ScriptSafe
+from recover_nb.charts.escaping import ScriptSafe
 from recover_nb.report.page import Block, Page, Section
 
 #: Nothing may be loaded: what is not in the file is not there.

@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from recover_nb import charts, tables
-from recover_nb.errors import InputError
+from recover_nb.core.errors import InputError
 from recover_nb.tables.evaluation import plain
 from recover_nb.tables.study import ALL
 

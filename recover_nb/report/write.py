@@ -6,8 +6,8 @@ from typing import Any
 import altair as alt
 import xarray as xr
 
-from recover_nb.errors import InputError
-from recover_nb.places import check_free, placed
+from recover_nb.core.errors import InputError
+from recover_nb.core.places import check_free, placed
 from recover_nb.report.markup import GENERATOR, page_html
 from recover_nb.report.page import build_page
 

@@ -6,12 +6,14 @@ Every share is a fraction of 1 and every `*_points` column is in percentage poin
 source is not stored (a profile table has no attempts) is empty, with its columns in place.
 """
 
-from recover_nb.tables.ablations import (
+from recover_nb.core.token_text import token_pieces
+from recover_nb.tables.ablation import (
     ablated_operators,
     ablation_figures,
     ablation_moves,
     say_ablation,
 )
+from recover_nb.tables.calculator import calculator_by_regime, calculator_sentence
 from recover_nb.tables.clustering import (
     cluster_points,
     cluster_rows,
@@ -34,15 +36,16 @@ from recover_nb.tables.evaluation import (
     routing_by_cell,
     routing_by_estimator,
 )
-from recover_nb.tables.features import features_by_window, junction_sentence, reliability
-from recover_nb.tables.findings import find, findings, say
-from recover_nb.tables.prediction import (
-    coefficient_spans,
-    confusion_total,
-    score_lines,
-    unit_predictions,
+from recover_nb.tables.examples import example_problems, twin_sentence
+from recover_nb.tables.features import (
+    features_by_window,
+    junction_sentence,
+    needed_by_feature,
+    needed_rows,
+    reliability,
+    route_rows,
 )
-from recover_nb.tables.problems import example_problems, twin_sentence
+from recover_nb.tables.reading import reading_scores
 from recover_nb.tables.remapping import (
     agreement_rows,
     beyond_reach_problems,
@@ -60,7 +63,6 @@ from recover_nb.tables.routing import (
     say_routing,
     significance,
 )
-from recover_nb.tables.split_half import needed_by_feature, needed_rows, route_rows
 from recover_nb.tables.study import (
     costs,
     feature_points,
@@ -71,20 +73,25 @@ from recover_nb.tables.study import (
     rescue_by_intervention,
 )
 from recover_nb.tables.text import paragraphs, render_text, summary_text
-from recover_nb.tables.tools import calculator_by_regime, calculator_sentence
 from recover_nb.tables.topography import (
+    coefficient_spans,
     coefficients,
     confusion_cells,
+    confusion_total,
     effect_sizes,
     feature_quantiles,
     prediction_scores,
-    reading_scores,
+    score_lines,
+    unit_predictions,
+)
+from recover_nb.tables.traces import choose_example, trace_signals, twins
+from recover_nb.tables.transfer import (
     transfer_agreement,
     transfer_clusters,
     transfer_losses,
     transfer_routing,
 )
-from recover_nb.tables.traces import choose_example, token_pieces, trace_signals, twins
+from recover_nb.tables.verdicts import find, findings, say
 
 __all__ = [
     "ablated_operators",

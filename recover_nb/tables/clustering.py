@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from recover_nb.clustering.glance import Glance
+from recover_nb.clustering.preview import Glance
 from recover_nb.clustering.result import DISSOLVED, FIGURE_WORDS, LEFT_OUT, STABLE, ClusterStability
 from recover_nb.clustering.stability import DECIDING, FIGURES
-from recover_nb.errors import InputError
-from recover_nb.labels import Feature, Structure
-from recover_nb.schema import cell_names, text
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Feature, Structure
+from recover_nb.core.schema import cell_names, text
 
 #: Side of the largest consensus matrix that a chart takes.
 MAX_SIDE = 70

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recover_nb.labels import SPECIALISTS, Family, Intervention, Task
+from recover_nb.core.labels import SPECIALISTS, Family, Intervention, Task
 from recover_nb.tables.study import ALL, stack_shares
 
 RETRY = Intervention.RETRY.value

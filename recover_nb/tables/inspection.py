@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from recover_nb.errors import InputError
-from recover_nb.features import junction, junction_window
-from recover_nb.labels import Intervention, Signal
-from recover_nb.schema import MODELS
-from recover_nb.tables.traces import pieces_of, token_pieces
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Intervention, Signal
+from recover_nb.core.schema import MODELS
+from recover_nb.core.token_text import pieces_of, token_pieces
+from recover_nb.features.features import junction, junction_window
 
 NONE = Intervention.NONE.value
 ALTERNATIVES = ("alternative_token_id", "alternative_log_probability")

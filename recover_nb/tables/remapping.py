@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from recover_nb.labels import Companion, Depth, Intervention, Regime
-from recover_nb.remapping import ALL, ANY, OUTCOMES, RemapSurvival, align_to
-from recover_nb.schema import text
+from recover_nb.core.labels import Companion, Depth, Intervention, Regime
+from recover_nb.core.schema import text
+from recover_nb.routing.remapping import ALL, ANY, OUTCOMES, RemapSurvival, align_to
 
 #: Columns of a share with its interval.
 _ENDS = {"": "share", "_low": "low", "_high": "high"}

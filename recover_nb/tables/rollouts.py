@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from recover_nb.errors import InputError
-from recover_nb.labels import Intervention, Outcome
-from recover_nb.schema import MODELS
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import OUTCOME_SIGNS, Intervention, Outcome
+from recover_nb.core.schema import MODELS
 from recover_nb.tables.inspection import Trace, alternatives
-from recover_nb.theme import OUTCOME_SIGNS
 
 #: Rollouts in a row of the grid.
 COLUMNS = 10

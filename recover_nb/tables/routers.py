@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from recover_nb.errors import InputError
+from recover_nb.core.errors import InputError
 from recover_nb.tables.evaluation import plain
 
 #: Policies of a curve, where none are asked for: few enough to tell apart.

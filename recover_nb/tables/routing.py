@@ -11,19 +11,19 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from recover_nb.errors import InputError
-from recover_nb.estimators import PERMUTED
-from recover_nb.evaluation import NEED_ATTEMPTS
-from recover_nb.labels import ROUTED_INTERVENTIONS, Feature, Regime
-from recover_nb.recoverability import (
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import ROUTED_INTERVENTIONS, Feature, Regime
+from recover_nb.core.schema import cell_names, text
+from recover_nb.routing.evaluation import NEED_ATTEMPTS
+from recover_nb.routing.policy import PUBLISHED, RoutingPolicy, route
+from recover_nb.routing.rescue import (
     MIN_FAILURE,
     MIN_GAIN,
     TOLERANCE,
     classify_regimes,
     rescue_rate,
 )
-from recover_nb.routing import PUBLISHED, RoutingPolicy, route
-from recover_nb.schema import cell_names, text
+from recover_nb.routing.table import PERMUTED
 from recover_nb.tables.evaluation import (
     ESTIMATORS,
     NULLS,
@@ -33,8 +33,8 @@ from recover_nb.tables.evaluation import (
     plain,
     table_of,
 )
-from recover_nb.tables.findings import NOT_TESTABLE
 from recover_nb.tables.study import ALL, feature_points
+from recover_nb.tables.verdicts import NOT_TESTABLE
 
 #: Estimators to choose from; the null of twins is shown beside ``null``.
 CHOICES = ("published", "null", "split", "all")

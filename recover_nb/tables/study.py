@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from recover_nb.errors import InputError
-from recover_nb.labels import ROUTED_INTERVENTIONS, Feature, Intervention, Regime
-from recover_nb.recoverability import classify_regimes, rescue_rate
-from recover_nb.resampling import bootstrap_ratio, bootstrap_weights
-from recover_nb.schema import cell_names
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import ROUTED_INTERVENTIONS, Feature, Intervention, Regime
+from recover_nb.core.schema import cell_names
+from recover_nb.routing.rescue import classify_regimes, rescue_rate
+from recover_nb.stats.resampling import bootstrap_ratio, bootstrap_weights
 
 #: Name of the row over every cell.
 ALL = "all"

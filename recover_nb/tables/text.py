@@ -14,7 +14,6 @@ from recover_nb.tables.evaluation import (
     routing_by_cell,
     routing_by_estimator,
 )
-from recover_nb.tables.findings import find, say
 from recover_nb.tables.study import (
     ALL,
     costs,
@@ -23,6 +22,7 @@ from recover_nb.tables.study import (
     regimes_by_cell,
     rescue_by_intervention,
 )
+from recover_nb.tables.verdicts import find, say
 
 WIDTH = 100
 #: Words of a heading longer than this are broken over lines.

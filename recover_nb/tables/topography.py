@@ -8,23 +8,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from recover_nb.topography import QUANTILES, Part, Topography
-from recover_nb.transfer import Clusters, Direction, Transfer, assignment_entropy
+from recover_nb.prediction.topography import QUANTILES, Part, Topography
 
 if TYPE_CHECKING:
     # Reading is by traces, which tables cut into pieces.
-    from recover_nb.reading import Reading
+    pass
+
 
 #: Name of the row over every part.
 OVERALL = "overall"
-#: Ways to assign the target to clusters, in words.
-ASSIGNED = {
-    "frozen": "source's clusters and scale",
-    "refitted": "source's clusters, target's scale",
-    "halves": "clusters of half the target",
-}
+
+
 #: Column of each quantile: ``q05`` to ``q95``.
 QUANTILE_COLUMNS = tuple(f"q{100 * level:02.0f}" for level in QUANTILES)
+
+
+#: Middle 95 % of a null.
+_LEVELS = (0.025, 0.975)
+
+
+#: AUC of a score that says nothing.
+_CHANCE = 0.5
 
 
 def prediction_scores(result: Topography) -> pd.DataFrame:
@@ -176,176 +180,6 @@ def coefficients(result: Topography) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def transfer_clusters(result: Transfer) -> pd.DataFrame:
-    """Say how the source's clusters fit the target.
-
-    Parameters
-    ----------
-    result : Transfer
-
-    Returns
-    -------
-    DataFrame
-        One row a direction: ``direction`` (both as text), ``source``, ``target``, ``n_source``,
-        ``n_target``; the ARI with the target's own clusters ``ari_frozen``, ``ari_refitted``,
-        ``ari_halves`` (what a half of the target itself reaches); for ``source``, ``frozen``,
-        ``refitted`` and ``own`` the entropy of the assignment ``entropy_*`` (nat) and
-        ``evenness_*`` (the same over log k: 0 = one cluster, 1 = even); ``shift_FEATURE`` and
-        ``scale_FEATURE``, the target's mean and sd in sd of the source.
-    """
-    rows = []
-    for each in result.directions:
-        row = {"direction": _say_direction(each), "source": each.source, "target": each.target}
-        row |= {"n_source": each.n_source, "n_target": each.n_target}
-        row |= _cluster_figures(each.clusters)
-        for name, shift, scale in zip(result.features, each.shift, each.scale, strict=True):
-            row |= {f"shift_{name}": shift, f"scale_{name}": scale}
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def _say_direction(each: Direction) -> str:
-    return f"{each.source} to {each.target}"
-
-
-def _cluster_figures(clusters: Clusters) -> dict:
-    row = {
-        "ari_frozen": clusters.ari_frozen,
-        "ari_refitted": clusters.ari_refitted,
-        "ari_halves": clusters.ari_halves,
-    }
-    for which in ("source", "frozen", "refitted", "own"):
-        share = getattr(clusters, f"share_{which}")
-        entropy = assignment_entropy(share)
-        row |= {f"entropy_{which}": entropy, f"evenness_{which}": entropy / np.log(len(share))}
-    return row
-
-
-def transfer_agreement(result: Transfer) -> pd.DataFrame:
-    """Lay out how alike the source's clusters and the target's own are, to be drawn.
-
-    Each figure has a row.
-
-    Parameters
-    ----------
-    result : Transfer
-
-    Returns
-    -------
-    DataFrame
-        ``direction``, ``n_source``, ``n_target``, ``assigned`` (in words), ``ari`` with the
-        target's own clusters, and ``evenness`` of the assignment (NaN for halves).
-    """
-    rows = []
-    for row in transfer_clusters(result).to_dict("records"):
-        for name, words in ASSIGNED.items():
-            kept = {key: row[key] for key in ("direction", "n_source", "n_target")}
-            kept |= {"assigned": words, "ari": row[f"ari_{name}"]}
-            rows.append(kept | {"evenness": row.get(f"evenness_{name}", np.nan)})
-    return pd.DataFrame(rows)
-
-
-def transfer_routing(result: Transfer) -> pd.DataFrame:
-    """Say what routing gains on the target under each standardisation.
-
-    Parameters
-    ----------
-    result : Transfer
-
-    Returns
-    -------
-    DataFrame
-        One row a direction, standardisation and estimator: ``direction``, ``source``, ``target``,
-        ``standardisation`` (``frozen``, ``refitted``, ``by_cell``), ``estimator`` (``published``,
-        ``excess``: published less its null, ``split``, ``all``), ``n`` (problems), ``routed`` and
-        ``retry`` (rescue rates; NaN for excess), ``points`` (routed minus retry, or the excess)
-        with its 95 % interval ``low_points``, ``high_points``, and the excess's one-sided ``p``.
-        ``split`` is missing where attempts are not stored.
-    """
-    rows = []
-    for each in result.directions:
-        for name, routing in each.routing.items():
-            head = {"direction": _say_direction(each), "source": each.source, "target": each.target}
-            head |= {"standardisation": name}
-            for estimator, found in routing.routed.items():
-                row = {
-                    "estimator": estimator,
-                    "n": found["n"],
-                    "routed": found["rate"],
-                    "retry": found["retry"],
-                }
-                rows.append(head | row | _points(found["lift"], found["ci95"]) | {"p": np.nan})
-                if estimator == "published":
-                    excess = routing.excess
-                    row = {
-                        "estimator": "excess",
-                        "n": found["n"],
-                        "routed": np.nan,
-                        "retry": np.nan,
-                    }
-                    rows.append(
-                        head | row | _points(excess["value"], excess["ci95"]) | {"p": excess["p"]}
-                    )
-    return pd.DataFrame(rows)
-
-
-def transfer_losses(result: Transfer) -> pd.DataFrame:
-    """Say what freezing the source's standardisation costs against refitting it.
-
-    Parameters
-    ----------
-    result : Transfer
-
-    Returns
-    -------
-    DataFrame
-        One row a direction and estimator: ``source``, ``target``, ``estimator``, ``points`` (rescue
-        rate of routing frozen minus refitted, same problems) with its 95 % interval ``low_points``,
-        ``high_points``, and ``same_routes`` (share of steerable_hard problems routed alike).
-    """
-    rows = []
-    for each in result.directions:
-        for estimator, found in each.lost.items():
-            row = {"source": each.source, "target": each.target, "estimator": estimator}
-            rows.append(
-                row | _points(found["value"], found["ci95"]) | {"same_routes": each.same_routes}
-            )
-    return pd.DataFrame(rows)
-
-
-def reading_scores(result: "Reading") -> pd.DataFrame:
-    """Set every reader beside the features.
-
-    Parameters
-    ----------
-    result : Reading
-
-    Returns
-    -------
-    DataFrame
-        One row a part and reader, and ``overall`` where there are several parts: ``target``,
-        ``part``, ``units``, ``reader``, ``about``, ``auc`` and ``accuracy`` (means over folds), and
-        for each ``*_lead``: the features' less the reader's, paired by fold, with its 95 % interval
-        ``*_low``, ``*_high``; above 0 the features say more. NaN for the features themselves.
-    """
-    rows = []
-    parts: list[str | None] = list(result.parts)
-    for part in parts + ([None] if len(parts) > 1 else []):
-        units = (
-            sum(each.n for each in result.parts.values()) if part is None else result.parts[part].n
-        )
-        head = {"target": result.target, "part": part or OVERALL, "units": units}
-        scores = {name: result.scores(name, part) for name in ("auc", "accuracy")}
-        for place, reader in enumerate(result.readers):
-            row = head | {"reader": reader, "about": result.about[reader]}
-            for name, values in scores.items():
-                lead = result.difference(reader, name, part) if place else (np.nan,) * 3
-                row[name] = _mean(values[place])
-                row |= dict(zip((f"{name}_lead", f"{name}_low", f"{name}_high"), lead, strict=True))
-            rows.append(row)
-    return pd.DataFrame(rows)
-
-
 def _points(value: float, interval: list[float]) -> dict:
     """Turn a fraction and its interval into percentage points."""
     low, high = interval
@@ -360,3 +194,111 @@ def _mean(values: np.ndarray) -> float:
 def _sd(values: np.ndarray) -> float:
     """Sample standard deviation; NaN for fewer than two."""
     return float(values.std(ddof=1)) if len(values) > 1 else float("nan")
+
+
+def score_lines(result: Topography) -> pd.DataFrame:
+    """Lay out each score beside its baseline and its null, one a row, to be drawn.
+
+    Parameters
+    ----------
+    result : Topography
+
+    Returns
+    -------
+    DataFrame
+        A row a score and part, and ``overall`` where there are several: ``score`` (``accuracy``,
+        ``auc``), ``part``, ``units``, ``value`` (mean over repeats, a fraction of 1), ``baseline``
+        (``accuracy``: of always saying the commonest class; ``auc``: 0.5), ``null_low``,
+        ``null_mean``, ``null_high`` (middle 95 % of permuted labels; NaN without any), ``p`` and
+        ``permutations``.
+    """
+    named: dict[str, Part | Topography] = dict(result.parts)
+    if len(named) > 1:
+        named[OVERALL] = result
+    rows = []
+    for score in ("accuracy", "auc"):
+        for name, found in named.items():
+            accuracy = score == "accuracy"
+            null = found.null if accuracy else found.null_auc
+            null = null[~np.isnan(null)]
+            low, high = np.quantile(null, _LEVELS) if len(null) else (np.nan, np.nan)
+            rows.append(
+                {
+                    "score": score,
+                    "part": name,
+                    "units": found.n,
+                    "value": float(getattr(found, score).mean()),
+                    "baseline": found.majority if accuracy else _CHANCE,
+                    "null_low": low,
+                    "null_mean": null.mean() if len(null) else np.nan,
+                    "null_high": high,
+                    "p": found.p if accuracy else found.p_auc,
+                    "permutations": len(null),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def confusion_total(result: Topography) -> pd.DataFrame:
+    """Add up the confusion matrices of all parts, each unit predicted within its own.
+
+    Parameters
+    ----------
+    result : Topography
+
+    Returns
+    -------
+    DataFrame
+        As `tables.topography.confusion_cells`, of the one part ``overall``. A class left out of a
+        part adds nothing there.
+    """
+    cells = confusion_cells(result)
+    names = sorted(set(cells["true"]))
+    pairs = pd.MultiIndex.from_product([names, names], names=["true", "predicted"])
+    total = cells.groupby(["true", "predicted"])["count"].sum().reindex(pairs, fill_value=0.0)
+    frame = total.reset_index()
+    frame["share"] = frame["count"] / frame.groupby("true")["count"].transform("sum")
+    frame["label"] = [f"{100 * share:.0f} %" for share in frame["share"]]
+    frame.insert(0, "part", OVERALL)
+    return frame
+
+
+def coefficient_spans(result: Topography) -> pd.DataFrame:
+    """List the coefficients with one sd either way, to be drawn.
+
+    Parameters
+    ----------
+    result : Topography
+
+    Returns
+    -------
+    DataFrame
+        As `tables.topography.coefficients`, with ``low`` and ``high``.
+    """
+    frame = coefficients(result)
+    low, high = (frame["coefficient"] + sign * frame["sd"] for sign in (-1, 1))
+    return frame.assign(low=low, high=high)
+
+
+def unit_predictions(result: Topography) -> pd.DataFrame:
+    """Say what each unit is taken for, out of fold.
+
+    Parameters
+    ----------
+    result : Topography
+
+    Returns
+    -------
+    DataFrame
+        One row a unit, in the order of the study: ``part``, ``problem`` (place along the study's
+        `problem`), ``true``, ``predicted`` (the class it is taken for in most repeats; of equals
+        the first) and ``agreement``, the share of repeats that say so.
+    """
+    frames = []
+    for name, part in result.parts.items():
+        votes = (part.predicted[..., None] == np.arange(len(part.classes))).mean(axis=0)
+        classes = np.array(part.classes, dtype=object)
+        columns = {"part": name, "problem": part.rows, "true": classes[part.code]}
+        columns |= {"predicted": classes[votes.argmax(axis=1)], "agreement": votes.max(axis=1)}
+        frames.append(pd.DataFrame(columns))
+    return pd.concat(frames).sort_values("problem", ignore_index=True)

@@ -1,15 +1,12 @@
 """One failed trace: its tokens, signals and junction, and what each intervention made of a twin."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from recover_nb.errors import InputError
-from recover_nb.labels import Intervention, Method, Regime, Signal
-from recover_nb.study.paths import data_folder
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Intervention, Regime, Signal
+from recover_nb.core.token_text import pieces_of, token_pieces
 
 NONE, RETRY = Intervention.NONE.value, Intervention.RETRY.value
 #: What an example needs stored.
@@ -22,42 +19,6 @@ NEEDED = (
     "has_signals",
     Signal.DEMOTION_PRESSURE.value,
 )
-
-
-def token_pieces(family: str, *, root: str | Path | None = None) -> dict[int, str]:
-    """Read what each token id of a shipped family stands for, without torch or a tokenizer library.
-
-    Parameters
-    ----------
-    family : str
-    root : path, optional
-        Folder with FAMILY/ancestor/tokenizer.json; the shipped ``data/lab`` by default.
-
-    Returns
-    -------
-    dict of int to str
-        Empty for a family that is not shipped, or whose tokens are not plain pieces of text
-        (byte-level BPE): ids are then shown instead.
-    """
-    try:
-        folder = data_folder() / "lab" if root is None else Path(root)
-        # A family's name comes from a file: only a plain name may become part of a path.
-        if Path(family).name != family:
-            return {}
-        text = (folder / family / Method.ANCESTOR.value / "tokenizer.json").read_text("utf-8")
-        tokenizer = json.loads(text)
-    except (InputError, OSError, ValueError):
-        return {}
-    model = tokenizer.get("model", {})
-    if model.get("type") != "WordLevel":
-        return {}
-    pieces = {index: piece for piece, index in model["vocab"].items()}
-    return pieces | {each["id"]: each["content"] for each in tokenizer.get("added_tokens", [])}
-
-
-def pieces_of(ids: np.ndarray, pieces: dict[int, str]) -> list[str]:
-    """Text of each token; ``#ID`` for one that is not known."""
-    return [pieces.get(int(token), f"#{int(token)}") for token in ids]
 
 
 def trace_signals(

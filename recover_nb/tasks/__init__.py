@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from recover_nb.errors import InputError
-from recover_nb.labels import Task, parse
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Task, parse
 from recover_nb.tasks import arithmetic, deduction, program
 from recover_nb.tasks.base import (
     LEVELS,

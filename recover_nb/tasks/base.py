@@ -7,8 +7,8 @@ from enum import StrEnum
 
 import numpy as np
 
-from recover_nb.errors import InputError
-from recover_nb.labels import Split, Task, parse
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Split, Task, parse
 
 #: Levels of difficulty. Level 5 asks for something that pretraining shows rarely: it is there to be
 #: out of reach.

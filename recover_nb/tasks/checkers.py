@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from fractions import Fraction
 
-from recover_nb.errors import InputError
+from recover_nb.core.errors import InputError
 
 Checker = Callable[[str, str], bool]
 

@@ -2,18 +2,18 @@
 
 import gc
 
-from recover_nb.widgets.base import ChartPanel, View
 from recover_nb.widgets.inspector import TraceInspector
-from recover_nb.widgets.predict import Predict
-from recover_nb.widgets.press import Press
-from recover_nb.widgets.rollout_grid import RolloutGrid
+from recover_nb.widgets.parts.base import ChartPanel, View
+from recover_nb.widgets.parts.predict import Predict
+from recover_nb.widgets.parts.press import Press
+from recover_nb.widgets.parts.rollout_grid import RolloutGrid
+from recover_nb.widgets.parts.selection import Selection
+from recover_nb.widgets.parts.table_view import TableView
+from recover_nb.widgets.parts.token_view import TokenView
 from recover_nb.widgets.routing import RoutingExplorer
-from recover_nb.widgets.selection import Selection
 from recover_nb.widgets.stability import StabilityExplorer
 from recover_nb.widgets.stepper import RolloutStepper
 from recover_nb.widgets.surgeon import TraceSurgeon
-from recover_nb.widgets.table_view import TableView
-from recover_nb.widgets.token_view import TokenView
 from recover_nb.widgets.topography import TopographyExplorer
 
 __all__ = [

@@ -10,10 +10,12 @@ import pandas as pd
 import traitlets
 import xarray as xr
 
-from recover_nb.charts import plot_signals
-from recover_nb.errors import InputError
-from recover_nb.labels import Intervention, Signal
-from recover_nb.schema import cell_names
+from recover_nb.charts.theme import SIGNAL_TITLES, shade
+from recover_nb.charts.traces import plot_signals
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Intervention, Signal
+from recover_nb.core.schema import cell_names
+from recover_nb.core.token_text import pieces_of, token_pieces
 from recover_nb.tables.inspection import (
     Trace,
     alternatives,
@@ -24,18 +26,17 @@ from recover_nb.tables.inspection import (
     signal_frame,
     stored_alternatives,
 )
-from recover_nb.tables.traces import choose_example, pieces_of, token_pieces
-from recover_nb.theme import SIGNAL_TITLES, shade
-from recover_nb.widgets.base import ChartPanel, View
-from recover_nb.widgets.busy import Busy
-from recover_nb.widgets.markup import alternatives_table
+from recover_nb.tables.traces import choose_example
 from recover_nb.widgets.models import Models
+from recover_nb.widgets.parts.base import ChartPanel, View
+from recover_nb.widgets.parts.busy import Busy
+from recover_nb.widgets.parts.markup import alternatives_table
+from recover_nb.widgets.parts.selection import Selection
+from recover_nb.widgets.parts.token_view import TokenView
 from recover_nb.widgets.problems import StudyReader
-from recover_nb.widgets.selection import Selection
-from recover_nb.widgets.token_view import TokenView
 
 if TYPE_CHECKING:
-    from recover_nb.decoding import Pair
+    from recover_nb.generation.decoding import Pair
 
 #: Signals that have a sign.
 _SIGNED = (Signal.PATH_DEFORMATION.value, Signal.COVERAGE_DEFORMATION.value)
@@ -339,7 +340,7 @@ class TraceInspector(View):
             self.k_cov,
         )
         if key not in self._live:
-            from recover_nb.study import live
+            from recover_nb.generation import single_trace
 
             settings = {
                 "temperature": self.temperature,
@@ -350,9 +351,9 @@ class TraceInspector(View):
                 intervention=chosen.intervention
             )
             compute = {
-                "signals": live.signals,
-                "alternatives": live.likeliest,
-                "ancestor": live.ancestor_answer,
+                "signals": single_trace.signals,
+                "alternatives": single_trace.likeliest,
+                "ancestor": single_trace.ancestor_answer,
             }
             pair = self._load()
             with self.busy.doing(f"computing {what}"):

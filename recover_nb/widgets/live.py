@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from recover_nb.errors import InputError
+from recover_nb.core.errors import InputError
+from recover_nb.core.token_text import pieces_of
 from recover_nb.tables.inspection import Trace
 from recover_nb.tables.rollouts import Walk, outcome_grid, recorded_walk
-from recover_nb.tables.traces import pieces_of
 from recover_nb.tasks import Problem
 from recover_nb.tasks.checkers import Checker
-from recover_nb.widgets.busy import Busy
 from recover_nb.widgets.models import Models
+from recover_nb.widgets.parts.busy import Busy
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class LiveRollouts:
 
     def _begin(self, wanted: Wanted, rollout: int, settings) -> _Run:
         pair = self._models.pair(wanted.family, wanted.method)
-        stepping = self._models.module("study.stepping")
+        stepping = self._models.module("generation.stepping")
         return _Run(
             stepping.step_through(pair, wanted.problem.prompt, self._key(wanted), rollout, settings)
         )
@@ -115,7 +115,7 @@ class LiveRollouts:
         """Make rollouts 0 to n - 1 at once, and check them."""
         settings = self._settings(wanted, ds)
         pair = self._models.pair(wanted.family, wanted.method)
-        stepping = self._models.module("study.stepping")
+        stepping = self._models.module("generation.stepping")
         with self._busy.doing(f"decoding {n} rollouts", n) as tell:
             made = stepping.roll_out(
                 pair, wanted.problem.prompt, self._key(wanted), n, settings, progress=tell
@@ -139,5 +139,5 @@ class LiveRollouts:
 
     def _check(self, wanted: Wanted, tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         pair = self._models.pair(wanted.family, wanted.method)
-        stepping = self._models.module("study.stepping")
+        stepping = self._models.module("generation.stepping")
         return stepping.check_traces(pair, tokens, lengths, wanted.problem.answer, self._checker)

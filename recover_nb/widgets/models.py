@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from recover_nb.study.extras import need
-from recover_nb.study.lineage import load_lineage
-from recover_nb.tables.traces import token_pieces
-from recover_nb.widgets.busy import Busy
+from recover_nb.core.extras import need
+from recover_nb.core.token_text import token_pieces
+from recover_nb.generation.lineage import load_lineage
+from recover_nb.widgets.parts.busy import Busy
 
 if TYPE_CHECKING:
-    from recover_nb.decoding import Pair, Settings
+    from recover_nb.generation.decoding import Pair, Settings
 
 
 #: Pairs of the shipped lineage that are kept for all views of a process; the one longest unused
@@ -69,11 +69,11 @@ class Models:
 
     def settings(self, ds: xr.Dataset | None, **changes: Any) -> "Settings":
         """Return a study's own settings (the published ones without a study), with `changes`."""
-        return self.module("decoding").Settings(**{**stored_settings(ds), **changes})
+        return self.module("generation.decoding").Settings(**{**stored_settings(ds), **changes})
 
     def key(self, family: str, method: str, task: str, problem_id: str) -> int:
         """Return what chooses the random numbers of a problem."""
-        return self.module("decoding").problem_key(family, method, task, problem_id)
+        return self.module("generation.decoding").problem_key(family, method, task, problem_id)
 
     def pieces(self, family: str) -> dict[int, str]:
         """Return each token's text: as shipped with the family, or by the pair's own tokenizer."""

@@ -5,15 +5,15 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from recover_nb.errors import InputError
-from recover_nb.labels import SPECIALISTS, Family, Source, Task
-from recover_nb.schema import text
-from recover_nb.study.store import load_study
-from recover_nb.tables.choices import dev_problems, places_of, problem_at
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import SPECIALISTS, Family, Source, Task
+from recover_nb.core.schema import text
+from recover_nb.io.store import load_study
+from recover_nb.tables.examples import dev_problems, places_of, problem_at
 from recover_nb.tables.inspection import first_failed, read_trace, stored_alternatives
 from recover_nb.tables.rollouts import Walk, recorded_walk
 from recover_nb.tasks import Problem
-from recover_nb.widgets.busy import Busy
+from recover_nb.widgets.parts.busy import Busy
 
 CELL = ("family", "method", "task")
 

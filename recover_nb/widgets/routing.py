@@ -13,19 +13,19 @@ import traitlets
 import xarray as xr
 
 from recover_nb import charts, tables
-from recover_nb.errors import InputError
-from recover_nb.evaluation import PARTS
-from recover_nb.labels import Feature, Intervention, Regime
-from recover_nb.recoverability import MIN_FAILURE, MIN_GAIN
-from recover_nb.routing import PUBLISHED
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Feature, Intervention, Regime
+from recover_nb.routing.evaluation import PARTS
+from recover_nb.routing.policy import PUBLISHED
+from recover_nb.routing.rescue import MIN_FAILURE, MIN_GAIN
 from recover_nb.tables.evaluation import BASES
 from recover_nb.tables.routing import CHOICES
-from recover_nb.widgets.base import ChartPanel, View
-from recover_nb.widgets.busy import Busy
-from recover_nb.widgets.controls import PolicyControl, or_none, sized, tie
+from recover_nb.widgets.parts.base import ChartPanel, View
+from recover_nb.widgets.parts.busy import Busy
+from recover_nb.widgets.parts.controls import PolicyControl, or_none, sized, tie
+from recover_nb.widgets.parts.selection import Selection, set_state
+from recover_nb.widgets.parts.table_view import TableView
 from recover_nb.widgets.routing_data import ESTIMATED, ROUGH, RoutingData, Settings
-from recover_nb.widgets.selection import Selection, set_state
-from recover_nb.widgets.table_view import TableView
 
 #: Seconds a reader waits without a word. Longer work says what it is doing and how far it is.
 PATIENCE = 2.0

@@ -8,18 +8,17 @@ import pandas as pd
 import xarray as xr
 
 from recover_nb import tables
-from recover_nb.budgets import COSTS
-from recover_nb.errors import InputError
-from recover_nb.evaluation import COUNTS, NEED_ATTEMPTS, PARTS, evaluate_inputs
-from recover_nb.labels import Intervention
-from recover_nb.recoverability import MIN_FAILURE, MIN_GAIN, TOLERANCE
-from recover_nb.resampling import Resamples
-from recover_nb.routing import PUBLISHED, RoutingPolicy
-from recover_nb.schema import cell_names
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Intervention
+from recover_nb.core.schema import cell_names
+from recover_nb.routing.evaluation import COUNTS, NEED_ATTEMPTS, PARTS, evaluate_inputs
+from recover_nb.routing.policy import PUBLISHED, RoutingPolicy
+from recover_nb.routing.rescue import MIN_FAILURE, MIN_GAIN, TOLERANCE
+from recover_nb.routing.table import COSTS, Inputs, tabulate
+from recover_nb.stats.resampling import Resamples
 from recover_nb.tables.evaluation import NULLS
 from recover_nb.tables.inspection import first_failed
 from recover_nb.tables.routing import CHOICES, decide_again, routed_interventions
-from recover_nb.tabulation import Inputs, tabulate
 
 #: Resamples computed when a control moves, few enough to follow it.
 ROUGH = {"n_bootstrap": 200, "n_permutations": 200, "n_null": 10, "n_splits": 4}

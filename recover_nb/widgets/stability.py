@@ -10,18 +10,18 @@ import pandas as pd
 import traitlets
 import xarray as xr
 
-from recover_nb import charts_clustering as charts
+from recover_nb import charts
 from recover_nb.clustering import ClusterStability, Glance
 from recover_nb.clustering.grid import ALGORITHMS, KS
-from recover_nb.errors import InputError
-from recover_nb.labels import Feature
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Feature
 from recover_nb.tables import clustering as tables
-from recover_nb.widgets.base import ChartPanel, View
-from recover_nb.widgets.busy import Busy
-from recover_nb.widgets.controls import sized, tie
-from recover_nb.widgets.selection import Selection
+from recover_nb.widgets.parts.base import ChartPanel, View
+from recover_nb.widgets.parts.busy import Busy
+from recover_nb.widgets.parts.controls import sized, tie
+from recover_nb.widgets.parts.selection import Selection
+from recover_nb.widgets.parts.table_view import TableView
 from recover_nb.widgets.stability_data import Settings, StabilityData
-from recover_nb.widgets.table_view import TableView
 
 FEATURES = tuple(each.value for each in Feature)
 #: Panel -> how its frame is drawn.

@@ -16,9 +16,9 @@ from recover_nb.clustering import (
     stability_grid,
 )
 from recover_nb.clustering.grid import ALGORITHMS, KS
-from recover_nb.errors import InputError
-from recover_nb.labels import Algorithm, Null
-from recover_nb.schema import cell_names
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Algorithm, Null
+from recover_nb.core.schema import cell_names
 from recover_nb.tables import clustering as tables
 
 #: Resamples when a control moves, few enough to follow it.

@@ -10,25 +10,25 @@ import pandas as pd
 import traitlets
 import xarray as xr
 
-from recover_nb.charts_traces import plot_rollout_grid
-from recover_nb.errors import InputError
-from recover_nb.labels import Family, Intervention, Method, Outcome, Source, Task
-from recover_nb.tables.choices import opening
+from recover_nb.charts.traces import plot_rollout_grid
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Family, Intervention, Method, Outcome, Source, Task
+from recover_nb.tables.examples import opening
 from recover_nb.tables.rollouts import Walk, alternatives_at, emitted, study_grid
 from recover_nb.tasks import LEVELS
 from recover_nb.tasks.checkers import Checker
-from recover_nb.widgets.base import View
-from recover_nb.widgets.busy import Busy
 from recover_nb.widgets.live import LiveRollouts, Wanted
-from recover_nb.widgets.markup import alternatives_html, chip
 from recover_nb.widgets.models import Models, stored_settings
+from recover_nb.widgets.parts.base import View
+from recover_nb.widgets.parts.busy import Busy
+from recover_nb.widgets.parts.markup import alternatives_html, chip
+from recover_nb.widgets.parts.rollout_grid import RolloutGrid
+from recover_nb.widgets.parts.selection import Selection, set_state
+from recover_nb.widgets.parts.token_view import TokenView
 from recover_nb.widgets.problems import CELL, Problems
-from recover_nb.widgets.rollout_grid import RolloutGrid
-from recover_nb.widgets.selection import Selection, set_state
-from recover_nb.widgets.token_view import TokenView
 
 if TYPE_CHECKING:
-    from recover_nb.decoding import Pair
+    from recover_nb.generation.decoding import Pair
 
 NONE = Intervention.NONE.value
 _SOURCES = {

@@ -10,26 +10,26 @@ import pandas as pd
 import traitlets
 import xarray as xr
 
-from recover_nb.charts_traces import plot_branches
-from recover_nb.errors import InputError
-from recover_nb.labels import Anchoring, Continuation, Intervention
-from recover_nb.schema import cell_names
-from recover_nb.tables.choices import opening, problem_at
-from recover_nb.tables.difftree import HISTORY, Branch, branch_rows, diff_tree
+from recover_nb.charts.traces import plot_branches
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Anchoring, Continuation, Intervention
+from recover_nb.core.schema import cell_names
+from recover_nb.core.token_text import pieces_of
+from recover_nb.tables.examples import opening, problem_at
 from recover_nb.tables.inspection import Trace, first_failed, read_trace
-from recover_nb.tables.traces import pieces_of
+from recover_nb.tables.twin_tree import HISTORY, Branch, branch_rows, diff_tree
 from recover_nb.tasks.checkers import Checker
-from recover_nb.widgets.base import View
-from recover_nb.widgets.busy import Busy
-from recover_nb.widgets.markup import history_html, percent, tree_html
 from recover_nb.widgets.models import Models, stored_settings
+from recover_nb.widgets.parts.base import View
+from recover_nb.widgets.parts.busy import Busy
+from recover_nb.widgets.parts.markup import history_html, percent, tree_html
+from recover_nb.widgets.parts.selection import Selection
+from recover_nb.widgets.parts.token_view import TokenView
 from recover_nb.widgets.problems import StudyReader
-from recover_nb.widgets.selection import Selection
-from recover_nb.widgets.token_view import TokenView
 
 if TYPE_CHECKING:
-    from recover_nb.decoding import Pair
-    from recover_nb.study.surgery import Surgery
+    from recover_nb.generation.decoding import Pair
+    from recover_nb.generation.surgery import Surgery
 
 #: Operators that can act on a failed trace: every one but the trace itself.
 OPERATORS = tuple(name.value for name in Intervention if name is not Intervention.NONE)
@@ -293,7 +293,7 @@ class TraceSurgeon(View):
             )
         problem = problem_at(self._one, 0)
         pair = self._models.pair(*self._unit)
-        surgery = self._models.module("study.surgery")
+        surgery = self._models.module("generation.surgery")
         settings = self._models.settings(
             self._ds,
             alpha=self.alpha,

@@ -10,15 +10,15 @@ import pandas as pd
 import traitlets
 import xarray as xr
 
-from recover_nb.charts_topography import CELL
-from recover_nb.errors import InputError
-from recover_nb.transcripts import ROLLOUTS
-from recover_nb.widgets.base import ChartPanel, View
-from recover_nb.widgets.busy import Busy
-from recover_nb.widgets.controls import or_none, tie
-from recover_nb.widgets.matrix import NO_CELL, MatrixControl
-from recover_nb.widgets.selection import Selection, set_state
-from recover_nb.widgets.table_view import TableView
+from recover_nb.charts.topography import CELL
+from recover_nb.core.errors import InputError
+from recover_nb.prediction.transcripts import ROLLOUTS
+from recover_nb.widgets.parts.base import ChartPanel, View
+from recover_nb.widgets.parts.busy import Busy
+from recover_nb.widgets.parts.controls import or_none, tie
+from recover_nb.widgets.parts.matrix import NO_CELL, MatrixControl
+from recover_nb.widgets.parts.selection import Selection, set_state
+from recover_nb.widgets.parts.table_view import TableView
 from recover_nb.widgets.topography_data import DOING, OF_ONE, PANELS, Settings, TopographyData
 
 MAX_SEED = 2**31 - 1

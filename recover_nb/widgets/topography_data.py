@@ -8,17 +8,15 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from recover_nb import charts_prediction, charts_topography
-from recover_nb.errors import InputError
-from recover_nb.labels import Intervention
-from recover_nb.reading import Reading, reading
-from recover_nb.schema import text
-from recover_nb.tables import prediction
-from recover_nb.tables import topography as tables
+from recover_nb import charts, tables
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Intervention
+from recover_nb.core.schema import text
+from recover_nb.prediction.reading import Reading, reading
+from recover_nb.prediction.targets import ALL, PARTITIONS, TARGETS, unit_names
+from recover_nb.prediction.topography import Topography, topography
+from recover_nb.prediction.transfer import ALLOWED, Transfer, transfer
 from recover_nb.tables.inspection import first_failed
-from recover_nb.topography import Topography, topography
-from recover_nb.transfer import ALLOWED, Transfer, transfer
-from recover_nb.units import ALL, PARTITIONS, TARGETS, unit_names
 
 Found = Topography | Transfer | Reading
 
@@ -59,20 +57,14 @@ class Panel:
 
 
 PANELS = {
-    "fingerprints": Panel(
-        "topography", tables.feature_quantiles, charts_topography.plot_feature_quantiles
-    ),
-    "effects": Panel("topography", tables.effect_sizes, charts_topography.plot_effects),
-    "scores": Panel("topography", prediction.score_lines, charts_prediction.plot_scores),
-    "confusion": Panel("topography", tables.confusion_cells, charts_topography.plot_confusion),
-    "coefficients": Panel(
-        "topography", prediction.coefficient_spans, charts_prediction.plot_coefficients
-    ),
-    "clusters": Panel(
-        "transfer", tables.transfer_agreement, charts_topography.plot_transfer_clusters
-    ),
-    "routing": Panel("transfer", tables.transfer_routing, charts_topography.plot_transfer_routing),
-    "reading": Panel("reading", tables.reading_scores, charts_topography.plot_reading),
+    "fingerprints": Panel("topography", tables.feature_quantiles, charts.plot_feature_quantiles),
+    "effects": Panel("topography", tables.effect_sizes, charts.plot_effects),
+    "scores": Panel("topography", tables.score_lines, charts.plot_scores),
+    "confusion": Panel("topography", tables.confusion_cells, charts.plot_confusion),
+    "coefficients": Panel("topography", tables.coefficient_spans, charts.plot_coefficients),
+    "clusters": Panel("transfer", tables.transfer_agreement, charts.plot_transfer_clusters),
+    "routing": Panel("transfer", tables.transfer_routing, charts.plot_transfer_routing),
+    "reading": Panel("reading", tables.reading_scores, charts.plot_reading),
 }
 #: Panels of one part at a time; the others show all parts, or those of the whole.
 OF_ONE = ("fingerprints", "effects", "coefficients")
@@ -215,7 +207,7 @@ class TopographyData:
         found = self.result(PANELS[panel].kind, settings)
         if panel == "confusion" and not part:
             return (
-                prediction.confusion_total(found)
+                tables.confusion_total(found)
                 if len(found.parts) > 1
                 else tables.confusion_cells(found)
             )
@@ -239,7 +231,7 @@ class TopographyData:
 
         With no places given, all are meant.
         """
-        frame = prediction.unit_predictions(self.result("topography", settings))
+        frame = tables.unit_predictions(self.result("topography", settings))
         kept = np.ones(len(frame), bool)
         for name, wanted in (("part", part), ("true", cell[0]), ("predicted", cell[1])):
             kept &= (frame[name] == wanted).to_numpy() if wanted else True

@@ -7,9 +7,9 @@ from lab_page import ACT, SCREENSHOTS
 from traced_study import traced_study
 from widget_page import page_of, view
 
-from recover_nb.evaluation import evaluate_routing
+from recover_nb.io.store import save_study
 from recover_nb.report import write_html
-from recover_nb.study.store import save_study
+from recover_nb.routing.evaluation import evaluate_routing
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -10,8 +10,8 @@ N = 45
 SOURCE = f"""\
 import numpy as np
 import xarray as xr
-from recover_nb.clustering.rates import make_points
-from recover_nb.labels import Feature
+from recover_nb.clustering.error_rates import make_points
+from recover_nb.core.labels import Feature
 from recover_nb.widgets import StabilityExplorer
 
 points = make_points("blobs", {N}, np.random.default_rng(0), separation=12.0)

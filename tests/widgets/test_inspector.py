@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from tiny_study import tiny_study
 
-from recover_nb.errors import InputError
+from recover_nb.charts.theme import shade
+from recover_nb.core.errors import InputError
 from recover_nb.tables.inspection import (
     alternatives,
     differences,
@@ -12,7 +13,6 @@ from recover_nb.tables.inspection import (
     read_trace,
     stored_alternatives,
 )
-from recover_nb.theme import shade
 from recover_nb.widgets import Selection, TraceInspector
 
 HOSTILE = "<script>alert(1)</script>"

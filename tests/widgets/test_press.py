@@ -3,7 +3,7 @@
 import ipywidgets
 import pandas as pd
 
-from recover_nb.errors import InputError
+from recover_nb.core.errors import InputError
 from recover_nb.widgets import Press
 
 

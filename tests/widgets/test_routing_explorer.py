@@ -9,13 +9,13 @@ import traitlets
 from tiny_study import tiny_study
 
 from recover_nb import tables
-from recover_nb.errors import InputError
-from recover_nb.evaluation import evaluate_inputs, evaluate_routing
+from recover_nb.core.errors import InputError
+from recover_nb.core.schema import cell_names
 from recover_nb.io.profiles import from_profiles, to_profiles
-from recover_nb.recoverability import classify_regimes
-from recover_nb.routing import PUBLISHED, RoutingPolicy, route
-from recover_nb.schema import cell_names
-from recover_nb.simulate import make_study
+from recover_nb.routing.evaluation import evaluate_inputs, evaluate_routing
+from recover_nb.routing.policy import PUBLISHED, RoutingPolicy, route
+from recover_nb.routing.rescue import classify_regimes
+from recover_nb.routing.simulate import make_study
 from recover_nb.widgets import RoutingExplorer, Selection
 from recover_nb.widgets.routing import NUMBERS_ONLY, PLOTS
 from recover_nb.widgets.routing_data import KEPT, ROUGH, RoutingData, Settings

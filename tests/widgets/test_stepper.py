@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from tiny_study import tiny_study
 
-from recover_nb.charts_traces import plot_rollout_grid
-from recover_nb.errors import InputError
-from recover_nb.labels import Source
-from recover_nb.tables.choices import dev_problems, opening, places_of, problem_at
+from recover_nb.charts.theme import OUTCOME_COLOURS
+from recover_nb.charts.traces import plot_rollout_grid
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import OUTCOME_SIGNS, Source
+from recover_nb.tables.examples import dev_problems, opening, places_of, problem_at
 from recover_nb.tables.inspection import first_failed
 from recover_nb.tables.rollouts import emitted, outcome_grid, recorded_walk, study_grid
-from recover_nb.theme import OUTCOME_COLOURS, OUTCOME_SIGNS
 from recover_nb.widgets import RolloutStepper, Selection
 
 HOSTILE = "<script>alert(1)</script>"
@@ -38,8 +38,8 @@ def view(ds):
 @pytest.fixture(scope="module")
 def live_study(pair):
     """Three problems decoded by the tiny pair, with what its settings were."""
-    from recover_nb.decoding import Settings
-    from recover_nb.study.generate import generate
+    from recover_nb.generation.decoding import Settings
+    from recover_nb.generation.generate import generate
 
     settings = Settings(max_new_tokens=12, seed=3, temperature=0.8)
     problems = dev_problems("arithmetic")[:3]
@@ -427,7 +427,7 @@ def test_live_rollout_is_the_recorded_one(live, live_study):
 
 
 def test_live_alternatives_agree_with_a_pass_over_the_trace(live, live_study, pair):
-    from recover_nb.decoding import top_alternatives
+    from recover_nb.generation.decoding import top_alternatives
 
     live.run()
     ids = np.array([shown_ids(live)])

@@ -5,15 +5,15 @@ import pandas as pd
 import pytest
 from tiny_study import tiny_study
 
-from recover_nb.charts_traces import plot_branches
-from recover_nb.errors import InputError
-from recover_nb.recoverability import proportion_interval
-from recover_nb.tables.choices import dev_problems
-from recover_nb.tables.difftree import HISTORY, branch_rows, diff_tree
+from recover_nb.charts.theme import OUTCOME_COLOURS
+from recover_nb.charts.traces import plot_branches
+from recover_nb.core.errors import InputError
+from recover_nb.routing.rescue import proportion_interval
+from recover_nb.tables.examples import dev_problems
 from recover_nb.tables.inspection import first_failed
-from recover_nb.theme import OUTCOME_COLOURS
+from recover_nb.tables.twin_tree import HISTORY, branch_rows, diff_tree
 from recover_nb.widgets import Selection, TraceSurgeon
-from recover_nb.widgets.markup import tree_html
+from recover_nb.widgets.parts.markup import tree_html
 from recover_nb.widgets.surgeon import OPERATORS
 
 HOSTILE = "<script>alert(1)</script>"
@@ -28,14 +28,14 @@ def by_length(text, _answer):
 
 @pytest.fixture(scope="module")
 def settings():
-    from recover_nb.decoding import Settings
+    from recover_nb.generation.decoding import Settings
 
     return Settings(max_new_tokens=12, seed=3, temperature=0.8)
 
 
 @pytest.fixture(scope="module")
 def study(pair, settings):
-    from recover_nb.study.generate import generate
+    from recover_nb.generation.generate import generate
 
     return generate(
         pair,
@@ -66,7 +66,7 @@ def view(study, pair, failed):
 
 
 def cut(pair, failed, position=PLACE, intervention="sparse_steer", **changes):
-    from recover_nb.study.surgery import branch
+    from recover_nb.generation.surgery import branch
 
     _, _, prompt, tokens = failed
     given = {"answer": "", "checker": by_length, "key": KEY, **changes}
@@ -91,7 +91,7 @@ def test_every_operator_keeps_what_came_before(pair, failed, settings, intervent
 
 def test_branching_at_the_first_token_is_decoding(pair, failed, settings):
     """From the prompt on, `retry` has nothing to replay: the twins are what `decode` gives."""
-    from recover_nb.decoding import decode
+    from recover_nb.generation.decoding import decode
 
     found = cut(pair, failed, 0, "retry", n=6, settings=settings)
     plain = decode(pair, [failed[2]], np.array([KEY], np.uint64), np.arange(6), "retry", settings)
@@ -125,8 +125,8 @@ def test_steer_takes_the_argmax_of_the_mixture_that_scored_higher(
 
     import torch
 
-    from recover_nb.decoding import firing_score, score_traces, to_grid
-    from recover_nb.decoding.mixtures import coverage_mixture, path_mixture
+    from recover_nb.generation.decoding import firing_score, score_traces, to_grid
+    from recover_nb.generation.decoding.mixtures import coverage_mixture, path_mixture
 
     _, _, prompt, tokens = failed
     # With next to no spread of the coverage its score wins; with none at all it is not looked at.
@@ -150,7 +150,7 @@ def test_steer_takes_the_argmax_of_the_mixture_that_scored_higher(
 
 
 def test_coverage_of_the_trace_alone_is_the_default(pair, failed, settings):
-    from recover_nb.decoding import score_traces
+    from recover_nb.generation.decoding import score_traces
 
     signals = score_traces(
         pair, [failed[2]], failed[3][None, None], np.array([[len(failed[3])]]), settings
@@ -219,7 +219,7 @@ def test_what_cannot_be_branched(pair, failed, settings, changes, said):
 
 
 def test_a_trace_longer_than_the_settings_allow(pair, failed):
-    from recover_nb.decoding import Settings
+    from recover_nb.generation.decoding import Settings
 
     with pytest.raises(InputError, match="max_new_tokens is 2; raise it to at least"):
         cut(pair, failed, settings=Settings(max_new_tokens=2))
@@ -305,8 +305,8 @@ def test_opens_on_a_failed_trace(study):
 
 
 def test_twenty_twins_are_those_of_branch(view, study, pair, failed, settings):
-    from recover_nb.decoding import problem_key
-    from recover_nb.study.surgery import branch
+    from recover_nb.generation.decoding import problem_key
+    from recover_nb.generation.surgery import branch
 
     problem, rollout, prompt, tokens = failed
     view.position = PLACE
@@ -456,7 +456,7 @@ def test_state_that_there_is_not(view, state, said):
 
 
 def test_an_operator_of_ones_own(study, pair, failed):
-    from recover_nb.decoding import REGISTRY, Operator, register
+    from recover_nb.generation.decoding import REGISTRY, Operator, register
 
     @register("surgeon_test_zero")
     class Zero(Operator):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import traitlets
 
-from recover_nb.errors import InputError
+from recover_nb.core.errors import InputError
 from recover_nb.widgets import TableView
 
 

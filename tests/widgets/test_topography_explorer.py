@@ -5,16 +5,14 @@ import pandas as pd
 import pytest
 from traced_study import traced_study
 
-from recover_nb import charts_topography
-from recover_nb.errors import InputError
+from recover_nb import charts, tables
+from recover_nb.core.errors import InputError
+from recover_nb.core.schema import cell_names
 from recover_nb.io.profiles import from_profiles, to_profiles
-from recover_nb.reading import reading
-from recover_nb.schema import cell_names
-from recover_nb.simulate import make_study
-from recover_nb.tables import prediction
-from recover_nb.tables import topography as tables
-from recover_nb.topography import topography
-from recover_nb.transfer import transfer
+from recover_nb.prediction.reading import reading
+from recover_nb.prediction.topography import topography
+from recover_nb.prediction.transfer import transfer
+from recover_nb.routing.simulate import make_study
 from recover_nb.widgets import RoutingExplorer, Selection, TopographyExplorer, TraceInspector
 from recover_nb.widgets.topography_data import KEPT, ROUGH, Settings, TopographyData
 
@@ -91,8 +89,8 @@ def test_panels_hold_what_the_functions_give(view, study):
     for panel, arrange in (
         ("fingerprints", tables.feature_quantiles),
         ("effects", tables.effect_sizes),
-        ("scores", prediction.score_lines),
-        ("coefficients", prediction.coefficient_spans),
+        ("scores", tables.score_lines),
+        ("coefficients", tables.coefficient_spans),
     ):
         view.panel = panel
         pd.testing.assert_frame_equal(shown(view), arrange(found))
@@ -305,7 +303,7 @@ def test_resampling_is_the_function_itself(view, study):
     view.panel = "scores"
     view.button.click()
     exact = topography(study, **FEW["topography"])
-    pd.testing.assert_frame_equal(shown(view), prediction.score_lines(exact))
+    pd.testing.assert_frame_equal(shown(view), tables.score_lines(exact))
     assert "Rough" not in view.words.value and not view.button.disabled
     assert view.busy.layout.display == "none" and view.busy._bar.max == 7 == view.busy._bar.value
     view.panel = "routing"
@@ -320,7 +318,7 @@ def test_resampling_is_the_function_itself(view, study):
     read = reading(study, target="method", **FEW["reading"])
     pd.testing.assert_frame_equal(shown(view), tables.reading_scores(read))
     view.panel = "scores"
-    pd.testing.assert_frame_equal(shown(view), prediction.score_lines(exact))
+    pd.testing.assert_frame_equal(shown(view), tables.score_lines(exact))
 
 
 def test_what_was_computed_is_kept(study, monkeypatch):
@@ -449,8 +447,8 @@ def test_charts_and_tables_can_be_saved(view, tmp_path):
 
 def test_the_matrix_can_be_chosen_from_only_when_asked(study):
     frame = tables.confusion_cells(rough(study))
-    assert "params" not in charts_topography.plot_confusion(frame).to_dict()
-    spec = charts_topography.plot_confusion(frame, chosen=("sft", "grpo")).to_dict()
+    assert "params" not in charts.plot_confusion(frame).to_dict()
+    spec = charts.plot_confusion(frame, chosen=("sft", "grpo")).to_dict()
     assert [(each["name"], each.get("value")) for each in spec["params"]] == [
         ("cell", None),
         ("chosen_true", "sft"),

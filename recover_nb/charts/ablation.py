@@ -1,0 +1,112 @@
+"""The chart of an ablation. It computes nothing: it draws a frame of `tables.ablations`."""
+
+import textwrap
+
+import altair as alt
+import pandas as pd
+
+from recover_nb.charts.kit import (
+    _checked,
+    _colour,
+    _finish,
+    _order,
+    _rows,
+    _shape,
+    _signed,
+    _tip,
+    _zero,
+)
+from recover_nb.charts.theme import GREY, ORANGE, PURPLE, SKY, VERMILION
+from recover_nb.core.labels import Move
+
+MOVE_COLOURS = {
+    Move.STAYS: SKY,
+    Move.SIGNIFICANCE: ORANGE,
+    Move.SIGN: PURPLE,
+    Move.REVERSED: VERMILION,
+}
+MOVE_SHAPES = {
+    Move.STAYS: "circle",
+    Move.SIGNIFICANCE: "diamond",
+    Move.SIGN: "square",
+    Move.REVERSED: "triangle-up",
+}
+
+
+def plot_ablations(frame: pd.DataFrame, *, width: int = 190) -> alt.HConcatChart:
+    """Draw every setting's figures, a panel a conclusion.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `tables.ablation_figures`; choose rows for fewer settings or conclusions.
+    width : int
+        Pixels of a panel.
+
+    Returns
+    -------
+    HConcatChart
+        Points with 95 % intervals. Right of the dashed zero the claim holds; colour and shape say
+        how a setting moves it. A grey row is a reference: the settings below it, up to the next,
+        are compared with it or with the first.
+
+    Raises
+    ------
+    InputError
+        If a column is missing or there are too many rows.
+    """
+    needed = (
+        "factor",
+        "setting",
+        "claim",
+        "points",
+        "low_points",
+        "high_points",
+        "verdict",
+        "change_points",
+    )
+    frame = _checked(frame, (*needed, "change_low_points", "change_high_points", "move"))
+    settings = _order(frame["setting"])
+    panels = []
+    for place, claim in enumerate(_order(frame["claim"])):
+        axis = alt.Axis(labels=not place, ticks=not place, labelLimit=400)
+        y = alt.Y("setting:N", title=None, scale=alt.Scale(domain=settings), axis=axis)
+        part = frame[frame["claim"] == claim]
+        panels.append(
+            _panel(part, y).properties(
+                width=width, height=17 * len(settings), title=_wrapped(claim, width)
+            )
+        )
+    title = alt.Title(
+        "What each choice does to each conclusion (points)",
+        subtitle=(
+            "95 % intervals; right of the dashed line the conclusion holds; grey bands are the"
+            " references"
+        ),
+    )
+    return _finish(alt.hconcat(*panels, spacing=14), title)
+
+
+def _panel(part: pd.DataFrame, y: alt.Y) -> alt.LayerChart:
+    tooltip = [
+        _tip("setting"),
+        _tip("claim"),
+        *_signed("points", "low_points", "high_points"),
+        _tip("verdict"),
+    ]
+    tooltip += [*_signed("change_points", "change_low_points", "change_high_points"), _tip("move")]
+    base = alt.Chart(_rows(part)).encode(y=y, tooltip=tooltip, color=_colour("move", MOVE_COLOURS))
+    references = alt.Chart(_rows(part[part["factor"] == "reference"])).encode(y=y)
+    band = references.mark_rect(color=GREY, opacity=0.25)
+    x = alt.X("low_points:Q", title="points")
+    spans = base.mark_rule(strokeWidth=2).encode(x=x, x2="high_points:Q")
+    points = base.mark_point(filled=True, size=55, opacity=1).encode(
+        x="points:Q", shape=_shape("move", MOVE_SHAPES)
+    )
+    zero = _zero()
+    return alt.layer(band, zero, spans, points)
+
+
+def _wrapped(claim: str, width: int) -> list[str]:
+    """Break a claim into lines that fit a panel, at seven pixels a letter."""
+    return textwrap.wrap(claim, max(width // 7, 12))

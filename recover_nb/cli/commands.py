@@ -1,0 +1,343 @@
+"""What each command of `recover-nb` does, given its parsed options."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+from tqdm import tqdm
+
+from recover_nb.cli.convert import export, import_
+from recover_nb.cli.notebooks import copy_notebooks
+from recover_nb.core.errors import InputError
+from recover_nb.core.extras import need
+from recover_nb.core.labels import Companion, Family, Method, parse
+from recover_nb.core.places import check_free, check_study_folder, placed, remove_study
+from recover_nb.core.schema import UNIT_COORDS, cell_names, text
+from recover_nb.core.shipped import checkout_folder, data_folder
+from recover_nb.generation import companions
+from recover_nb.generation.config import StudyConfig
+from recover_nb.io import store
+
+TABLE_SUFFIX = ".csv"
+#: Keys by which the figures of a demo are known.
+_EVALUATION = ("cells", "overall", "estimators", "settings")
+
+
+def run(options: Namespace) -> None:
+    """Generate a study."""
+    store.suffix_of(options.out)
+    config = _config(options)
+    runner = need("recover_nb.generation.run", "models", "running a study")
+    with _client(options.scheduler) as client:
+        path = runner.run_study(
+            config,
+            options.out,
+            resume=options.resume,
+            lab=options.lab,
+            device=options.device,
+            client=client,
+        )
+    print(path)
+
+
+def _client(address: str | None) -> AbstractContextManager:
+    """Return what holds a client of the scheduler at `address`, or nothing where none is named."""
+    if address is None:
+        return nullcontext()
+    return need("recover_nb.generation.distributed", "cluster", "--scheduler").connected(address)
+
+
+def _config(options: Namespace) -> StudyConfig:
+    """Return the configuration that the options of `run` describe."""
+    given = {
+        "families": options.family,
+        "methods": options.method,
+        "tasks": options.task,
+        "interventions": options.intervention,
+        "n_problems": options.problems,
+        "n_rollouts": options.rollouts,
+        "n_attempts": options.attempts,
+        "seed": options.seed,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    if options.max_new_tokens is not None:
+        changes["settings"] = {"max_new_tokens": options.max_new_tokens}
+    return StudyConfig.quick(**changes) if options.quick else StudyConfig(**changes)
+
+
+def remap(options: Namespace) -> None:
+    """Generate a companion of the study: its problems over other numbers, or drawn again."""
+    given = {
+        "families": options.family,
+        "methods": options.method,
+        "tasks": options.task,
+        "n_problems": options.problems,
+        "n_rollouts": options.rollouts,
+        "n_attempts": options.attempts,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    companion = Companion.REDRAWN if options.redraw else Companion.REMAPPED
+    config = companions.companion_config(companion, seed=options.seed, **changes)
+    print(companions.run_companion(config, options.out, resume=options.resume, lab=options.lab))
+
+
+def ablate(options: Namespace) -> None:
+    """Compute signals and make attempts at other settings."""
+    ablation = need("recover_nb.generation.ablation_run", "models", "ablating a study")
+    source = options.study or data_folder() / store.BUNDLED
+    with store.reading(source), store.open_study(source) as ds:
+        path = ablation.run_ablations(
+            ds,
+            options.out,
+            n_problems=options.problems,
+            resume=options.resume,
+            lab=options.lab,
+            device=options.device,
+        )
+    print(path)
+
+
+def open_source(path: str | Path) -> xr.Dataset:
+    """Open a study, or read a profile table into the same form."""
+    if str(path).endswith(TABLE_SUFFIX):
+        return need("recover_nb.io.profiles", "io", "reading a profile table").from_profiles(path)
+    if not any(str(path).endswith(suffix) for suffix in store.SUFFIXES):
+        allowed = ", ".join(store.SUFFIXES)
+        raise InputError(
+            f"{path}: allowed: a study ({allowed}) or a profile table ({TABLE_SUFFIX})"
+        )
+    return store.open_study(path)
+
+
+def evaluate(options: Namespace) -> None:
+    """Print the evaluation of a study or a profile table."""
+    with store.reading(options.source), open_source(options.source) as ds:
+        evaluation = _evaluation(ds, options.seed)
+        if options.json:
+            _print_json(evaluation.to_dict())
+            return
+        tables = need("recover_nb.tables", "models", "printing tables")
+        print(tables.summary_text(ds, evaluation))
+
+
+def _evaluation(ds: xr.Dataset, seed: int = 0) -> Any:
+    evaluation = need("recover_nb.routing.evaluation", "models", "evaluation")
+    with _stages("evaluating routing") as tell:
+        return evaluation.evaluate_routing(ds, seed=seed, progress=tell)
+
+
+@contextmanager
+def _stages(title: str):
+    """Show the name of each stage as it begins, on standard error."""
+    with tqdm(desc=title, unit="stage", file=sys.stderr, dynamic_ncols=True, leave=False) as bar:
+
+        def tell(stage: str) -> None:
+            bar.set_postfix_str(stage)
+            bar.update()
+
+        yield tell
+
+
+def findings(options: Namespace) -> None:
+    """Measure every claim on a study, and write the figures and the page of findings."""
+    claims = need("recover_nb.report.findings", "models", "findings")
+    figures, page = _findings_files(options)
+    # Figures of a source that is not given again stay: the authors' rows need not be at hand.
+    sources = claims.read_figures(figures)
+    claims.check_places(figures, page)
+    bundled = options.source is None
+    given = {claims.BUNDLED if bundled else Path(options.source).name: options.source}
+    if options.profiles:
+        given[claims.AUTHORS] = options.profiles
+    for name, source in given.items():
+        with store.reading(source or "the bundled study"):
+            ds = store.load_study() if source is None else open_source(source)
+        with (
+            ds,
+            tqdm(total=len(claims.SECTIONS), desc=name, unit="section", file=sys.stderr) as bar,
+        ):
+            sources[name] = claims.measure(
+                ds, seed=options.seed, progress=lambda _, bar=bar: bar.update()
+            )
+    claims.write_findings(sources, figures, page, seed=options.seed)
+    print(page)
+
+
+def _findings_files(options: Namespace) -> tuple[Path, Path]:
+    """Return where figures and page go: their places in a checkout, or the named folder."""
+    if options.out:
+        return Path(options.out, "findings.json"), Path(options.out, "findings.md")
+    root = checkout_folder()
+    if options.source is not None or root is None:
+        raise InputError(
+            "--out is needed for the findings of a study of your own, or outside a checkout: a"
+            " folder"
+        )
+    return root / "data" / "findings.json", root / "docs" / "findings.md"
+
+
+def info(options: Namespace) -> None:
+    """Print sizes, models, seeds and provenance."""
+    with store.reading(options.source), open_source(options.source) as ds:
+        found = describe(ds)
+    if options.json:
+        _print_json(found)
+        return
+    for name, value in found.items():
+        print(f"{name}: {_shown(value)}")
+
+
+def describe(ds: xr.Dataset) -> dict[str, Any]:
+    """Return what a study is, as plain data."""
+    attrs = {
+        name: value.item() if hasattr(value, "item") else value for name, value in ds.attrs.items()
+    }
+    for name in ("config_json", "provenance_json"):
+        if name in attrs:
+            attrs[name.removesuffix("_json")] = json.loads(attrs.pop(name))
+    cells, counts = [], cell_names(ds).tolist()
+    for name in dict.fromkeys(counts):
+        cells.append({"cell": name, "problems": counts.count(name)})
+    return {
+        "sizes": {str(dim): int(size) for dim, size in ds.sizes.items()},
+        "interventions": text(ds["intervention"]).tolist(),
+        **{name: sorted(set(text(ds[name]).tolist())) for name in UNIT_COORDS[:3]},
+        "cells": cells,
+        "failed_problems": (
+            int((ds["n_failed_rollouts"].values > 0).sum()) if "n_failed_rollouts" in ds else None
+        ),
+        "megabytes": round(ds.nbytes / 1e6, 1),
+        **attrs,
+    }
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return "".join(
+            f"\n  {name}: {_shown(each) if not isinstance(each, dict) else json.dumps(each)}"
+            for name, each in value.items()
+        )
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "".join(f"\n  {', '.join(f'{k} {v}' for k, v in each.items())}" for each in value)
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def train(options: Namespace) -> None:
+    """Retrain the lineage."""
+    families = [parse(Family, name) for name in options.family or Family]
+    methods = [parse(Method, name) for name in options.method or Method]
+    if options.out is None and checkout_folder() is None:
+        raise InputError(
+            "--out is needed outside a checkout, whose data/lab is retrained otherwise: a folder"
+        )
+    out = options.out or data_folder() / "lab"
+    training = need("recover_nb.generation.lab.train", "models", "training")
+    for folder in training.train(families, methods, out=out, seed=options.seed, progress=True):
+        print(folder)
+
+
+def bench(options: Namespace) -> None:
+    """Run the benchmarks of the checkout."""
+    root = checkout_folder()
+    script = root / "benchmarks" / "run.py" if root else None
+    if script is None or not script.is_file():
+        raise InputError(
+            "there are no benchmarks here; run recover-nb bench in a checkout that has"
+            " benchmarks/run.py"
+        )
+    flags = [f"--{name}" for name in ("json", "quick", "write") if getattr(options, name)]
+    subprocess.run([sys.executable, str(script), *flags], check=True)
+
+
+def notebooks(options: Namespace) -> None:
+    """Copy the notebooks out of the package."""
+    copied = copy_notebooks(options.folder)
+    for path in copied:
+        print(path)
+    print(f"open them with: jupyter lab {shlex.quote(str(copied[0]))}", file=sys.stderr)
+
+
+def demo(options: Namespace) -> None:
+    """Run the quick study and write study, evaluation and report.
+
+    An interrupted demo goes on where it stopped.
+    """
+    runner = need("recover_nb.generation.run", "models", "the demo")
+    folder = Path(options.out)
+    study, figures, page = (folder / f"demo{suffix}" for suffix in (".zarr", ".json", ".html"))
+    config = StudyConfig.quick()
+    staging = need("recover_nb.generation.staging", "models", "the demo").Staging(study)
+    _check_former_demo(study, figures, page)
+    staging.check()
+    remove_study(study)
+    for old in (figures, page):
+        old.unlink(missing_ok=True)
+    print("1/3  generating: rollouts, signals, features, regimes, routes", file=sys.stderr)
+    if not runner.can_resume(config, study, lab=options.lab):
+        # An unfinished demo of another configuration or other checkpoints is not worth keeping.
+        staging.remove()
+    runner.run_study(config, study, resume=True, lab=options.lab)
+    with store.open_study(study, load=True) as ds:
+        print("2/3  evaluating: every estimator, every comparator", file=sys.stderr)
+        evaluation = _evaluation(ds)
+        with placed(figures) as temporary:
+            temporary.write_text(json.dumps(evaluation.to_dict(), indent=1, allow_nan=False) + "\n")
+        print("3/3  writing the report", file=sys.stderr)
+        need("recover_nb.report", "models", "the report").write_html(ds, evaluation, page)
+        print(need("recover_nb.tables", "models", "printing tables").summary_text(ds, evaluation))
+    print(
+        f"study   {study}\nfigures {figures}\nreport  {page}  (open it in a browser; it needs no"
+        " network)"
+    )
+
+
+def _check_former_demo(study: Path, figures: Path, page: Path) -> None:
+    """Refuse places of the demo that hold what no demo wrote.
+
+    Only a former demo is replaced.
+    """
+    if os.path.lexists(study):
+        check_study_folder(study)
+    is_report = need("recover_nb.report.write", "models", "the report").is_report
+    for path, is_ours in ((figures, _is_evaluation), (page, is_report)):
+        if check_free(path, replace=True) is not None and not is_ours(path):
+            raise InputError(
+                f"{path} was not written by a demo, so it is left alone; choose another --out"
+            )
+
+
+def _is_evaluation(path: Path) -> bool:
+    """Whether a file holds an evaluation, as the demo writes it."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and all(name in found for name in _EVALUATION)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, allow_nan=False))
+
+
+COMMANDS: dict[str, Callable[[Namespace], None]] = {
+    "run": run,
+    "remap": remap,
+    "ablate": ablate,
+    "evaluate": evaluate,
+    "findings": findings,
+    "info": info,
+    "train": train,
+    "import": import_,
+    "export": export,
+    "notebooks": notebooks,
+    "bench": bench,
+    "demo": demo,
+}

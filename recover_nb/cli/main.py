@@ -1,0 +1,261 @@
+"""The command line `recover-nb`: options in, one call of the package, results on standard output.
+
+Progress and errors go to standard error. An error is one line, exit status 2, and leaves nothing
+half-written.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from recover_nb import __version__
+from recover_nb.core.errors import InputError
+
+EXIT_INPUT, EXIT_INTERRUPTED = 2, 130
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and where help is."""
+        self.exit(EXIT_INPUT, f"recover-nb: {message}; see {self.prog} --help\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    options = build_parser().parse_args(arguments)
+    # Heavy imports wait until an option has been read: --help and a misspelt command answer at
+    # once.
+    from recover_nb.cli import commands
+
+    try:
+        commands.COMMANDS[options.command](options)
+    except InputError as error:
+        return _fail(str(error), EXIT_INPUT)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(
+            f"{where}{error.strerror or error}; check the path and the free space", EXIT_INPUT
+        )
+    except KeyboardInterrupt:
+        hint = (
+            "; go on with the same command and --resume"
+            if options.command in ("run", "remap", "ablate")
+            else ""
+        )
+        return _fail(f"interrupted{hint}", EXIT_INTERRUPTED)
+    return 0
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"recover-nb: {' '.join(message.split())}", file=sys.stderr)
+    return status
+
+
+def build_parser() -> Parser:
+    """Return the parser of every command."""
+    parser = Parser(
+        prog="recover-nb",
+        description="Why did this reasoning model fail, and what would rescue it?",
+    )
+    parser.add_argument("--version", action="version", version=f"recover-nb {__version__}")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", parser_class=Parser
+    )
+    _add_run(commands)
+    _add_remap(commands)
+    _add_ablate(commands)
+    _add_evaluate(commands)
+    _add_findings(commands)
+    _add_info(commands)
+    _add_train(commands)
+    _add_converters(commands)
+    notebooks = commands.add_parser(
+        "notebooks", help="copy the notebooks out of the package, to run and to change"
+    )
+    notebooks.add_argument(
+        "folder", metavar="FOLDER", help="where they go; nothing in it is overwritten"
+    )
+    bench = commands.add_parser(
+        "bench", help="run the benchmarks: ratios to named peers, half an hour"
+    )
+    _json(bench)
+    bench.add_argument(
+        "--quick", action="store_true", help="tiny sizes, to see that all of it works"
+    )
+    bench.add_argument("--write", action="store_true", help="write docs/performance.md")
+    demo = commands.add_parser("demo", help="quick study, tables, and a report that opens offline")
+    demo.add_argument(
+        "--out",
+        metavar="FOLDER",
+        default="runs",
+        help="folder of demo.zarr, demo.json and demo.html",
+    )
+    demo.add_argument("--lab", metavar="FOLDER", help=argparse.SUPPRESS)
+    return parser
+
+
+def _add_run(commands: argparse._SubParsersAction) -> None:
+    run = commands.add_parser(
+        "run", help="generate a study of the lineage and derive everything from it"
+    )
+    run.add_argument(
+        "--out", required=True, metavar="STUDY.zarr", help="where to write (.zarr or .zarr.zip)"
+    )
+    run.add_argument("--quick", action="store_true", help="few problems and rollouts")
+    run.add_argument(
+        "--family", nargs="+", metavar="NAME", help="families of the lineage (default: all)"
+    )
+    run.add_argument(
+        "--method", nargs="+", metavar="NAME", help="post-training methods (default: all)"
+    )
+    run.add_argument("--task", nargs="+", metavar="NAME", help="tasks (default: all)")
+    run.add_argument(
+        "--intervention", nargs="+", metavar="NAME", help="interventions (default: all)"
+    )
+    run.add_argument("--problems", type=int, metavar="N", help="problems a cell")
+    run.add_argument("--rollouts", type=int, metavar="N", help="observed rollouts a problem")
+    run.add_argument("--attempts", type=int, metavar="N", help="attempts an intervention")
+    run.add_argument("--max-new-tokens", type=int, metavar="N", help="longest trace")
+    run.add_argument("--seed", type=int, metavar="S", help="of the random numbers")
+    run.add_argument("--resume", action="store_true", help="go on with an unfinished run")
+    run.add_argument(
+        "--scheduler", metavar="ADDRESS", help="of a Dask cluster: its workers run the study"
+    )
+    run.add_argument("--device", metavar="NAME", help="where the models run, such as cpu or cuda")
+    run.add_argument("--lab", metavar="FOLDER", help="FAMILY/METHOD checkpoints of your own")
+
+
+def _add_remap(commands: argparse._SubParsersAction) -> None:
+    remap = commands.add_parser(
+        "remap", help="run the study's problems over other numbers, or draw them again"
+    )
+    remap.add_argument(
+        "--out",
+        required=True,
+        metavar="STUDY.zarr",
+        help="where to write (.zarr, .zarr.zip or .nc)",
+    )
+    remap.add_argument(
+        "--redraw",
+        action="store_true",
+        help="keep the numbers, draw afresh: what remapping is held to",
+    )
+    remap.add_argument(
+        "--family", nargs="+", metavar="NAME", help="families of the lineage (default: all)"
+    )
+    remap.add_argument(
+        "--method", nargs="+", metavar="NAME", help="post-training methods (default: all)"
+    )
+    remap.add_argument("--task", nargs="+", metavar="NAME", help="tasks (default: all)")
+    remap.add_argument("--problems", type=int, metavar="N", help="problems a cell (default: 50)")
+    remap.add_argument("--rollouts", type=int, metavar="N", help="observed rollouts a problem")
+    remap.add_argument("--attempts", type=int, metavar="N", help="attempts an intervention")
+    remap.add_argument(
+        "--seed",
+        type=int,
+        default=1,
+        metavar="S",
+        help="of new numbers and draws (the study has 0)",
+    )
+    remap.add_argument("--resume", action="store_true", help="go on with an unfinished run")
+    remap.add_argument("--lab", metavar="FOLDER", help="FAMILY/METHOD checkpoints of your own")
+
+
+def _add_ablate(commands: argparse._SubParsersAction) -> None:
+    ablate = commands.add_parser(
+        "ablate", help="signals and attempts of a study at other settings, for rnb.ablate"
+    )
+    ablate.add_argument("--out", required=True, metavar="FILE.json", help="where to write")
+    ablate.add_argument(
+        "--study", metavar="STUDY.zarr", help="a study of the lineage (default: the bundled one)"
+    )
+    ablate.add_argument(
+        "--problems", type=int, default=30, metavar="N", help="problems a cell attempted again (30)"
+    )
+    ablate.add_argument("--resume", action="store_true", help="go on with an unfinished run")
+    ablate.add_argument(
+        "--device", metavar="NAME", help="where the models run, such as cpu or cuda"
+    )
+    ablate.add_argument("--lab", metavar="FOLDER", help="FAMILY/METHOD checkpoints of your own")
+
+
+def _add_evaluate(commands: argparse._SubParsersAction) -> None:
+    evaluate = commands.add_parser("evaluate", help="evaluate routing by every estimator")
+    evaluate.add_argument(
+        "source", metavar="SOURCE", help="a study (.zarr, .zarr.zip, .nc) or a profile table (.csv)"
+    )
+    evaluate.add_argument("--seed", type=int, default=0, metavar="S", help="of the resampling")
+    _json(evaluate)
+
+
+def _add_findings(commands: argparse._SubParsersAction) -> None:
+    findings = commands.add_parser(
+        "findings", help="measure every claim of the paper and write the page of findings"
+    )
+    findings.add_argument(
+        "source", metavar="SOURCE", nargs="?", help="a study or a profile table (default: bundled)"
+    )
+    findings.add_argument(
+        "--profiles", metavar="TABLE.csv", help="the authors' table, for its column of the page"
+    )
+    findings.add_argument(
+        "--out", metavar="FOLDER", help="where findings.json and findings.md go (default: the docs)"
+    )
+    findings.add_argument("--seed", type=int, default=0, metavar="S", help="of the resampling")
+
+
+def _add_info(commands: argparse._SubParsersAction) -> None:
+    info = commands.add_parser("info", help="sizes, models, seeds, provenance")
+    info.add_argument(
+        "source", metavar="SOURCE", help="a study (.zarr, .zarr.zip, .nc) or a profile table (.csv)"
+    )
+    _json(info)
+
+
+def _add_train(commands: argparse._SubParsersAction) -> None:
+    train = commands.add_parser(
+        "train", help="retrain the lineage from scratch; an interrupted run goes on"
+    )
+    train.add_argument("--family", nargs="+", metavar="NAME", help="families (default: all)")
+    train.add_argument(
+        "--method", nargs="+", metavar="NAME", help="methods, ancestor included (default: all)"
+    )
+    train.add_argument("--seed", type=int, default=0, metavar="S", help="decides every weight")
+    train.add_argument(
+        "--out", metavar="FOLDER", help="where checkpoints go (default: the shipped data/lab)"
+    )
+
+
+def _add_converters(commands: argparse._SubParsersAction) -> None:
+    reader = commands.add_parser("import", help="read another format into a study")
+    reader.add_argument(
+        "format", metavar="FORMAT", help="such as jsonl, lm_eval, inspect (docs/formats.md)"
+    )
+    reader.add_argument("path", metavar="PATH", help="what to read")
+    reader.add_argument(
+        "--arm",
+        action="append",
+        metavar="INTERVENTION=PATH",
+        help="another file of the same problems",
+    )
+    reader.add_argument(
+        "--option", action="append", metavar="NAME=VALUE", help="of the reader: is_correct=numeric"
+    )
+    reader.add_argument("--out", required=True, metavar="STUDY.zarr", help="where to write")
+    writer = commands.add_parser("export", help="write a study in another format")
+    writer.add_argument("format", metavar="FORMAT", help="such as profiles")
+    writer.add_argument("study", metavar="STUDY", help="a study (.zarr, .zarr.zip, .nc)")
+    writer.add_argument("path", metavar="PATH", help="where to write")
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object on standard output"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What a study is: schema, labels, errors, shipped data."""

@@ -1,0 +1,327 @@
+"""Every closed set of names, written once.
+
+These are interventions, regimes, methods, families, tasks, features and signals.
+"""
+
+from enum import StrEnum
+from typing import TypeVar
+
+from recover_nb.core.errors import InputError
+
+#: Outcome of a problem that did not fail, and so has no regime, where two studies of it are
+#: compared.
+SOLVED = "solved"
+
+
+class Method(StrEnum):
+    """How a checkpoint came about: the ancestor, or a post-training method applied to it."""
+
+    ANCESTOR = "ancestor"
+    SFT = "sft"
+    GRPO = "grpo"
+    SELF_DISTILL = "self_distill"
+
+
+#: Specialist post-training methods, in the order of tables and charts.
+SPECIALISTS = (Method.SFT, Method.GRPO, Method.SELF_DISTILL)
+
+
+class Intervention(StrEnum):
+    """A bounded change to decoding (method.md section 4). ``none`` is the observed rollouts."""
+
+    NONE = "none"
+    RETRY = "retry"
+    TEMPERATURE = "temperature"
+    LOCAL_TEMPERATURE = "local_temperature"
+    SPARSE_STEER = "sparse_steer"
+    SPARSE_STEER_WRONG = "sparse_steer_wrong"
+    SPARSE_STEER_RANDOM = "sparse_steer_random"
+    DENSE_STEER = "dense_steer"
+    DENSE_SAMPLE = "dense_sample"
+    CALCULATOR = "calculator"
+
+
+#: The interventions of the published profile table; regimes and routes are defined over these.
+ROUTED_INTERVENTIONS = (
+    Intervention.SPARSE_STEER,
+    Intervention.SPARSE_STEER_RANDOM,
+    Intervention.LOCAL_TEMPERATURE,
+    Intervention.DENSE_STEER,
+)
+
+
+Name = TypeVar("Name", bound=StrEnum)
+
+
+#: Interventions that draw nothing: their attempts are no twins of a retry and may repeat one
+#: another.
+DETERMINISTIC = (Intervention.DENSE_STEER.value,)
+
+
+class Feature(StrEnum):
+    """Problem-level features of the failed rollouts (method.md section 3)."""
+
+    SPREAD = "spread"
+    CONCENTRATION = "concentration"
+    LOGIT_DISPERSION = "logit_dispersion"
+
+
+FEATURES = tuple(feature.value for feature in Feature)
+
+
+class Outcome(StrEnum):
+    """What the checker says of a rollout."""
+
+    CORRECT = "correct"
+    WRONG = "wrong"
+    NOT_RUN = "not run"
+
+
+#: What colour says of a rollout, said again: check mark, cross, dash.
+OUTCOME_SIGNS = {Outcome.CORRECT: "\u2713", Outcome.WRONG: "\u2717", Outcome.NOT_RUN: "\u2013"}
+
+
+class Regime(StrEnum):
+    """What a failed problem needs (method.md section 6)."""
+
+    STEERABLE_HARD = "steerable_hard"
+    BEYOND_REACH = "beyond_reach"
+    RESAMPLE = "resample"
+
+
+class Family(StrEnum):
+    """A lineage of architecture and tokenizer shipped with the package."""
+
+    QWEN3 = "qwen3"
+    NEOX = "neox"
+
+
+class Task(StrEnum):
+    """A verifiable family of problems."""
+
+    ARITHMETIC = "arithmetic"
+    PROGRAM = "program"
+    DEDUCTION = "deduction"
+
+
+class Split(StrEnum):
+    """Disjoint sets of problems: training, choosing strengths, and the study."""
+
+    TRAIN = "train"
+    DEV = "dev"
+    TEST = "test"
+
+
+class Signal(StrEnum):
+    """Per-token signals (method.md section 2)."""
+
+    PATH_DEFORMATION = "path_deformation"
+    COVERAGE_DEFORMATION = "coverage_deformation"
+    DEMOTION_PRESSURE = "demotion_pressure"
+    LOGIT_VARIANCE = "logit_variance"
+    KL_DIVERGENCE = "kl_divergence"
+    ENTROPY = "entropy"
+
+
+class Mixture(StrEnum):
+    """How specialist and ancestor are combined: e-geodesic (path) or m-geodesic (coverage)."""
+
+    PATH = "path"
+    COVERAGE = "coverage"
+
+
+class Anchoring(StrEnum):
+    """Where an operator starts: firing online on the prefix, or at a failed prefix's junction.
+
+    A failed prefix is replayed to its junction.
+    """
+
+    ONLINE = "online"
+    REPLAY = "replay"
+
+
+class Continuation(StrEnum):
+    """What follows the bounded act: sampling the specialist at T, or its argmax."""
+
+    TEMPERATURE = "temperature"
+    GREEDY = "greedy"
+
+
+class Algorithm(StrEnum):
+    """A way to cluster problems (method.md section 9)."""
+
+    KMEANS = "kmeans"
+    GAUSSIAN_MIXTURE = "gaussian_mixture"
+    WARD = "ward"
+    HDBSCAN = "hdbscan"
+
+
+class Null(StrEnum):
+    """Data without clusters: a Gaussian with the data's covariance, or a box of their ranges.
+
+    The box is uniform.
+    """
+
+    GAUSSIAN = "gaussian"
+    BOX = "box"
+
+
+class Planted(StrEnum):
+    """What simulated points are made of: one Gaussian, a uniform box, or three blobs apart."""
+
+    GAUSSIAN = "gaussian"
+    BOX = "box"
+    BLOBS = "blobs"
+
+
+class Structure(StrEnum):
+    """What the stability of a clustering says about clusters (method.md section 9)."""
+
+    CLUSTERS = "clusters"
+    UNSTABLE = "unstable"
+    NOT_ABOVE_NULL = "not_above_null"
+    NOT_FOUND = "not_found"
+
+
+class Companion(StrEnum):
+    """A second study of the same problems, with other numbers or drawn again.
+
+    See method.md section 13.
+    """
+
+    REMAPPED = "remapped"
+    REDRAWN = "redrawn"
+
+
+class Depth(StrEnum):
+    """What kind of failure a ``beyond_reach`` problem is, by its two companions.
+
+    See method.md section 13.
+    """
+
+    #: Beyond reach again, with the same numbers and with others.
+    STRUCTURAL = "structural"
+    #: Beyond reach again with the same numbers, not with others.
+    SHALLOW = "shallow"
+    #: Not beyond reach when drawn again: the label itself was chance.
+    UNSETTLED = "unsettled"
+
+
+class Scope(StrEnum):
+    """Over which problems halves are correlated: all, or each around the mean of its cell."""
+
+    POOLED = "pooled"
+    WITHIN = "within"
+
+
+class Source(StrEnum):
+    """Where a stepper's rollouts come from: a study, or models on a study's or new problems."""
+
+    RECORDED = "recorded"
+    LIVE = "live"
+    LIVE_DEV = "live_dev"
+
+
+class Router(StrEnum):
+    """A way to choose the next attempt from what is known before it (`routers.learning`)."""
+
+    SEQUENCE = "sequence"
+    SHRUNKEN = "shrunken"
+    THOMPSON = "thompson"
+    BLIND = "blind"
+    LOOKALIKE = "lookalike"
+    LEARNT_FAILURES = "learnt_failures"
+    LEARNT = "learnt"
+    BOOSTED = "boosted"
+    RETRY_GATE = "retry_gate"
+    GATE = "gate"
+    LOOKALIKE_GATE = "lookalike_gate"
+    LEARNT_GATE = "learnt_gate"
+
+
+class Factor(StrEnum):
+    """What an ablation changes; ``reference`` is what it is compared with."""
+
+    REFERENCE = "reference"
+    FEATURE_ALONE = "feature_alone"
+    FEATURE_LEFT_OUT = "feature_left_out"
+    MAPPING = "mapping"
+    FALLBACK = "fallback"
+    STANDARDISATION = "standardisation"
+    MIN_GAIN = "min_gain"
+    MIN_FAILURE = "min_failure"
+    ATTEMPTS = "attempts"
+    FAILED_ROLLOUTS = "failed_rollouts"
+    WINDOW = "window"
+    TEMPERATURE = "temperature"
+    K_COV = "k_cov"
+    ALPHA = "alpha"
+    WARMUP = "warmup"
+
+
+class Standardisation(StrEnum):
+    """Over which problems the rule takes z-scores."""
+
+    #: The problems scored, in their cell: the published way, and the reference.
+    SCORED = "scored"
+    #: Every failed problem of the cell, scored or not.
+    FAILED = "failed"
+    #: The problems scored, over all cells together.
+    POOLED = "pooled"
+
+
+class Conclusion(StrEnum):
+    """What an ablation may move: routing against a comparator by one estimator.
+
+    See method.md section 8.
+    """
+
+    PUBLISHED_EXCEEDS_NULL = "published_exceeds_null"
+    BEATS_RETRY_SPLIT = "beats_retry_split"
+    BEATS_RETRY_ALL = "beats_retry_all"
+    BEATS_BEST_FIXED_SPLIT = "beats_best_fixed_split"
+    BEATS_BEST_FIXED_ALL = "beats_best_fixed_all"
+    BEATS_PERMUTED_SPLIT = "beats_permuted_split"
+    BEATS_PERMUTED_ALL = "beats_permuted_all"
+
+
+class Move(StrEnum):
+    """What an ablation does to a conclusion, by the 95 % intervals before and after."""
+
+    STAYS = "stays"
+    #: One of the two intervals holds 0, the other does not.
+    SIGNIFICANCE = "significance"
+    #: Neither interval leaves out 0, and the values lie on different sides of it.
+    SIGN = "sign"
+    #: Both leave out 0, on different sides.
+    REVERSED = "reversed"
+
+
+class HoldOut(StrEnum):
+    """What a router has not learned from: the questions, cell or family that it is judged on."""
+
+    QUESTION = "question"
+    CELL = "cell"
+    FAMILY = "family"
+
+
+class Reply(StrEnum):
+    """How a completions server is asked for the log-probabilities of a prompt."""
+
+    ECHO = "echo"
+    #: As echo, from a server that lists beside each token what may follow it: llama-cpp-python.
+    ECHO_LATE = "echo_late"
+    PROMPT_LOGPROBS = "prompt_logprobs"
+
+
+def parse(kind: type[Name], value: str) -> Name:
+    """Return the member of `kind` called `value`, or raise an `InputError`.
+
+    The error lists what is allowed.
+    """
+    try:
+        return kind(value)
+    except ValueError:
+        allowed = ", ".join(member.value for member in kind)
+        word = kind.__name__.lower()
+        raise InputError(f"unknown {word} {value!r}; allowed: {allowed}") from None

@@ -1,0 +1,385 @@
+"""How many failed rollouts are enough for a feature, and for the route made from features.
+
+See method.md section 3.
+
+Two disjoint halves of a problem's failed rollouts give two measurements of the same problem. How
+far they agree over problems is the reliability of one; the Spearman-Brown prophecy carries it over
+to other numbers of rollouts.
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from recover_nb.core.checks import check_whole
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import FEATURES, Scope
+from recover_nb.core.schema import cell_names, text
+from recover_nb.features.features import failed_rollout_features, usable_rollouts
+from recover_nb.stats.agreement import weighted_correlation
+from recover_nb.stats.resampling import bootstrap_weights
+
+HALF_SIZES = (1, 2, 5, 10, 20, None)
+
+
+DEFAULT_SIZES = (1, 2, 5, 10, 20)
+
+
+#: Reliability from which a measurement is commonly trusted to order problems.
+TARGET = 0.8
+
+
+LEVEL = 0.95
+
+
+#: Coordinate of the size None.
+ALL = "all"
+
+
+# Nothing is stepped up from a correlation this close to -1.
+_FLOOR = 1e-8
+
+
+def spearman_brown(reliability: ArrayLike, factor: ArrayLike) -> NDArray[np.float64]:
+    """Foresee the reliability of a mean over `factor` times as many rollouts.
+
+    Parameters
+    ----------
+    reliability : array of float
+        Of the mean that is known, at most 1.
+    factor : array of float
+        How many times as many, above 0; broadcast with `reliability`.
+
+    Returns
+    -------
+    array of float64
+        ``factor r / (1 + (factor - 1) r)``; NaN where the denominator is not positive.
+
+    Notes
+    -----
+    Source: method.md section 3.
+
+    Examples
+    --------
+    >>> float(spearman_brown(0.5, 2))
+    0.6666666666666666
+    """
+    r, factor = np.asarray(reliability, dtype=np.float64), np.asarray(factor, dtype=np.float64)
+    below = 1 + (factor - 1) * r
+    return np.where(below > 0, factor * r / np.where(below > 0, below, 1.0), np.nan)
+
+
+def foreseen_rollouts(
+    reliability: ArrayLike, size: ArrayLike, *, target: float = TARGET
+) -> NDArray[np.float64]:
+    """Foresee how many rollouts give a mean of reliability `target`.
+
+    Parameters
+    ----------
+    reliability : array of float
+        Of a mean over `size` rollouts.
+    size : array of int
+        Broadcast with `reliability`.
+    target : float
+        Between 0 and 1, both excluded.
+
+    Returns
+    -------
+    array of float64
+        ``size target (1 - r) / (r (1 - target))``, not rounded; infinity where r is 0 or below, NaN
+        where it is NaN.
+
+    Raises
+    ------
+    InputError
+        If `target` is out of range.
+
+    Notes
+    -----
+    Source: method.md section 3: `spearman_brown` solved for the factor.
+
+    Examples
+    --------
+    >>> round(float(foreseen_rollouts(0.5, 1)), 6)
+    4.0
+    """
+    if not 0 < target < 1:
+        raise InputError(f"target {target!r}; allowed: a number between 0 and 1, such as 0.8")
+    r, size = np.broadcast_arrays(np.asarray(reliability, float), np.asarray(size, float))
+    needed = size * target * (1 - r) / (np.where(r > 0, r, 1.0) * (1 - target))
+    return np.where(np.isnan(r), np.nan, np.where(r > 0, np.maximum(needed, 0), np.inf))
+
+
+def needed_rollouts(
+    ds: xr.Dataset,
+    sizes: Sequence[int] = DEFAULT_SIZES,
+    *,
+    target: float = TARGET,
+    least: int = 0,
+    n_splits: int = 20,
+    n_bootstrap: int = 300,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Measure each feature's reliability, and how many failed rollouts a study needs for `target`.
+
+    Parameters
+    ----------
+    ds : Dataset
+        With `rollout_features` (problem, observed, feature), as companion studies keep them, or
+        with signals.
+    sizes : sequence of int
+        Failed rollouts in each half. A problem counts where it has twice as many.
+    target : float
+        The reliability sought, between 0 and 1.
+    least : int
+        Fewest failed rollouts of a problem that counts. With ``2 * max(sizes)`` every size is
+        measured on the same problems, which shows whether the prophecy holds; with 0 each is
+        measured on all it can be.
+    n_splits, n_bootstrap : int
+        Random halvings to average over, and resamples of the questions asked.
+    seed : int
+
+    Returns
+    -------
+    Dataset
+        Dimensions `scope`, `size` and `feature`. ``"pooled"`` correlates over all problems,
+        ``"within"`` after taking each cell's mean away, the reliability that counts where features
+        are standardised within cells.
+
+        - `reliability`, `low`, `high`: correlation of the halves, that is of a mean over `size`
+          rollouts, and its 95 % interval (percentile bootstrap over questions);
+        - `foreseen`: what Spearman-Brown makes of the first size, for this one;
+        - `needed`, `needed_low`, `needed_high`: failed rollouts for `target`, foreseen from this
+          size; infinity where the reliability is not above 0;
+        - `n_problems` (scope, size): problems that counted.
+
+        NaN with fewer than 3 problems, or where a feature does not vary.
+
+    Raises
+    ------
+    InputError
+        If the study has neither variable, or a number is not allowed.
+
+    Notes
+    -----
+    Source: method.md section 3.
+    """
+    values, usable = failed_rollout_features(ds)
+    _check(sizes, least=least, n_splits=n_splits, n_bootstrap=n_bootstrap)
+    foreseen_rollouts(0.5, 1, target=target)
+    _, cells = np.unique(cell_names(ds), return_inverse=True)
+    found = np.full((3, len(Scope), len(sizes), len(FEATURES)), np.nan)
+    counted = np.zeros((len(Scope), len(sizes)), dtype=np.int32)
+    for j, size in enumerate(sizes):
+        rows = usable.sum(axis=1) >= max(2 * size, least)
+        halves = list(_halves(values[rows], usable[rows], size, n_splits, seed))
+        weights = _weights(ds, rows, n_bootstrap, seed)
+        for i, groups in enumerate((np.zeros(rows.sum(), dtype=int), cells[rows])):
+            inside = np.bincount(groups, minlength=1)[groups] > 1
+            counted[i, j] = inside.sum()
+            if counted[i, j] >= 3:
+                found[:, i, j] = _correlation_interval(halves, weights, groups)
+    return _needs(found, counted, tuple(sizes), target)
+
+
+def _check(sizes: Sequence[int], **counts: int) -> None:
+    if not len(sizes):
+        raise InputError("sizes is empty; allowed: one or more whole numbers of at least 1")
+    for size in sizes:
+        check_whole("size", size, 1)
+    for name, count in counts.items():
+        check_whole(name, count, 0 if name == "least" else 1)
+
+
+def _halves(
+    values: NDArray[np.float64], usable: NDArray[np.bool_], size: int, n_splits: int, seed: int
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Draw two disjoint sets of `size` usable rollouts of each problem and yield their means.
+
+    Each mean is (problem, 3).
+    """
+    rng = np.random.default_rng([seed, size])
+    clean = np.where(usable[..., None], values, 0.0)
+    for _ in range(n_splits):
+        # Places in a random order of the usable rollouts; the unusable come last.
+        order = np.argsort(np.where(usable, rng.random(usable.shape), 2.0), axis=-1)
+        place = np.argsort(order, axis=-1)
+        masks = (place < size, (place >= size) & (place < 2 * size))
+        first, second = (np.einsum("pr,prf->pf", mask, clean) / size for mask in masks)
+        yield first, second
+
+
+def _weights(
+    ds: xr.Dataset, rows: NDArray[np.bool_], n_bootstrap: int, seed: int
+) -> NDArray[np.float64]:
+    """Weigh the data, then resamples of the questions asked.
+
+    One question put to several specialists is one.
+    """
+    task, question = text(ds["task"])[rows], text(ds["problem_id"])[rows]
+    clusters = np.char.add(np.char.add(task, "|"), question) if len(task) else question
+    drawn = bootstrap_weights(clusters, task, n_bootstrap, np.random.default_rng(seed)).weights
+    return np.concatenate([np.ones((1, rows.sum())), drawn])
+
+
+def _ends(draws: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return value and interval ends, (3, ...), of draws (..., 1 + resample).
+
+    The first draw is the data.
+    """
+    tails = np.array([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    ends = np.full((2, *draws.shape[:-1]), np.nan)
+    known = ~np.isnan(draws).all(axis=-1)
+    ends[:, known] = np.nanquantile(draws[known][..., 1:], tails, axis=-1)
+    return np.stack([draws[..., 0], *ends])
+
+
+def _correlation_interval(
+    halves: list[tuple[NDArray[np.float64], NDArray[np.float64]]],
+    weights: NDArray[np.float64],
+    groups: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Mean correlation over splits, and its interval, (3, feature)."""
+    total = sum(weighted_correlation(*half, weights, groups) for half in halves)
+    return _ends((total / len(halves)).T)
+
+
+def _needs(
+    found: NDArray[np.float64], counted: NDArray[np.int32], sizes: tuple[int, ...], target: float
+) -> xr.Dataset:
+    dims = ("scope", "size", "feature")
+    size = np.asarray(sizes)[:, None]
+    value, low, high = found
+    arrays = {
+        "reliability": value,
+        "low": low,
+        "high": high,
+        "foreseen": spearman_brown(value[:, :1], size / sizes[0]),
+        "needed": foreseen_rollouts(value, size, target=target),
+        "needed_low": foreseen_rollouts(high, size, target=target),
+        "needed_high": foreseen_rollouts(low, size, target=target),
+    }
+    return xr.Dataset(
+        {
+            **{name: (dims, each) for name, each in arrays.items()},
+            "n_problems": (dims[:2], counted),
+        },
+        {"scope": [each.value for each in Scope], "size": list(sizes), "feature": list(FEATURES)},
+        {"target": target},
+    )
+
+
+def feature_reliability(
+    rollout_features: ArrayLike,
+    failed: ArrayLike,
+    sizes: tuple[int | None, ...] = HALF_SIZES,
+    *,
+    n_splits: int = 100,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Measure how repeatable the features are, against the failed rollouts they are made from.
+
+    Each split draws two disjoint halves of `size` failed rollouts from every problem that has twice
+    as many, averages each half, and correlates the two over problems.
+
+    Parameters
+    ----------
+    rollout_features : array of float, shape (problem, rollout, 3)
+        As `recover_nb.features.features.rollout_features` returns them. Pass one cell's problems at a time:
+        differences between cells would count as reliability.
+    failed : array of bool, shape (problem, rollout)
+        Which rollouts count. One whose features hold NaN is left out.
+    sizes : tuple of int or None
+        Rollouts in each half, at least 1; None: half of all that the problem has.
+    n_splits : int
+        Random splits to average the correlation over.
+    seed : int
+        Of the splits; each size is split alike.
+
+    Returns
+    -------
+    Dataset
+        Dimensions `size` (strings, ``"all"`` for None) and `feature`:
+
+        - `correlation` (size, feature): mean Pearson correlation of the halves, the reliability of
+          an average over `size` rollouts;
+        - `correlation_sd` (size, feature): its standard deviation over splits;
+        - `spearman_brown` (size, feature): 2 r / (1 + r), the reliability of both halves together,
+          that is of ``2 * size`` rollouts, or of all;
+        - `n_problems` (size): problems with enough failed rollouts.
+
+        NaN with fewer than 3 problems, or where a feature does not vary.
+
+    Raises
+    ------
+    InputError
+        If shapes disagree, or a size or `n_splits` is not a whole number of at least 1.
+
+    Notes
+    -----
+    Source: method.md section 3.
+    """
+    values, usable = usable_rollouts(rollout_features, failed)
+    if values.ndim != 3:
+        raise InputError(f"features of shape {values.shape}; allowed: (problem, rollout, 3)")
+    for name, count in [
+        ("n_splits", n_splits),
+        *(("size", 1 if size is None else size) for size in sizes),
+    ]:
+        check_whole(name, count, 1)
+    available = usable.sum(axis=-1)
+    halves = [available // 2 if size is None else np.full_like(available, size) for size in sizes]
+    enough = [(available >= 2 * half) & (half >= 1) for half in halves]
+    r = np.full((len(sizes), n_splits, len(FEATURES)), np.nan)
+    rng = np.random.default_rng(seed)
+    clean = np.where(usable[..., None], values, 0.0)
+    for split in range(n_splits):
+        # Places in a random order of the usable rollouts; the unusable come last.
+        order = np.argsort(np.where(usable, rng.random(usable.shape), 2.0), axis=-1)
+        place = np.argsort(order, axis=-1)
+        for i, (half, rows) in enumerate(zip(halves, enough, strict=True)):
+            r[i, split] = _half_correlation(clean[rows], place[rows], half[rows])
+    return _reliability_dataset(r, sizes, [int(rows.sum()) for rows in enough])
+
+
+def _half_correlation(
+    values: NDArray[np.float64], place: NDArray[np.int64], half: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Correlate the means of the first and second `half` (P,) rollouts by `place` (P, R)."""
+    half = half[:, None]
+    first, second = (
+        np.einsum("pr,prf->pf", mask, values) / half
+        for mask in (place < half, (place >= half) & (place < 2 * half))
+    )
+    if len(values) < 3:
+        return np.full(values.shape[-1], np.nan)
+    first, second = first - first.mean(axis=0), second - second.mean(axis=0)
+    scale = np.sqrt((first**2).sum(axis=0) * (second**2).sum(axis=0))
+    product = (first * second).sum(axis=0)
+    # Sums of equal numbers vary by rounding: that is no variation.
+    return np.where(scale > 1e-20, product / np.maximum(scale, 1e-300), np.nan)
+
+
+def _reliability_dataset(
+    r: NDArray[np.float64], sizes: tuple[int | None, ...], n_problems: list[int]
+) -> xr.Dataset:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a size with no correlation stays NaN
+        mean, spread = np.nanmean(r, axis=1), np.nanstd(r, axis=1)
+    stepped = np.where(1 + mean > _FLOOR, 2 * mean / np.maximum(1 + mean, _FLOOR), np.nan)
+    dims = ("size", "feature")
+    return xr.Dataset(
+        {
+            "correlation": (dims, mean),
+            "correlation_sd": (dims, spread),
+            "spearman_brown": (dims, stepped),
+            "n_problems": ("size", np.asarray(n_problems, dtype=np.int32)),
+        },
+        coords={
+            "size": [ALL if size is None else str(size) for size in sizes],
+            "feature": list(FEATURES),
+        },
+    )

@@ -1,0 +1,1 @@
+"""Step 1: rollouts of a pair of models under every intervention, as a study."""

@@ -1,0 +1,476 @@
+"""Ablations that need the models: signals at other settings, and attempts with other operators.
+
+Needs torch.
+
+Every attempt repeats the random numbers of the study's, so that it is a twin of the stored
+``retry``.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from tqdm import tqdm
+
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Intervention, Method, Signal
+from recover_nb.core.places import check_free, placed, taken
+from recover_nb.core.schema import UNIT_COORDS, text
+from recover_nb.features.features import problem_features, rollout_features
+from recover_nb.features.signal_reductions import default_k_cov
+from recover_nb.generation.checkpoints import checkpoint_hash
+from recover_nb.generation.config import attempts_of
+from recover_nb.generation.decoding import (
+    Calibration,
+    Decoded,
+    Pair,
+    Settings,
+    check_device,
+    decode,
+    problem_key,
+)
+from recover_nb.generation.generate import threads_for
+from recover_nb.generation.lineage import checkpoint_folder, load_lineage
+from recover_nb.generation.provenance import git_commit, package_versions
+from recover_nb.generation.recompute import compute_signals
+from recover_nb.generation.stepping import check_traces
+from recover_nb.io.store import partial_folder
+from recover_nb.routing.ablation.stored import (
+    ATTEMPT_VARIATIONS,
+    LAYOUT,
+    OWN,
+    SIGNAL_VARIATIONS,
+    Variation,
+    cell_units,
+    fingerprint,
+    pack,
+    spread_out,
+)
+
+#: Decimals of the features written: finer than any of them is known.
+DECIMALS = 3
+
+#: Whether attempts (problem, attempt) were correct, and whether the operator acted.
+Attempted = tuple[np.ndarray, np.ndarray]
+
+
+def run_ablations(
+    ds: xr.Dataset,
+    out: str | Path,
+    *,
+    n_problems: int = 30,
+    resume: bool = False,
+    progress: bool = True,
+    lab: str | Path | None = None,
+    device: str | None = None,
+) -> Path:
+    """Compute signals and make attempts at other settings, and write counts and rates as JSON.
+
+    Cells that are done are kept beside `out` (``OUT.partial``) until all are there.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A study of the lineage: its tokens, its calibration and its ``retry`` attempts are used.
+    out : path
+        Must not exist.
+    n_problems : int
+        Failed problems of each cell that get new attempts, evenly spaced over the cell; all get new
+        signals.
+    resume : bool
+        Go on with an unfinished run; with nothing to go on with, start.
+    progress : bool
+        Show a bar on standard error.
+    lab, device : optional
+        As for `run_study`.
+
+    Returns
+    -------
+    Path
+        `out`.
+
+    Raises
+    ------
+    InputError
+        `out` exists, an unfinished run is there and ``resume`` is False or it is another run, a
+        checkpoint is missing or is not the one the study was made with, an operator is not in the
+        study.
+    """
+    out = Path(out)
+    if os.path.lexists(out):
+        raise taken(out)
+    check_free(out)
+    if device is not None:
+        check_device(device)
+    if n_problems < 1:
+        raise InputError(
+            f"n_problems={n_problems} leaves nothing to attempt; allowed: a whole number of at"
+            " least 1"
+        )
+    about = _describe(ds, n_problems, lab)
+    partial = partial_folder(out)
+    cells = _begun(partial, about, resume)
+    names = list(
+        dict.fromkeys(zip(*(text(ds[name]).tolist() for name in UNIT_COORDS[:3]), strict=True))
+    )
+    loaded: dict[tuple[str, str], Pair] = {}
+    with tqdm(
+        total=len(names), initial=len(cells), unit="cell", file=sys.stderr, disable=not progress
+    ) as bar:
+        for cell in names:
+            if "|".join(cell) not in cells:
+                bar.set_description("|".join(cell))
+                if cell[:2] not in loaded:
+                    loaded = {cell[:2]: load_lineage(*cell[:2], root=lab, device=device)}
+                part = ds.isel(problem=cell_units(ds, cell))
+                tell = bar.set_postfix_str
+                cells["|".join(cell)] = ablate_cell(
+                    part, loaded[cell[:2]], n_problems, about["n_attempts"], tell
+                )
+                _write(partial, {"about": about, "cells": cells}, replace=True)
+                bar.update()
+    variations = [
+        {"name": each.name, "factor": each.factor, "value": each.value} for each in _VARIATIONS
+    ]
+    stamp = {"created_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    _write(out, {"about": about | stamp, "variations": variations, "cells": cells})
+    partial.unlink(missing_ok=True)
+    return out
+
+
+_VARIATIONS = (*SIGNAL_VARIATIONS, *ATTEMPT_VARIATIONS)
+
+
+def _describe(ds: xr.Dataset, n_problems: int, lab: str | Path | None) -> dict[str, Any]:
+    """Return the provenance of a run, after checking that the models are those of the study."""
+    models = json.loads(ds.attrs["provenance_json"])["models"]
+    for unit, described in models.items():
+        family, method = unit.split("|")
+        for role, name in (("specialist", method), ("ancestor", Method.ANCESTOR.value)):
+            folder = checkpoint_folder(family, name, root=lab)
+            if checkpoint_hash(folder) != described.get(f"{role}_sha256"):
+                raise InputError(
+                    f"{folder} is not the checkpoint that the study was made with; put that one"
+                    " there"
+                )
+    wanted = {name for each in ATTEMPT_VARIATIONS for name in each.interventions} | {
+        Intervention.RETRY.value
+    }
+    missing = sorted(wanted - set(text(ds["intervention"]).tolist()))
+    if missing:
+        raise InputError(
+            f"the study has no intervention {', '.join(missing)}; ablations compare with their"
+            " attempts"
+        )
+    config = json.loads(ds.attrs["config_json"])
+    return {
+        "layout": LAYOUT,
+        "command": f"recover-nb ablate --problems {n_problems}",
+        "study": fingerprint(ds),
+        "seed": int(config["seed"]),
+        "n_problems": n_problems,
+        "n_attempts": int(config["n_attempts"]),
+        "packages": package_versions(),
+        "git_commit": git_commit(),
+        "models": models,
+    }
+
+
+def _begun(partial: Path, about: dict[str, Any], resume: bool) -> dict[str, Any]:
+    """Return the cells that an unfinished run has done."""
+    if not os.path.lexists(partial):
+        return {}
+    if not resume:
+        raise InputError(f"{partial} holds an unfinished run; go on with --resume, or remove it")
+    before = _read_partial(partial)
+    changed = [
+        name
+        for name in ("study", "n_problems", "models")
+        if before["about"].get(name) != about[name]
+    ]
+    if changed:
+        raise InputError(
+            f"{partial} is of a run with another {changed[0]}; remove it, or choose another --out"
+        )
+    return before["cells"]
+
+
+def _read_partial(partial: Path) -> dict[str, Any]:
+    """Read the cells of an unfinished run: it is written over and removed, so it has to be one."""
+    try:
+        found = json.loads(partial.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{partial} cannot be read ({error}); move it away, or choose another --out"
+        ) from error
+    if not isinstance(found, dict) or not all(
+        isinstance(found.get(name), dict) for name in ("about", "cells")
+    ):
+        raise InputError(
+            f"{partial} is no unfinished run of ablations; move it away, or choose another --out"
+        )
+    return found
+
+
+def _write(path: Path, found: dict[str, Any], *, replace: bool = False) -> None:
+    with placed(path, replace=replace) as temporary:
+        temporary.write_text(json.dumps(found, separators=(",", ":")) + "\n")
+
+
+def ablate_cell(
+    ds: xr.Dataset,
+    pair: Pair,
+    n_problems: int,
+    n_attempts: int,
+    tell: Callable[[str], object] = lambda stage: None,
+) -> dict[str, Any]:
+    """Return every figure of one cell.
+
+    Parameters
+    ----------
+    ds : Dataset
+        The failed units of the cell.
+    pair : Pair
+    n_problems, n_attempts : int
+    tell : callable
+        Called with the name of each variation as it begins.
+
+    Returns
+    -------
+    dict
+        ``k_cov``: the numbers behind ``half`` and ``double``; ``features``: variation to features
+        (3, unit) of the rollouts whose signals are stored; ``signal_check``: largest difference
+        between features from stored and from recomputed signals; ``attempted``: units with new
+        attempts; ``attempts``: variation to operator to ``attempts``, ``correct``, ``fired`` and
+        ``outcomes`` (see `pack`); ``repeat_check``: share of attempts at the study's own settings
+        that repeat its tokens.
+    """
+    settings = Settings(**json.loads(ds.attrs["config_json"])["settings"])
+    chosen = spread_out(ds.sizes["problem"], n_problems)
+    part = ds.isel(problem=chosen).load()
+    with threads_for(pair):
+        features, difference = _features(ds, pair, settings, tell)
+        attempts, repeated = _attempt_all(part, pair, settings, n_attempts, tell)
+    sizes = {
+        each.name: varied(settings, each, pair).k_cov
+        for each in SIGNAL_VARIATIONS
+        if each.factor == "k_cov"
+    }
+    return {
+        "k_cov": sizes,
+        "features": features,
+        "signal_check": round(difference, 6),
+        "attempted": chosen.tolist(),
+        "attempts": attempts,
+        "repeat_check": repeated,
+    }
+
+
+def varied(settings: Settings, variation: Variation, pair: Pair) -> Settings:
+    """Return settings with one of them put to another value.
+
+    ``k_cov`` is kept within half the vocabulary.
+    """
+    value = variation.value
+    if isinstance(value, str):
+        if variation.factor != "k_cov":
+            raise InputError(
+                f"{variation.name}: allowed for k_cov only; {variation.factor} takes a number"
+            )
+        usual = settings.k_cov or default_k_cov(pair.vocab_size)
+        value = max(1, usual // 2) if value == "half" else min(2 * usual, pair.vocab_size // 2)
+    return replace(settings, **{variation.factor: value})
+
+
+def _features(
+    ds: xr.Dataset, pair: Pair, settings: Settings, tell: Callable[[str], object]
+) -> tuple[dict[str, list], float]:
+    """Return features of the stored failed rollouts at every signal setting.
+
+    How far recomputing alone moves them is returned too.
+    """
+    used = ds["has_signals"].values == 1
+    traces = ds.sel(intervention=[Intervention.NONE.value])
+    length = np.where(
+        used[..., None],
+        traces["n_tokens"].transpose("problem", "rollout", "intervention").values,
+        0,
+    )
+    traces = traces.assign(n_tokens=(("problem", "rollout", "intervention"), length))
+
+    def features(signals: dict[str, np.ndarray]) -> np.ndarray:
+        pressure, variance = (
+            signals[name] for name in (Signal.DEMOTION_PRESSURE, Signal.LOGIT_VARIANCE)
+        )
+        return problem_features(
+            rollout_features(pressure, variance, length[..., 0], window=settings.window), used
+        )
+
+    tell("signals")
+    tokens = traces["token_id"].transpose("problem", "rollout", "token", "intervention").values
+    first = _first_alike(tokens[..., 0], used)
+    alike = first[..., None]
+    traces["n_tokens"] = traces["n_tokens"].where(
+        (first == np.arange(first.shape[1]))[..., None], 0
+    )
+
+    def recomputed(settings: Settings) -> np.ndarray:
+        signals = compute_signals(traces, pair, settings=settings)
+        return features(
+            {name: np.take_along_axis(signals[name].values, alike, axis=1) for name in Signal}
+        )
+
+    again = recomputed(settings)
+    found = {}
+    for each in SIGNAL_VARIATIONS:
+        tell(each.name)
+        values = recomputed(varied(settings, each, pair))
+        found[each.name] = np.round(values, DECIMALS).T.tolist()
+    stored = features({name: ds[name].values for name in Signal})
+    return found, float(np.abs(again - stored).max(initial=0))
+
+
+def _first_alike(token_id: np.ndarray, used: np.ndarray) -> np.ndarray:
+    """Return for each used trace its problem's first with the same tokens.
+
+    The result is (problem, rollout) int64.
+
+    Short wrong answers come again and again; one pass over each is enough.
+    """
+    first = np.tile(np.arange(used.shape[1]), (len(used), 1))
+    for problem, rollout in np.argwhere(used):
+        same = used[problem] & (token_id[problem] == token_id[problem, rollout]).all(axis=-1)
+        first[problem, rollout] = same.argmax()
+    return first
+
+
+def _attempt_all(
+    ds: xr.Dataset, pair: Pair, settings: Settings, n_attempts: int, tell: Callable[[str], object]
+) -> tuple[dict[str, dict[str, Any]], float]:
+    """Attempt every variation, and the study's own settings.
+
+    It returns counts and outcomes, and how often the stored attempts are repeated.
+
+    The study's own settings are run again, rather than read, because a score that equals its
+    threshold fires or does not by a last bit, which differs between batch shapes: in one shape,
+    only the setting differs.
+    """
+    usual = ds["warmup"].values.astype(np.int64)
+    own: dict[str, Attempted] = {}
+    same = []
+    for name in dict.fromkeys(name for each in ATTEMPT_VARIATIONS for name in each.interventions):
+        tell(name)
+        decoded = _decode(ds, pair, settings, usual, name, n_attempts)
+        own[name] = _check(ds, pair, decoded), decoded.fired_at >= 0
+        stored = ds["token_id"].sel(intervention=name).values[:, : decoded.token_id.shape[1]]
+        same.append((decoded.token_id == stored).all(axis=-1).ravel())
+    found = {OWN: {name: _counts(*each) for name, each in own.items()}}
+    for each in ATTEMPT_VARIATIONS:
+        tell(each.name)
+        found[each.name] = {}
+        for name in each.interventions:
+            warmup = _warmup(usual, each)
+            changed = varied(settings, each, pair) if each.factor != "warmup" else settings
+            # Where a variation changes nothing, it gives what the study's own settings give.
+            rows = np.flatnonzero((warmup != usual) | (changed != settings))
+            outcome = _replaced(ds, pair, changed, warmup, name, n_attempts, rows, own[name])
+            found[each.name][name] = _counts(*outcome)
+    return found, float(np.concatenate(same).mean())
+
+
+def _replaced(
+    ds: xr.Dataset,
+    pair: Pair,
+    settings: Settings,
+    warmup: np.ndarray,
+    name: str,
+    n_attempts: int,
+    rows: np.ndarray,
+    own: Attempted,
+) -> Attempted:
+    """Return outcomes like `own`, but for the problems `rows` those of new attempts."""
+    correct, fired = (each.copy() for each in own)
+    if len(rows):
+        part = ds.isel(problem=rows)
+        decoded = _decode(part, pair, settings, warmup[rows], name, n_attempts)
+        correct[rows], fired[rows] = _check(part, pair, decoded), decoded.fired_at >= 0
+    return correct, fired
+
+
+def _counts(correct: np.ndarray, fired: np.ndarray) -> dict[str, Any]:
+    counts = {
+        "attempts": int(correct.size),
+        "correct": int(correct.sum()),
+        "fired": int(fired.sum()),
+    }
+    return counts | {"outcomes": pack(correct)}
+
+
+def _warmup(usual: np.ndarray, variation: Variation) -> np.ndarray:
+    if variation.factor != "warmup":
+        return usual
+    return 2 * usual if variation.value == "double" else np.full_like(usual, variation.value)
+
+
+def _decode(
+    ds: xr.Dataset,
+    pair: Pair,
+    settings: Settings,
+    warmup: np.ndarray,
+    intervention: str,
+    n_attempts: int,
+) -> Decoded:
+    """Attempt stored problems, as twins of their stored retries."""
+    count = attempts_of(intervention, n_attempts, n_attempts)
+    units = (text(ds[name]).tolist() for name in UNIT_COORDS)
+    keys = np.array([problem_key(*unit) for unit in zip(*units, strict=True)], dtype=np.uint64)
+    retry = ds.sel(intervention=Intervention.RETRY.value)
+    n_tokens = retry["n_tokens"].values[:, :count]
+    blank = np.zeros_like(n_tokens)
+    twins = Decoded(
+        retry["token_id"].values[:, :count], n_tokens, blank - 1, blank > 0, blank, blank
+    )
+    return decode(
+        pair,
+        text(ds["prompt"]).tolist(),
+        keys,
+        np.arange(count),
+        intervention,
+        settings,
+        calibration=_calibration(ds, warmup),
+        twins=twins,
+    )
+
+
+def _calibration(ds: xr.Dataset, warmup: np.ndarray) -> Calibration:
+    """Return the calibration that a study stores, with another warm-up. It can replay nothing."""
+    observed = ds.sel(intervention=Intervention.NONE.value)
+    failed = (observed["correct"].values == 0) & (observed["n_tokens"].values > 0)
+    lengths = np.ma.masked_array(observed["n_tokens"].values, ~failed)
+    n = ds.sizes["problem"]
+    return Calibration(
+        threshold=ds["fire_threshold"].values,
+        coverage_mean=ds["coverage_mean"].values,
+        coverage_sd=ds["coverage_sd"].values,
+        warmup=warmup,
+        median_length=np.ma.median(lengths, axis=1).filled(0).astype(np.float64),
+        n_failed=np.ones(n, np.int64),
+        failed_token_id=np.full((n, 1, 1), -1, np.int32),
+        junction=np.zeros((n, 1), np.int64),
+        junction_is_coverage=np.zeros((n, 1), bool),
+    )
+
+
+def _check(ds: xr.Dataset, pair: Pair, decoded: Decoded) -> np.ndarray:
+    answers = text(ds["answer"]).tolist()
+    rows = zip(decoded.token_id, decoded.n_tokens, answers, strict=True)
+    return np.stack(
+        [check_traces(pair, tokens, lengths, answer) for tokens, lengths, answer in rows]
+    )

@@ -1,0 +1,198 @@
+"""Companions of a study: its problems over other numbers, and its problems drawn again.
+
+See method.md section 13.
+
+A regime is read off a few attempts, so it changes when they are drawn again. Only what new numbers
+change beyond that is due to the numbers. Both companions are ordinary runs of which the small
+variables are kept. Running needs torch, reading does not.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from recover_nb import tasks
+from recover_nb.core.extras import need
+from recover_nb.core.labels import ROUTED_INTERVENTIONS, Companion, Intervention, Signal, parse
+from recover_nb.core.places import check_free, check_study_folder, remove_study, taken
+from recover_nb.core.shipped import data_folder
+from recover_nb.features.features import rollout_features
+from recover_nb.generation.config import StudyConfig
+from recover_nb.io import store
+
+#: Problems a cell (two periods of the levels) and seed of the shipped companions; the bundled study
+#: has seed 0.
+N_PROBLEMS, SEED = 50, 1
+
+#: What a companion keeps of a run.
+KEPT = (
+    "prompt",
+    "answer",
+    "level",
+    "n_failed_rollouts",
+    "features",
+    "rescue_rate",
+    "attempts",
+    "regime",
+    "route",
+)
+
+#: Dimension of the observed rollouts; not `rollout`, which would promise every attempt.
+OBSERVED = "observed"
+
+
+def companion_config(
+    companion: str, *, n_problems: int = N_PROBLEMS, seed: int = SEED, **changes
+) -> StudyConfig:
+    """Return the configuration of a companion of the bundled study.
+
+    Parameters
+    ----------
+    companion : str
+        A name of `labels.Companion`.
+    n_problems : int
+        Problems a cell: the first ones of the study.
+    seed : int
+        Of decoding, and of the new numbers of ``"remapped"``.
+    **changes
+        Other fields of `StudyConfig`.
+    """
+    companion = parse(Companion, companion)
+    changes = {"interventions": tuple(name.value for name in ROUTED_INTERVENTIONS), **changes}
+    config = StudyConfig(n_problems=n_problems, seed=seed, **changes)
+    new_numbers = seed if companion is Companion.REMAPPED else None
+    # Signals of every observed rollout, because features of each are kept.
+    return StudyConfig.from_dict(
+        {**config.to_dict(), "remap_seed": new_numbers, "signal_rollouts": config.n_rollouts}
+    )
+
+
+def run_companion(
+    config: StudyConfig,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    progress: bool = True,
+    lab: str | Path | None = None,
+) -> Path:
+    """Run a companion and write what is kept of it.
+
+    Parameters
+    ----------
+    config : StudyConfig
+        From `companion_config`.
+    out : path
+        Ends in ``.zarr``, ``.zarr.zip`` or ``.nc``; must not exist. The whole run lies beside it
+        while it lasts.
+    resume, progress, lab
+        As for `run_study`.
+
+    Returns
+    -------
+    Path
+        `out`.
+
+    Raises
+    ------
+    InputError
+        `out` exists, or what `run_study` refuses.
+    """
+    out = Path(out)
+    suffix = store.suffix_of(out)
+    if os.path.lexists(out):
+        raise taken(out)
+    check_free(out)
+    whole = out.with_name(out.name.removesuffix(suffix) + ".whole.zarr")
+    if os.path.lexists(whole):
+        # It is removed at the end, so it has to be what a run makes and nothing else.
+        check_study_folder(whole)
+    runner = need("recover_nb.generation.run", "models", "running a companion study")
+    runner.run_study(config, whole, resume=resume, progress=progress, lab=lab)
+    with store.open_study(whole) as ds:
+        store.save_study(compact(ds, config), out)
+    remove_study(whole)
+    return out
+
+
+def compact(ds: xr.Dataset, config: StudyConfig) -> xr.Dataset:
+    """Return what a companion keeps of a run, under the ids of the study's own problems.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A finished run.
+    config : StudyConfig
+        That it was run with.
+
+    Returns
+    -------
+    Dataset
+        `KEPT`, the coordinate `asked_id` (id of what was asked, which differs where numbers do),
+        and `rollout_features` (problem, observed, feature) float32: NaN for a rollout that did not
+        fail.
+    """
+    per_task = {
+        task: [
+            each.problem_id
+            for each in tasks.problems(task, config.split, config.n_problems, config.problem_seed)
+        ]
+        for task in config.tasks
+    }
+    ids = [name for _, _, task in config.cells for name in per_task[task]]
+    asked = ds["problem_id"].values.astype(object)
+    kept = ds[list(KEPT)].load()
+    kept = kept.assign_coords(
+        problem_id=("problem", np.array(ids, dtype=object)), asked_id=("problem", asked)
+    )
+    kept["rollout_features"] = _rollout_features(ds, config)
+    return kept
+
+
+def _rollout_features(ds: xr.Dataset, config: StudyConfig) -> xr.DataArray:
+    """Compute features of each failed rollout, a few problems at a time."""
+    observed = ds[["n_tokens", "correct"]].sel(intervention=Intervention.NONE.value)
+    observed = observed.isel(rollout=slice(config.n_rollouts))
+    length = np.where(observed["correct"].values == 0, observed["n_tokens"].values, 0)
+    rows = []
+    for start in range(0, ds.sizes["problem"], store.CHUNK_PROBLEMS):
+        block = {
+            "problem": slice(start, start + store.CHUNK_PROBLEMS),
+            "rollout": slice(config.n_rollouts),
+        }
+        pressure, variance = (
+            ds[name.value].isel(block).values
+            for name in (Signal.DEMOTION_PRESSURE, Signal.LOGIT_VARIANCE)
+        )
+        rows.append(
+            rollout_features(
+                pressure, variance, length[block["problem"]], window=config.settings.window
+            )
+        )
+    meaning = "features of each failed observed rollout; NaN where it did not fail"
+    return xr.DataArray(
+        np.concatenate(rows).astype(np.float32),
+        dims=("problem", OBSERVED, "feature"),
+        attrs={"long_name": meaning},
+    )
+
+
+def load_remapped() -> tuple[xr.Dataset, xr.Dataset]:
+    """Return the shipped companions of the bundled study: over other numbers, and drawn again.
+
+    Returns
+    -------
+    remapped, redrawn : Dataset
+        The first 50 problems of each cell, under the study's own `problem_id`; see
+        `recover_nb.remap_survival`.
+
+    Raises
+    ------
+    InputError
+        If the installation is incomplete.
+    """
+    remapped, redrawn = (
+        store.open_study(data_folder() / f"{name}.zarr.zip", load=True) for name in Companion
+    )
+    return remapped, redrawn

@@ -1,0 +1,156 @@
+"""What two checkpoints will take in memory, known before either is read, and what there is."""
+
+import json
+import math
+import struct
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recover_nb.core.errors import InputError
+
+#: Longest header of a safetensors file that is read; its own library allows as much.
+MAX_HEADER = 100_000_000
+#: What loading takes beside the weights themselves: buffers, and one tensor at a time on its way.
+OVERHEAD = 1.05
+
+
+def count_parameters(role: str, source: Any, *, trust_remote_code: bool = False) -> int:
+    """Return how many numbers the weights of a checkpoint hold, without reading them.
+
+    Parameters
+    ----------
+    role : str
+        For messages.
+    source : str, Path or model
+        A folder with safetensors is counted by the headers of its files; a hub id by its
+        configuration.
+
+    Raises
+    ------
+    InputError
+        A header that is no safetensors header.
+    """
+    if not isinstance(source, str | PathLike):
+        return sum(each.numel() for each in source.parameters())
+    files = sorted(Path(source).glob("*.safetensors")) if Path(source).is_dir() else []
+    if files:
+        return sum(_count_in_file(role, each) for each in files)
+    return _count_by_config(source, trust_remote_code)
+
+
+def _count_in_file(role: str, path: Path) -> int:
+    """Sum the shapes in the header of one safetensors file: a length in 8 bytes, then JSON."""
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > MAX_HEADER:
+                raise ValueError(f"a header of {length} bytes")
+            header = json.loads(file.read(length))
+        shapes = [each["shape"] for name, each in header.items() if name != "__metadata__"]
+        return sum(math.prod(shape) for shape in shapes)
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{role} {str(path)!r} is no safetensors file, or is cut short ({error}); copy the"
+            " checkpoint again"
+        ) from error
+
+
+def _count_by_config(source: Any, trust_remote_code: bool) -> int:
+    """Build the model without memory for its weights and count its parameters.
+
+    The count is 0 where that cannot be done; loading then says why.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    try:
+        config = AutoConfig.from_pretrained(str(source), trust_remote_code=trust_remote_code)
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError):
+        return 0
+    return sum(each.numel() for each in model.parameters())
+
+
+def free_bytes(device: str | torch.device) -> int | None:
+    """Return the free memory where models will lie, in bytes; None where it cannot be told."""
+    device = torch.device(device)
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    if device.type != "cpu":
+        return None
+    limits = [_free_on_machine(), _free_in_container()]
+    return min((each for each in limits if each is not None), default=None)
+
+
+def _free_on_machine() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(
+            int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")
+        )
+    except (OSError, StopIteration, ValueError):
+        return None
+
+
+def _free_in_container() -> int | None:
+    """Read the limit of the control group, which /proc/meminfo does not know (Binder, Docker)."""
+    try:
+        limit, used = (
+            Path("/sys/fs/cgroup", name).read_text().strip()
+            for name in ("memory.max", "memory.current")
+        )
+        return None if limit == "max" else max(int(limit) - int(used), 0)
+    except (OSError, ValueError):
+        return None
+
+
+def check_memory(
+    sources: dict[str, Any],
+    device: str | torch.device,
+    dtype: str,
+    *,
+    trust_remote_code: bool = False,
+) -> None:
+    """Refuse checkpoints that will not fit, before anything is read.
+
+    Parameters
+    ----------
+    sources : dict of str to source
+        Role to what is to be loaded; models in memory cost nothing more.
+    device, dtype : str
+        Where to, and as what.
+
+    Raises
+    ------
+    InputError
+        How much is needed, how much is free, and what would fit.
+    """
+    counts = {
+        role: count_parameters(role, source, trust_remote_code=trust_remote_code)
+        for role, source in sources.items()
+        if isinstance(source, str | PathLike)
+    }
+    width, free = getattr(torch, dtype).itemsize, free_bytes(device)
+    needed = sum(counts.values()) * width * OVERHEAD
+    if free is None or needed <= free:
+        return
+    shares = " and ".join(
+        f"{role} {count / 1e9:.3g} billion parameters" for role, count in counts.items()
+    )
+    halved = needed * 2 / width
+    advice = (
+        f"dtype='bfloat16' takes {_size(halved)}"
+        if width > 2
+        else "both are in half precision already"
+    )
+    raise InputError(
+        f"{shares} need {_size(needed)} as {dtype}, and {_size(free)} are free on {device};"
+        f" {advice}: choose another device or smaller models, or pass check_memory=False"
+    )
+
+
+def _size(n: float) -> str:
+    return f"{n / 1e9:.3g} GB" if n >= 1e9 else f"{n / 1e6:.3g} MB"

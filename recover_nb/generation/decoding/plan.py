@@ -1,0 +1,198 @@
+"""Before the loop: check what was given, and lay problems x rollouts out in batches of rows."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from recover_nb.core.errors import InputError
+from recover_nb.generation.decoding.batch import Batch
+from recover_nb.generation.decoding.operators import Operator
+from recover_nb.generation.decoding.pair import Pair
+from recover_nb.generation.decoding.sampling import Stream, uniforms
+from recover_nb.generation.decoding.settings import Settings
+
+Planned = tuple[Batch, list[list[int]], torch.Tensor]
+
+
+def plan_batches(
+    pair: Pair,
+    prompts: Sequence[str],
+    keys: np.ndarray,
+    rollouts: np.ndarray,
+    operator: type[Operator],
+    settings: Settings,
+    calibration,
+    record: bool,
+    twins,
+) -> Iterator[Planned]:
+    """Check everything, then return an iterator of (batch, distinct contexts, owner of each row).
+
+    Rows of a problem lie together, so that its prompt is read once; problems are in the order of
+    their prompts' lengths, so that little is padding. Uniforms depend on neither.
+    """
+    keys, rollouts = np.asarray(keys, dtype=np.uint64), np.asarray(rollouts, dtype=np.int64)
+    _check(prompts, keys, rollouts, operator, settings, calibration, record, twins)
+    tokens = encode_prompts(pair, prompts, settings.max_new_tokens)
+    order = np.argsort([len(each) for each in tokens], kind="stable")
+    problem = np.repeat(order, len(rollouts))
+    rollout = np.tile(np.arange(len(rollouts)), len(order))
+    return _batches(
+        pair, tokens, keys, rollouts, operator, settings, calibration, twins, problem, rollout
+    )
+
+
+def encode_prompts(pair: Pair, prompts: Sequence[str], max_new_tokens: int) -> list[list[int]]:
+    """Tokenize prompts as the pair is told to, and check that prompt plus trace fits the models."""
+    tokens = pair.encode(prompts)
+    for prompt, each in zip(prompts, tokens, strict=True):
+        if not each:
+            raise InputError(f"prompt {prompt!r} has no token; a prompt needs at least one")
+        if max(each) >= pair.vocab_size:
+            raise InputError(
+                f"prompt {prompt!r} has token {max(each)}, outside the vocabulary of"
+                f" {pair.vocab_size}"
+            )
+    longest = max(map(len, tokens), default=0)
+    if pair.max_positions and longest + max_new_tokens > pair.max_positions:
+        raise InputError(
+            f"the longest prompt has {longest} tokens and max_new_tokens is {max_new_tokens}, but"
+            f" the models read at most {pair.max_positions} positions; lower max_new_tokens to"
+            f" {max(pair.max_positions - longest, 0)}"
+        )
+    return tokens
+
+
+def _check(
+    prompts: Sequence[str],
+    keys: np.ndarray,
+    rollouts: np.ndarray,
+    operator: type[Operator],
+    settings: Settings,
+    calibration,
+    record: bool,
+    twins,
+) -> None:
+    if keys.shape != (len(prompts),):
+        raise InputError(
+            f"keys have shape {keys.shape} for {len(prompts)} prompts; allowed: one key a prompt"
+        )
+    if rollouts.ndim != 1 or (rollouts.size and rollouts.min() < 0):
+        raise InputError(
+            f"rollouts {rollouts.tolist()} cannot be used; allowed: a list of numbers from 0"
+        )
+    if settings.temperature == 0 and (record or operator.name not in ("none", "retry")):
+        raise InputError(
+            f"temperature=0 (greedy) has no signals and no {operator.name!r}; allowed: none, retry"
+        )
+    replays = settings.anchoring == "replay" and operator.name != "none"
+    if calibration is None and (operator.needs_calibration or replays):
+        reason = "anchoring='replay'" if replays else f"intervention {operator.name!r}"
+        raise InputError(
+            f"{reason} needs a calibration; make one from recorded `none` rollouts with calibrate()"
+        )
+    if calibration is not None and len(calibration.threshold) != len(prompts):
+        raise InputError(
+            f"the calibration is of {len(calibration.threshold)} problems, but {len(prompts)} are"
+            " given"
+        )
+    if replays and not calibration.n_failed.all():
+        place = int(np.flatnonzero(calibration.n_failed == 0)[0])
+        raise InputError(
+            f"problem {place} has no failed rollout to replay; leave it out (Calibration.take)"
+        )
+    if twins is not None and operator.stream != Stream.ATTEMPTS:
+        raise InputError(
+            f"{operator.name!r} has random numbers of its own; only attempts can have twins"
+        )
+    if twins is not None and twins.token_id.shape != (
+        len(prompts),
+        len(rollouts),
+        settings.max_new_tokens,
+    ):
+        wanted = (len(prompts), len(rollouts), settings.max_new_tokens)
+        raise InputError(
+            f"twins have shape {twins.token_id.shape}; allowed: retry of the same rows, {wanted}"
+        )
+
+
+def _batches(
+    pair: Pair,
+    tokens: list[list[int]],
+    keys: np.ndarray,
+    rollouts: np.ndarray,
+    operator: type[Operator],
+    settings: Settings,
+    calibration,
+    twins,
+    problem: np.ndarray,
+    rollout: np.ndarray,
+) -> Iterator[Planned]:
+    replays = settings.anchoring == "replay" and operator.name != "none"
+    for first in range(0, len(problem), settings.batch_size):
+        p, r = (each[first : first + settings.batch_size] for each in (problem, rollout))
+        fields = {} if calibration is None else calibration.rows(p, rollouts[r], pair.device)
+        u, own_u = (
+            torch.from_numpy(_row_uniforms(settings.seed, stream, keys[p], rollouts[r], n)).to(
+                pair.device
+            )
+            for stream, n in ((operator.stream, settings.max_new_tokens), (Stream.OPERATOR, 2))
+        )
+        prefix = torch.full((len(p), settings.max_new_tokens), -1, device=pair.device)
+        start = torch.zeros(len(p), dtype=torch.int64, device=pair.device)
+        if replays:
+            start, prefix = _replayed(operator, fields, own_u, prefix)
+        follow = (
+            None if twins is None else torch.from_numpy(twins.token_id[p, r]).long().to(pair.device)
+        )
+        batch = Batch(
+            pair,
+            settings,
+            *(torch.from_numpy(each).to(pair.device) for each in (p, r, rollouts[r])),
+            u=u,
+            own_u=own_u,
+            start=start,
+            token_id=prefix,
+            calibration=fields,
+            follow=follow,
+            prompts=tokens,
+        )
+        yield batch, *_contexts(batch, tokens)
+
+
+def _row_uniforms(
+    seed: int, stream: int, keys: np.ndarray, rollouts: np.ndarray, n_steps: int
+) -> np.ndarray:
+    """One row of `uniforms` for each (key, rollout) of a batch, (B, n_steps)."""
+    draws = [
+        uniforms(seed, stream, keys[i : i + 1], rollouts[i : i + 1], n_steps)[0]
+        for i in range(len(keys))
+    ]
+    return np.concatenate(draws)
+
+
+def _replayed(
+    operator: type[Operator],
+    fields: dict[str, torch.Tensor],
+    own_u: torch.Tensor,
+    prefix: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return where decoding takes over, and the failed tokens before it (-1 from there on)."""
+    start = operator.first_position(fields["junction"], fields, own_u)
+    before = torch.arange(prefix.shape[1], device=prefix.device) < start[:, None]
+    return start, torch.where(before, fields["failed_token_id"][:, : prefix.shape[1]], prefix)
+
+
+def _contexts(batch: Batch, tokens: list[list[int]]) -> tuple[list[list[int]], torch.Tensor]:
+    """Return the distinct token sequences the rows continue, and which one each row continues.
+
+    Of a replayed prefix they hold what all rows of the batch have: the loop begins where the first
+    row begins.
+    """
+    replayed = batch.token_id[:, : int(batch.start.min())].tolist()
+    contexts: dict[tuple[int, ...], int] = {}
+    owner = [
+        contexts.setdefault((*tokens[p], *prefix), len(contexts))
+        for p, prefix in zip(batch.problem.tolist(), replayed, strict=True)
+    ]
+    return [list(context) for context in contexts], torch.tensor(owner, device=batch.pair.device)

@@ -1,0 +1,113 @@
+"""Shared random numbers: one Philox uniform a (seed, stream, problem, rollout, step).
+
+Tokens are drawn from it by inverse CDF.
+
+Because rollout r of every intervention reads the same uniforms, twins agree token for token until
+an operator acts (method.md section 4, "Counterfactual twins").
+"""
+
+from enum import IntEnum
+from hashlib import blake2b
+
+import numpy as np
+import torch
+
+from recover_nb.core.errors import InputError
+
+
+class Stream(IntEnum):
+    """Disjoint sequences of random numbers."""
+
+    ATTEMPTS = 0
+    OBSERVED = 1
+    OPERATOR = 2
+
+
+def problem_key(family: str, method: str, task: str, problem_id: str) -> int:
+    """Return the 64-bit hash that stands for a problem in the random numbers.
+
+    Returns
+    -------
+    int
+        First 8 bytes (little endian) of blake2b over ``family|method|task|problem_id``. It depends
+        on nothing else, so order and sharding of a study change no token.
+    """
+    text = "|".join((family, method, task, problem_id))
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def uniforms(
+    seed: int, stream: int, keys: np.ndarray, rollouts: np.ndarray, n_steps: int
+) -> np.ndarray:
+    """Draw the uniforms of every (problem, rollout, step).
+
+    Parameters
+    ----------
+    seed, stream : int
+        The Philox key.
+    keys : (P,) uint64
+        `problem_key` of each problem: third word of the counter.
+    rollouts : (R,) int
+        Rollout numbers: second word of the counter. The first counts steps.
+    n_steps : int
+        A longer draw begins with the shorter one.
+
+    Returns
+    -------
+    (P, R, n_steps) float64 in [0, 1)
+    """
+    keys = np.asarray(keys, dtype=np.uint64)
+    rollouts = np.asarray(rollouts)
+    if rollouts.size and rollouts.min() < 0:
+        raise InputError(f"rollout {int(rollouts.min())} is negative; rollouts are numbered from 0")
+    draws = np.empty((len(keys), len(rollouts), n_steps))
+    philox_key = np.array([seed, stream], dtype=np.uint64)
+    for p, key in enumerate(keys):
+        for r, rollout in enumerate(rollouts):
+            counter = np.array([0, rollout, key, 0], dtype=np.uint64)
+            bits = np.random.Philox(key=philox_key, counter=counter)
+            draws[p, r] = np.random.Generator(bits).random(n_steps)
+    return draws
+
+
+def to_grid(logits: torch.Tensor, grid: float) -> torch.Tensor:
+    """Round logits (..., V) to multiples of `grid` in float32; 0 leaves their values alone.
+
+    Batches of another shape change the last bits of a logit. Rounding makes nearly all of them the
+    same number again.
+    """
+    logits = logits.float()
+    return torch.round(logits / grid) * grid if grid else logits
+
+
+def temper(logits: torch.Tensor, temperature: float, grid: float = 0.0) -> torch.Tensor:
+    """Return softmax(logits / temperature) as float64 (..., V), of logits rounded to `grid`.
+
+    Temperature 0 puts all mass on the (first) largest logit.
+    """
+    rounded = to_grid(logits, grid).double()
+    if temperature == 0:
+        best = rounded.argmax(-1, keepdim=True)
+        return torch.zeros_like(rounded).scatter_(-1, best, 1.0)
+    return torch.softmax(rounded / temperature, -1)
+
+
+def inverse_cdf(probabilities: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+    """Return the token whose share of the cumulative distribution holds `u`.
+
+    Parameters
+    ----------
+    probabilities : (B, V) float
+        Non-negative; a row need not sum to 1.
+    u : (B,) float in [0, 1]
+
+    Returns
+    -------
+    (B,) int64
+        Never a token of probability 0, also where `u` is 1 or rounds to it.
+    """
+    cdf = probabilities.double().cumsum(-1)
+    total = cdf[:, -1:].contiguous()
+    found = torch.searchsorted(cdf, u.to(cdf)[:, None] * total, right=True)
+    # The last token with any mass is the first to reach the total; beyond it lie only zeros.
+    return torch.minimum(found, torch.searchsorted(cdf, total)).squeeze(-1)

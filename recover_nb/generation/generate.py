@@ -1,0 +1,389 @@
+"""Make real failures and try every intervention on them: problems in, one Dataset out.
+
+Needs torch.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+import xarray as xr
+
+from recover_nb import tasks
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Feature, Intervention, Signal
+from recover_nb.core.schema import (
+    DERIVED,
+    N_ALTERNATIVES,
+    SIGNAL_BITS,
+    VARIABLES,
+    assemble,
+    empty,
+    validate,
+)
+from recover_nb.features.features import junction, problem_features, rollout_features
+from recover_nb.generation.config import all_interventions, attempts_of
+from recover_nb.generation.decoding import (
+    Decoded,
+    Pair,
+    Settings,
+    calibrate,
+    decode,
+    problem_key,
+    top_alternatives,
+)
+from recover_nb.generation.provenance import study_attrs
+from recover_nb.routing.derive import derive
+from recover_nb.tasks import Problem, make_checker
+from recover_nb.tasks.checkers import Checker
+
+#: Every intervention a study may hold, `none` and `retry` first.
+ALL_INTERVENTIONS = tuple(name.value for name in Intervention)
+
+
+#: Models below this many parameters run on one thread. Their matrices are too small to share out,
+#: and where another program holds a core, threads that wait for each other make them tens of times
+#: slower.
+ONE_THREAD_BELOW = 20_000_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done with each problem of a block.
+
+    Attributes
+    ----------
+    interventions : tuple of str
+        `none` and `retry` first.
+    n_rollouts, n_attempts, signal_rollouts : int
+    settings : Settings
+    checker : callable (text, answer) -> bool, or None
+        None: the task's own.
+    """
+
+    interventions: tuple[str, ...]
+    n_rollouts: int
+    n_attempts: int
+    settings: Settings
+    signal_rollouts: int = 10
+    checker: Checker | None = None
+
+    @property
+    def rows(self) -> int:
+        """Rollouts that a failed problem costs."""
+        return sum(
+            attempts_of(name, self.n_rollouts, self.n_attempts) for name in self.interventions
+        )
+
+
+def generate(
+    pair: Pair,
+    problems: Sequence[Problem],
+    *,
+    interventions: Sequence[str] = ALL_INTERVENTIONS,
+    n_rollouts: int = 50,
+    n_attempts: int = 20,
+    settings: Settings | None = None,
+    unit: tuple[str, str] = ("", ""),
+    signal_rollouts: int = 10,
+    checker: str | Checker | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> xr.Dataset:
+    """Run a study of some problems in memory.
+
+    Parameters
+    ----------
+    pair : Pair
+        Specialist and ancestor.
+    problems : sequence of Problem
+        From `recover_nb.tasks.problems`, or built by hand for a task of your own.
+    interventions : sequence of str
+        Registered names; ``none`` and ``retry`` run in any case. Operators run on failed problems
+        only.
+    n_rollouts, n_attempts : int
+        Observed rollouts, and attempts an intervention (2 for the deterministic ``dense_steer``).
+    settings : Settings, optional
+    unit : (str, str)
+        Family and method that the problem units are named by; they also choose the random numbers.
+    signal_rollouts : int
+        Failed rollouts a problem whose signals are kept, rounded to `schema.SIGNAL_BITS` mantissa
+        bits.
+    checker : str or callable (text, answer) -> bool, optional
+        See `tasks.make_checker`; the tasks' own unless given.
+    progress : callable, optional
+        Called with the number of rollouts done since the last call.
+
+    Returns
+    -------
+    Dataset
+        As `recover_nb.core.schema` defines it; features, regimes and routes included. Routes are
+        standardised within each task.
+
+    Raises
+    ------
+    InputError
+        No problem, no rollout, an unknown intervention, or what `decode` refuses.
+    """
+    if not problems:
+        raise InputError("no problem was given; generate needs at least one")
+    for name, count in (("n_rollouts", n_rollouts), ("n_attempts", n_attempts)):
+        if count < 1:
+            raise InputError(
+                f"{name}={count} leaves an empty rollout set; allowed: a whole number of at least 1"
+            )
+    settings = settings or Settings()
+    plan = Plan(
+        all_interventions(interventions),
+        n_rollouts,
+        n_attempts,
+        settings,
+        signal_rollouts,
+        None if checker is None else make_checker(checker),
+    )
+    arrays = run_block(pair, problems, unit, plan, progress=progress)
+    described = {"n_rollouts": n_rollouts, "n_attempts": n_attempts, "settings": settings}
+    models = {"specialist": pair.specialist_name, "ancestor": pair.ancestor_name}
+    attrs = study_attrs(settings.seed, described, {"|".join(unit): models})
+    return validate(derive(assemble(arrays, plan.interventions, attrs)))
+
+
+def run_block(
+    pair: Pair,
+    problems: Sequence[Problem],
+    unit: tuple[str, str],
+    plan: Plan,
+    *,
+    progress: Callable[[int], object] | None = None,
+) -> dict[str, np.ndarray]:
+    """Run a block of problems of one (family, method).
+
+    Returns
+    -------
+    dict of str to array
+        Every variable of the schema that concerns one problem at a time, and the coordinates on
+        `problem`. The values depend on nothing but problem, unit and plan: not on the other
+        problems of the block.
+    """
+    progress = progress or (lambda n: None)
+    arrays = _blank(problems, unit, plan)
+    prompts = [problem.prompt for problem in problems]
+    keys = np.array(
+        [problem_key(*unit, each.task, each.problem_id) for each in problems], dtype=np.uint64
+    )
+
+    def run(
+        name: str, chosen: np.ndarray, calibration=None, twins: Decoded | None = None
+    ) -> Decoded:
+        count = attempts_of(name, plan.n_rollouts, plan.n_attempts)
+        decoded = decode(
+            pair,
+            [prompts[i] for i in chosen],
+            keys[chosen],
+            np.arange(count),
+            name,
+            plan.settings,
+            calibration=calibration,
+            record=name == Intervention.NONE,
+            twins=twins,
+            progress=_deltas(progress),
+        )
+        _keep_traces(arrays, decoded, chosen, plan.interventions.index(name))
+        _keep_checks(arrays, pair, [problems[i] for i in chosen], decoded, chosen, name, plan)
+        return decoded
+
+    with threads_for(pair):
+        _run_all(arrays, run, pair, prompts, plan, progress)
+    return arrays
+
+
+def _run_all(
+    arrays: dict,
+    run: Callable[..., Decoded],
+    pair: Pair,
+    prompts: list[str],
+    plan: Plan,
+    progress: Callable[[int], object],
+) -> None:
+    """Observe, learn features and calibration from failures, then try each intervention on them."""
+    observed = run(Intervention.NONE.value, np.arange(len(prompts)))
+    failed = arrays["correct"][:, : plan.n_rollouts, 0] == 0
+    _keep_features(arrays, observed, failed, plan)
+    units = np.flatnonzero(failed.any(1))
+    progress((len(prompts) - len(units)) * (plan.rows - plan.n_rollouts))
+    if not len(units):
+        return
+    calibration = calibrate(_select(observed, units), failed[units], plan.settings)
+    _keep_calibration(arrays, calibration, units)
+    _keep_alternatives(arrays, pair, prompts, failed, units)
+    retry = run(Intervention.RETRY.value, units, calibration)
+    for name in plan.interventions[2:]:
+        count = attempts_of(name, plan.n_rollouts, plan.n_attempts)
+        run(name, units, calibration, _twins(retry, count, plan.settings))
+
+
+@contextmanager
+def threads_for(pair: Pair) -> Iterator[None]:
+    """Hold torch to one thread while a tiny pair decodes on the CPU."""
+    before = torch.get_num_threads()
+    tiny = sum(p.numel() for p in pair.specialist.parameters()) < ONE_THREAD_BELOW
+    if tiny and pair.device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _blank(problems: Sequence[Problem], unit: tuple[str, str], plan: Plan) -> dict[str, np.ndarray]:
+    """Every variable at its fill code, and what is known before anything runs."""
+    sizes = {
+        "problem": len(problems),
+        "rollout": max(plan.n_rollouts, plan.n_attempts),
+        "intervention": len(plan.interventions),
+        "token": plan.settings.max_new_tokens,
+        "feature": len(Feature),
+    }
+    arrays = {name: empty(name, sizes) for name in VARIABLES if name not in DERIVED}
+    family, method = unit
+    for i, problem in enumerate(problems):
+        arrays["prompt"][i], arrays["answer"][i] = problem.prompt, problem.answer
+        arrays["level"][i] = problem.level
+    text = {
+        "family": [family] * len(problems),
+        "method": [method] * len(problems),
+        "task": [each.task for each in problems],
+        "problem_id": [each.problem_id for each in problems],
+        "split": [each.split for each in problems],
+    }
+    return arrays | {name: np.array(values, dtype=object) for name, values in text.items()}
+
+
+def _deltas(progress: Callable[[int], object]) -> Callable[[int], None]:
+    """Turn `decode`'s running count into the increments that add up over many decodes."""
+    before = 0
+
+    def tell(n_done: int) -> None:
+        nonlocal before
+        progress(n_done - before)
+        before = n_done
+
+    return tell
+
+
+def _select(decoded: Decoded, problems: np.ndarray) -> Decoded:
+    """Return some problems of a decode."""
+    arrays = {each.name: getattr(decoded, each.name) for each in fields(Decoded)}
+    signals = arrays.pop("signals")
+    kept = {name: values[problems] for name, values in arrays.items()}
+    return Decoded(
+        **kept, signals={name: values[problems] for name, values in (signals or {}).items()}
+    )
+
+
+def _twins(retry: Decoded, count: int, settings: Settings) -> Decoded | None:
+    """Return the attempts an operator follows until it acts: the first `count` of retry's.
+
+    Following them repeats retry's tokens to the letter. A replayed prefix is another trace: nothing
+    to follow.
+    """
+    if settings.anchoring == "replay":
+        return None
+    return replace(retry, token_id=retry.token_id[:, :count])
+
+
+def _keep_traces(arrays: dict, decoded: Decoded, chosen: np.ndarray, place: int) -> None:
+    n = decoded.n_tokens.shape[1]
+    for name in ("token_id", "n_tokens", "fired_at", "forward_specialist", "forward_ancestor"):
+        arrays[name][chosen, :n, place] = getattr(decoded, name)
+
+
+def _keep_checks(
+    arrays: dict,
+    pair: Pair,
+    problems: Sequence[Problem],
+    decoded: Decoded,
+    chosen: np.ndarray,
+    name: str,
+    plan: Plan,
+) -> None:
+    place = plan.interventions.index(name)
+    for i, problem in zip(range(len(problems)), problems, strict=True):
+        known: dict[tuple, tuple[bool, bool]] = {}
+        for r, n in enumerate(decoded.n_tokens[i]):
+            trace = (*decoded.token_id[i, r, :n].tolist(), bool(decoded.stopped[i, r]))
+            # Twins and easy problems give the same trace again and again: check it once.
+            if trace not in known:
+                known[trace] = _check(pair, problem, trace[:-1], trace[-1], plan.checker)
+            arrays["correct"][chosen[i], r, place], arrays["parseable"][chosen[i], r, place] = (
+                known[trace]
+            )
+
+
+def _check(
+    pair: Pair, problem: Problem, tokens: tuple[int, ...], stopped: bool, checker: Checker | None
+) -> tuple[bool, bool]:
+    """Return whether a trace is correct, and whether it ended by itself with a readable answer."""
+    text = trace_text(pair, tokens)
+    if checker is None:
+        return tasks.is_correct(problem, text), stopped and tasks.parse_answer(text) is not None
+    return bool(checker(text, problem.answer)), stopped and bool(text.strip())
+
+
+def trace_text(pair: Pair, tokens: Sequence[int]) -> str:
+    """Return the text of generated tokens, without end-of-sequence and other special tokens."""
+    return pair.tokenizer.decode(
+        list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False
+    )
+
+
+def _keep_features(arrays: dict, observed: Decoded, failed: np.ndarray, plan: Plan) -> None:
+    """Store what the failed rollouts show: features from all of them, signals of the first few."""
+    n = plan.n_rollouts
+    pressure, variance = (
+        observed.signals[name] for name in (Signal.DEMOTION_PRESSURE, Signal.LOGIT_VARIANCE)
+    )
+    values = rollout_features(pressure, variance, observed.n_tokens, window=plan.settings.window)
+    arrays["features"][:] = problem_features(values, failed)
+    arrays["n_failed_rollouts"][:] = failed.sum(1)
+    arrays["junction"][:, :n] = np.where(failed, junction(pressure, observed.n_tokens), -1)
+    kept = failed & (failed.cumsum(1) <= plan.signal_rollouts)
+    arrays["has_signals"][:, :n] = kept
+    for name in Signal:
+        arrays[name.value][:, :n] = np.where(
+            kept[..., None], round_mantissa(observed.signals[name]), np.float32(0)
+        )
+
+
+def _keep_calibration(arrays: dict, calibration, units: np.ndarray) -> None:
+    arrays["fire_threshold"][units] = calibration.threshold
+    for name in ("coverage_mean", "coverage_sd", "warmup"):
+        arrays[name][units] = getattr(calibration, name)
+
+
+def _keep_alternatives(
+    arrays: dict, pair: Pair, prompts: list[str], failed: np.ndarray, units: np.ndarray
+) -> None:
+    """Store what both models would rather have said along the first failed rollout."""
+    first = failed[units].argmax(1)
+    token, log_probability = top_alternatives(
+        pair,
+        [prompts[i] for i in units],
+        arrays["token_id"][units, first, 0],
+        arrays["n_tokens"][units, first, 0],
+        k=N_ALTERNATIVES,
+    )
+    arrays["alternative_token_id"][units] = token
+    arrays["alternative_log_probability"][units] = round_mantissa(log_probability)
+
+
+def round_mantissa(values: np.ndarray, bits: int = SIGNAL_BITS) -> np.ndarray:
+    """Round float32 values to `bits` mantissa bits (half to even), so that they compress.
+
+    The relative error is at most 2**-(bits + 1); 0 stays 0 and no other number becomes it.
+    """
+    whole = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
+    shift = np.uint32(23 - bits)
+    half = np.uint32((1 << (23 - bits - 1)) - 1) + ((whole >> shift) & np.uint32(1))
+    return ((whole + half) >> shift << shift).view(np.float32)

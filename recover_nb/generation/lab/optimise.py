@@ -1,0 +1,208 @@
+"""One resumable training loop for all stages: Muon on matrices, AdamW on the rest, no pickle."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from recover_nb.core.errors import InputError
+
+
+class Optimiser:
+    """Muon for hidden matrices and AdamW for the rest, under one learning-rate factor.
+
+    The rest is embeddings, head and norms.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+    matrix_lr, other_lr : float
+        Peak learning rates of Muon and AdamW.
+    """
+
+    def __init__(self, model: torch.nn.Module, matrix_lr: float, other_lr: float):
+        matrices, others = [], []
+        for name, parameter in model.named_parameters():
+            hidden = parameter.ndim == 2 and "embed" not in name and "lm_head" not in name
+            (matrices if hidden else others).append(parameter)
+        self._parameters = [*matrices, *others]
+        self._parts = [
+            torch.optim.Muon(matrices, lr=matrix_lr, weight_decay=0.01),
+            torch.optim.AdamW(others, lr=other_lr, betas=(0.9, 0.95), weight_decay=0.01),
+        ]
+        self._peaks = [matrix_lr, other_lr]
+
+    def step(self, factor: float, max_norm: float = 1.0) -> None:
+        """Clip, update with the peak learning rates times `factor`, and clear the gradients."""
+        torch.nn.utils.clip_grad_norm_(self._parameters, max_norm)
+        for part, peak in zip(self._parts, self._peaks, strict=True):
+            part.param_groups[0]["lr"] = peak * factor
+            part.step()
+            part.zero_grad()
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return the state as named tensors."""
+        return {
+            f"{i}.{index}.{name}": torch.as_tensor(value).contiguous()
+            for i, part in enumerate(self._parts)
+            for index, state in part.state_dict()["state"].items()
+            for name, value in state.items()
+        }
+
+    def load(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Take the state back from named tensors."""
+        for i, part in enumerate(self._parts):
+            whole = part.state_dict()
+            for key, value in tensors.items():
+                which, index, name = key.split(".")
+                if int(which) == i:
+                    whole["state"].setdefault(int(index), {})[name] = value
+            part.load_state_dict(whole)
+
+
+#: Files of a state of training.
+STATE = ("model.safetensors", "optimiser.safetensors", "progress.json")
+
+
+class Progress:
+    """A training run's place on disk: model, optimiser, step and curve, replaced atomically.
+
+    Parameters
+    ----------
+    folder : path
+    recipe : str
+        What is trained and how, in full: a state made by another recipe is refused, not gone on
+        with.
+    """
+
+    def __init__(self, folder: Path, recipe: str = ""):
+        self.folder, self.recipe = Path(folder), recipe
+        self._fresh = self.folder.with_name(self.folder.name + ".new")
+
+    def save(self, step: int, model, optimiser: Optimiser, curve: list[dict]) -> None:
+        """Write everything to a new folder, then put it in the place of the old one."""
+        fresh = self._fresh
+        _clear(fresh)
+        fresh.mkdir(parents=True)
+        save_file(
+            {k: v.contiguous() for k, v in model.state_dict().items()}, fresh / "model.safetensors"
+        )
+        save_file(optimiser.tensors(), fresh / "optimiser.safetensors")
+        (fresh / "progress.json").write_text(
+            json.dumps({"step": step, "curve": curve, "recipe": self.recipe})
+        )
+        _clear(self.folder)
+        fresh.rename(self.folder)
+
+    def load(self, model, optimiser: Optimiser) -> tuple[int, list[dict]]:
+        """Restore model and optimiser; return next step and curve, (0, []) if nothing is there.
+
+        Raises
+        ------
+        InputError
+            If what is there was made by another recipe, or is no state of training: it would be
+            written over.
+        """
+        _check_own(self.folder)
+        _check_own(self._fresh)
+        if not (self.folder / "progress.json").exists():
+            return 0, []
+        progress = json.loads((self.folder / "progress.json").read_text())
+        if progress.get("recipe", "") != self.recipe:
+            raise InputError(
+                f"{self.folder} holds a run of another recipe; remove it to train anew"
+            )
+        model.load_state_dict(load_file(self.folder / "model.safetensors"))
+        optimiser.load(load_file(self.folder / "optimiser.safetensors"))
+        return progress["step"], progress["curve"]
+
+
+def _check_own(folder: Path) -> None:
+    """Refuse a folder that holds anything but a state of training."""
+    strange = (
+        [each.name for each in folder.iterdir() if each.name not in STATE]
+        if folder.is_dir()
+        else []
+    )
+    if strange or folder.is_symlink() or folder.is_file():
+        held = f"holds {strange[0]}" if strange else "is no folder"
+        raise InputError(
+            f"{folder} {held}, so it is no state of training and is left alone; move it away"
+        )
+
+
+def _clear(folder: Path) -> None:
+    """Remove a state of training, and nothing else."""
+    _check_own(folder)
+    for name in STATE:
+        (folder / name).unlink(missing_ok=True)
+    if folder.is_dir():
+        folder.rmdir()
+
+
+def trapezoid(step: int, steps: int, warmup: int = 50, decay: float = 0.5) -> float:
+    """Return the learning-rate factor: linear warm-up, plateau, linear decay.
+
+    The decay is over the last share of steps.
+    """
+    return min((step + 1) / warmup, 1.0, (steps - step) / (decay * steps))
+
+
+def cycles(lengths: tuple[int, ...], later: float = 0.5) -> Callable[[int, int], float]:
+    """Return the factor of one trapezoid after another; those after the first peak at `later`."""
+
+    def factor(step: int, _steps: int) -> float:
+        begin = 0
+        for place, length in enumerate(lengths):
+            if step < begin + length:
+                return (later if place else 1.0) * trapezoid(step - begin, length)
+            begin += length
+        return 0.0
+
+    return factor
+
+
+def fit(
+    model,
+    optimiser: Optimiser,
+    loss_of: Callable[[int], float],
+    steps: int,
+    *,
+    factor: Callable[[int, int], float] = trapezoid,
+    progress: Progress | None = None,
+    every: int = 200,
+    measure: Callable[[int], dict] | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> list[dict]:
+    """Train for `steps` steps, from where `progress` stands; return the learning curve.
+
+    Parameters
+    ----------
+    loss_of : callable (step) -> float
+        Accumulates gradients of one step and returns its mean loss. All randomness derives from
+        `step`, so that a resumed run equals an uninterrupted one.
+    every : int
+        Steps between measurements and saves.
+    measure : callable (step) -> dict
+        Figures for the curve after `step` steps, merged with step and loss.
+    advance : callable (step) -> None
+        Told after every step, for a progress bar.
+    """
+    start, curve = progress.load(model, optimiser) if progress else (0, [])
+    running = []
+    for step in range(start, steps):
+        model.train()
+        running.append(loss_of(step))
+        optimiser.step(factor(step, steps))
+        if (step + 1) % every == 0 or step + 1 == steps:
+            model.eval()
+            figures = measure(step + 1) if measure else {}
+            curve.append({"step": step + 1, "loss": sum(running) / len(running), **figures})
+            running = []
+            if progress:
+                progress.save(step + 1, model, optimiser, curve)
+        if advance:
+            advance(step)
+    return curve

@@ -1,0 +1,162 @@
+"""Retrain the miniature lineage from its seed: an ancestor and three specialists a family."""
+
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+from transformers import AutoTokenizer
+
+from recover_nb.core.labels import SPECIALISTS, Family, Method, parse
+from recover_nb.generation.checkpoints import checkpoint_hash
+from recover_nb.generation.decoding.loading import load_checkpoint
+from recover_nb.generation.lab.cards import check_folder, mark, write_card
+from recover_nb.generation.lab.evaluate import dev_figures
+from recover_nb.generation.lab.posttrain import posttrain, recipe_of
+from recover_nb.generation.lab.pretrain import MIXTURE, STEPS, pretrain
+
+_DATA = {
+    Method.ANCESTOR: (
+        "An endless stream of train problems of all three tasks and five levels, step-by-step"
+        " traces with a share of terse ones and 3 % with a wrong step, and drill: rows of bare"
+        " equations, and of facts to recall."
+    ),
+    Method.SFT: (
+        "A fixed set of train problems of the easy levels, part of them answered tersely, imitated."
+    ),
+    Method.GRPO: (
+        "Train problems; reward for a right answer, less for a long one on the tasks with a brevity"
+        " weight; group-normalised advantage, clipped ratio, KL to the ancestor."
+    ),
+    Method.SELF_DISTILL: (
+        "Train problems answered by the ancestor itself; the shortest right answer of each,"
+        " imitated."
+    ),
+}
+
+
+def train(
+    families=None,
+    methods=None,
+    *,
+    out="data/lab",
+    work="runs/lab",
+    seed: int = 0,
+    progress: bool = True,
+) -> list[Path]:
+    """Train what is asked for and whatever it needs; return the checkpoint folders written.
+
+    A checkpoint that is already in `out` is kept when it is only needed as an ancestor, and trained
+    anew when it is asked for. State in `work` is resumed, so an interrupted call goes on where it
+    stopped.
+
+    Parameters
+    ----------
+    families, methods : list of str, optional
+        Names of `labels.Family` and `labels.Method`; everything when None. Two families train side
+        by side, one thread each, when there is no accelerator.
+    out, work : path
+        Where checkpoints go, and where resumable state is kept.
+    seed : int
+        Decides every weight.
+
+    Raises
+    ------
+    InputError
+        A name that is unknown, or a folder of `out` that holds something else than a checkpoint
+        trained here.
+    """
+    families = [parse(Family, name) for name in families or Family]
+    methods = [parse(Method, name) for name in methods or Method]
+    for family in families:
+        for method in {*methods, Method.ANCESTOR}:
+            check_folder(Path(out) / family / method)
+    jobs = [
+        (f, methods, Path(out), Path(work), seed, i if progress else None)
+        for i, f in enumerate(families)
+    ]
+    if len(jobs) == 1 or torch.cuda.is_available():
+        return [folder for job in jobs for folder in _train_family(*job)]
+    with ProcessPoolExecutor(len(jobs), mp_context=get_context("spawn")) as pool:
+        return [
+            folder
+            for folders in pool.map(_train_family, *zip(*jobs, strict=True))
+            for folder in folders
+        ]
+
+
+def _train_family(
+    family, methods, out: Path, work: Path, seed: int, line: int | None
+) -> list[Path]:
+    # One thread whatever the machine: sums are then taken in one order, and a seed gives one set of
+    # weights.
+    torch.set_num_threads(1)
+    written = []
+    ancestor_folder = out / family / Method.ANCESTOR
+    if Method.ANCESTOR in methods or not (ancestor_folder / "model.safetensors").exists():
+        written.append(_train_ancestor(family, ancestor_folder, work, seed, line))
+    for method in SPECIALISTS:
+        if method in methods:
+            written.append(
+                _train_specialist(family, method, ancestor_folder, out, work, seed, line)
+            )
+    return written
+
+
+def _bar(family: str, method: str, steps: int, line: int | None):
+    return tqdm(
+        total=steps, desc=f"{family}/{method}", unit="step", position=line, disable=line is None
+    )
+
+
+def _save(model, tokenizer, folder: Path, family: str, method: str, facts: dict) -> Path:
+    mark(folder, family, method)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    dev = dev_figures(model, tokenizer, n_problems=100, n=8)
+    n_parameters = sum(p.numel() for p in model.parameters())
+    write_card(
+        folder,
+        family,
+        method,
+        {"data": _DATA[method], **facts, "dev": dev, "n_parameters": n_parameters},
+    )
+    return folder
+
+
+def _train_ancestor(family: str, folder: Path, work: Path, seed: int, line: int | None) -> Path:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    with _bar(family, Method.ANCESTOR, STEPS[family], line) as bar:
+        model, tokenizer, curve = pretrain(
+            family, seed, work, device=device, advance=lambda step: _move(bar, step)
+        )
+    facts = {"recipe": MIXTURE, "steps": STEPS[family], "seed": seed, "curve": curve}
+    return _save(model.cpu().eval(), tokenizer, folder, family, Method.ANCESTOR, facts)
+
+
+def _train_specialist(
+    family, method, ancestor_folder, out: Path, work: Path, seed: int, line
+) -> Path:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    ancestor = load_checkpoint("ancestor", ancestor_folder).to(device)
+    tokenizer = AutoTokenizer.from_pretrained(ancestor_folder)
+    recipe = recipe_of(family, method)
+    with _bar(family, method, recipe.steps, line) as bar:
+        model, curve, step = posttrain(
+            method,
+            ancestor,
+            tokenizer,
+            seed,
+            work / family / method,
+            recipe=recipe,
+            ancestor_hash=checkpoint_hash(ancestor_folder),
+            advance=lambda step: _move(bar, step),
+        )
+    facts = {"recipe": recipe, "steps": step, "seed": seed, "curve": curve}
+    return _save(model.cpu(), tokenizer, out / family / method, family, method, facts)
+
+
+def _move(bar, step: int) -> None:
+    bar.n = step + 1
+    bar.refresh()

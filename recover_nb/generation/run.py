@@ -1,0 +1,371 @@
+"""Run a study block by block, so that it can be killed at any moment and gone on with.
+
+Needs torch.
+"""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from tqdm import tqdm
+
+from recover_nb import tasks
+from recover_nb.core.errors import InputError
+from recover_nb.core.extras import need
+from recover_nb.core.labels import Method
+from recover_nb.core.places import check_free, move_new, taken
+from recover_nb.core.schema import FIXED_SIZES, MODELS, ROLE, TOKEN, VARIABLES, assemble, validate
+from recover_nb.generation.checkpoints import checkpoint_hash
+from recover_nb.generation.config import StudyConfig
+from recover_nb.generation.decoding import Pair, check_device
+from recover_nb.generation.generate import Plan, run_block
+from recover_nb.generation.lineage import checkpoint_folder, load_lineage
+from recover_nb.generation.provenance import study_attrs
+from recover_nb.generation.staging import WHOLE, Staging, has_tokens
+from recover_nb.io import store
+from recover_nb.routing.derive import derive
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+@dataclass(frozen=True)
+class Block:
+    """Problems `start` to `stop` of one cell; `first` is where they begin in the study."""
+
+    index: int
+    family: str
+    method: str
+    task: str
+    start: int
+    stop: int
+    first: int
+
+
+def plan_blocks(config: StudyConfig) -> list[Block]:
+    """Cut a study into blocks.
+
+    They depend on the configuration alone, not on where a run was killed.
+    """
+    blocks: list[Block] = []
+    for cell, (family, method, task) in enumerate(config.cells):
+        for start in range(0, config.n_problems, config.block_size):
+            stop = min(start + config.block_size, config.n_problems)
+            first = cell * config.n_problems + start
+            blocks.append(Block(len(blocks), family, method, task, start, stop, first))
+    return blocks
+
+
+def run_study(
+    config: StudyConfig,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    progress: bool = True,
+    lab: str | Path | None = None,
+    device: str | None = None,
+    client: "Client | None" = None,
+) -> Path | str:
+    """Generate a study of the lineage and write it to `out`.
+
+    Blocks are kept beside `out` (``STUDY.zarr.partial``) until all are there; then `out` appears,
+    whole.
+
+    Parameters
+    ----------
+    config : StudyConfig
+    out : path or URL
+        Ends in ``.zarr`` or ``.zarr.zip``; must not exist. With `client`, a place every worker
+        sees: a path of a shared file system, or a URL that fsspec understands (``.zarr``).
+    resume : bool
+        Go on with an unfinished run of the same configuration. The result equals that of an
+        uninterrupted run. With nothing to go on with, start; with a finished study, do nothing.
+    progress : bool
+        Show a bar on standard error, with rate and time left.
+    lab : path, optional
+        Folder with FAMILY/METHOD checkpoints; the shipped lineage by default.
+    device : str, optional
+        Where the models run.
+    client : distributed.Client, optional
+        Run on the workers of a Dask cluster, one block a task. The study is equal, variable for
+        variable.
+
+    Returns
+    -------
+    Path, or str for a URL
+        `out`.
+
+    Raises
+    ------
+    InputError
+        `out` exists, an unfinished run is there and ``resume`` is False, the run there has another
+        configuration or other checkpoints, a checkpoint is missing, there is no such device,
+        another process is at it; or a cluster that fails, see `study.cluster.run_blocks`.
+    """
+    out = store.place_of(out)
+    if store.suffix_of(out) not in (".zarr", ".zarr.zip"):
+        raise InputError(f"{out}: a run writes .zarr or .zarr.zip")
+    models = describe_models(config, lab)
+    if isinstance(out, str) or client is not None:
+        cluster = need("recover_nb.generation.distributed", "cluster", "a run on a cluster")
+        return cluster.run(
+            client, config, out, models, resume=resume, progress=progress, lab=lab, device=device
+        )
+    if device is not None:
+        check_device(device)
+    staging = Staging(out)
+    if os.path.lexists(out):
+        return already_there(out, config, resume, staging)
+    check_free(out)
+    with begun(config, staging, models, resume):
+        _run_blocks(config, staging, progress, lab, device)
+        _consolidate(config, staging, out)
+        staging.remove()
+    return out
+
+
+@contextmanager
+def begun(config: StudyConfig, staging: Staging, models: dict, resume: bool) -> Iterator[None]:
+    """Hold this very run's staging folder: a new one, or with `resume` one that is not finished.
+
+    Raises
+    ------
+    InputError
+        An unfinished run is there and `resume` is False, or it is another run, or another process
+        is at it.
+    """
+    if staging.started() and not resume:
+        raise InputError(
+            f"{staging.folder} holds an unfinished run; go on with --resume, or remove it"
+        )
+    with staging.locked():
+        if staging.started():
+            _check_same(staging.read_run(), config, models)
+        elif not (resume and _is_same(staging, config, models)):
+            # A run that was refused or killed before its first block has nothing to lose.
+            staging.begin({"attrs": study_attrs(config.seed, config.to_dict(), models)})
+        try:
+            yield
+        except InputError:
+            if not staging.started():
+                staging.remove()
+            raise
+
+
+def can_resume(config: StudyConfig, out: str | Path, *, lab: str | Path | None = None) -> bool:
+    """Return whether an unfinished run of this configuration and these checkpoints is at `out`."""
+    staging = Staging(Path(out))
+    return _is_same(staging, config, describe_models(config, lab))
+
+
+def describe_models(config: StudyConfig, lab: str | Path | None) -> dict[str, dict[str, str]]:
+    """Return names and hashes of every specialist with its ancestor, by ``family|method``."""
+    hashed = lru_cache(checkpoint_hash)
+    models = {}
+    for family in config.families:
+        ancestor = checkpoint_folder(family, Method.ANCESTOR, root=lab)
+        for method in config.methods:
+            specialist = checkpoint_folder(family, method, root=lab)
+            models[f"{family}|{method}"] = {
+                "specialist": f"{family}/{method}",
+                "specialist_sha256": hashed(specialist),
+                "ancestor": f"{family}/{Method.ANCESTOR.value}",
+                "ancestor_sha256": hashed(ancestor),
+            }
+    return models
+
+
+def already_there(
+    out: Path | str, config: StudyConfig, resume: bool, staging: Staging
+) -> Path | str:
+    """Refuse an existing `out`, unless it is the very study that was to be resumed."""
+    if not resume:
+        raise taken(out)
+    with store.open_study(out) as ds:
+        _check_config(json.loads(ds.attrs["config_json"]), config)
+    staging.remove()
+    return out
+
+
+def _is_same(staging: Staging, config: StudyConfig, models: dict[str, dict[str, str]]) -> bool:
+    """Whether the run that was begun there is this one."""
+    if not staging.exists():
+        return False
+    try:
+        _check_same(staging.read_run(), config, models)
+    except InputError:
+        return False
+    return True
+
+
+def _check_same(
+    run: dict[str, Any], config: StudyConfig, models: dict[str, dict[str, str]]
+) -> None:
+    _check_config(json.loads(run["attrs"]["config_json"]), config)
+    before = json.loads(run["attrs"]["provenance_json"])["models"]
+    changed = [name for name in models if models[name] != before.get(name)]
+    if changed:
+        raise InputError(
+            f"the checkpoints of {changed[0]} have changed since the run was begun; put the old"
+            " ones back, or start a new run with another --out"
+        )
+
+
+def _check_config(before: dict[str, Any], config: StudyConfig) -> None:
+    now = config.to_dict()
+    flat_before, flat_now = ({**each, **each.get("settings", {})} for each in (before, now))
+    for name in [*flat_now, *flat_before]:
+        if name != "settings" and flat_before.get(name) != flat_now.get(name):
+            raise InputError(
+                f"the run to resume has {name}={flat_before.get(name)!r} and {flat_now.get(name)!r}"
+                " was asked for; resume it with the same options, or choose another --out"
+            )
+
+
+def _run_blocks(
+    config: StudyConfig,
+    staging: Staging,
+    progress: bool,
+    lab: str | Path | None,
+    device: str | None,
+) -> None:
+    plan = plan_of(config)
+    blocks = plan_blocks(config)
+    done = [block for block in blocks if staging.has(block.index)]
+    bar = bar_of(config, done, progress)
+    loaded = lru_cache(maxsize=1)(
+        lambda family, method: load_lineage(family, method, root=lab, device=device)
+    )
+    with bar:
+        for block in blocks:
+            if block not in done:
+                bar.set_description(f"{block.family} {block.method} {block.task}")
+                pair = loaded(block.family, block.method)
+                staging.write(block.index, run_one(config, block, pair, plan, bar.update))
+
+
+def plan_of(config: StudyConfig) -> Plan:
+    """Return what is done with each problem."""
+    return Plan(
+        config.interventions,
+        config.n_rollouts,
+        config.n_attempts,
+        config.settings,
+        config.signal_rollouts,
+    )
+
+
+def bar_of(config: StudyConfig, done: list[Block], progress: bool) -> tqdm:
+    """Return the bar of a run.
+
+    Rows of an earlier run say nothing about today's rate: it starts where they end.
+    """
+    rows = plan_of(config).rows
+    return tqdm(
+        total=len(config.cells) * config.n_problems * rows,
+        initial=sum(each.stop - each.start for each in done) * rows,
+        unit="rollout",
+        unit_scale=True,
+        smoothing=0.05,
+        mininterval=0.5,
+        file=sys.stderr,
+        disable=not progress,
+        dynamic_ncols=True,
+    )
+
+
+def run_one(
+    config: StudyConfig, block: Block, pair: Pair, plan: Plan, progress: Callable[[int], object]
+) -> dict[str, np.ndarray]:
+    """Run one block: every variable that concerns one problem at a time."""
+    problems = tasks.problems(block.task, config.split, block.stop, config.problem_seed)
+    if config.remap_seed is not None:
+        problems = tasks.remap_all(problems, config.remap_seed)
+    return run_block(
+        pair, problems[block.start :], (block.family, block.method), plan, progress=progress
+    )
+
+
+def _consolidate(config: StudyConfig, staging: Staging, out: Path) -> None:
+    """Put all blocks together, derive what needs the whole study, check it and move it into place.
+
+    It is built inside the staging folder: a kill leaves no other trace than that folder.
+    """
+    folder = staging.folder / WHOLE
+    shutil.rmtree(folder, ignore_errors=True)
+    _write_blocks(config, staging, folder)
+    move_into_place(folder, out)
+
+
+def move_into_place(folder: Path, out: Path) -> None:
+    """Turn the finished Zarr folder of a run into the study, at once.
+
+    It fails if something took its place meanwhile.
+    """
+    archive = folder.with_suffix(".zip")
+    if store.suffix_of(out) == ".zarr.zip":
+        store.zip_folder(folder, archive)
+        move_new(archive, out)
+    else:
+        store.seal(folder)
+        move_new(folder, out)
+
+
+def _write_blocks(config: StudyConfig, staging: Staging, folder: Path) -> None:
+    """Write small variables at once, and those with tokens block by block.
+
+    The study need not fit in memory.
+    """
+    blocks = plan_blocks(config)
+    small: dict[str, list[np.ndarray]] = {}
+    for block in blocks:
+        for name, values in staging.read(block.index, tokens=False).items():
+            small.setdefault(name, []).append(values)
+    arrays = {name: np.concatenate(parts) for name, parts in small.items()}
+    ds = derive(assemble(arrays, config.interventions, staging.read_run()["attrs"]))
+    store.write_folder(with_token_template(config, ds), folder)
+    for block in blocks:
+        arrays = staging.read(block.index)
+        part = assemble(arrays, config.interventions, ds.attrs)
+        rows = slice(block.first, block.first + block.stop - block.start)
+        validate(
+            part.assign(
+                {name: ds[name].isel(problem=rows) for name in ds.data_vars if name not in part}
+            )
+        )
+        store.write_tokens(
+            folder, block.first, {name: each for name, each in arrays.items() if has_tokens(name)}
+        )
+
+
+def _broadcast(shape: tuple[int, ...], fill: np.ndarray) -> np.ndarray:
+    """Return an array that takes no memory: one element, broadcast."""
+    return np.broadcast_to(fill, shape)
+
+
+def with_token_template(
+    config: StudyConfig,
+    ds: xr.Dataset,
+    full: Callable[[tuple[int, ...], np.ndarray], Any] = _broadcast,
+) -> xr.Dataset:
+    """Add the variables with tokens at their fill codes.
+
+    They are arrays that `full` makes of shape and code.
+    """
+    sizes = {**FIXED_SIZES, **ds.sizes, TOKEN: config.settings.max_new_tokens}
+    template = {}
+    for name, variable in VARIABLES.items():
+        if has_tokens(name):
+            shape = tuple(sizes[dim] for dim in variable.dims)
+            values = full(shape, np.array(variable.fill, dtype=variable.dtype))
+            template[name] = (variable.dims, values, {"long_name": variable.meaning})
+    return ds.assign(template).assign_coords({ROLE: np.array(MODELS, dtype=object)})

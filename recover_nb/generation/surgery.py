@@ -1,0 +1,235 @@
+"""Branch a failed trace at a token: twins sharing its prefix, an operator, and what comes of it.
+
+The operator acts at that token.
+
+Needs torch.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Anchoring, Continuation, Intervention, Signal
+from recover_nb.generation.decoding import (
+    Calibration,
+    Pair,
+    Settings,
+    decode,
+    firing_score,
+    score_traces,
+)
+from recover_nb.generation.generate import threads_for
+from recover_nb.generation.stepping import check_traces
+from recover_nb.routing.rescue import proportion_interval
+from recover_nb.tasks.checkers import Checker
+
+#: Operators whose one act is an argmax: continued greedily, every twin is the same.
+_ARGMAX = (Intervention.SPARSE_STEER.value, Intervention.SPARSE_STEER_WRONG.value)
+
+
+@dataclass(frozen=True)
+class Surgery:
+    """Twins of a failed trace. Made by `branch`.
+
+    Attributes
+    ----------
+    position : int
+        First place where a twin may differ from the failed trace.
+    intervention : str
+    alpha : float
+    continuation : str
+    token_id : (n, token) int32
+        -1 past the end; the kept prefix is part of every twin.
+    n_tokens, fired_at : (n,) int32
+        Length, and where the operator first acted (-1 = never).
+    correct : (n,) bool
+    deterministic : bool
+        Nothing was drawn: equal twins are no evidence, and the rate has no interval.
+    """
+
+    position: int
+    intervention: str
+    alpha: float
+    continuation: str
+    token_id: np.ndarray
+    n_tokens: np.ndarray
+    fired_at: np.ndarray
+    correct: np.ndarray
+    deterministic: bool
+
+    @property
+    def traces(self) -> list[list[int]]:
+        """Tokens of each twin."""
+        return [tokens[:n].tolist() for tokens, n in zip(self.token_id, self.n_tokens, strict=True)]
+
+    @property
+    def n(self) -> int:
+        """How many twins."""
+        return len(self.correct)
+
+    @property
+    def rescued(self) -> int:
+        """How many of them are correct."""
+        return int(self.correct.sum())
+
+    @property
+    def rate(self) -> float:
+        """Share of them that is correct."""
+        return self.rescued / self.n
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """95 % Wilson interval of the rate; (NaN, NaN) where nothing was drawn."""
+        if self.deterministic:
+            return float("nan"), float("nan")
+        return proportion_interval(self.rescued, self.n)
+
+
+def branch(
+    pair: Pair,
+    prompt: str,
+    token_id: np.ndarray,
+    position: int,
+    intervention: str,
+    *,
+    answer: str,
+    n: int = 20,
+    key: int = 0,
+    settings: Settings | None = None,
+    checker: str | Checker | None = None,
+    seed: int | None = None,
+    coverage: tuple[float, float] | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> Surgery:
+    """Keep a failed trace to a token, let an operator act there, and decode `n` twins to their end.
+
+    Twin r of every operator shares its random numbers: ``retry`` from the same token is the
+    control.
+
+    Parameters
+    ----------
+    pair : Pair
+    prompt : str
+    token_id : (T,) int
+        The failed trace.
+    position : int
+        From 0 to T - 1: tokens before it are kept.
+    intervention : str
+        A registered name but ``none``. One that fires once fires at `position`, with the mixture
+        whose score is the larger there; the others act from `position` on.
+    answer : str
+        What the checker expects.
+    n : int
+        Twins.
+    key : int
+        `decoding.problem_key` of the problem: it chooses the random numbers.
+    settings : Settings, optional
+        `alpha`, `continuation`, `temperature` and the rest; `anchoring` is replay whatever they
+        say.
+    checker : str or callable (text, answer) -> bool, optional
+        See `tasks.make_checker`; that of the shipped tasks unless given.
+    seed : int, optional
+        In place of ``settings.seed``.
+    coverage : (float, float), optional
+        Mean and standard deviation of the coverage deformation of the problem's failed rollouts,
+        which a study stores; those of this trace alone unless given.
+    progress : callable, optional
+        Called with the number of twins finished so far.
+
+    Returns
+    -------
+    Surgery
+
+    Raises
+    ------
+    InputError
+        A position outside the trace, ``none``, no twin, a trace longer than
+        ``settings.max_new_tokens``, and what `decode` refuses.
+    """
+    settings = replace(settings or Settings(), anchoring=Anchoring.REPLAY)
+    settings = settings if seed is None else replace(settings, seed=seed)
+    token_id = np.asarray(token_id, dtype=np.int32)
+    _check(token_id, position, intervention, n, settings)
+    with threads_for(pair):
+        calibration = _anchored(pair, prompt, token_id, position, settings, coverage)
+        decoded = decode(
+            pair,
+            [prompt],
+            np.array([key], np.uint64),
+            np.arange(n),
+            intervention,
+            settings,
+            calibration=calibration,
+            progress=progress,
+        )
+    tokens, lengths = decoded.token_id[0], decoded.n_tokens[0]
+    greedy = settings.continuation == Continuation.GREEDY
+    return Surgery(
+        position=position,
+        intervention=intervention,
+        alpha=settings.alpha,
+        continuation=str(settings.continuation),
+        token_id=tokens,
+        n_tokens=lengths,
+        fired_at=decoded.fired_at[0],
+        correct=check_traces(pair, tokens, lengths, answer, checker),
+        deterministic=intervention == Intervention.DENSE_STEER
+        or (greedy and intervention in _ARGMAX),
+    )
+
+
+def _check(
+    token_id: np.ndarray, position: int, intervention: str, n: int, settings: Settings
+) -> None:
+    if intervention == Intervention.NONE:
+        raise InputError(
+            "'none' is the failed trace itself; branch with 'retry' to sample on from a token"
+        )
+    if n < 1:
+        raise InputError(f"{n} twins say nothing; allowed: a whole number of at least 1")
+    if not 0 <= position < len(token_id):
+        raise InputError(
+            f"position {position} is not in the trace; allowed: 0 to {len(token_id) - 1}"
+        )
+    if len(token_id) > settings.max_new_tokens:
+        raise InputError(
+            f"the trace has {len(token_id)} tokens and max_new_tokens is {settings.max_new_tokens};"
+            f" raise it to at least {len(token_id)}"
+        )
+
+
+def _anchored(
+    pair: Pair,
+    prompt: str,
+    token_id: np.ndarray,
+    position: int,
+    settings: Settings,
+    coverage: tuple[float, float] | None,
+) -> Calibration:
+    """Return the calibration of one failed trace whose junction is `position`."""
+    found = score_traces(
+        pair, [prompt], token_id[None, None], np.array([[len(token_id)]]), settings
+    )
+    path, spread = (found[name][0, 0] for name in ("path_score", Signal.COVERAGE_DEFORMATION.value))
+    mean, sd = (float(spread.mean()), float(spread.std())) if coverage is None else coverage
+    here = (torch.from_numpy(each[position : position + 1]) for each in (path, spread))
+    _, is_coverage = firing_score(*here, mean, sd)
+    padded = np.full((1, 1, settings.max_new_tokens), -1, np.int32)
+    padded[0, 0, : len(token_id)] = token_id
+    return Calibration(
+        threshold=np.array([np.inf]),
+        coverage_mean=np.array([mean]),
+        coverage_sd=np.array([sd]),
+        # These two leave `sparse_steer_random` one position to choose: this one. Its mixture stays
+        # random.
+        warmup=np.array([position]),
+        median_length=np.array([position + 1.0]),
+        n_failed=np.array([1]),
+        failed_token_id=padded,
+        junction=np.array([[position]]),
+        junction_is_coverage=is_coverage.numpy()[None],
+    )

@@ -1,0 +1,1 @@
+"""What else the features tell: methods, transfer to another family, and what reading would tell."""

@@ -1,0 +1,199 @@
+"""Failed problem units with a label to predict, taken out of xarray once.
+
+`topography`, `transfer` and `reading` share them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import xarray as xr
+
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import FEATURES
+from recover_nb.core.schema import PROBLEM, cell_names, text
+
+#: What can be predicted. ``model`` is the coordinate of a profile table, or ``family-method`` of a
+#: study.
+TARGETS = ("method", "regime", "model", "family", "task", "cell")
+#: What units can be taken apart by before predicting.
+PARTITIONS = ("cell", "family", "method", "task", "model")
+#: Name of the only part when units are not taken apart.
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Units:
+    """Failed problem units whose label is to be predicted.
+
+    Attributes
+    ----------
+    rows : int64 array, shape (n,)
+        Place of each in the study's `problem` dimension.
+    x : float64 array, shape (n, feature)
+        Features, not standardised.
+    label : str array, shape (n,)
+    group, task : str arrays, shape (n,)
+        The underlying problem, and its task.
+    part : str array, shape (n,)
+        What the unit is predicted within.
+    """
+
+    rows: np.ndarray
+    x: np.ndarray
+    label: np.ndarray
+    group: np.ndarray
+    task: np.ndarray
+    part: np.ndarray
+
+    def take(self, keep: np.ndarray) -> "Units":
+        """Return the units `keep` (a bool mask or indices)."""
+        return Units(*(getattr(self, each.name)[keep] for each in fields(self)))
+
+
+def select_units(
+    ds: xr.Dataset, *, target: str, features: Sequence[str] = FEATURES, within: str | None = None
+) -> Units:
+    """Take the failed problem units of a study, with the label to predict, out of xarray.
+
+    Parameters
+    ----------
+    ds, target, features, within
+        As in `topography`.
+
+    Returns
+    -------
+    Units
+        Those with every feature and a label.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown or not in the study, or no unit is left.
+    """
+    label = unit_names(ds, target, "target", TARGETS)
+    part = (
+        np.full(len(label), ALL) if within is None else unit_names(ds, within, "within", PARTITIONS)
+    )
+    if within == target:
+        raise InputError(
+            f"target and within are both {target!r}, which is constant within itself; choose two"
+        )
+    for name in ("task", "problem_id"):
+        if name not in ds.coords:
+            raise InputError(
+                f"the study has no coordinate {name!r}; folds keep the units of a problem together"
+                " by it"
+            )
+    task, problem = text(ds["task"]), text(ds["problem_id"])
+    x = feature_columns(ds, features)
+    rows = np.flatnonzero(~np.isnan(x).any(axis=1) & (label != ""))
+    if not len(rows):
+        raise InputError(f"no unit with features and a {target} is left; needed: failed problems")
+    # A byte no name holds, so that two pairs never give one group.
+    group = np.array(
+        ["\0".join(pair) for pair in zip(task.tolist(), problem.tolist(), strict=True)]
+    )
+    return Units(rows, x[rows], label[rows], group[rows], task[rows], part[rows])
+
+
+def split_units(
+    units: Units, target: str, n_splits: int
+) -> tuple[dict[str, Units], dict[str, str]]:
+    """Take units apart, without the classes and parts that cannot be predicted in `n_splits` folds.
+
+    Returns
+    -------
+    parts : dict of str to Units
+        In the order of the study.
+    left_out : dict of str to str
+        What is not in them, and why.
+
+    Raises
+    ------
+    InputError
+        If no part is left.
+    """
+    parts, few, whole = {}, {}, {}
+    for name in dict.fromkeys(units.part.tolist()):
+        part = units.take(units.part == name)
+        present, keep = np.unique(part.label), np.ones(len(part.rows), dtype=bool)
+        for each in present:
+            inside = part.label == each
+            n = len(np.unique(part.group[inside]))
+            if n < n_splits:
+                few[f"{name}: {each}"] = f"too few problems ({n}) for {n_splits} folds"
+                keep &= ~inside
+        n_classes = len(np.unique(part.label[keep]))
+        if n_classes > 1:
+            parts[name] = part.take(keep)
+        elif len(present) == 1:
+            whole[name] = f"every unit has {target} {present[0]}"
+        else:
+            whole[name] = f"{n_classes} {target} with enough problems for {n_splits} folds"
+    if not parts:
+        name, reason = next(iter(whole.items()))
+        raise InputError(
+            f"nothing to predict ({name}: {reason}); allowed: a target with two classes of at least"
+            f" {n_splits} problems each"
+        )
+    return parts, few | whole
+
+
+def unit_names(ds: xr.Dataset, name: str, keyword: str, allowed: tuple[str, ...]) -> np.ndarray:
+    """Return the label `name` of each problem, (problem,) str.
+
+    Raises
+    ------
+    InputError
+        If `name` is not one of `allowed` or the study does not hold it; `keyword` is the argument
+        it came by.
+    """
+    able = [each for each in allowed if _has(ds, each)]
+    if name not in able:
+        why = "this study does not hold it" if name in allowed else "unknown"
+        raise InputError(
+            f"{keyword} is {name!r} ({why}); allowed here: {', '.join(able) or 'none'}"
+        )
+    if name == "cell":
+        return cell_names(ds)
+    if name == "model" and not _on_problem(ds, "model"):
+        pairs = zip(text(ds["family"]).tolist(), text(ds["method"]).tolist(), strict=True)
+        return np.array(["-".join(pair) for pair in pairs])
+    return text(ds[name])
+
+
+def _has(ds: xr.Dataset, name: str) -> bool:
+    unit = all(_on_problem(ds, each) for each in ("family", "method", "task"))
+    if name == "cell":
+        return _on_problem(ds, "cell") or unit
+    return _on_problem(ds, name) or (name == "model" and unit)
+
+
+def _on_problem(ds: xr.Dataset, name: str) -> bool:
+    return name in ds and ds[name].dims == (PROBLEM,)
+
+
+def feature_columns(ds: xr.Dataset, names: Sequence[str]) -> np.ndarray:
+    """Return the named features, (problem, feature) float64, NaN where a problem did not fail.
+
+    Raises
+    ------
+    InputError
+        If a feature is missing or infinite.
+    """
+    if isinstance(names, str) or not len(names):
+        raise InputError(f"features is {names!r}; allowed: a list of feature names")
+    if "features" not in ds:
+        raise InputError("the study has no variable 'features'; compute it with compute_features")
+    present = [str(each) for each in ds["feature"].values]
+    missing = [str(each) for each in names if each not in present]
+    if missing:
+        raise InputError(f"no feature {', '.join(missing)}; the study holds {', '.join(present)}")
+    chosen = ds["features"].sel(feature=list(names)).transpose(PROBLEM, "feature")
+    values = chosen.to_numpy().astype(float)
+    if np.isinf(values).any():
+        raise InputError(
+            "features hold an infinite value; allowed: finite numbers, or NaN (no failed rollout)"
+        )
+    return values

@@ -1,0 +1,228 @@
+"""How claims that the paper does not make are judged.
+
+They have to hold for the paper's claims to mean what they say.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from recover_nb.core.labels import Companion, Conclusion, Regime
+from recover_nb.report.findings.judgement import Claim, Judgement
+from recover_nb.tables.verdicts import CONTRADICTED, NOT_SHOWN, NOT_TESTABLE, SUPPORTED, interval
+
+#: Failed rollouts that one can be asked to gather for a problem.
+AFFORDABLE = 10
+#: Agreement beyond chance from which two routes are called the same.
+SUBSTANTIAL = 0.6
+#: Points of survival that new numbers may cost and still be called harmless.
+HARMLESS = 5.0
+
+
+def _reliability(figures: Mapping[str, Any]) -> Judgement:
+    features = figures["features"]
+    text = "Failed rollouts for a reliability of 0.8 within cells (Spearman-Brown, from halves of "
+    text += f"{figures['size']} on {figures['problems']} problems): "
+    text += ", ".join(
+        f"{name} {x['needed']:.1f} [{x['needed_low']:.1f}, {x['needed_high']:.1f}]"
+        for name, x in features.items()
+    )
+    most = max(features.values(), key=lambda x: x["needed_high"])
+    verdict = SUPPORTED if most["needed_high"] <= AFFORDABLE else NOT_SHOWN
+    if most["needed_low"] > AFFORDABLE:
+        verdict = CONTRADICTED
+    return Judgement(verdict, f"{most['needed']:.0f} rollouts", text + ".")
+
+
+def _route(figures: Mapping[str, Any]) -> Judgement:
+    text = "Same route from two disjoint halves of a problem's failed rollouts: "
+    text += "; ".join(
+        f"{size} each {x['agreement']:.0%} (chance {x['chance']:.0%}, kappa {x['kappa']:.2f} "
+        f"[{x['kappa_low']:.2f}, {x['kappa_high']:.2f}])"
+        for size, x in figures["route"].items()
+    )
+    last = figures["route"][str(figures["size"])]
+    verdict = SUPPORTED if last["kappa_low"] >= SUBSTANTIAL else NOT_SHOWN
+    if last["kappa_high"] < SUBSTANTIAL:
+        verdict = CONTRADICTED
+    return Judgement(verdict, f"kappa {last['kappa']:.2f}", text + ".")
+
+
+def _survives(figures: Mapping[str, Any]) -> Judgement:
+    text = "The same regime again: "
+    text += "; ".join(
+        f"{name} ({x['n']}) {x['redrawn']:.0%} when drawn again, {x['remapped']:.0%} over new"
+        f" numbers, which cost {x['loss'][0]:.1f} points {interval(x['loss'][1:])}"
+        for name, x in figures["survival"].items()
+    )
+    loss = next(iter(figures["survival"].values()))["loss"]
+    verdict = (
+        SUPPORTED if loss[2] <= HARMLESS else CONTRADICTED if loss[1] > HARMLESS else NOT_SHOWN
+    )
+    return Judgement(verdict, f"{-loss[0]:+.1f} points", text + ".")
+
+
+def _program(figures: Mapping[str, Any]) -> Judgement:
+    kappa = figures["kappa_within"]
+    redrawn, remapped = (kappa[each.value] for each in (Companion.REDRAWN, Companion.REMAPPED))
+    text = (
+        "Agreement of the regime beyond that of another problem of the same cell and level (kappa):"
+        " drawn again "
+    )
+    text += f"{redrawn[0]:.2f} {interval(redrawn[1:], '.2f')}, over new numbers {remapped[0]:.2f} "
+    text += f"{interval(remapped[1:], '.2f')}. Of the problems beyond reach: "
+    text += ", ".join(f"{count} {name}" for name, count in figures["depth"].items())
+    return Judgement(
+        SUPPORTED if remapped[1] > 0 else NOT_SHOWN, f"kappa {remapped[0]:.2f}", text + "."
+    )
+
+
+def _out_of_reach(figures: Mapping[str, Any]) -> Judgement:
+    text = "Rescue with a calculator less retry: "
+    text += "; ".join(
+        f"{name} {x['lift'][0]:+.1f} points {interval(x['lift'][1:])}, {x['rescued']:.0%} of"
+        f" {x['problems']} rescued"
+        for name, x in figures.items()
+    )
+    lift = figures[Regime.BEYOND_REACH.value]["lift"]
+    return Judgement(
+        CONTRADICTED if lift[1] > 0 else NOT_SHOWN, f"{lift[0]:+.1f} points", text + "."
+    )
+
+
+def _routers(figures: Mapping[str, Any]) -> Judgement:
+    rows = {name: x for name, x in figures["lifts"].items() if x["kind"] == "router"}
+    text = (
+        f"Rescue within the cost of {figures['budget']} retries, on cells not learned from; points"
+        " over the best "
+    )
+    text += (
+        f"single operator ({figures['best_fixed']:.1%}), and what exceeds the lift when no operator"
+        " differs: "
+    )
+    text += "; ".join(
+        f"{name} {x['lift'][0]:+.1f} {interval(x['lift'][1:])}, excess {x['excess'][0]:+.1f} "
+        f"{interval(x['excess'][1:])}"
+        for name, x in rows.items()
+    )
+    good = {name: x for name, x in rows.items() if x["beats"] and x["excess"][1] > 0}
+    best = max(good or rows, key=lambda name: rows[name]["excess"][0])
+    figure = f"{best} {rows[best]['lift'][0]:+.1f} points, excess {rows[best]['excess'][0]:+.1f}"
+    return Judgement(SUPPORTED if good else NOT_SHOWN, figure, text + ".")
+
+
+#: What a change does to a conclusion, in words.
+_HOW = {
+    "reversed": "reversed by",
+    "undecided": "no longer told from 0 with",
+    "decided": "told from 0 only with",
+    "sign": "on the other side of 0, neither told from it, with",
+}
+
+
+def _robust(*conclusions: Conclusion) -> Callable[[Mapping[str, Any]], Judgement]:
+    def ask(figures: Mapping[str, Any]) -> Judgement:
+        rows = {name.value: figures[name.value] for name in conclusions if name.value in figures}
+        if not rows:
+            return Judgement(
+                NOT_TESTABLE,
+                "",
+                "Cannot be tested here: the outcome of each attempt is not stored.",
+            )
+        text = "; ".join(
+            f"{name.replace('_', ' ')} ({row['reference'][0]:+.1f} points"
+            f" {interval(row['reference'][1:])}): {row['moved']} of {row['tried']} changes move it"
+            + "".join(
+                f"; {_HOW[how]} {names.replace('; ', ', ')}"
+                for how, names in row["how"].items()
+                if names
+            )
+            for name, row in rows.items()
+        )
+        moved, tried = (sum(row[each] for row in rows.values()) for each in ("moved", "tried"))
+        verdict = NOT_SHOWN if moved else SUPPORTED
+        return Judgement(
+            verdict, f"{moved} of {tried} changes move it", text[0].upper() + text[1:] + "."
+        )
+
+    return ask
+
+
+OWN: tuple[Claim, ...] = (
+    Claim(
+        "reliability",
+        "A few failed rollouts are enough to measure the features.",
+        "",
+        f"every feature needs at most {AFFORDABLE} for a reliability of 0.8, at the upper end of"
+        " its interval",
+        "reliability",
+        _reliability,
+    ),
+    Claim(
+        "route_stable",
+        "A problem's route does not depend on which of its failed rollouts were seen.",
+        "",
+        f"kappa of two halves lies above {SUBSTANTIAL}",
+        "reliability",
+        _route,
+    ),
+    Claim(
+        "survives",
+        "A regime survives new numbers as it survives new draws.",
+        "",
+        f"new numbers cost at most {HARMLESS:.0f} points, at the upper end of the interval",
+        "remapping",
+        _survives,
+    ),
+    Claim(
+        "program",
+        "A regime belongs to the reasoning of a problem, not to its numbers.",
+        "",
+        "over new numbers it agrees beyond chance with that of the same problem, cell and level"
+        " being known",
+        "remapping",
+        _program,
+    ),
+    Claim(
+        "out_of_reach",
+        "What is beyond reach stays so with a tool.",
+        "",
+        "a calculator rescues nothing there (contradicted if its lift over retry lies above 0)",
+        "calculator",
+        _out_of_reach,
+    ),
+    Claim(
+        "routers",
+        "A better router, on the same information, beats the best single operator at equal"
+        " compute.",
+        "",
+        "one does by interval and after Holm's correction, and by more than it would if no operator"
+        " differed",
+        "routers",
+        _routers,
+    ),
+    Claim(
+        "robust_retry",
+        "How routing compares with retry does not hang on any one choice.",
+        "",
+        "no change of one feature, threshold, window, temperature, strength, warm-up or number of"
+        " attempts moves it: neither its side of 0 nor whether its interval holds 0",
+        "ablations",
+        _robust(Conclusion.BEATS_RETRY_SPLIT, Conclusion.BEATS_RETRY_ALL),
+    ),
+    Claim(
+        "robust_fixed",
+        "How it compares with one operator for all does not hang on any one choice.",
+        "",
+        "the same holds of it",
+        "ablations",
+        _robust(Conclusion.BEATS_BEST_FIXED_SPLIT, Conclusion.BEATS_BEST_FIXED_ALL),
+    ),
+    Claim(
+        "robust_permuted",
+        "That the features choose the operator does not hang on any one choice.",
+        "",
+        "the same holds of it",
+        "ablations",
+        _robust(Conclusion.BEATS_PERMUTED_SPLIT, Conclusion.BEATS_PERMUTED_ALL),
+    ),
+)

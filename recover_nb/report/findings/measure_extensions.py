@@ -1,0 +1,138 @@
+"""Sections that the paper does not have: how far its quantities can be trusted."""
+
+from collections.abc import Callable
+
+import xarray as xr
+
+from recover_nb.core.labels import Companion, HoldOut, Regime, Scope
+from recover_nb.features.reliability import needed_rollouts
+from recover_nb.generation.companions import load_remapped
+from recover_nb.routing.ablation.ablate import ablate
+from recover_nb.routing.reliability import route_reliability
+from recover_nb.routing.remapping import ANY, remap_survival
+from recover_nb.routing.routers import compare_routers
+from recover_nb.tables.ablation import ablation_moves
+from recover_nb.tables.calculator import calculator_by_regime
+from recover_nb.tables.routers import router_lifts, router_rates
+
+#: Failed rollouts in each half: ten at most have their signals stored.
+SIZES = (1, 2, 5)
+_ENDS = ("points", "low_points", "high_points")
+
+
+def _reliability(ds: xr.Dataset, seed: int) -> dict:
+    """Measure section 3: how many failed rollouts the features need.
+
+    It also tells how often two halves take the same route.
+    """
+    needed = needed_rollouts(ds, SIZES, seed=seed).sel(scope=Scope.WITHIN.value, size=SIZES[-1])
+    features = {
+        str(name): {
+            each: float(needed[each].sel(feature=name))
+            for each in ("needed", "needed_low", "needed_high")
+        }
+        for name in needed["feature"].values
+    }
+    routes = route_reliability(ds, SIZES, seed=seed)
+    route = {
+        str(size): {
+            each: float(routes[each].sel(size=size))
+            for each in ("agreement", "chance", "kappa", "kappa_low", "kappa_high")
+        }
+        for size in SIZES
+    }
+    return {
+        "size": SIZES[-1],
+        "problems": int(needed["n_problems"]),
+        "features": features,
+        "route": route,
+    }
+
+
+def _remapping(ds: xr.Dataset, seed: int) -> dict:
+    """Section 13: survival of regimes under new numbers, beside their survival under new draws."""
+    found = remap_survival(ds, *load_remapped(), seed=seed)
+    every, names = found.survival.isel(group=0), [each.value for each in Regime]
+    survival = {}
+    for outcome in (ANY, *names):
+        row = every.sel(outcome=outcome)
+        loss = [100 * float(row[f"difference{end}"]) for end in ("", "_low", "_high")]
+        survival[outcome] = {
+            "n": int(row["n"]),
+            "remapped": float(row["remapped"]),
+            "redrawn": float(row["redrawn"]),
+            "loss": loss,
+        }
+    agreement = found.agreement.isel(group=0)
+    within = {
+        each.value: [
+            float(agreement[f"kappa_within{end}"].sel(companion=each.value))
+            for end in ("", "_low", "_high")
+        ]
+        for each in Companion
+    }
+    depth, counts = found.depth, {}
+    for name in sorted(set(depth.tolist()) - {""}):
+        counts[name] = int((depth == name).sum())
+    return {"survival": survival, "kappa_within": within, "depth": counts}
+
+
+def _calculator(ds: xr.Dataset, seed: int) -> dict:
+    """Section 13: what a tool rescues, by regime."""
+    rows = calculator_by_regime(ds, seed=seed)
+    rows = rows[rows["group"] == "all"].set_index("regime")
+    names = ("problems", "retry_rate", "calculator_rate", "rescued")
+    ends = ("lift_points", "lift_low_points", "lift_high_points")
+    return {
+        name: {**{each: row[each] for each in names}, "lift": [row[each] for each in ends]}
+        for name, row in rows.to_dict("index").items()
+    }
+
+
+def _routers(ds: xr.Dataset, seed: int) -> dict:
+    """Compare routers on the same information, at equal forward passes, on unseen cells.
+
+    Routers have not learned from those cells.
+    """
+    found = compare_routers(ds, hold_out=HoldOut.CELL.value, seed=seed)
+    columns = {"lift": "", "excess": "excess_", "paid": "paid_"}
+    rows = router_lifts(found).to_dict("records")
+    lifts = {
+        row["router"]: {
+            **{
+                name: [row[f"{head}{end}"] for end in _ENDS]
+                for name, head in columns.items()
+                if name != "lift"
+            },
+            "lift": [row["lift_points"], row["low_points"], row["high_points"]],
+            "p_holm": row["p_holm"],
+            "beats": row["beats"],
+            "kind": row["kind"],
+        }
+        for row in rows
+    }
+    rates = router_rates(found).set_index("policy")["rate"]
+    return {"budget": found.budget, "best_fixed": rates["best_fixed"], "lifts": lifts}
+
+
+def _ablations(ds: xr.Dataset, seed: int) -> dict:
+    """Say which conclusions about routing move when one choice is changed."""
+    rows = ablation_moves(ablate(ds, seed=seed)).set_index("conclusion")
+    return {
+        name: {
+            "reference": [row["points"], row["low_points"], row["high_points"]],
+            "tried": row["tried"],
+            "moved": row["moved"],
+            "how": {each: row[each] for each in ("reversed", "undecided", "decided", "sign")},
+        }
+        for name, row in rows.to_dict("index").items()
+    }
+
+
+SECTIONS: dict[str, Callable[[xr.Dataset, int], dict]] = {
+    "reliability": _reliability,
+    "remapping": _remapping,
+    "calculator": _calculator,
+    "routers": _routers,
+    "ablations": _ablations,
+}

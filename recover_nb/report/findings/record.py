@@ -1,0 +1,101 @@
+"""The findings on disk: the figures as JSON, the page made from them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from recover_nb.core.errors import InputError
+from recover_nb.core.places import check_free, placed
+from recover_nb.report.findings.page import COMMAND, render_page
+
+#: Characters of the page within which it says what wrote it.
+_HEAD = 1000
+
+
+def read_figures(path: str | Path) -> dict[str, dict[str, Any]]:
+    """Read the figures of every source.
+
+    Parameters
+    ----------
+    path : path
+        Written by `write_findings`; one that is not there holds none.
+
+    Returns
+    -------
+    dict of str to dict
+        Source -> figures.
+
+    Raises
+    ------
+    InputError
+        If the file is not such a record.
+    """
+    path = Path(path)
+    if not path.exists():
+        return {}
+    try:
+        sources = json.loads(path.read_text(encoding="utf-8"))["sources"]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        hint = "delete it and run recover-nb findings"
+        raise InputError(f"{path}: not a record of findings ({error}); {hint}") from error
+    return sources
+
+
+def write_findings(
+    sources: Mapping[str, Mapping[str, Any]], figures: str | Path, page: str | Path, *, seed: int
+) -> None:
+    """Write the figures and the page that is made from them.
+
+    Parameters
+    ----------
+    sources : mapping of str to mapping
+        Source -> what `measure` gave for it.
+    figures, page : path
+        Where they go; folders are made. Only an earlier record and an earlier page are replaced.
+    seed : int
+        Of the resampling, for the record.
+
+    Raises
+    ------
+    InputError
+        If something else is there.
+    """
+    check_places(figures, page)
+    text = (
+        json.dumps(
+            {"seed": seed, "sources": sources}, indent=1, ensure_ascii=False, allow_nan=False
+        )
+        + "\n"
+    )
+    figures, page = Path(figures), Path(page)
+    # Minutes of work first: the page can be made from the figures again.
+    for path, content in ((figures, text), (page, render_page(sources))):
+        with placed(path, replace=True) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+
+
+def check_places(figures: str | Path, page: str | Path) -> None:
+    """Refuse places of figures and page that hold what `write_findings` did not write.
+
+    This is done before the work.
+
+    Raises
+    ------
+    InputError
+        What is there, and what to do.
+    """
+    figures, page = Path(figures), Path(page)
+    for path in (figures, page):
+        check_free(path, replace=True)
+        if path.is_dir():
+            raise InputError(f"{path} is a folder; choose another folder for the findings")
+    read_figures(figures)
+    try:
+        known = not page.exists() or f"`{COMMAND}`" in page.read_text(encoding="utf-8")[:_HEAD]
+    except UnicodeDecodeError:
+        known = False
+    if not known:
+        raise InputError(
+            f"{page} is no page of findings, so it is not replaced; choose another folder"
+        )

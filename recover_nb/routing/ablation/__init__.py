@@ -1,0 +1,1 @@
+"""Conclusions about routing again, with one choice changed."""

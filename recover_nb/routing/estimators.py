@@ -1,0 +1,259 @@
+"""Published, split and all estimators of method.md section 8 on arrays; `nulls` holds the null.
+
+Each turns a `Table` into `Contributions`: what every problem adds to the numerator and denominator
+of every comparator. Bootstrap, permutation and reporting are done once, on those (`resampling`,
+`evaluation`). Leading axes (a split, a simulated null) are carried through and averaged, in blocks
+that bound memory.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from recover_nb.routing.lifts import Contributions, Kernel
+from recover_nb.routing.table import Table, filled
+from recover_nb.stats.resampling import BLOCK, ratio
+
+#: An intervention with fewer attempts is never halved: it is scored on all of them and selects
+#: nothing.
+MIN_HALVED = 4
+#: Of up to so many draws, permutations look at each by itself; more are added up for each pair of
+#: problems.
+FEW_DRAWS = 16
+#: Rates and their sums that differ by less are equal.
+SLACK = 1e-9
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A block of draws: who is selected, where they are routed, and on what they are scored.
+
+    Attributes
+    ----------
+    hard : bool array, shape (draw, problem)
+    decision : int array, shape (draw, problem)
+    select, choose, score : float arrays, shape (draw or 1, problem, arm)
+        Rates that select problems and the oracle's pick, that choose the best fixed intervention,
+        and that everything is scored on.
+    """
+
+    hard: np.ndarray
+    decision: np.ndarray
+    select: np.ndarray
+    choose: np.ndarray
+    score: np.ndarray
+
+
+def published(table: Table, rng: np.random.Generator, *, n_splits: int) -> Contributions:
+    """Select steerable_hard and score on the same attempts.
+
+    This is the published estimator, prone to the winner's curse.
+
+    `n_splits` halvings of the problems serve only to choose the best fixed intervention on the
+    other half.
+    """
+    return _in_sample(table, table.hard(table.rate), rng, n_splits)
+
+
+def everyone(table: Table, rng: np.random.Generator, *, n_splits: int) -> Contributions:
+    """Score every failed problem, with no selection."""
+    return _in_sample(table, np.ones(len(table.rate), dtype=bool), rng, n_splits)
+
+
+def _in_sample(
+    table: Table, selected: np.ndarray, rng: np.random.Generator, n_splits: int
+) -> Contributions:
+    """One draw, scored once, except that the best fixed intervention is averaged over halvings."""
+    hard = selected[None]
+    rate = table.rate[None]
+    draw = Draw(hard, table.decide(hard), rate, rate, rate)
+    best = np.zeros(len(selected))
+    for size in blocks(n_splits, table.rate.size):
+        halves = rng.random((size, len(selected))) < 0.5
+        best += score_best_fixed(table, draw, halves).sum(axis=0)
+    return gather(table, [(draw, best[None] / n_splits)], kernels=_by_draw)
+
+
+def split(table: Table, rng: np.random.Generator, *, n_splits: int) -> Contributions:
+    """Select steerable_hard on one half of the attempts and score on the other.
+
+    This is done over `n_splits` random halvings.
+
+    Halves are of rollouts, drawn for each problem and shared by its interventions, because rollout
+    r of each is a twin; each half selects once and scores once. An intervention with fewer than
+    `MIN_HALVED` attempts (`dense_steer` is deterministic: two attempts say all) is scored on all of
+    them and never selects, so that no outcome that scores has selected. The problems that only such
+    an intervention fixes are then not in the selected population. Needs `Table.correct`; a problem
+    with fewer than `MIN_HALVED` retries is left out.
+    """
+
+    def draws() -> Iterator[tuple[Draw, np.ndarray]]:
+        for size in blocks(n_splits, 2 * table.rate.size):
+            select, choose, score = halve(table, size, rng)
+            hard = table.hard(select)
+            draw = Draw(hard, table.decide(hard), select, choose, score)
+            yield draw, score_best_fixed(table, draw, rng.random(hard.shape) < 0.5)
+
+    return gather(table, draws(), kernels=_by_draw if 2 * n_splits <= FEW_DRAWS else _added_up)
+
+
+def halve(
+    table: Table, n_splits: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rates of both halves of the attempts.
+
+    Parameters
+    ----------
+    table : Table
+        With `correct`.
+    n_splits : int
+        Halvings.
+    rng : numpy Generator
+        Source of randomness.
+
+    Returns
+    -------
+    select, choose, score : float64 arrays, shape (2 * n_splits, problem, arm)
+        Rates of the selecting half (NaN for an intervention that is never halved), the same with
+        its whole rate filled in, and those of the other half.
+    """
+    correct = table.correct
+    n_problems, n_rollouts, _ = correct.shape
+    # Rollouts 2j and 2j + 1 land in different halves, so that any number of attempts is halved
+    # evenly.
+    coin = rng.random((n_problems, n_splits, (n_rollouts + 1) // 2)) < 0.5
+    first = np.stack([coin, ~coin], axis=-1).reshape(n_problems, n_splits, -1)[..., :n_rollouts]
+    first = first.astype(np.float32)
+    wins, trials = (correct == 1).astype(np.float32), (correct >= 0).astype(np.float32)
+    won, tried = (np.moveaxis(first @ x, 1, 0).astype(float) for x in (wins, trials))
+    won = np.concatenate([won, wins.sum(axis=1) - won])
+    tried = np.concatenate([tried, trials.sum(axis=1) - tried])
+    rate = ratio(won, tried)
+    whole = trials.sum(axis=1) < MIN_HALVED
+    select = np.where(whole, np.nan, rate)
+    choose = np.where(whole, table.rate, rate)
+    other = np.roll(rate, n_splits, axis=0)
+    # Attempts with gaps can leave a half empty: there the problem is not selected, whatever the
+    # other arms say.
+    empty = (np.isnan(other) & ~whole)[..., : 1 + table.n_regime].any(axis=-1)
+    select[..., 0] = np.where(empty, np.nan, select[..., 0])
+    return select, choose, np.where(whole, table.rate, other)
+
+
+def blocks(n: int, size: int) -> list[int]:
+    """Sizes of the blocks `n` draws of `size` numbers are computed in."""
+    step = max(1, min(n, BLOCK // max(4 * size, 1)))
+    return [min(step, n - start) for start in range(0, n, step)]
+
+
+def score_best_fixed(table: Table, draw: Draw, halves: np.ndarray | None) -> np.ndarray:
+    """Score the fixed intervention best on the other half of the cell's selected problems.
+
+    `halves` (draw, problem) assigns problems; rates and `hard` broadcast against it. None chooses
+    on the very problems and attempts that score. Shape (draw, problem).
+    """
+    out = np.zeros(draw.hard.shape if halves is None else halves.shape)
+    basis = filled((draw.score if halves is None else draw.choose)[..., table.regime_arms])
+    for rows in table.spans.values():
+        part = np.ones_like(draw.hard[:, rows]) if halves is None else halves[:, rows]
+        score = draw.score[:, rows, table.regime_arms]
+        score = np.broadcast_to(score, (*part.shape, table.n_regime))
+        picks = []
+        for side in (part, part if halves is None else ~part):
+            weight = (side & draw.hard[:, rows]).astype(float)[:, None, :]
+            totals = (weight @ basis[:, rows])[:, 0]
+            # The first of equals, as far as sums of rates can tell.
+            picks.append(np.argmax(totals >= totals.max(axis=-1, keepdims=True) - SLACK, axis=-1))
+        pick = np.where(part, picks[1][:, None], picks[0][:, None])
+        out[:, rows] = np.take_along_axis(score, pick[..., None], axis=-1)[..., 0]
+    return out
+
+
+def _values(table: Table, draw: Draw, best_fixed: np.ndarray) -> np.ndarray:
+    """Rate of every comparator, shape (draw, problem, column)."""
+    shape = draw.hard.shape
+    score = np.broadcast_to(draw.score, (*shape, len(table.arms)))
+    regime = score[..., table.regime_arms]
+    # One column after the other in memory, as in `arms_apart`.
+    columns = np.empty((len(table.comparators), *shape))
+    columns[0] = np.take_along_axis(score, draw.decision[..., None].astype(np.intp), axis=-1)[
+        ..., 0
+    ]
+    fixed, (in_halves, in_sample, random, permuted, oracle) = columns[1:-5], columns[-5:]
+    fixed[...] = np.moveaxis(score, -1, 0)
+    in_halves[...] = best_fixed
+    in_sample[...] = score_best_fixed(table, draw, None)
+    random[...] = regime.mean(axis=-1)
+    for rows in table.spans.values():
+        weight, decision = draw.hard[:, rows], draw.decision[:, rows]
+        permuted[:, rows] = 0.0
+        total = np.maximum(weight.sum(axis=1), 1)
+        for arm in np.unique(decision):
+            share = (weight & (decision == arm)).sum(axis=1) / total
+            permuted[:, rows] += share[:, None] * score[:, rows, arm]
+    select = filled(draw.select[..., table.regime_arms], -1.0)
+    tied = select >= select.max(axis=-1, keepdims=True) - SLACK
+    oracle[...] = (tied * regime).sum(axis=-1) / tied.sum(axis=-1)
+    return np.moveaxis(columns, 0, -1)
+
+
+def arms_apart(rate: np.ndarray) -> np.ndarray:
+    """Return equal rates (..., problem, arm) that hold each arm's numbers together in memory.
+
+    Sums and maxima over a handful of arms then run along the problems, several times as fast.
+    """
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(rate, -1, 0)), 0, -1)
+
+
+def gather(
+    table: Table,
+    draws: Iterable[tuple[Draw, np.ndarray]],
+    *,
+    kernels: Callable[[Kernel | None, Draw, np.ndarray], Kernel] | None = None,
+) -> Contributions:
+    """Average the contributions of all draws.
+
+    `kernels` adds a block of them to what permutations of a cell need.
+    """
+    n_problems, n_columns = len(table.rate), len(table.comparators)
+    sums = np.zeros((3, n_problems, n_columns))
+    totals, cells, count = [], {}, 0
+    for draw, best_fixed in draws:
+        value = _values(table, draw, best_fixed)
+        weight = (draw.hard[..., None] & ~np.isnan(value)).astype(float)
+        value = filled(value)
+        parts = (value * weight, value[..., :1] * weight, weight)
+        totals.append(np.stack([x.sum(axis=1) for x in parts]))
+        sums += np.stack([x.sum(axis=0) for x in parts])
+        count += len(draw.hard)
+        for cell, rows in table.rows_by_cell.items() if kernels else ():
+            cells[cell] = kernels(cells.get(cell), draw, rows)
+    sums /= count
+    chosen = {
+        cell: (gain[:, keep] / count, label[:, keep])
+        for cell, (gain, label) in cells.items()
+        for keep in [sums[2, table.rows_by_cell[cell], 0] > 0]
+    }
+    return Contributions(table.comparators, *sums, np.concatenate(totals, axis=1), chosen)
+
+
+def _by_draw(held: Kernel | None, draw: Draw, rows: np.ndarray) -> Kernel:
+    """Keep, by draw, the scores of problems under each arm where selected, and their arms."""
+    hard = draw.hard[:, rows, None]
+    new = (filled(draw.score[:, rows]) * hard, draw.decision[:, rows])
+    return (
+        new if held is None else tuple(np.concatenate(pair) for pair in zip(held, new, strict=True))
+    )
+
+
+def _added_up(held: Kernel | None, draw: Draw, rows: np.ndarray) -> Kernel:
+    """Add up what problem i scores under decisions made for problem j.
+
+    It is one product over draws and arms.
+    """
+    gain, arm = _by_draw(None, draw, rows)
+    made = (arm[..., None] == np.arange(gain.shape[-1])).astype(float)
+    left, right = (np.moveaxis(each, 1, 0).reshape(len(rows), -1) for each in (gain, made))
+    kernel = (left @ right.T)[None]
+    return kernel if held is None else held[0] + kernel, np.arange(len(rows))[None]

@@ -1,0 +1,287 @@
+"""Evaluate routing without fooling oneself: every estimator and comparator, side by side.
+
+See method.md section 8.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, fields
+
+import xarray as xr
+
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import ROUTED_INTERVENTIONS, Intervention
+from recover_nb.core.plain import plain
+from recover_nb.routing import estimators, nulls
+from recover_nb.routing.budgets import _budgets
+from recover_nb.routing.lifts import (
+    Contributions,
+    _cells,
+    summarise,
+    summarise_null,
+)
+from recover_nb.routing.policy import PUBLISHED, RoutingPolicy
+from recover_nb.routing.rescue import MIN_FAILURE, MIN_GAIN, TOLERANCE
+from recover_nb.routing.table import Inputs, Table, generator, tabulate
+from recover_nb.stats.resampling import Resamples
+
+#: What an evaluation is made of (in this order: it numbers generators), and what needs the outcome
+#: of each attempt.
+PARTS = ("published", "null", "all", "split", "null_twins", "budgets")
+NEED_ATTEMPTS = ("split", "null_twins")
+#: Resamples of problems, permutations of routes, simulated nulls and halvings of attempts, unless
+#: told.
+COUNTS = {"n_bootstrap": 2000, "n_permutations": 2000, "n_null": 200, "n_splits": 100}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The evaluation of a routing policy on one study, as plain data.
+
+    Attributes
+    ----------
+    cells : dict
+        Per cell: ``n``, ``regimes``, ``routed_counts`` and ``rescue`` over its steerable_hard
+        problems.
+    overall : dict
+        ``n``, ``steerable_hard_fraction`` and the headline lift over retry of each estimator.
+    estimators : dict
+        ``published``, ``null``, ``null_twins``, ``split``, ``all``: every comparator, every cell.
+        An entry is None where attempts are not stored, or it was not asked for.
+    budgets : dict
+        rescue@k and equal-compute curves for ``all`` failed problems and for the ``steerable_hard``
+        ones (the latter selected on the attempts that score them, hence inflated).
+    settings : dict
+        Seed, resample counts, edges, policy.
+    """
+
+    cells: dict
+    overall: dict
+    estimators: dict
+    budgets: dict
+    settings: dict
+
+    def to_dict(self) -> dict:
+        """Return the object ``recover-nb evaluate --json`` prints.
+
+        NaN and infinities become None.
+        """
+        return plain({each.name: getattr(self, each.name) for each in fields(self)})
+
+
+def evaluate_routing(
+    ds: xr.Dataset,
+    *,
+    policy: RoutingPolicy = PUBLISHED,
+    interventions: Sequence[str] = ROUTED_INTERVENTIONS,
+    seed: int = 0,
+    n_bootstrap: int = COUNTS["n_bootstrap"],
+    n_permutations: int = COUNTS["n_permutations"],
+    n_null: int = COUNTS["n_null"],
+    n_splits: int = COUNTS["n_splits"],
+    min_gain: float = MIN_GAIN,
+    min_failure: float = MIN_FAILURE,
+    tolerance: float | None = None,
+    only: Collection[str] = PARTS,
+    cell_intervals: bool = True,
+    progress: Callable[[str], None] | None = None,
+) -> Evaluation:
+    """Evaluate a routing policy by the published, null, split and all estimators.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A study, or a profile table read by `from_profiles`: ``features`` (problem, feature),
+        ``rescue_rate`` and ``attempts`` (problem, intervention), and for the split estimator
+        ``correct`` (problem, rollout, intervention). ``n_tokens``, ``forward_specialist``,
+        ``forward_ancestor`` (problem, rollout, intervention) give costs. Units without features or
+        rates (they did not fail) are left out.
+    policy : RoutingPolicy
+        The rule; it may choose among `interventions`.
+    interventions : sequence of str
+        What regimes and routes are over; any others of the study are reported as comparators.
+    seed : int
+        The result is a function of it and of the data alone.
+    n_bootstrap, n_permutations, n_null, n_splits : int
+        Resamples of problems, permutations of routes, simulated nulls and halvings of attempts.
+    min_gain, min_failure : float
+        Edges of steerable_hard (method.md section 6).
+    tolerance : float, optional
+        Slack of those edges; by default the study's attribute ``regime_tolerance``, else 1e-9.
+    only : collection of str
+        The parts to compute, of `PARTS`; the others are None. A part's figures do not depend on
+        which others are computed; a null brings ``published`` along, which it is compared with.
+    cell_intervals : bool
+        Bootstrap each cell too; otherwise the intervals of a cell are NaN.
+    progress : callable, optional
+        Called with the name of each stage as it begins.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    InputError
+        If a variable, feature or intervention is missing, a count or part is not allowed, or no
+        failed unit is left.
+
+    Notes
+    -----
+    method.md section 8. Lifts are in points (differences of rates), higher is better for routing.
+    Bootstrap resamples the underlying questions (task, problem_id), so that one question asked of
+    several specialists moves together; selection, routes and z-scores are kept. Permutation
+    p-values are one-sided.
+    """
+    counts = {"n_bootstrap": n_bootstrap, "n_permutations": n_permutations}
+    counts = _counted(counts | {"n_null": n_null, "n_splits": n_splits})
+    if tolerance is None:
+        tolerance = float(ds.attrs.get("regime_tolerance", TOLERANCE))
+    edges = {"min_gain": min_gain, "min_failure": min_failure, "tolerance": tolerance}
+    parts = _parts(only)
+    taken = tabulate(ds, policy=policy, interventions=interventions, edges=edges)
+    return evaluate_inputs(
+        Inputs(*taken, ds.sizes["problem"]),
+        parts,
+        seed=seed,
+        counts=counts,
+        cell_intervals=cell_intervals,
+        progress=progress,
+    )
+
+
+def evaluate_inputs(
+    inputs: Inputs,
+    parts: Collection[str],
+    *,
+    seed: int,
+    counts: dict[str, int],
+    cell_intervals: bool = True,
+    resamples: Resamples | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Evaluation:
+    """Do what `evaluate_routing` does, with a study's inputs and bootstrap draws at hand.
+
+    Parameters
+    ----------
+    inputs : Inputs
+    parts, seed, cell_intervals, progress
+        As ``only`` and others of `evaluate_routing`.
+    counts : dict of str to int
+        Any of `COUNTS`, the others as they are there.
+    resamples : Resamples, optional
+        ``inputs.resamples(seed, counts["n_bootstrap"])``, computed unless given.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    InputError
+        If a count or part is not allowed.
+    """
+    table, labels = inputs.table, inputs.labels
+    counts, parts = _counted(counts), _parts(parts)
+    tell = progress or (lambda stage: None)
+    found = _estimate(table, seed, counts, parts, tell)
+    tell("bootstrap")
+    if resamples is None:
+        resamples = inputs.resamples(seed, counts["n_bootstrap"])
+    summaries = {}
+    for index, name in enumerate(("published", "split", "all")):
+        item = found[name]
+        rng = generator(seed, 6 + index)
+        summaries[name] = item and summarise(
+            item,
+            table,
+            labels,
+            resamples,
+            counts["n_permutations"],
+            rng,
+            cell_intervals=cell_intervals,
+        )
+    for name in ("null", "null_twins"):
+        summaries[name] = found[name] and summarise_null(found["published"], found[name], resamples)
+    if "budgets" in parts:
+        tell("budgets")
+    budgets = _budgets(table, inputs.costs, resamples) if "budgets" in parts else None
+    return Evaluation(
+        cells=_cells(table, labels),
+        overall=_overall(inputs, summaries),
+        estimators=summaries,
+        budgets=budgets,
+        settings={"seed": seed, **counts, **table.edges, "policy": table.policy.to_dict()},
+    )
+
+
+def _counted(counts: dict[str, int]) -> dict[str, int]:
+    """Check numbers of resamples, and fill in those not given."""
+    for name, count in counts.items():
+        if name not in COUNTS:
+            raise InputError(f"unknown count {name!r}; allowed: {', '.join(COUNTS)}")
+        if count < 1:
+            raise InputError(f"{name} is {count}; it must be at least 1")
+    return COUNTS | counts
+
+
+def _parts(only: Collection[str]) -> set[str]:
+    """Check the names of parts, and add what they need."""
+    unknown = sorted(set(only) - set(PARTS))
+    if unknown:
+        raise InputError(f"unknown part {unknown[0]!r}; allowed: {', '.join(PARTS)}")
+    return {*only, "published"} if {"null", "null_twins"} & set(only) else set(only)
+
+
+def _estimate(
+    table: Table, seed: int, counts: dict, parts: set[str], tell: Callable[[str], None]
+) -> dict[str, Contributions | None]:
+    """Run the estimators asked for; None where each attempt's outcome is needed but not stored."""
+    runs = (
+        estimators.published,
+        nulls.null,
+        estimators.everyone,
+        estimators.split,
+        nulls.null_twins,
+    )
+    found: dict[str, Contributions | None] = dict.fromkeys(PARTS[: len(runs)])
+    for stage, (name, run) in enumerate(zip(found, runs, strict=True)):
+        if name in parts and (table.correct is not None or name not in NEED_ATTEMPTS):
+            tell(name)
+            count = "n_null" if name.startswith("null") else "n_splits"
+            found[name] = run(table, generator(seed, stage), **{count: counts[count]})
+    return found
+
+
+def _overall(inputs: Inputs, summaries: dict) -> dict:
+    """Headline figures: the lift over retry by each estimator."""
+    table = inputs.table
+    retry = Intervention.RETRY.value
+
+    def headline(name: str) -> dict | None:
+        item = summaries[name]
+        if item is None:
+            return None
+        lift = item["comparators"][retry]
+        keys = ("lift", "ci95", "ci95_bca", "relative", "relative_ci95")
+        return {"n": item["n"], **{key: lift[key] for key in keys}, "routes_p": item["p"]}
+
+    out = {
+        "n": len(table.rate),
+        "n_left_out": int(inputs.n_problems - len(table.rate)),
+        "steerable_hard_fraction": float(table.hard(table.rate).mean()),
+        "published": headline("published"),
+        "split": headline("split"),
+        "all": headline("all"),
+    }
+    for null, excess in (("null", "excess"), ("null_twins", "excess_twins")):
+        item = summaries[null]
+        out[null] = out[excess] = None
+        if item is not None:
+            lift = item["comparators"][retry]
+            out[null] = {
+                "mean": lift["mean"],
+                "sd": lift["sd"],
+                "steerable_hard_fraction": item["steerable_hard_fraction"],
+            }
+            out[excess] = {"value": lift["excess"], "p": lift["p"], "ci95": lift["ci95"]}
+    return out

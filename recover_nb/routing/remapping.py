@@ -1,0 +1,379 @@
+"""Whether a problem's regime survives new numbers (method.md section 13).
+
+A regime is read off twenty attempts, so it also changes when they are drawn again with the same
+numbers. A study and its two companions, over other numbers and drawn again, tell the two apart:
+everything here is reported for both, and their difference is what the numbers did.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from recover_nb.core.checks import check_whole
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import FEATURES, SOLVED, Companion, Depth, Regime
+from recover_nb.core.schema import UNIT_COORDS, cell_names, text
+from recover_nb.stats.agreement import beyond_chance, cohen_kappa, weighted_correlation
+from recover_nb.stats.resampling import bootstrap_weights, ratio
+
+#: What can become of a problem; one that never failed has no regime.
+OUTCOMES = (*(each.value for each in Regime), SOLVED)
+#: Row over every problem that failed, whatever its regime.
+ANY = "any regime"
+#: Row over every problem of the comparison.
+ALL = "all"
+LEVEL = 0.95
+_GROUPS = ("task", "method", "family")
+
+
+@dataclass(frozen=True)
+class RemapSurvival:
+    """What became of the same problems over other numbers, and drawn again.
+
+    Attributes
+    ----------
+    units : mapping of str to array, shape (unit,)
+        ``family``, ``method``, ``task``, ``problem_id``, ``cell`` and ``level`` of each problem
+        compared.
+    original : str array, shape (unit,)
+        Its outcome in the study: a regime, or ``"solved"``.
+    outcomes : mapping of Companion to str array, shape (unit,)
+        Its outcome in each companion.
+    transitions : int64 array, shape (companion, outcome, outcome)
+        Units by companion, original outcome and the companion's, in the order of `OUTCOMES`.
+    survival : Dataset
+        Dimensions `group` (all problems, then each task, method and family; coordinate `by` says
+        which) and `outcome` (the original one, and ``"any regime"``): `n`; `remapped` and
+        `redrawn`, the share that has the same outcome again; `difference`, redrawn less remapped;
+        `confirmed`, the share among those that had it again when drawn again, and their number
+        `n_confirmed`. Each share with `_low` and `_high`.
+    agreement : Dataset
+        Dimensions `group` and `companion`: `n`, `agreement`, `kappa` (Cohen's) and `kappa_within`,
+        where chance is another problem of the same cell and level: it agrees as often as
+        `chance_within` says. Each but `n` with `_low` and `_high`; `kappa_difference` and
+        `kappa_within_difference` (group) are redrawn less remapped.
+    features : Dataset or None
+        Dimensions `companion` and `feature`, over the problems that failed in all three studies:
+        correlation of each feature with the study's, `pooled` over all and `within` cell and level;
+        with `companion` alone, `route_agreement` and `route_kappa_within` of the stored routes.
+        Each with `_low` and `_high`; `n` problems. None where a study stores no features or routes.
+    settings : mapping
+    """
+
+    units: Mapping[str, np.ndarray]
+    original: np.ndarray
+    outcomes: Mapping[Companion, np.ndarray]
+    transitions: np.ndarray
+    survival: xr.Dataset
+    agreement: xr.Dataset
+    features: xr.Dataset | None
+    settings: Mapping[str, int]
+
+    @property
+    def depth(self) -> np.ndarray:
+        """Return the kind of failure of each ``beyond_reach`` problem: `labels.Depth`, (unit,).
+
+        Any other problem has "".
+        """
+        again = {name: each == Regime.BEYOND_REACH for name, each in self.outcomes.items()}
+        found = np.select(
+            [~again[Companion.REDRAWN], ~again[Companion.REMAPPED]],
+            [Depth.UNSETTLED.value, Depth.SHALLOW.value],
+            Depth.STRUCTURAL.value,
+        )
+        return np.where(self.original == Regime.BEYOND_REACH, found, "")
+
+
+def remap_survival(
+    ds: xr.Dataset,
+    remapped: xr.Dataset,
+    redrawn: xr.Dataset,
+    *,
+    n_bootstrap: int = 2000,
+    seed: int = 0,
+) -> RemapSurvival:
+    """Compare the regimes of a study with those over other numbers, and with those of fresh draws.
+
+    Parameters
+    ----------
+    ds : Dataset
+        The study.
+    remapped, redrawn : Dataset
+        Its companions, as `recover_nb.load_remapped` returns them: the same units by family,
+        method, task and `problem_id`, any part of the study's, with as many attempts.
+    n_bootstrap : int
+        Resamples of the questions asked, within tasks; one question put to several specialists
+        moves together.
+    seed : int
+        Of the resamples.
+
+    Returns
+    -------
+    RemapSurvival
+        Intervals are 95 %, percentile. Differences are paired: same problems, same resamples.
+
+    Raises
+    ------
+    InputError
+        If units do not match, the redrawn companion asks other prompts or repeats the study's
+        draws, the remapped one asks the same prompts, numbers of attempts differ, or a failed
+        problem has no regime.
+
+    Notes
+    -----
+    Source: method.md section 13.
+    """
+    check_whole("n_bootstrap", n_bootstrap, 1)
+    ds, redrawn = _same_units(ds, remapped, "the study"), _same_units(redrawn, remapped, "redrawn")
+    _check_companions(ds, remapped, redrawn)
+    companions = {Companion.REMAPPED: remapped, Companion.REDRAWN: redrawn}
+    original = _outcome(ds, "the study")
+    outcomes = {name: _outcome(each, name) for name, each in companions.items()}
+    units = {name: text(ds[name]) for name in UNIT_COORDS}
+    units |= {
+        "cell": cell_names(ds),
+        "level": ds["level"].values if "level" in ds else np.full(len(original), -1),
+    }
+    questions = np.char.add(np.char.add(units["task"], "|"), units["problem_id"])
+    drawn = bootstrap_weights(
+        questions, units["task"], n_bootstrap, np.random.default_rng(seed)
+    ).weights
+    weights = np.concatenate([np.ones((1, len(original))), drawn])
+    groups = _groups(units)
+    strata = np.char.add(np.char.add(units["cell"], "|"), units["level"].astype(str))
+    return RemapSurvival(
+        units,
+        original,
+        outcomes,
+        np.stack([_transitions(original, each) for each in outcomes.values()]),
+        _survival(original, outcomes, groups, weights),
+        _agreement(original, outcomes, strata, groups, weights),
+        _features(ds, companions, strata, weights),
+        {"n_bootstrap": n_bootstrap, "seed": seed},
+    )
+
+
+def align(ds: xr.Dataset, other: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
+    """Return both studies with the problem units they share, in the order of `other`.
+
+    Raises
+    ------
+    InputError
+        If they share none.
+    """
+    known = set(_unit_names(ds))
+    shared = [i for i, unit in enumerate(_unit_names(other)) if unit in known]
+    if not shared:
+        raise InputError(
+            "the two studies share no problem unit: family, method, task and problem_id must be the"
+            " same"
+        )
+    other = other.isel(problem=shared)
+    return _same_units(ds, other, "the study"), other
+
+
+def align_to(ds: xr.Dataset, units: Mapping[str, np.ndarray]) -> xr.Dataset:
+    """Return the problems of `ds` that `units` (of a `RemapSurvival`) names, in that order."""
+    coords = {name: ("problem", units[name]) for name in UNIT_COORDS}
+    return _same_units(ds, xr.Dataset(coords=coords), "the study")
+
+
+def _same_units(ds: xr.Dataset, wanted: xr.Dataset, name: str) -> xr.Dataset:
+    """Return the problems of `wanted`, in its order."""
+    known = {unit: i for i, unit in enumerate(_unit_names(ds))}
+    missing = [unit for unit in _unit_names(wanted) if unit not in known]
+    if missing or not known:
+        raise InputError(
+            f"{name} has no problem {'|'.join(missing[0]) if missing else 'at all'}; the remapped"
+            " companion must hold problems of the study under their own problem_id, and the"
+            " redrawn one the same problems"
+        )
+    return ds.isel(problem=[known[unit] for unit in _unit_names(wanted)])
+
+
+def _unit_names(ds: xr.Dataset) -> list[tuple[str, ...]]:
+    return list(zip(*(text(ds[name]).tolist() for name in UNIT_COORDS), strict=True))
+
+
+def _check_companions(ds: xr.Dataset, remapped: xr.Dataset, redrawn: xr.Dataset) -> None:
+    """Refuse companions that are not what they are taken for.
+
+    The comparison would say nothing, and look fine.
+    """
+    if "prompt" in ds and (text(ds["prompt"]) != text(redrawn["prompt"])).any():
+        raise InputError(
+            "redrawn asks other prompts than the study; give the companion made with --redraw third"
+        )
+    if "prompt" in ds and (text(ds["prompt"]) == text(remapped["prompt"])).any():
+        raise InputError(
+            "remapped asks a prompt of the study itself; give the companion over other numbers"
+            " second"
+        )
+    if "config_json" in ds.attrs and int(ds.attrs["seed"]) == int(redrawn.attrs["seed"]):
+        raise InputError(
+            f"redrawn has seed {redrawn.attrs['seed']}, as the study has: its draws are the same;"
+            " make it with another --seed"
+        )
+    names = [name for name in text(remapped["intervention"]) if name in text(ds["intervention"])]
+    studies = (ds, remapped, redrawn)
+    counts = [
+        each["attempts"].sel(intervention=names).max("problem").values.tolist() for each in studies
+    ]
+    if not counts[0] == counts[1] == counts[2]:
+        raise InputError(
+            f"attempts of {', '.join(names)} differ: {counts[0]} in the study, {counts[1]}"
+            f" remapped, {counts[2]} redrawn; regimes depend on how many there are, so they must be"
+            " the same"
+        )
+
+
+def _outcome(ds: xr.Dataset, name: str) -> np.ndarray:
+    regime = text(ds["regime"])
+    failed = ds["n_failed_rollouts"].values > 0
+    if (failed & (regime == "")).any():
+        raise InputError(
+            f"{name}: a failed problem has no regime; run retry and the four routed interventions"
+            " on it"
+        )
+    return np.where(failed, regime, SOLVED)
+
+
+def _groups(units: Mapping[str, np.ndarray]) -> list[tuple[str, str, np.ndarray]]:
+    """Return (by, name, mask) of every group of problems."""
+    groups = [(ALL, ALL, np.ones(len(units["task"]), dtype=bool))]
+    for by in _GROUPS:
+        groups += [(by, str(name), units[by] == name) for name in dict.fromkeys(units[by].tolist())]
+    return groups
+
+
+def _transitions(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return np.array([[((first == a) & (second == b)).sum() for b in OUTCOMES] for a in OUTCOMES])
+
+
+def _ends(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Value and interval ends of draws (1 + resample, ...) whose first is the data."""
+    tails = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+    known = ~np.isnan(draws[1:]).all(axis=0)
+    low, high = (np.full(draws.shape[1:], np.nan) for _ in tails)
+    if known.any():
+        low[known], high[known] = np.nanquantile(draws[1:][:, known], tails, axis=0)
+    return draws[0], low, high
+
+
+def _named(name: str, dims: tuple[str, ...], draws: np.ndarray) -> dict:
+    return {
+        name + end: (dims, each)
+        for end, each in zip(("", "_low", "_high"), _ends(draws), strict=True)
+    }
+
+
+def _survival(
+    original: np.ndarray,
+    outcomes: Mapping[Companion, np.ndarray],
+    groups: list[tuple[str, str, np.ndarray]],
+    weights: np.ndarray,
+) -> xr.Dataset:
+    rows = (*OUTCOMES, ANY)
+    chosen = np.stack(
+        [original != SOLVED if row == ANY else original == row for row in rows], axis=1
+    )
+    inside = np.stack([mask for *_, mask in groups], axis=1)[:, :, None] & chosen[:, None, :]
+    same = {name: (each == original)[:, None, None] for name, each in outcomes.items()}
+
+    def total(mask: np.ndarray) -> np.ndarray:
+        return (weights @ mask.reshape(len(mask), -1).astype(float)).reshape(
+            len(weights), *mask.shape[1:]
+        )
+
+    remapped, redrawn = (same[name] for name in (Companion.REMAPPED, Companion.REDRAWN))
+    count, kept_remapped, kept_redrawn = (
+        total(inside),
+        total(inside & remapped),
+        total(inside & redrawn),
+    )
+    dims = ("group", "outcome")
+    variables = {
+        **_named("remapped", dims, ratio(kept_remapped, count)),
+        **_named("redrawn", dims, ratio(kept_redrawn, count)),
+        **_named("difference", dims, ratio(kept_redrawn - kept_remapped, count)),
+        **_named("confirmed", dims, ratio(total(inside & redrawn & remapped), kept_redrawn)),
+        "n": (dims, count[0].astype(np.int64)),
+        "n_confirmed": (dims, kept_redrawn[0].astype(np.int64)),
+    }
+    return xr.Dataset(variables, _group_coords(groups) | {"outcome": list(rows)})
+
+
+def _group_coords(groups: list[tuple[str, str, np.ndarray]]) -> dict:
+    return {"group": [name for _, name, _ in groups], "by": ("group", [by for by, *_ in groups])}
+
+
+def _agreement(
+    original: np.ndarray,
+    outcomes: Mapping[Companion, np.ndarray],
+    strata: np.ndarray,
+    groups: list[tuple[str, str, np.ndarray]],
+    weights: np.ndarray,
+) -> xr.Dataset:
+    names = ("agreement", "kappa", "chance_within", "kappa_within")
+    draws = np.full((len(names), len(weights), len(groups), len(outcomes)), np.nan)
+    for i, (_, _, mask) in enumerate(groups):
+        w = weights[:, mask]
+        for j, outcome in enumerate(outcomes.values()):
+            first, second = original[mask], outcome[mask]
+            table = np.stack(
+                [[w @ ((first == a) & (second == b)) for b in OUTCOMES] for a in OUTCOMES]
+            )
+            draws[0, :, i, j] = ratio(w @ (first == second), w.sum(axis=1))
+            draws[1, :, i, j] = cohen_kappa(np.moveaxis(table, -1, 0))
+            draws[2:, :, i, j] = beyond_chance(first, second, strata[mask], w)[1:]
+    variables = {"n": ("group", np.array([mask.sum() for *_, mask in groups]))}
+    for name, each in zip(names, draws, strict=True):
+        variables |= _named(name, ("group", "companion"), each)
+        if name.startswith("kappa"):
+            place = list(outcomes)
+            less = (
+                each[..., place.index(Companion.REDRAWN)]
+                - each[..., place.index(Companion.REMAPPED)]
+            )
+            variables |= _named(f"{name}_difference", ("group",), less)
+    coords = _group_coords(groups) | {"companion": [name.value for name in outcomes]}
+    return xr.Dataset(variables, coords)
+
+
+def _features(
+    ds: xr.Dataset,
+    companions: Mapping[Companion, xr.Dataset],
+    strata: np.ndarray,
+    weights: np.ndarray,
+) -> xr.Dataset | None:
+    studies = (ds, *companions.values())
+    if not all(name in each for each in studies for name in ("features", "route")):
+        return None
+    values = [
+        each["features"].sel(feature=list(FEATURES)).transpose("problem", "feature").values
+        for each in studies
+    ]
+    known = ~np.isnan(values).any(axis=(0, 2))
+    first, weights = values[0][known], weights[:, known]
+    _, strata = np.unique(strata[known], return_inverse=True)
+    routes = [text(each["route"])[known] for each in studies]
+    found: dict[str, list] = {
+        name: [] for name in ("pooled", "within", "route_agreement", "route_kappa_within")
+    }
+    for second, route in zip(values[1:], routes[1:], strict=True):
+        found["pooled"].append(
+            weighted_correlation(first, second[known], weights, np.zeros_like(strata))
+        )
+        found["within"].append(weighted_correlation(first, second[known], weights, strata))
+        agreement, _, kappa = beyond_chance(routes[0], route, strata, weights)
+        found["route_agreement"].append(agreement)
+        found["route_kappa_within"].append(kappa)
+    variables = {"n": ((), int(known.sum()))}
+    for name, draws in found.items():
+        dims = ("companion",) if name.startswith("route") else ("companion", "feature")
+        variables |= _named(name, dims, np.stack(draws, axis=1))
+    return xr.Dataset(
+        variables, {"companion": [name.value for name in companions], "feature": list(FEATURES)}
+    )

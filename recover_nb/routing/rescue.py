@@ -1,0 +1,339 @@
+"""Rescue rates, rescue@k and regimes (method.md sections 5 and 6).
+
+Array floor first (`count_rates`, `rescue_at_k`, `regimes_from_rates`), then the labelled functions
+on (problem, intervention) DataArrays.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import ROUTED_INTERVENTIONS, Intervention, Regime
+
+#: Smallest gain of the best intervention over retry that makes a problem steerable (method.md
+#: section 6).
+MIN_GAIN = 0.05
+
+
+#: Smallest failure rate under retry that makes a problem hard (method.md section 6).
+MIN_FAILURE = 0.50
+
+
+#: Slack of both comparisons. Rates are ratios of small integers, so two thresholds that differ at
+#: all differ by far more than this, while 0.35 - 0.30 falls short of 0.05 by 5e-17 in binary
+#: floating point.
+TOLERANCE = 1e-9
+
+
+def count_rates(correct: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Count attempts and the share of them that is correct.
+
+    Parameters
+    ----------
+    correct : array of int, shape (..., rollout, intervention)
+        1 = correct, 0 = wrong, -1 = not run.
+
+    Returns
+    -------
+    rate : float64 array, shape (..., intervention)
+        Correct attempts divided by attempts, in [0, 1]; NaN where nothing was run.
+    attempts : int32 array, shape (..., intervention)
+        Attempts run.
+
+    Raises
+    ------
+    InputError
+        If a code other than 1, 0 or -1 is found, or the array has fewer than two dimensions.
+
+    Notes
+    -----
+    method.md section 5.
+    """
+    correct = np.asarray(correct)
+    if correct.ndim < 2:
+        raise InputError(
+            f"correct has shape {correct.shape}; it must end in (rollout, intervention)"
+        )
+    run = correct >= 0
+    if not np.isin(correct, (-1, 0, 1)).all():
+        raise InputError("correct may hold only 1 (correct), 0 (wrong) and -1 (not run)")
+    attempts = run.sum(axis=-2).astype(np.int32)
+    successes = (correct == 1).sum(axis=-2)
+    with np.errstate(invalid="ignore"):
+        return successes / np.where(attempts > 0, attempts, np.nan), attempts
+
+
+def rescue_rate(correct: xr.DataArray) -> xr.Dataset:
+    """Rescue rate and attempts of each problem under each intervention.
+
+    Parameters
+    ----------
+    correct : DataArray of int8 with dims (problem, rollout, intervention)
+        1 = correct, 0 = wrong, -1 = not run. Plain arrays go to `count_rates`.
+
+    Returns
+    -------
+    Dataset
+        ``rescue_rate`` (problem, intervention) float64, NaN where nothing was run, and ``attempts``
+        (problem, intervention) int32.
+
+    Raises
+    ------
+    InputError
+        If a dimension is missing or a code other than 1, 0 or -1 is found.
+
+    Notes
+    -----
+    method.md section 5.
+    """
+    missing = {"rollout", "intervention"} - set(correct.dims)
+    if missing:
+        raise InputError(
+            f"correct has dims {tuple(map(str, correct.dims))}; it needs rollout and intervention"
+        )
+    rate, attempts = xr.apply_ufunc(
+        count_rates,
+        correct.compute(),
+        input_core_dims=[["rollout", "intervention"]],
+        output_core_dims=[["intervention"], ["intervention"]],
+    )
+    return xr.Dataset({"rescue_rate": rate, "attempts": attempts})
+
+
+def rescue_at_k(n_correct: ArrayLike, n_attempts: ArrayLike, k: ArrayLike) -> np.ndarray:
+    """Unbiased probability that at least one of `k` attempts is correct, 1 - C(n - c, k) / C(n, k).
+
+    Parameters
+    ----------
+    n_correct : array of int
+        Correct attempts c.
+    n_attempts : array of int
+        Attempts n; 0 (nothing run) gives NaN.
+    k : int or array of int
+        Budget in attempts, from 1 to n. The three arguments broadcast.
+
+    Returns
+    -------
+    float64 array of the broadcast shape
+        In [0, 1]; higher is better. k = 1 gives the rescue rate.
+
+    Raises
+    ------
+    InputError
+        If k < 1, k > n > 0, c < 0, c > n, or a value is not a whole number.
+
+    Notes
+    -----
+    method.md section 5 (Chen et al. 2021). Summed as logarithms of 1 - c / (n - j), j < k, so that
+    neither a binomial coefficient overflows nor a small probability cancels.
+    """
+    c, n, k = np.broadcast_arrays(*(_whole(x) for x in (n_correct, n_attempts, k)))
+    if (c < 0).any() or (c > n).any():
+        raise InputError("the number correct must lie between 0 and the number of attempts")
+    if (k < 1).any():
+        raise InputError(f"k is {int(k.min())}; rescue@k needs k of at least 1")
+    over = (k > n) & (n > 0)
+    if over.any():
+        raise InputError(
+            f"k is {int(k[over].max())} but only {int(n[over].min())} attempts were run; rescue@k"
+            " allows k up to the number of attempts: choose a smaller k or run more attempts"
+        )
+    log_miss = np.zeros(c.shape)
+    with np.errstate(divide="ignore"):
+        for j in range(int(k.max(initial=0))):
+            share = np.minimum(c / np.maximum(n - j, 1), 1.0)
+            log_miss += np.where(j < k, np.log1p(-share), 0.0)
+    return np.where(n > 0, -np.expm1(log_miss), np.nan)
+
+
+def proportion_interval(
+    n_correct: int, n_attempts: int, *, level: float = 0.95
+) -> tuple[float, float]:
+    """Wilson's score interval for a rescue rate.
+
+    Parameters
+    ----------
+    n_correct, n_attempts : int
+        Of independent attempts.
+    level : float
+        Confidence, in (0, 1).
+
+    Returns
+    -------
+    low, high : float
+        In [0, 1]; NaN for no attempt.
+
+    Raises
+    ------
+    InputError
+        If n_correct is not between 0 and n_attempts, or a count is not whole.
+    """
+    from scipy.stats import binomtest
+
+    c, n = (int(_whole(each)) for each in (n_correct, n_attempts))
+    if not 0 <= c <= n:
+        raise InputError(
+            f"{c} of {n} attempts cannot be correct; the number must lie between 0 and the attempts"
+        )
+    if n == 0:
+        return float("nan"), float("nan")
+    found = binomtest(c, n).proportion_ci(confidence_level=level, method="wilson")
+    return float(found.low), float(found.high)
+
+
+def _whole(values: ArrayLike) -> np.ndarray:
+    """Return `values` as int64, refusing what is not a whole number."""
+    array = np.asarray(values)
+    # Casting would turn 2.5 into 2 without a word.
+    if (
+        array.dtype.kind not in "iub"
+        and not (np.isfinite(array) & (array == np.round(array))).all()
+    ):
+        raise InputError("counts and k must be whole numbers")
+    return array.astype(np.int64)
+
+
+def is_steerable_hard(
+    retry: np.ndarray,
+    best: np.ndarray,
+    *,
+    min_gain: float = MIN_GAIN,
+    min_failure: float = MIN_FAILURE,
+    tolerance: float = TOLERANCE,
+) -> np.ndarray:
+    """Tell where best - retry >= min_gain and 1 - retry >= min_failure, both up to `tolerance`.
+
+    Shapes broadcast; NaN is never steerable_hard. method.md section 6.
+    """
+    return (best - retry >= min_gain - tolerance) & (1.0 - retry >= min_failure - tolerance)
+
+
+def regimes_from_rates(
+    retry: ArrayLike,
+    others: ArrayLike,
+    *,
+    min_gain: float = MIN_GAIN,
+    min_failure: float = MIN_FAILURE,
+    tolerance: float = TOLERANCE,
+) -> np.ndarray:
+    """Label each problem steerable_hard, beyond_reach or resample.
+
+    Parameters
+    ----------
+    retry : float array, shape (...)
+        Rescue rate under retry, in [0, 1].
+    others : float array, shape (..., intervention)
+        Rescue rates under the interventions that may make a problem steerable (not retry).
+    min_gain, min_failure : float
+        Edges, inclusive: best - retry >= `min_gain`, 1 - retry >= `min_failure`.
+    tolerance : float
+        Slack of both comparisons against floating-point noise; 0 compares plain floats.
+
+    Returns
+    -------
+    str array, shape (...)
+        A `labels.Regime` value, or "" where a rate is NaN.
+
+    Raises
+    ------
+    InputError
+        If a rate lies outside [0, 1] or no intervention is given.
+
+    Notes
+    -----
+    method.md section 6.
+    """
+    retry, others = np.asarray(retry, dtype=float), np.asarray(others, dtype=float)
+    if others.ndim == 0 or others.shape[-1] == 0:
+        raise InputError("regimes need at least one intervention beside retry")
+    for rates in (retry, others):
+        if ((rates < 0) | (rates > 1)).any():
+            raise InputError("rescue rates must lie between 0 and 1 (NaN = not run)")
+    best = others.max(axis=-1)
+    hard = is_steerable_hard(
+        retry, best, min_gain=min_gain, min_failure=min_failure, tolerance=tolerance
+    )
+    return np.select(
+        [np.isnan(retry) | np.isnan(best), hard, best == 0],
+        ["", Regime.STEERABLE_HARD.value, Regime.BEYOND_REACH.value],
+        default=Regime.RESAMPLE.value,
+    )
+
+
+def classify_regimes(
+    rescue_rate: xr.DataArray | ArrayLike,
+    *,
+    interventions: Sequence[str] = ROUTED_INTERVENTIONS,
+    min_gain: float = MIN_GAIN,
+    min_failure: float = MIN_FAILURE,
+    tolerance: float = TOLERANCE,
+) -> xr.DataArray | np.ndarray:
+    """Regime of each problem from its rescue rates.
+
+    Parameters
+    ----------
+    rescue_rate : DataArray with dims (problem, intervention), or float array (problem, 1 + n)
+        A DataArray names its interventions, in any order, and may hold more than are used. A plain
+        array has retry in column 0 and `interventions` in the others.
+    interventions : sequence of str
+        The interventions that may make a problem steerable: the published four by default.
+    min_gain, min_failure, tolerance : float
+        See `regimes_from_rates`.
+
+    Returns
+    -------
+    DataArray (problem) or array of str
+        A `labels.Regime` value, or "" where a rate is NaN (the problem was not a failed unit).
+
+    Raises
+    ------
+    InputError
+        If an intervention is missing, a plain array has the wrong width, or a rate lies outside [0,
+        1].
+
+    Notes
+    -----
+    method.md section 6: exactly one label for each problem.
+    """
+    edges = {"min_gain": min_gain, "min_failure": min_failure, "tolerance": tolerance}
+    names = [str(name) for name in interventions]
+    if not isinstance(rescue_rate, xr.DataArray):
+        rates = np.asarray(rescue_rate, dtype=float)
+        if rates.ndim < 1 or rates.shape[-1] != 1 + len(names):
+            raise InputError(
+                f"rescue_rate has shape {rates.shape}; a plain array needs {1 + len(names)}"
+                f" columns: retry, {', '.join(names)}"
+            )
+        return regimes_from_rates(rates[..., 0], rates[..., 1:], **edges)
+    wanted = [Intervention.RETRY.value, *names]
+    present = [str(name) for name in rescue_rate["intervention"].values]
+    missing = [name for name in wanted if name not in present]
+    if missing:
+        raise InputError(
+            f"rescue_rate has no intervention {', '.join(missing)}; it holds {', '.join(present)}: "
+            "run the missing ones or pass interventions="
+        )
+    regime = xr.apply_ufunc(
+        lambda rates: regimes_from_rates(rates[..., 0], rates[..., 1:], **edges),
+        rescue_rate.sel(intervention=wanted).compute(),
+        input_core_dims=[["intervention"]],
+    )
+    return regime.rename("regime")
+
+
+def _with_rates(ds: xr.Dataset) -> xr.Dataset:
+    """Return a study with rescue rates, counting them from `correct` where they are missing."""
+    if "features" not in ds:
+        raise InputError(
+            "the study has no variable 'features'; compute it with compute_features first"
+        )
+    if {"rescue_rate", "attempts"} <= set(ds.data_vars):
+        return ds
+    if "correct" not in ds:
+        raise InputError(
+            "the study has neither rescue_rate and attempts nor correct; one of them is needed"
+        )
+    return ds.merge(rescue_rate(ds["correct"]), compat="override")

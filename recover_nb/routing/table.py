@@ -1,0 +1,273 @@
+"""What an evaluation takes out of a study: failed problem units as arrays, with costs and names."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import xarray as xr
+
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import ROUTED_INTERVENTIONS, Intervention
+from recover_nb.core.schema import cell_names, text
+from recover_nb.routing.policy import PUBLISHED, RoutingPolicy, route_codes
+from recover_nb.routing.rescue import _with_rates, is_steerable_hard
+from recover_nb.stats.resampling import Resamples, bootstrap_weights
+
+#: Cost of an attempt: name in reports -> variables of the study that are added up.
+COSTS = {
+    "generated_tokens": ("n_tokens",),
+    "forward_passes": ("forward_specialist", "forward_ancestor"),
+}
+
+
+#: Comparators beside the fixed interventions, in the order of tables.
+ROUTED, BEST_FIXED, BEST_IN_SAMPLE = "routed", "best_fixed", "best_fixed_in_sample"
+
+
+RANDOM, PERMUTED, ORACLE = "random", "permuted", "oracle"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Failed problem units as arrays.
+
+    Attributes
+    ----------
+    arms : tuple of str
+        ``retry``, then the `n_regime` interventions regimes and routes are over, then further ones.
+    rate : float64 array, shape (problem, arm)
+        Rescue rates; NaN only for further interventions that were not run.
+    attempts : int array, shape (problem, arm)
+    features : float64 array, shape (problem, feature)
+        In the order of the policy's features, without NaN.
+    cells, clusters, strata : arrays, shape (problem,)
+        Cell of a unit (z-scores, permutations and best fixed stay within it); underlying question
+        and its task (bootstrap).
+    edges : dict
+        Keywords of `recoverability.is_steerable_hard`.
+    correct : int8 array, shape (problem, rollout, arm), or None
+        Outcome of each attempt, -1 = not run.
+    """
+
+    arms: tuple[str, ...]
+    n_regime: int
+    rate: np.ndarray
+    attempts: np.ndarray
+    features: np.ndarray
+    cells: np.ndarray
+    clusters: np.ndarray
+    strata: np.ndarray
+    policy: RoutingPolicy = PUBLISHED
+    edges: dict = field(default_factory=dict)
+    correct: np.ndarray | None = None
+
+    @property
+    def regime_arms(self) -> slice:
+        """Columns of the interventions regimes and routes are over."""
+        return slice(1, 1 + self.n_regime)
+
+    @cached_property
+    def rows_by_cell(self) -> dict[int, np.ndarray]:
+        """Places of the problems of each cell."""
+        return {int(cell): np.flatnonzero(self.cells == cell) for cell in np.unique(self.cells)}
+
+    @cached_property
+    def spans(self) -> dict[int, np.ndarray | slice]:
+        """`rows_by_cell`, as slices where the rows lie together, as they mostly do.
+
+        Taking a slice copies nothing.
+        """
+        return {
+            cell: slice(rows[0], rows[-1] + 1) if rows[-1] - rows[0] == len(rows) - 1 else rows
+            for cell, rows in self.rows_by_cell.items()
+        }
+
+    @property
+    def comparators(self) -> tuple[str, ...]:
+        """Names of the columns of `Contributions`."""
+        return (ROUTED, *self.arms, BEST_FIXED, BEST_IN_SAMPLE, RANDOM, PERMUTED, ORACLE)
+
+    def hard(self, rate: np.ndarray) -> np.ndarray:
+        """Where `rate` (..., problem, arm) makes a problem steerable_hard; NaN selects nothing."""
+        best = filled(rate[..., self.regime_arms], -1.0).max(axis=-1)
+        return is_steerable_hard(rate[..., 0], best, **self.edges)
+
+    def decide(self, population: np.ndarray) -> np.ndarray:
+        """Arm (column) each problem is routed to, standardised by `population` (..., problem)."""
+        names = [*self.policy.operators.values(), self.policy.fallback]
+        columns = np.array([self.arms.index(name) for name in names])
+        return columns[route_codes(self.features, self.cells, population=population)]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What an evaluation needs of a study.
+
+    Attributes
+    ----------
+    table, costs, labels
+        From `tabulate`.
+    n_problems : int
+        Units of the study, those included that are left out of the table.
+    """
+
+    table: Table
+    costs: dict[str, np.ndarray]
+    labels: np.ndarray
+    n_problems: int
+
+    def decided_by(self, policy: RoutingPolicy, edges: dict) -> "Inputs":
+        """Return the same units under another policy and other edges.
+
+        The policy is over the same features in the same order.
+        """
+        regime = self.table.arms[self.table.regime_arms]
+        check_policy(policy, regime)
+        return replace(self, table=replace(self.table, policy=policy, edges=dict(edges)))
+
+    def resamples(self, seed: int, n_bootstrap: int) -> Resamples:
+        """Return the bootstrap's weights, which depend on nothing else."""
+        return bootstrap_weights(
+            self.table.clusters, self.table.strata, n_bootstrap, generator(seed, 5)
+        )
+
+
+def generator(seed: int, stage: int) -> np.random.Generator:
+    """Return a stage's generator, so that one stage's size does not change another's numbers."""
+    return np.random.default_rng([seed, stage])
+
+
+def tabulate(
+    ds: xr.Dataset,
+    *,
+    policy: RoutingPolicy = PUBLISHED,
+    interventions: Sequence[str] = ROUTED_INTERVENTIONS,
+    edges: dict | None = None,
+) -> tuple[Table, dict[str, np.ndarray], np.ndarray]:
+    """Take the failed problem units of a study out of xarray.
+
+    Parameters
+    ----------
+    ds, policy, interventions
+        As in `evaluate_routing`.
+    edges : dict, optional
+        Keywords of `recoverability.is_steerable_hard`.
+
+    Returns
+    -------
+    table : Table
+    costs : dict of str to float64 array, shape (problem, arm)
+        Mean cost of an attempt, by variable; what the study does not store is absent.
+    labels : array of str
+        Name of each cell number of the table.
+
+    Raises
+    ------
+    InputError
+        If a variable, feature or intervention is missing or no failed unit is left.
+    """
+    ds = _with_rates(ds)
+    arms = _arms(ds, policy, interventions)
+    rate = ds["rescue_rate"].sel(intervention=arms).transpose("problem", "intervention").to_numpy()
+    features = _features(ds, policy)
+    used = 1 + len(tuple(interventions))
+    keep = np.flatnonzero(~(np.isnan(features).any(axis=1) | np.isnan(rate[:, :used]).any(axis=1)))
+    if not len(keep):
+        raise InputError(
+            "the study holds no failed problem unit with all features and the rescue rates of "
+            + ", ".join(arms[:used])
+        )
+    kept = ds.isel(problem=keep)
+    by_arm = kept.sel(intervention=arms)
+    names = _coordinates(kept)
+    labels, cells = np.unique(names["cell"], return_inverse=True)
+    attempts = by_arm["attempts"].transpose("problem", "intervention").to_numpy()
+    order = ("problem", "rollout", "intervention")
+    correct = by_arm["correct"].transpose(*order).to_numpy() if "correct" in ds else None
+    table = Table(
+        arms=tuple(arms),
+        n_regime=used - 1,
+        rate=rate[keep],
+        attempts=attempts.astype(np.int64),
+        features=features[keep],
+        cells=cells,
+        clusters=np.unique(names["problem_id"], return_inverse=True)[1],
+        strata=np.unique(names["task"], return_inverse=True)[1],
+        policy=policy,
+        edges=dict(edges or {}),
+        correct=correct,
+    )
+    return table, _costs(by_arm, correct), labels
+
+
+def _arms(ds: xr.Dataset, policy: RoutingPolicy, interventions: Sequence[str]) -> list[str]:
+    """Order the study's interventions, and check that none is missing.
+
+    Retry comes first, then those regimes are over, then the rest.
+    """
+    present = [str(name) for name in ds["intervention"].values]
+    regime = [str(name) for name in interventions]
+    retry, none = Intervention.RETRY.value, Intervention.NONE.value
+    missing = [name for name in (retry, *regime) if name not in present]
+    if missing:
+        raise InputError(
+            f"the study has no intervention {', '.join(missing)}; it holds {', '.join(present)}: "
+            "run the missing ones or pass interventions="
+        )
+    check_policy(policy, regime)
+    return [retry, *regime, *(x for x in present if x not in (retry, none, *regime))]
+
+
+def check_policy(policy: RoutingPolicy, interventions: Sequence[str]) -> None:
+    """Raise an `InputError` if a policy routes to something else than `interventions`."""
+    outside = [name for name in policy.interventions if name not in interventions]
+    if outside:
+        raise InputError(
+            f"the policy routes to {', '.join(outside)}, which is not among the interventions "
+            f"evaluated ({', '.join(interventions)}); name it in interventions="
+        )
+
+
+def _features(ds: xr.Dataset, policy: RoutingPolicy) -> np.ndarray:
+    """Feature columns in the order of the policy."""
+    present = [str(name) for name in ds["feature"].values]
+    missing = [name for name in policy.features if name not in present]
+    if missing:
+        raise InputError(
+            f"the study has no feature {', '.join(missing)}; it holds {', '.join(present)}"
+        )
+    chosen = ds["features"].sel(feature=list(policy.features))
+    return chosen.transpose("problem", "feature").to_numpy().astype(float)
+
+
+def _coordinates(ds: xr.Dataset) -> dict[str, np.ndarray]:
+    """Return the cell, question and task of each unit.
+
+    Units without a question or task are questions of their own.
+    """
+    n = ds.sizes["problem"]
+    names = {
+        name: text(ds[name]) if name in ds.coords else default
+        for name, default in (("problem_id", np.arange(n)), ("task", np.zeros(n)))
+    }
+    return {"cell": cell_names(ds), **names}
+
+
+def _costs(by_arm: xr.Dataset, correct: np.ndarray | None) -> dict[str, np.ndarray]:
+    """Mean cost of one attempt (problem, arm) for each cost variable stored."""
+    costs = {}
+    if correct is None:
+        return costs
+    run = correct >= 0
+    count = np.maximum(run.sum(axis=1), 1)
+    for name in (variable for variables in COSTS.values() for variable in variables):
+        if name in by_arm:
+            values = by_arm[name].transpose("problem", "rollout", "intervention").to_numpy()
+            costs[name] = np.where(run, values, 0).sum(axis=1) / count
+    return costs
+
+
+def filled(values: np.ndarray, value: float = 0.0) -> np.ndarray:
+    """Return `values` with `value` for NaN."""
+    return np.where(np.isnan(values), value, values)

@@ -1,0 +1,1 @@
+"""Statistics on arrays that know no study: resampling, agreement, scaling, classification."""

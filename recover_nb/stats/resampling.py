@@ -1,0 +1,332 @@
+"""Resampling on arrays: paired bootstrap (percentile and BCa), permutation within cells, Holm.
+
+Every statistic here is a ratio of sums over problems, so a bootstrap resample is a row of weights
+and all resamples of all statistics are one matrix product; no Python loop runs over resamples.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csc_array
+from scipy.special import ndtr, ndtri
+
+from recover_nb.core.errors import InputError
+
+#: Largest number of float64 held at once by a block of resamples (64 MiB).
+BLOCK = 1 << 23
+#: Statistics that differ by less are equal: the same sum in another order may differ by its last
+#: bit.
+TIED = 1e-12
+
+
+@dataclass(frozen=True)
+class Resamples:
+    """Bootstrap weights of clusters, and the clusters that problems belong to.
+
+    Parameters
+    ----------
+    counts : float64 array, shape (resample, cluster)
+        How often each cluster occurs in each resample.
+    clusters : int array, shape (problem,)
+        Column of `counts`; each has a problem. Those of one cluster are drawn together, and left
+        out together by the jackknife.
+    """
+
+    counts: np.ndarray
+    clusters: np.ndarray
+
+    @property
+    def weights(self) -> np.ndarray:
+        """How often each problem occurs in each resample, shape (resample, problem)."""
+        return self.counts[:, self.clusters]
+
+    def subset(self, rows: np.ndarray) -> "Resamples":
+        """Return the same resamples of the problems `rows` (a bool mask or indices)."""
+        kept, clusters = np.unique(self.clusters[rows], return_inverse=True)
+        return Resamples(self.counts[:, kept], clusters)
+
+
+def bootstrap_weights(
+    clusters: np.ndarray,
+    strata: np.ndarray,
+    n_bootstrap: int,
+    rng: np.random.Generator,
+) -> Resamples:
+    """Draw whole clusters with replacement within strata.
+
+    Parameters
+    ----------
+    clusters : array, shape (problem,)
+        Label of what is drawn. One question asked of several specialists is one cluster: its units
+        are not independent. Distinct labels draw problems one by one.
+    strata : array, shape (problem,)
+        Label of the stratum of each problem; every resample has as many clusters of a stratum as
+        the data.
+    n_bootstrap : int
+        Resamples, at least 1.
+    rng : numpy Generator
+        Source of randomness.
+
+    Returns
+    -------
+    Resamples
+
+    Raises
+    ------
+    InputError
+        If `n_bootstrap` is below 1.
+    """
+    if n_bootstrap < 1:
+        raise InputError(f"n_bootstrap is {n_bootstrap}; it must be at least 1")
+    _, strata = np.unique(strata, return_inverse=True)
+    _, clusters = np.unique(clusters, return_inverse=True)
+    # A cluster belongs to one stratum: the pair is what is drawn.
+    pairs, cluster = np.unique(np.stack([strata, clusters], axis=1), axis=0, return_inverse=True)
+    counts = np.zeros((n_bootstrap, len(pairs)))
+    for stratum in np.unique(strata):
+        members = np.flatnonzero(pairs[:, 0] == stratum)
+        size = len(members)
+        draws = rng.integers(size, size=(n_bootstrap, size))
+        flat = draws + size * np.arange(n_bootstrap)[:, None]
+        counts[:, members] = np.bincount(flat.ravel(), minlength=n_bootstrap * size).reshape(
+            -1, size
+        )
+    return Resamples(counts, cluster.ravel())
+
+
+def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Divide, giving NaN where the denominator is 0."""
+    numerator, denominator = np.broadcast_arrays(numerator, denominator)
+    out = np.full(numerator.shape, np.nan)
+    return np.divide(numerator, denominator, out=out, where=denominator != 0)
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """A ratio of sums and its 95 % intervals (or other `level`), one for each column.
+
+    Attributes
+    ----------
+    value : float64 array, shape (column,)
+    percentile, bca : float64 arrays, shape (2, column)
+        Lower and upper ends; NaN where the statistic is undefined.
+    """
+
+    value: np.ndarray
+    percentile: np.ndarray
+    bca: np.ndarray
+
+
+def bootstrap_ratio(
+    numerator: np.ndarray,
+    denominator: np.ndarray,
+    resamples: Resamples,
+    *,
+    offset: tuple[np.ndarray, np.ndarray] | None = None,
+    level: float = 0.95,
+    bca: bool = True,
+) -> Intervals:
+    """Interval of sum(numerator) / sum(denominator), optionally less a second such ratio.
+
+    Parameters
+    ----------
+    numerator, denominator : float arrays, shape (problem, column) or (problem, 1)
+        Contributions of each problem. Pairing is by construction: one resample weighs every column.
+    resamples : Resamples
+        From `bootstrap_weights`.
+    offset : pair of float arrays, shape (problem, column), optional
+        Numerator and denominator of a ratio that is subtracted (the null, for an excess).
+    level : float
+        Coverage of the intervals.
+    bca : bool
+        Compute those of BCa, too; otherwise they are NaN.
+
+    Returns
+    -------
+    Intervals
+
+    Notes
+    -----
+    method.md section 8. BCa (Efron 1987): bias correction from the share of resamples below the
+    observed value (ties count half), acceleration from the jackknife over clusters.
+    """
+    parts = [numerator, denominator, *(offset or ())]
+    ends = np.cumsum([part.shape[1] for part in parts])[:-1]
+
+    def statistic(sums: np.ndarray) -> np.ndarray:
+        top, bottom, *other = np.split(sums, ends, axis=-1)
+        value = ratio(top, bottom)
+        return value - ratio(*other) if other else value
+
+    return bootstrap(np.concatenate(parts, axis=1), statistic, resamples, level=level, bca=bca)
+
+
+def bootstrap(
+    values: np.ndarray,
+    statistic: Callable[[np.ndarray], np.ndarray],
+    resamples: Resamples,
+    *,
+    level: float = 0.95,
+    bca: bool = True,
+) -> Intervals:
+    """Interval of any statistic of sums over problems.
+
+    Parameters
+    ----------
+    values : float array, shape (problem, term)
+        What each problem adds to each sum. Pairing is by construction: one resample weighs every
+        term.
+    statistic : callable
+        From sums (resample, term) to statistics (resample, column).
+    resamples : Resamples
+        From `bootstrap_weights`.
+    level : float
+        Coverage of the intervals.
+    bca : bool
+        Compute those of BCa, too; otherwise they are NaN.
+
+    Returns
+    -------
+    Intervals
+
+    Notes
+    -----
+    As `bootstrap_ratio`, which is this with ratios of sums.
+    """
+    observed = statistic(np.ones((1, len(values))) @ values)[0]
+    # A cluster's problems always weigh the same: what they add up to is all that a resample needs
+    # to know.
+    added = _by_cluster(values, resamples.clusters)
+    draws = statistic(resamples.counts @ added)
+    tails = np.array([(1 - level) / 2, (1 + level) / 2])
+    percentile = _quantiles(draws, np.repeat(tails[:, None], draws.shape[1], axis=1))
+    if not bca:
+        return Intervals(observed, percentile, np.full_like(percentile, np.nan))
+    total = added.sum(axis=0)
+    left_out = total - added
+    # A difference of sums rounds: where only zeros are left, the sum must be 0, or a ratio to it
+    # would be defined.
+    if ((left_out != 0) & (abs(left_out) <= TIED * abs(total))).any():
+        some = _by_cluster((values != 0).astype(float), resamples.clusters)
+        left_out[some.sum(axis=0) == some] = 0.0
+    return Intervals(observed, percentile, _bca(observed, draws, statistic(left_out), tails))
+
+
+def _by_cluster(values: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    """Add up the problems of each cluster, shape (cluster, term)."""
+    n = len(values)
+    shape = (int(clusters.max(initial=-1)) + 1, n)
+    return csc_array((np.ones(n), clusters, np.arange(n + 1)), shape=shape) @ values
+
+
+def _bca(
+    observed: np.ndarray, draws: np.ndarray, jackknife: np.ndarray, tails: np.ndarray
+) -> np.ndarray:
+    """Return the BCa ends, (2, column), or the percentile method's where BCa is undefined."""
+    below = (draws < observed - TIED).sum(axis=0) + 0.5 * (abs(draws - observed) <= TIED).sum(
+        axis=0
+    )
+    known = np.maximum((~np.isnan(draws)).sum(axis=0), 1)
+    # Half a draw from either end keeps the correction finite when every resample lies on one side.
+    bias = ndtri(np.clip(below / known, 0.5 / known, 1 - 0.5 / known))
+    defined = ~np.isnan(jackknife)
+    center = ratio(np.where(defined, jackknife, 0.0).sum(axis=0), defined.sum(axis=0))
+    deviation = np.where(defined, center - jackknife, 0.0)
+    square = deviation**2
+    # A product: numpy takes any power above the second by logarithms.
+    acceleration = ratio((square * deviation).sum(axis=0), 6 * square.sum(axis=0) ** 1.5)
+    acceleration = np.where(np.isnan(acceleration), 0.0, acceleration)
+    z = bias + ndtri(tails)[:, None]
+    return _quantiles(draws, ndtr(bias + z / (1 - acceleration * z)))
+
+
+def _quantiles(draws: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Quantile of each column at its own levels, shape (level, column); NaN draws are left out."""
+    ordered = np.sort(draws, axis=0)
+    known = (~np.isnan(draws)).sum(axis=0)
+    place = levels * np.maximum(known - 1, 0)
+    low = np.floor(place).astype(int)
+    high = np.minimum(low + 1, np.maximum(known - 1, 0))
+    columns = np.arange(draws.shape[1])
+    value = ordered[low, columns] + (place - low) * (ordered[high, columns] - ordered[low, columns])
+    return np.where(known > 0, value, np.nan)
+
+
+def permute_labels(
+    gain: np.ndarray,
+    label: np.ndarray,
+    n_permutations: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Sum of gain[s, i, label[s, pi(i)]] over draws s and problems i, for random permutations pi.
+
+    Parameters
+    ----------
+    gain : float array, shape (draw, n, m)
+        What problem i scores under each label.
+    label : int array, shape (draw, n)
+        The label (a column of `gain`) of each problem, such as the intervention it is routed to; or
+        its own number, where `gain` holds what problem i scores under all that was decided for
+        problem j.
+    n_permutations : int
+        Permutations drawn.
+    rng : numpy Generator
+        Source of randomness.
+
+    Returns
+    -------
+    float64 array, shape (n_permutations,)
+    """
+    n, n_labels = gain.shape[1:]
+    totals = np.zeros(n_permutations)
+    if n == 0:
+        return totals
+    step = max(1, BLOCK // n)
+    for start in range(0, n_permutations, step):
+        stop = min(start + step, n_permutations)
+        order = rng.permuted(np.tile(np.arange(n), (stop - start, 1)), axis=1)
+        for scored, made in zip(gain, label, strict=True):
+            totals[start:stop] += np.take(scored, made[order] + n_labels * np.arange(n)).sum(axis=1)
+    return totals
+
+
+def exceedance(observed: float, draws: np.ndarray) -> float:
+    """Return the one-sided p-value (1 + draws at or above `observed`) / (1 + draws).
+
+    A small value means unusually high.
+
+    The added one makes it valid at every level. Draws within `TIED` of the observed value count as
+    ties.
+    """
+    draws = draws[~np.isnan(draws)]
+    if np.isnan(observed) or not len(draws):
+        return float("nan")
+    return float((1 + (draws >= observed - TIED).sum()) / (1 + len(draws)))
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """Holm's step-down adjustment.
+
+    Parameters
+    ----------
+    p : float array, shape (test,)
+        Raw p-values; NaN is left out and stays NaN.
+
+    Returns
+    -------
+    float64 array, shape (test,)
+        Adjusted p-values, at most 1: reject where they are at or below the family-wise level.
+
+    Notes
+    -----
+    method.md section 8 (Holm 1979): the i-th smallest of m is multiplied by m - i + 1, then made
+    monotone.
+    """
+    p = np.asarray(p, dtype=float)
+    adjusted = np.full(p.shape, np.nan)
+    known = np.flatnonzero(~np.isnan(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    scaled = p[order] * np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
+    return adjusted

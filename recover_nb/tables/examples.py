@@ -1,0 +1,154 @@
+"""Which problems there are to look at: those of a study, or new ones."""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from recover_nb import tasks
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Intervention, Task
+from recover_nb.core.schema import UNIT_COORDS, text
+from recover_nb.tables.traces import choose_example
+from recover_nb.tasks import LEVELS, Problem, Style, problems
+
+NONE = Intervention.NONE.value
+
+
+#: New problems on offer a task: whole periods of the cycle of levels.
+N_DEV = 70
+
+
+def opening(ds: xr.Dataset) -> dict[str, int]:
+    """Return the `problem` and `rollout` to open a view with.
+
+    It is an instructive one, or else the first failed, or the first.
+    """
+    chosen = choose_example(ds)
+    if chosen is None and "correct" in ds:
+        failed = np.argwhere(
+            (ds["correct"].sel(intervention=NONE) == 0).transpose("problem", "rollout").values
+        )
+        chosen = (
+            dict(zip(("problem", "rollout"), failed[0].tolist(), strict=True))
+            if len(failed)
+            else None
+        )
+    chosen = chosen or {"problem": 0, "rollout": 0}
+    return {name: chosen[name] for name in ("problem", "rollout")}
+
+
+def dev_problems(task: str, level: int = 0) -> list[Problem]:
+    """Return problems of the dev split, which training has not seen; level 0 = every level."""
+    _check_level(level)
+    found = problems(task, "dev", N_DEV)
+    return [each for each in found if level in (0, each.level)]
+
+
+def places_of(ds: xr.Dataset, family: str, method: str, task: str, level: int = 0) -> np.ndarray:
+    """Return the places along `problem` of a cell, of one level or (0) of all.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    _check_level(level)
+    wanted = (family, method, task)
+    here = np.all(
+        [text(ds[name]) == value for name, value in zip(UNIT_COORDS, wanted, strict=False)], axis=0
+    )
+    if level and "level" not in ds:
+        raise InputError(
+            "the study does not say how hard its problems are; choose level 0 (every level)"
+        )
+    if level:
+        here &= ds["level"].values == level
+    if not here.any():
+        cells = sorted(
+            {
+                "|".join(each)
+                for each in zip(*(text(ds[name]) for name in UNIT_COORDS[:3]), strict=True)
+            }
+        )
+        of_level = f" of level {level}" if level else ""
+        raise InputError(
+            f"the study has no problem{of_level} in {'|'.join(wanted)}; its cells:"
+            f" {', '.join(cells)}"
+        )
+    return np.flatnonzero(here)
+
+
+def problem_at(ds: xr.Dataset, place: int) -> Problem:
+    """Return a problem of a study, without the program it was made from."""
+    one = ds.isel(problem=place)
+    words = {
+        name: str(one[name].values) for name in ("task", "problem_id", "split", "prompt", "answer")
+    }
+    return Problem(**words, level=int(one["level"].values) if "level" in ds else 0, program=())
+
+
+def _check_level(level: int) -> None:
+    if level not in (0, *LEVELS):
+        raise InputError(
+            f"level {level} does not exist; allowed: {', '.join(map(str, LEVELS))}, or 0 for every"
+            " level"
+        )
+
+
+def example_problems(split: str = "dev", levels: tuple[int, ...] = (1, 3, 5)) -> pd.DataFrame:
+    """Return one problem of each task and level: what is asked, and how a reference trace answers.
+
+    Parameters
+    ----------
+    split : str
+        ``train``, ``dev`` or ``test``.
+    levels : tuple of int
+
+    Returns
+    -------
+    DataFrame
+        ``task``, ``level``, ``prompt``, ``step`` (the trace step by step), ``terse``, ``answer``.
+    """
+    rows = []
+    for task in Task:
+        drawn = tasks.problems(task, split, 25)
+        for level in levels:
+            one = next((each for each in drawn if each.level == level), None)
+            if one is None:
+                known = ", ".join(map(str, sorted({each.level for each in drawn})))
+                raise InputError(f"no level {level}; allowed: {known}")
+            traces = {style.value: tasks.trace(one, style) for style in Style}
+            rows.append(
+                {
+                    "task": task.value,
+                    "level": level,
+                    "prompt": one.prompt,
+                    **traces,
+                    "answer": one.answer,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def twin_sentence(ds: xr.Dataset, intervention: str = Intervention.SPARSE_STEER.value) -> str:
+    """Say how attempts in which an intervention never fired compare with their twins under retry.
+
+    Raises
+    ------
+    InputError
+        If the study stores no tokens, or not this intervention.
+    """
+    if "token_id" not in ds or intervention not in ds["intervention"].values:
+        raise InputError(f"the study stores no tokens of {intervention}")
+    one, retry = (
+        ds[["token_id", "fired_at", "n_tokens"]].sel(intervention=name)
+        for name in (intervention, "retry")
+    )
+    run = one["n_tokens"].values > 0
+    silent = (one["fired_at"].values < 0) & run
+    same = (one["token_id"].values == retry["token_id"].values).all(-1)[silent]
+    return (
+        f"{intervention} never fired in {silent.sum()} attempts. In {np.count_nonzero(same)} of"
+        " them every token equals that of the same attempt of retry. In the other"
+        f" {(~silent & run).sum()} attempts it fired."
+    )

@@ -1,0 +1,168 @@
+"""What views write as HTML. Every text of a model or a problem is escaped here."""
+
+import html
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from recover_nb.charts.theme import ON_BAR, OUTCOME_COLOURS
+from recover_nb.core.labels import OUTCOME_SIGNS, Outcome
+from recover_nb.core.schema import MODELS
+from recover_nb.tables.twin_tree import Branch
+
+_VISIBLE = str.maketrans({" ": "\u00b7", "\n": "\u21b5", "\t": "\u21e5"})
+
+
+def visible(text: str) -> str:
+    """Return text with spaces and line ends to be seen, escaped."""
+    return html.escape(text.translate(_VISIBLE)) or "\u2205"
+
+
+def chip(outcome: Outcome, text: str) -> str:
+    """Return a word on the colour of an outcome, with its sign."""
+    style = f"background:{OUTCOME_COLOURS[outcome]};color:{ON_BAR}"
+    return (
+        f'<span class="recover-nb-chip" style="{style}">{OUTCOME_SIGNS[outcome]}'
+        f" {html.escape(text)}</span>"
+    )
+
+
+def alternatives_html(frame: pd.DataFrame, said: pd.DataFrame) -> str:
+    """Draw what both models would have said at a place, side by side.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `tables.rollouts.alternatives_at`; may be empty.
+    said : DataFrame
+        The row of `tables.rollouts.emitted` for that place.
+    """
+    one = said.iloc[0]
+    about = "; ".join(_standing(model, one) for model in MODELS)
+    text = f"<p>token {one['position']}, emitted <code>{visible(one['token'])}</code>: {about}</p>"
+    return text + alternatives_table(frame) if len(frame) else text
+
+
+def alternatives_table(frame: pd.DataFrame, about: str = "") -> str:
+    """Draw the alternatives of both models at a place side by side; `about` begins the caption."""
+    found = {(one.rank, one.model): one for one in frame.itertuples()}
+    head = "".join(f'<th scope="colgroup" colspan="2">{model}</th>' for model in MODELS)
+    rows = "".join(
+        "<tr><th"
+        f' scope="row">{rank}</th>'
+        f"{''.join(_alternative(found.get((rank, model))) for model in MODELS)}</tr>"
+        for rank in sorted({rank for rank, _ in found})
+    )
+    caption = html.escape(
+        f"{about}likeliest tokens at temperature 1; the emitted one is framed and marked \u25c0"
+    )
+    return (
+        f'<table class="recover-nb-alternatives"><caption>{caption}</caption>'
+        f"<tr><th>rank</th>{head}</tr>{rows}</table>"
+    )
+
+
+def _alternative(one: Any) -> str:
+    if one is None:
+        return "<td></td><td></td>"
+    name, mark = ('class="emitted"', " \u25c0") if one.emitted else ("", "")
+    probability = _probability(one.probability)
+    return f"<td {name}><code>{visible(one.token)}</code>{mark}</td><td>{probability}</td>"
+
+
+def _standing(model: str, one: pd.Series) -> str:
+    """Say how a model found the emitted token."""
+    if pd.isna(one[f"{model}_rank"]):
+        return f"{model} not among the stored tokens"
+    return f"{model} {_probability(one[f'{model}_probability'])}, rank {one[f'{model}_rank']}"
+
+
+def _probability(value: float) -> str:
+    return "&lt; 0.001" if value < 0.0005 else f"{value:.3f}"
+
+
+def tree_html(tree: Branch, pieces: Callable[[Sequence[int]], str], position: int) -> str:
+    """Draw a `tables.difftree.Branch` as nested lists that fold.
+
+    Parameters
+    ----------
+    tree : Branch
+    pieces : callable (token ids) -> str
+        Text of tokens.
+    position : int
+        Where the operator acted: what a branch says there is marked.
+    """
+    return f'<ul class="recover-nb-tree"><li>{_branch_html(tree, pieces, position)}</li></ul>'
+
+
+def _branch_html(tree: Branch, pieces: Callable[[Sequence[int]], str], position: int) -> str:
+    line = f"{_counts(tree)} <code>{_marked(tree, pieces, position)}</code>"
+    if tree.failed:
+        line += " <em>failed trace</em>"
+    if not tree.children:
+        return line
+    inner = "".join(f"<li>{_branch_html(child, pieces, position)}</li>" for child in tree.children)
+    return f"<details open><summary>{line}</summary><ul>{inner}</ul></details>"
+
+
+def _counts(tree: Branch) -> str:
+    """Say how many twins go this way, and how they end."""
+    n, right = len(tree.twins), tree.n_correct
+    if not n:
+        return "no twin"
+    parts = [
+        chip(outcome, f"{count} {outcome.value}")
+        for outcome, count in ((Outcome.CORRECT, right), (Outcome.WRONG, n - right))
+        if count
+    ]
+    return f"<b>{n} \u00d7</b> {' '.join(parts)}"
+
+
+def _marked(tree: Branch, pieces: Callable[[Sequence[int]], str], position: int) -> str:
+    at = position - tree.start
+    if not 0 <= at < len(tree.tokens):
+        return visible(pieces(tree.tokens)) if tree.tokens else "(part at once)"
+    before, here, after = tree.tokens[:at], tree.tokens[at : at + 1], tree.tokens[at + 1 :]
+    parts = [visible(pieces(each)) if each else "" for each in (before, after)]
+    return f"{parts[0]}<mark>{visible(pieces(here))}</mark>{parts[1]}"
+
+
+def percent(share: float) -> str:
+    """Return a share as whole percents, or a word for NaN."""
+    return "unknown" if math.isnan(share) else f"{share:.0%}"
+
+
+def history_html(history: pd.DataFrame, *, last: int = 10) -> str:
+    """Draw the last rows of a `tables.difftree.HISTORY` as a table, newest first, if any."""
+    if not len(history):
+        return ""
+    shown = history.iloc[::-1].head(last)
+    names = (
+        "problem",
+        "rollout",
+        "position",
+        "operator",
+        "alpha",
+        "continuation",
+        "n",
+        "rescued",
+        "rate",
+    )
+    head = "".join(f'<th scope="col">{name}</th>' for name in (*names, "95 % interval"))
+    rows = "".join(f"<tr>{_history_cells(one, names)}</tr>" for _, one in shown.iterrows())
+    more = f", the last {last} of {len(history)}" if len(history) > last else ""
+    return (
+        '<table class="recover-nb-history"><caption>branchings so'
+        f" far{more}</caption><tr>{head}</tr>{rows}</table>"
+    )
+
+
+def _history_cells(one: pd.Series, names: tuple[str, ...]) -> str:
+    cells = [
+        html.escape(f"{one[name]:.2f}" if isinstance(one[name], float) else str(one[name]))
+        for name in names
+    ]
+    span = "none" if math.isnan(one["low"]) else f"{one['low']:.2f} to {one['high']:.2f}"
+    return "".join(f"<td>{each}</td>" for each in (*cells, span))

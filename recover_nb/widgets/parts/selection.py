@@ -1,0 +1,73 @@
+"""What is being looked at: one small object that every view of a notebook can share."""
+
+from typing import Any
+
+import traitlets
+
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Intervention
+
+
+class Selection(traitlets.HasTraits):
+    """The problem, rollout, intervention and token that are looked at, and the brushed problems.
+
+    Give the same object to several views and they follow one another.
+
+    Attributes
+    ----------
+    problem, rollout : int
+        Places along the dimensions of the study; -1 = nothing chosen.
+    intervention : str
+        Whose rollout; ``none`` is an observed one.
+    token : int
+        Place in the trace; -1 = none.
+    problems : tuple of int
+        Brushed places along `problem`; empty = all.
+
+    Examples
+    --------
+    >>> selection = Selection(problem=3)
+    >>> selection.value["problem"]
+    3
+    """
+
+    problem = traitlets.Int(-1, min=-1)
+    rollout = traitlets.Int(-1, min=-1)
+    intervention = traitlets.Unicode(Intervention.NONE.value)
+    token = traitlets.Int(-1, min=-1)
+    problems = traitlets.Tuple()
+
+    _STATE = ("problem", "rollout", "intervention", "token", "problems")
+
+    def __init__(self, **state: Any) -> None:
+        super().__init__()
+        self.value = state
+
+    @property
+    def value(self) -> dict[str, Any]:
+        """The whole selection; set some or all of it at once."""
+        return {name: getattr(self, name) for name in self._STATE}
+
+    @value.setter
+    def value(self, state: dict[str, Any]) -> None:
+        set_state(self, self._STATE, state)
+
+
+def set_state(target: traitlets.HasTraits, names: tuple[str, ...], state: dict[str, Any]) -> None:
+    """Set some of the traits `names` of `target` at once.
+
+    Raises
+    ------
+    InputError
+        For a name that is not among them, or a value of the wrong type.
+    """
+    unknown = [name for name in state if name not in names]
+    if unknown:
+        kind = type(target).__name__
+        raise InputError(f"{kind} has no state {unknown[0]!r}; allowed: {', '.join(names)}")
+    try:
+        with target.hold_trait_notifications():
+            for name, value in state.items():
+                setattr(target, name, value)
+    except traitlets.TraitError as error:
+        raise InputError(str(error)) from error

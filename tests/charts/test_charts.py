@@ -1,0 +1,164 @@
+import json
+
+import pandas as pd
+import pytest
+from traced_study import traced_study
+
+from recover_nb import charts, tables
+from recover_nb.charts.theme import theme
+from recover_nb.core.errors import InputError
+from recover_nb.routing.evaluation import evaluate_routing
+
+#: Keys by which Vega-Lite would compute something: none may occur anywhere in a specification.
+COMPUTING = (
+    "aggregate",
+    "bin",
+    "calculate",
+    "fold",
+    "impute",
+    "joinaggregate",
+    "stack",
+    "timeUnit",
+    "transform",
+    "window",
+)
+
+
+@pytest.fixture(scope="module")
+def frames():
+    ds = traced_study()
+    evaluation = evaluate_routing(ds, n_bootstrap=100, n_permutations=100, n_null=20, n_splits=10)
+    chosen = tables.choose_example(ds)
+    rescue = tables.rescue_by_intervention(ds, total=True)
+    return {
+        "regimes": (charts.plot_regimes, tables.regimes_by_cell(ds)),
+        "rescue": (charts.plot_rescue, rescue[rescue["cell"] == "all"]),
+        "rescue by cell": (charts.plot_rescue, rescue[rescue["cell"] != "all"]),
+        "estimators": (charts.plot_estimators, tables.lift_over_retry(evaluation)),
+        "comparators": (charts.plot_comparators, tables.comparators(evaluation)),
+        "budget": (charts.plot_budget, tables.budget_lines(evaluation)),
+        "features": (charts.plot_features, tables.feature_points(ds)),
+        "signals": (
+            charts.plot_signals,
+            tables.trace_signals(ds, chosen["problem"], chosen["rollout"]),
+        ),
+        "routes": (charts.plot_routes, tables.routes_by_cell(evaluation)),
+    }
+
+
+NAMES = (
+    "regimes",
+    "rescue",
+    "rescue by cell",
+    "estimators",
+    "budget",
+    "features",
+    "signals",
+    "routes",
+    "comparators",
+)
+
+
+def parts(value, key=None):
+    """Every (key, value) of a specification, data left out."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if name != "datasets":
+                yield name, item
+                yield from parts(item, name)
+    elif isinstance(value, list):
+        for item in value:
+            yield from parts(item, key)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_charts_compute_nothing(frames, name):
+    plot, frame = frames[name]
+    # to_dict checks the specification against Vega-Lite's schema too.
+    for key, value in parts(plot(frame).to_dict()):
+        assert key not in COMPUTING or value is None, (key, value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_encodings_name_columns_and_values_pass_unchanged(frames, name):
+    plot, frame = frames[name]
+    before = frame.copy()
+    spec = plot(frame).to_dict()
+    fields = {value for key, value in parts(spec) if key == "field"} - {"zero"}
+    assert fields and fields <= set(frame.columns)
+    # What JSON makes of the frame itself: every row drawn must be one of them, number for number.
+    rows = {json.dumps(row, sort_keys=True) for row in plain(frame)}
+    drawn = [row for rows in spec["datasets"].values() for row in rows if "zero" not in row]
+    assert drawn
+    shared = list(drawn[0])
+    rows = {json.dumps(row, sort_keys=True) for row in plain(frame[shared])}
+    assert {json.dumps(row, sort_keys=True) for row in drawn} <= rows
+    pd.testing.assert_frame_equal(frame, before)
+
+
+def plain(frame):
+    records = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    return [
+        {key: getattr(value, "item", lambda value=value: value)() for key, value in row.items()}
+        for row in records
+    ]
+
+
+def test_every_row_is_drawn(frames):
+    for name in ("regimes", "estimators", "comparators", "features", "signals", "routes"):
+        plot, frame = frames[name]
+        most = sum(len(rows) for rows in plot(frame).to_dict()["datasets"].values())
+        assert most >= len(frame), name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_charts_have_tooltip_title_and_theme(frames, name):
+    plot, frame = frames[name]
+    spec = plot(frame).to_dict()
+    assert spec["title"] and "tooltip" in dict(parts(spec))
+    config = spec["config"]
+    # Altair adds its own defaults to view.
+    assert all(config[key] == value for key, value in theme().items() if key != "view")
+    assert config["background"] == "transparent" and config["view"]["stroke"] is None
+    sizes = [value for key, value in parts(spec) if key == "width"]
+    assert sizes and all(isinstance(size, int) for size in sizes)
+
+
+def test_colour_has_a_second_channel(frames):
+    for name, channel in (
+        ("estimators", "shape"),
+        ("features", "shape"),
+        ("budget", "strokeDash"),
+        ("regimes", "text"),
+        ("routes", "text"),
+        ("comparators", "shape"),
+    ):
+        plot, frame = frames[name]
+        assert channel in dict(parts(plot(frame).to_dict())), name
+
+
+def test_rescue_by_cell_has_a_panel_for_each(frames):
+    plot, frame = frames["rescue by cell"]
+    assert dict(parts(plot(frame).to_dict()))["facet"]["field"] == "cell"
+
+
+def test_signals_can_be_chosen(frames):
+    plot, frame = frames["signals"]
+    assert len(plot(frame, signals=["entropy"]).to_dict()["vconcat"]) == 1
+    with pytest.raises(InputError, match="no signal surprisal"):
+        plot(frame, signals=["surprisal"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_wrong_frame_is_refused(frames, name):
+    plot, frame = frames[name]
+    with pytest.raises(InputError, match="no column"):
+        plot(frame.drop(columns=frame.columns[0]))
+    with pytest.raises(InputError, match="no row"):
+        plot(frame.iloc[:0])
+
+
+def test_too_many_rows_are_refused(frames):
+    plot, frame = frames["features"]
+    with pytest.raises(InputError, match="5000"):
+        plot(pd.concat([frame] * (5001 // len(frame) + 1)))

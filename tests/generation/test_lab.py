@@ -1,0 +1,224 @@
+"""The lineage: what is shipped, how examples are built, rewards by hand, exact resuming."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from recover_nb import tasks
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Family, Method, Task
+from recover_nb.core.shipped import data_folder
+from recover_nb.generation.checkpoints import checkpoint_hash
+from recover_nb.generation.lab import data, posttrain
+from recover_nb.generation.lab.models import make_model
+from recover_nb.generation.lab.optimise import Optimiser, Progress, cycles, fit, trapezoid
+from recover_nb.generation.lab.pretrain import imitation_loss
+from recover_nb.generation.lab.tokenizers import make_tokenizer
+
+CHECKPOINTS = [(family, method) for family in Family for method in Method]
+
+
+@pytest.mark.parametrize(("family", "method"), CHECKPOINTS)
+def test_shipped_checkpoints_are_small_standard_and_the_ones_on_their_card(family, method):
+    folder = data_folder() / "lab" / family / method
+    record = json.loads((folder / "training.json").read_text())
+    assert (folder / "model.safetensors").stat().st_size <= 4_000_000
+    assert record["sha256"] == checkpoint_hash(folder)
+    assert record["sha256"] in (folder / "README.md").read_text()
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    assert sum(p.numel() for p in model.parameters()) == record["n_parameters"]
+    assert not list(folder.glob("*.bin")) and not list(folder.glob("*.pt"))
+
+
+@pytest.mark.parametrize("family", list(Family))
+def test_tokenizers_take_every_problem_and_trace_apart_and_together(family):
+    shipped = AutoTokenizer.from_pretrained(data_folder() / "lab" / family / "ancestor")
+    made = make_tokenizer(family)
+    assert shipped.get_vocab() == made.get_vocab()
+    for task in Task:
+        for problem in tasks.problems(task, "dev", 40):
+            text = problem.prompt + tasks.trace(problem, "step")
+            ids = shipped(text)["input_ids"]
+            assert shipped.unk_token_id not in ids
+            assert shipped.decode(ids) == text
+
+
+def test_families_cut_numbers_differently():
+    assert len(make_tokenizer("qwen3")("47+85=32")["input_ids"]) == 8
+    assert len(make_tokenizer("neox")("47+85=32")["input_ids"]) == 5
+
+
+def test_collate_learns_traces_and_the_end_only():
+    tokenizer = make_tokenizer("neox")
+    batch = data.collate(tokenizer, [data.example("(7+5)%10\n", "#12"), data.example("a", "#1")])
+    end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
+    first, second = batch["labels"].tolist()
+    assert first[-3:] == [*tokenizer("#12")["input_ids"], end]
+    assert set(first[:-3]) == {data.IGNORED}
+    assert second[:4] == [data.IGNORED, *tokenizer("#1")["input_ids"], end]
+    assert set(second[4:]) == {data.IGNORED}
+    assert batch["input_ids"][1, 4:].tolist() == [pad] * (len(second) - 4)
+
+
+def test_sampled_tokens_are_kept_as_they_are():
+    tokenizer = make_tokenizer("neox")
+    one, two = tokenizer.convert_tokens_to_ids(["1", "2"])
+    # The tokenizer would cut "12" as one token; the model sampled two.
+    batch = data.collate_sampled(tokenizer, ["a\n"], np.array([[one, two, -1]], dtype=np.int32))
+    assert batch["labels"][0].tolist() == [data.IGNORED, data.IGNORED, one, two]
+
+
+def test_drills_are_true():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        segments = data.equation_drill(rng)
+        for (asked, learned), (answer, told) in zip(segments[::2], segments[1::2], strict=True):
+            assert (learned, told) == (False, True)
+            assert eval(f"({asked[:-1]})%100") == int(answer)
+        (known, _), *rest = data.recall_drill(rng)
+        for (asked, one), (answer, two), (_, three) in zip(
+            rest[::3], rest[1::3], rest[2::3], strict=True
+        ):
+            assert (one, two, three) == (False, True, False)
+            assert asked + answer in known[:-1].split(";")
+
+
+@pytest.mark.parametrize("family", list(Family))
+def test_heads_of_the_first_layer_begin_by_looking_back_one_to_four_tokens(family):
+    model = make_model(family, make_tokenizer(family), 0)
+    model.set_attn_implementation("eager")
+    ids = torch.randint(3, 40, (1, 12), generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        first = model(ids, output_attentions=True).attentions[0]
+    assert first[0, :, -1].argmax(-1).tolist() == [10, 9, 8, 7]
+
+
+def test_later_layers_of_neox_begin_with_queries_that_equal_keys():
+    model = make_model("neox", make_tokenizer("neox"), 0)
+    for layer in model.gpt_neox.layers[1:]:
+        query, key, _ = layer.attention.query_key_value.weight.view(4, 3, 24, 96).unbind(1)
+        assert torch.equal(query, key)
+        rows = query.reshape(96, 96)
+        torch.testing.assert_close(rows @ rows.T, torch.eye(96), atol=1e-5, rtol=0)
+
+
+def test_training_draws_from_the_train_split_only():
+    rng = np.random.default_rng(0)
+    for task in Task:
+        assert {tasks.draw_training_problem(task, rng, 3).split for _ in range(40)} == {"train"}
+    recipe = posttrain.RECIPES[Method.SFT]
+    assert {p.split for p in posttrain.draw_problems(recipe, 30, [0])} == {"train"}
+
+
+def test_advantages_by_hand():
+    # Two groups. Brevity 0: rewards 1, 0 -> mean 0.5, sd 0.5. Brevity 1: 1 - 20/80 and 1 - 60/80 ->
+    # 0.75, 0.25.
+    got = posttrain.advantages(
+        np.array([[True, False], [True, True]]),
+        np.array([[30, 30], [20, 60]]),
+        np.array([0.0, 1.0]),
+    )
+    np.testing.assert_allclose(got[0], np.array([0.5, -0.5]) / 0.5001)
+    np.testing.assert_allclose(got[1], np.array([0.25, -0.25]) / 0.2501)
+
+
+def test_strength_score_by_hand():
+    figures = {"mean_pass_at_1": 0.6, "parseable": 1.0, "pass_at_1": {"a": 0.8, "b": 0.4}}
+    # |0.6 - 0.5| from the target, 0.8 - 0.75 outside the band.
+    assert posttrain.strength_score(figures) == pytest.approx(-0.15)
+    assert posttrain.strength_score(figures | {"parseable": 0.9}) == pytest.approx(-0.35)
+
+
+def test_trapezoid_by_hand():
+    assert trapezoid(0, 1000, warmup=10) == pytest.approx(0.1)
+    assert trapezoid(400, 1000) == 1.0
+    assert trapezoid(750, 1000) == pytest.approx(0.5)
+    assert trapezoid(999, 1000) == pytest.approx(0.002)
+
+
+def test_grpo_loss_is_zero_gain_at_the_first_look():
+    """Before any update, ratio 1 and KL 0: the loss is minus the token mean of the advantages."""
+    tokenizer = make_tokenizer("neox")
+    model = make_model("neox", tokenizer, 0)
+    ancestor = make_model("neox", tokenizer, 0)
+    recipe = posttrain.Recipe(
+        levels=dict.fromkeys(Task, (1.0, 0.0, 0.0, 0.0, 0.0)),
+        terse=dict.fromkeys(Task, 0.0),
+        steps=2,
+        every=2,
+        matrix_lr=0.0,
+        other_lr=0.0,
+        n_problems=3,
+        n_samples=2,
+    )
+    loss_of = posttrain.grpo_loss(model, tokenizer, ancestor, recipe, seed=0)
+    # A random model gets nothing right: every reward is 0, so is every advantage and the loss.
+    assert loss_of(0) == pytest.approx(0.0, abs=1e-6)
+
+
+def train_steps(folder, steps: int, total: int, recipe: str = ""):
+    """Train a tiny model to `steps` of a schedule of `total`, going on from `folder`."""
+    tokenizer = make_tokenizer("neox")
+    model = make_model("neox", tokenizer, 0)
+    optimiser = Optimiser(model, 0.01, 1e-3)
+
+    def loss_of(step: int) -> float:
+        rng = np.random.default_rng([0, step])
+        loss = imitation_loss(model, tokenizer, [data.equation_drill(rng, 3) for _ in range(2)])
+        loss.backward()
+        return loss.item()
+
+    fit(
+        model,
+        optimiser,
+        loss_of,
+        steps,
+        factor=lambda step, _: trapezoid(step, total),
+        progress=Progress(folder, recipe),
+        every=2,
+    )
+    return model.state_dict()
+
+
+def test_training_resumes_exactly(tmp_path):
+    torch.set_num_threads(1)
+    whole = train_steps(tmp_path / "whole", 6, 6)
+    train_steps(tmp_path / "parts", 4, 6)
+    parts = train_steps(tmp_path / "parts", 6, 6)
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    shorter = train_steps(tmp_path / "shorter", 4, 6)
+    assert not all(torch.equal(whole[name], shorter[name]) for name in whole)
+
+
+def test_a_run_of_another_recipe_is_not_gone_on_with(tmp_path):
+    train_steps(tmp_path / "run", 2, 4, "one")
+    with pytest.raises(InputError, match="holds a run of another recipe; remove it to train anew"):
+        train_steps(tmp_path / "run", 4, 4, "another")
+
+
+def test_cycles_by_hand():
+    factor = cycles((100, 60))
+    assert [factor(step, 0) for step in (0, 50, 75)] == [
+        trapezoid(step, 100) for step in (0, 50, 75)
+    ]
+    # The second cycle warms up over 50 steps to half the peak and has then come into its decay.
+    assert factor(100, 0) == pytest.approx(0.5 / 50)
+    assert factor(145, 0) == pytest.approx(0.5 * 15 / 30)
+    assert factor(160, 0) == 0
+
+
+@pytest.mark.parametrize("family", list(Family))
+def test_recorded_aims(family):
+    lab = data_folder() / "lab" / family
+    records = {m: json.loads((lab / m / "training.json").read_text())["dev"] for m in Method}
+    ancestor = records[Method.ANCESTOR]["mean_pass_at_1"]
+    # 85 % was sought: neox reached it, qwen3 missed it by a quarter of a point, and the data card
+    # says so.
+    assert f"`{family}` {ancestor * 100:.1f} %" in (data_folder() / "README.md").read_text()
+    assert ancestor >= {Family.NEOX: 0.85, Family.QWEN3: 0.84}[family]
+    for method in (Method.SFT, Method.GRPO, Method.SELF_DISTILL):
+        assert 0.2 <= records[method]["mean_pass_at_1"] <= 0.8
+        assert records[method]["parseable"] >= 0.9

@@ -1,0 +1,495 @@
+"""Ablations: the reference is the evaluation, planted truths show, the file reads as written."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import xarray as xr
+from test_charts import COMPUTING, parts
+from traced_study import traced_study
+
+import recover_nb as rnb
+from recover_nb import tables
+from recover_nb.charts.ablation import plot_ablations
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Conclusion, Factor, Move, Standardisation
+from recover_nb.core.shipped import data_folder
+from recover_nb.routing.ablation.ablate import CONCLUSIONS, Figure, ablate, moved
+from recover_nb.routing.ablation.stored import (
+    ABLATIONS,
+    ATTEMPT_VARIATIONS,
+    SIGNAL_VARIATIONS,
+    fingerprint,
+    load_ablations,
+    pack,
+    spread_out,
+    unpack,
+)
+from recover_nb.routing.ablation.variants import (
+    REFERENCES,
+    RULE,
+    STORED,
+    ScopedTable,
+    signal_trials,
+    with_outcomes,
+)
+from recover_nb.routing.evaluation import evaluate_routing
+from recover_nb.routing.table import Table, tabulate
+
+FEW = {"n_bootstrap": 200, "n_null": 20, "n_splits": 8}
+REFERENCE = REFERENCES[RULE]
+
+
+@pytest.fixture(scope="module")
+def tied():
+    """Only the operator that the published rule names helps."""
+    return rnb.make_study(effect="tied", size=0.4, n_problems=80, seed=1)
+
+
+@pytest.fixture(scope="module")
+def found(tied):
+    return ablate(tied, **FEW)
+
+
+# --- figures
+# ------------------------------------------------------------------------------------------
+
+
+def test_the_reference_is_the_evaluation(tied, found):
+    whole = evaluate_routing(
+        tied, n_permutations=1, only=("published", "null", "split", "all"), **FEW
+    )
+    for conclusion, (part, comparator) in CONCLUSIONS.items():
+        figure = found.settings[REFERENCE].figures[conclusion]
+        if conclusion == Conclusion.PUBLISHED_EXCEEDS_NULL:
+            item = whole.estimators["null"]["comparators"][comparator]
+            expected, ends = item["excess"], item["ci95"]
+        else:
+            item = whole.estimators[part]["comparators"][comparator]
+            expected, ends = item["lift"], item["ci95"]
+        assert figure.value == pytest.approx(expected, abs=1e-12), conclusion
+        assert figure.ci95 == pytest.approx(ends, abs=1e-12), conclusion
+    assert found.settings[REFERENCE].published == pytest.approx(whole.overall["published"]["lift"])
+    assert found.settings[REFERENCE].steerable_hard == pytest.approx(
+        whole.overall["steerable_hard_fraction"]
+    )
+
+
+def test_a_setting_is_the_evaluation_under_it(tied, found):
+    """Edges and policies enter the evaluation in their own way; the ablation must agree."""
+    edges = evaluate_routing(tied, n_permutations=1, min_gain=0.2, only=("split",), **FEW)
+    policy = rnb.RoutingPolicy({"spread": "dense_steer"})
+    alone = evaluate_routing(tied, n_permutations=1, policy=policy, only=("all",), **FEW)
+    figures = found.settings["min_gain=0.2"].figures
+    lift = edges.estimators["split"]["comparators"]["retry"]["lift"]
+    assert figures[Conclusion.BEATS_RETRY_SPLIT].value == pytest.approx(lift, abs=1e-12)
+    # Without selection the edges change nothing: no such figure.
+    assert Conclusion.BEATS_RETRY_ALL not in figures
+    lift = alone.estimators["all"]["comparators"]["permuted"]["lift"]
+    figure = found.settings["feature_alone=spread"].figures[Conclusion.BEATS_PERMUTED_ALL]
+    assert figure.value == pytest.approx(lift, abs=1e-12)
+
+
+def test_a_change_is_paired_with_the_reference(found):
+    before = found.settings[REFERENCE].figures[Conclusion.BEATS_RETRY_ALL]
+    after = found.settings["fallback=retry"].figures[Conclusion.BEATS_RETRY_ALL]
+    assert after.change == pytest.approx(after.value - before.value)
+    low, high = after.change_ci95
+    assert low <= after.change <= high
+    # Paired: far narrower than two independent intervals would be.
+    apart = np.hypot(np.ptp(before.ci95), np.ptp(after.ci95))
+    assert high - low < apart / 2
+
+
+def test_only_the_planted_mapping_is_right(found):
+    name = Conclusion.BEATS_PERMUTED_ALL
+    assert found.settings[REFERENCE].figures[name].ci95[0] > 0
+    others = [each for each in found.settings.values() if each.factor == Factor.MAPPING]
+    assert len(others) == 5
+    for each in others:
+        assert each.figures[name].changed and each.figures[name].change < 0, each.name
+    # The two that name no feature's own operator.
+    own = list(rnb.PUBLISHED.operators.values())
+    wrong = [", ".join(own[shift:] + own[:shift]) for shift in (1, 2)]
+    assert all(
+        found.moves(name)[f"mapping={each}"] in (Move.SIGNIFICANCE, Move.REVERSED) for each in wrong
+    )
+    # A rule that knows one feature of three is right for some.
+    for each in ("spread", "concentration", "logit_dispersion"):
+        figure = found.settings[f"feature_alone={each}"].figures[name]
+        assert 0 < figure.value < found.settings[REFERENCE].figures[name].value
+
+
+def test_without_an_effect_only_the_published_lift_is_there():
+    result = ablate(rnb.make_study(effect="none", n_problems=60, seed=7), **FEW)
+    figures = result.settings[REFERENCE].figures
+    assert result.settings[REFERENCE].published > 0.05
+    for conclusion in (
+        Conclusion.PUBLISHED_EXCEEDS_NULL,
+        Conclusion.BEATS_RETRY_SPLIT,
+        Conclusion.BEATS_RETRY_ALL,
+    ):
+        assert figures[conclusion].ci95[0] < 0 < figures[conclusion].ci95[1]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "move"),
+    [
+        ((2, 1, 3), (1, 0.5, 2), Move.STAYS),
+        ((2, 1, 3), (1, -1, 2), Move.SIGNIFICANCE),
+        ((2, 1, 3), (-1, -2, 1), Move.SIGNIFICANCE),
+        ((0.5, -1, 2), (2, 1, 3), Move.SIGNIFICANCE),
+        ((2, 1, 3), (-2, -3, -1), Move.REVERSED),
+        ((0.5, -1, 2), (-0.5, -2, 1), Move.SIGN),
+        ((0.5, -1, 2), (0.7, -1, 2), Move.STAYS),
+        ((-2, -3, -1), (-1, -2, -0.5), Move.STAYS),
+    ],
+)
+def test_moves_by_hand(before, after, move):
+    one, two = (
+        Figure(float(value), (float(low), float(high))) for value, low, high in (before, after)
+    )
+    assert moved(one, two) == move
+
+
+# --- trials
+# ------------------------------------------------------------------------------------------
+
+
+def hand_table(features, cells, **kwargs):
+    n = len(features)
+    return Table(
+        arms=("retry", "sparse_steer", "sparse_steer_random", "local_temperature", "dense_steer"),
+        n_regime=4,
+        rate=np.zeros((n, 5)),
+        attempts=np.full((n, 5), 2),
+        features=np.array(features, float),
+        cells=np.array(cells),
+        clusters=np.arange(n),
+        strata=np.zeros(n, int),
+        **kwargs,
+    )
+
+
+def test_standardisations_by_hand():
+    """Cell 0 has spread 0 and 2, cell 1 has 10 and 12, all else is constant.
+
+    Within a cell the larger one calls for dense_steer (arm 4); pooled, all of cell 1 does. With
+    only the larger of each cell scored, its z-score is 0 in its cell and everybody falls back (arm
+    2), unless all failed problems count."""
+    table = hand_table([[0, 1, 1], [2, 1, 1], [10, 1, 1], [12, 1, 1]], [0, 0, 1, 1])
+    plain = {name: getattr(table, name) for name in table.__dataclass_fields__}
+    everyone, larger = np.ones((1, 4), bool), np.array([[False, True, False, True]])
+    decided = {
+        scope: [
+            ScopedTable(**plain, scope=scope).decide(chosen)[0].tolist()
+            for chosen in (everyone, larger)
+        ]
+        for scope in Standardisation
+    }
+    assert decided[Standardisation.SCORED] == [[2, 4, 2, 4], [2, 2, 2, 2]]
+    assert decided[Standardisation.FAILED] == [[2, 4, 2, 4], [2, 4, 2, 4]]
+    # Scored problems have spread 2 and 12, mean 7: 10 and 12 lie above.
+    assert decided[Standardisation.POOLED] == [[2, 2, 4, 4], [2, 2, 4, 4]]
+    assert table.decide(larger).tolist() == [decided[Standardisation.SCORED][1]]
+
+
+def test_fewer_attempts_by_hand():
+    table = hand_table([[0, 1, 1], [2, 1, 1]], [0, 0])
+    correct = np.full((2, 3, 5), -1)
+    correct[0, :, 0], correct[0, :2, 4] = [1, 0, 1], [1, 1]
+    found = with_outcomes(table, correct)
+    assert found.rate[0, 0] == 2 / 3
+    assert found.attempts[0].tolist() == [3, 0, 0, 0, 2]
+    assert found.rate[0, 4] == 1
+    assert np.isnan(found.rate[1]).all()
+
+
+def test_windows_and_rollouts_by_hand():
+    """Two failed rollouts of four tokens: junctions at 0 and 3, logit variances 10^(0, 1, 2, 3)."""
+    one = traced_study(n_problems=2).isel(problem=[0])
+    ds = one.isel(token=slice(0, 4), rollout=slice(0, 3)).copy(deep=True)
+    pressure, variance = (
+        np.zeros((1, 3, 4), np.float32),
+        np.tile(10.0 ** np.arange(4), (1, 3, 1)).astype(np.float32),
+    )
+    pressure[0, 1, 0], pressure[0, 2, 3] = 1, 1
+    ds["demotion_pressure"], ds["logit_variance"] = (
+        (("problem", "rollout", "token"), x) for x in (pressure, variance)
+    )
+    ds["has_signals"] = (("problem", "rollout"), np.array([[0, 1, 1]], np.int8))
+    ds["n_tokens"][:] = 4
+    trials = {
+        each.name: each.table.features[0]
+        for each in signal_trials(hand_table([[0, 0, 0]], [0]), ds)
+    }
+    whole = np.log10(np.mean([1, 10, 100, 1000]))
+    assert trials[REFERENCES[STORED]] == pytest.approx([1 / 4, np.log10(4), whole])
+    assert trials["window=whole trace"] == pytest.approx(trials[REFERENCES[STORED]])
+    ends = np.log10([np.mean([1, 10]), np.mean([100, 1000])])
+    assert trials["window=1"][2] == pytest.approx(ends.mean())
+    # The first rollout alone; its window of 8 is the whole trace.
+    assert trials["failed_rollouts=1"] == pytest.approx([1 / 4, np.log10(4), whole])
+    assert "failed_rollouts=5" not in trials
+
+
+def test_every_choice_is_tried(tied, found):
+    count = {
+        factor: sum(each.factor == factor for each in found.settings.values()) for factor in Factor
+    }
+    assert [count[factor] for factor in Factor] == [1, 3, 3, 5, 4, 2, 2, 2, 2, 0, 0, 0, 0, 0, 0]
+    assert len(tied["problem"]) == 160 and found.settings[REFERENCE].n < 160
+    traced = ablate(traced_study(), **FEW)
+    more = {
+        factor: sum(each.factor == factor for each in traced.settings.values()) for factor in Factor
+    }
+    assert (more[Factor.REFERENCE], more[Factor.FAILED_ROLLOUTS], more[Factor.WINDOW]) == (2, 2, 5)
+    for each in traced.settings.values():
+        assert each.reference == (
+            REFERENCES[STORED] if each.factor == Factor.WINDOW else each.reference
+        )
+        assert each.factor == Factor.REFERENCE or np.isfinite(
+            each.figures[Conclusion.BEATS_RETRY_SPLIT].change
+        )
+
+
+def test_a_table_of_rates_has_no_split_and_no_fewer_attempts(tied):
+    ds = tied.drop_vars("correct")
+    result = ablate(ds, **FEW)
+    assert Conclusion.BEATS_RETRY_SPLIT not in result.settings[REFERENCE].figures
+    assert not any(each.factor == Factor.ATTEMPTS for each in result.settings.values())
+    assert Conclusion.PUBLISHED_EXCEEDS_NULL in result.settings["min_gain=0.1"].figures
+
+
+def test_same_seed_same_figures_and_input_is_not_changed(tied, found):
+    before = tied.copy(deep=True)
+    names = []
+    again = ablate(tied, progress=names.append, **FEW)
+    assert again.to_dict() == found.to_dict()
+    assert names == list(found.settings)
+    xr.testing.assert_identical(tied, before)
+    other = ablate(tied, seed=1, **FEW)
+    figure = Conclusion.BEATS_RETRY_ALL
+    assert (
+        other.settings[REFERENCE].figures[figure].ci95
+        != found.settings[REFERENCE].figures[figure].ci95
+    )
+
+
+def test_plain_data(found):
+    data = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    figure = data["settings"]["mapping=" + "sparse_steer, dense_steer, local_temperature"][
+        "figures"
+    ]["beats_retry_all"]
+    assert set(figure) == {"value", "ci95", "change", "change_ci95", "move", "changed"}
+    assert data["settings"][REFERENCE]["figures"]["beats_retry_all"]["change"] is None
+    assert data["about"] == {"seed": 0, **FEW, "models": None}
+
+
+def test_refusals(tied):
+    with pytest.raises(InputError, match="n_splits is 0"):
+        ablate(tied, n_splits=0)
+    with pytest.raises(InputError, match="no variable 'features'"):
+        ablate(tied.drop_vars("features"))
+    without = tied.sel(
+        intervention=[name for name in tied["intervention"].values if name != "dense_steer"]
+    )
+    with pytest.raises(InputError, match="no intervention dense_steer"):
+        ablate(without)
+
+
+# --- the file
+# ------------------------------------------------------------------------------------------
+
+
+def test_outcomes_are_bits():
+    outcomes = np.array([[1, 0, 0, 0, 0], [0, 0, 1, 1, 0]], bool)
+    # 1000 0001 10, filled up with zeros.
+    assert pack(outcomes) == "8180"
+    assert unpack("8180", (2, 5)).tolist() == outcomes.tolist()
+    with pytest.raises(InputError, match="16 outcomes are stored where 4 x 5"):
+        unpack("8180", (4, 5))
+    with pytest.raises(InputError, match="not hexadecimal"):
+        unpack("xyz", (1, 1))
+
+
+def test_problems_are_spread_out():
+    assert spread_out(10, 4).tolist() == [0, 2, 5, 7]
+    assert spread_out(3, 30).tolist() == [0, 1, 2]
+    assert spread_out(0, 5).tolist() == []
+
+
+def test_a_file_that_is_none(tmp_path):
+    with pytest.raises(InputError, match="no such file; make it with: recover-nb ablate"):
+        load_ablations(tmp_path / "ablations.json")
+    for content, said in (
+        ("{", "is corrupt"),
+        ("[]", "layout None"),
+        ('{"about": {"layout": 9}}', "layout 9"),
+    ):
+        (tmp_path / "a.json").write_text(content)
+        with pytest.raises(InputError, match=said):
+            load_ablations(tmp_path / "a.json")
+
+
+def stored_for(ds):
+    """Return ablations of a simulated study: its own attempts, and a setting where all succeed."""
+    table, _, labels = tabulate(ds)
+    cells = {}
+    for code, name in enumerate(labels):
+        rows = np.flatnonzero(table.cells == code)
+        chosen = spread_out(len(rows), 10)
+        own = table.correct[rows[chosen]]
+        attempts = {}
+        for setting in ("study", "alpha=0.3"):
+            attempts[setting] = {}
+            for arm in ("sparse_steer", "dense_steer"):
+                outcomes = own[:, : 2 if arm == "dense_steer" else 20, table.arms.index(arm)] == 1
+                outcomes = outcomes | (setting != "study")
+                counts = {
+                    "attempts": outcomes.size,
+                    "correct": int(outcomes.sum()),
+                    "fired": outcomes.size // 2,
+                }
+                attempts[setting][arm] = counts | {"outcomes": pack(outcomes)}
+        features = {"temperature=0.3": table.features[rows][:, [1, 0, 2]].T.tolist()}
+        cells[str(name)] = {
+            "features": features,
+            "attempted": chosen.tolist(),
+            "attempts": attempts,
+        }
+    variations = [("temperature", 0.3), ("alpha", 0.3)]
+    return {
+        "about": {"layout": 1, "study": fingerprint(ds)},
+        "variations": [{"name": f"{f}={v}", "factor": f, "value": v} for f, v in variations],
+        "cells": cells,
+    }
+
+
+def test_stored_figures_are_taken_along():
+    ds = traced_study()
+    stored = stored_for(ds)
+    result = ablate(ds, stored=stored, **FEW)
+    subset = result.settings["reference=problems attempted again"]
+    assert subset.n == 20
+    steered = result.settings["alpha=0.3"]
+    assert steered.reference == subset.name
+    # sparse_steer always succeeds: routing there gives 1, and the best fixed operator is hard to
+    # beat.
+    before, after = (each.figures[Conclusion.BEATS_RETRY_ALL].value for each in (subset, steered))
+    assert after > before
+    found = result.operators["alpha=0.3"]["sparse_steer"]
+    assert (found["rate"], found["attempts"], found["fired"]) == (1.0, 400, 0.5)
+    own = result.operators["study"]["sparse_steer"]
+    assert found["change"] == pytest.approx(1 - own["rate"])
+    assert own["change"] == 0 and own["ci95"] == (0, 0)
+    low, high = found["ci95"]
+    assert low < found["change"] < high
+    assert result.settings["temperature=0.3"].reference == REFERENCES[STORED]
+    frame = tables.ablated_operators(result)
+    assert frame["change_points"].max() == pytest.approx(
+        100 * max(found["change"], result.operators["alpha=0.3"]["dense_steer"]["change"])
+    )
+
+
+def test_ablations_of_another_study_are_refused():
+    ds = traced_study()
+    stored = stored_for(ds)
+    with pytest.raises(InputError, match="ablations are of another study"):
+        ablate(traced_study(seed=1), stored=stored, **FEW)
+    first = next(iter(stored["cells"].values()))
+    first["features"]["temperature=0.3"] = [
+        each[:-1] for each in first["features"]["temperature=0.3"]
+    ]
+    with pytest.raises(InputError, match="hold other units of"):
+        ablate(ds, stored=stored, **FEW)
+
+
+def test_variations_have_names_of_their_own():
+    names = [each.name for each in (*SIGNAL_VARIATIONS, *ATTEMPT_VARIATIONS)]
+    assert len(set(names)) == len(names) == 10
+    assert {each.factor for each in (*SIGNAL_VARIATIONS, *ATTEMPT_VARIATIONS)} <= set(Factor)
+
+
+# --- tables and chart
+# ------------------------------------------------------------------------------------------
+
+
+def test_tables_hold_the_figures(found):
+    frame = tables.ablation_figures(found)
+    row = frame[
+        (frame["setting"] == "fallback retry") & (frame["conclusion"] == "beats_retry_all")
+    ].iloc[0]
+    figure = found.settings["fallback=retry"].figures[Conclusion.BEATS_RETRY_ALL]
+    assert row["points"] == 100 * figure.value
+    assert (row["low_points"], row["high_points"]) == tuple(100 * end for end in figure.ci95)
+    assert row["change_points"] == 100 * figure.change
+    assert row["verdict"] == "supported"
+    assert len(frame) == sum(len(each.figures) for each in found.settings.values())
+    moves = tables.ablation_moves(found).set_index("conclusion")
+    assert list(moves.index) == [name.value for name in CONCLUSIONS]
+    tried = frame[(frame["conclusion"] == "beats_permuted_all") & (frame["factor"] != "reference")]
+    assert moves.loc["beats_permuted_all", "tried"] == len(tried) == 19
+    assert moves.loc["beats_permuted_all", "moved"] == len(found.moves("beats_permuted_all")) >= 2
+    sentence = tables.say_ablation(found)[-1]
+    assert sentence.startswith("SUPPORTED: routing beats its own routes permuted (all), +")
+    assert f"Moved by {moves.loc['beats_permuted_all', 'moved']} of 19 settings" in sentence
+
+
+def test_a_conclusion_is_listed_where_it_moved_to(found):
+    """Three settings by hand: kept, lost and reversed."""
+    figures = {
+        name: found.settings[name]
+        for name in (REFERENCE, "fallback=retry", "min_gain=0.1", "min_gain=0.2")
+    }
+    name = Conclusion.BEATS_RETRY_SPLIT
+    ends = {"fallback=retry": (0.1, 0.3), "min_gain=0.1": (-0.1, 0.3), "min_gain=0.2": (-0.3, -0.1)}
+    before = Figure(0.2, (0.1, 0.3))
+    changed = {REFERENCE: replace(figures[REFERENCE], figures={name: before})}
+    for key, interval in ends.items():
+        figure = Figure(sum(interval) / 2, interval)
+        changed[key] = replace(
+            figures[key], figures={name: replace(figure, move=moved(before, figure))}
+        )
+    row = tables.ablation_moves(replace(found, settings=changed)).iloc[0]
+    assert (row["tried"], row["moved"]) == (3, 2)
+    assert (row["undecided"], row["reversed"]) == ("least gain 0.1", "least gain 0.2")
+    assert (row["decided"], row["sign"]) == ("", "")
+
+
+def test_the_chart_draws_the_frame(found):
+    frame = tables.ablation_figures(found)
+    spec = plot_ablations(frame).to_dict()
+    for key, value in parts(spec):
+        assert key not in COMPUTING or value is None, (key, value)
+    assert len(spec["hconcat"]) == len(CONCLUSIONS)
+    drawn = [row for rows in spec["datasets"].values() for row in rows if "points" in row]
+    assert {row["points"] for row in drawn} == set(frame["points"])
+    chosen = frame[frame["conclusion"] == "beats_retry_all"]
+    assert len(plot_ablations(chosen).to_dict()["hconcat"]) == 1
+    with pytest.raises(InputError, match="no column move"):
+        plot_ablations(frame.drop(columns="move"))
+
+
+# --- what is shipped
+# ------------------------------------------------------------------------------------------
+
+
+def test_the_shipped_file_is_of_the_bundled_study():
+    path = data_folder() / ABLATIONS
+    assert path.stat().st_size < 200_000
+    found, ds = load_ablations(), rnb.load_study()
+    assert found["about"]["study"] == fingerprint(ds)
+    assert found["about"]["models"] == json.loads(ds.attrs["provenance_json"])["models"]
+    assert found["about"]["command"] == "recover-nb ablate --problems 30"
+    cells = found["cells"]
+    assert len(cells) == 18
+    assert sum(len(each["features"]["temperature=0.3"][0]) for each in cells.values()) == 1450
+    # A score that equals its threshold fires or not by a last bit: nearly all attempts repeat the
+    # study's, not all.
+    repeated = [each["repeat_check"] for each in cells.values()]
+    assert min(repeated) > 0.9 and np.mean(repeated) > 0.97
+    # Spread counts tokens with J_t > 0: where both models agree, a last bit decides, so the largest
+    # can be large.
+    assert np.median([each["signal_check"] for each in cells.values()]) < 0.01

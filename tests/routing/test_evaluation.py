@@ -1,0 +1,407 @@
+"""Evaluation of routing: the published figures, the contract of its JSON, small cases by hand."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Intervention
+from recover_nb.io.profiles import from_profiles
+from recover_nb.routing.budgets import Attempts, budget_curves, interpolate
+from recover_nb.routing.estimators import halve, published, split
+from recover_nb.routing.evaluation import evaluate_routing
+from recover_nb.routing.nulls import repeating, twinning
+from recover_nb.routing.policy import RoutingPolicy
+from recover_nb.routing.simulate import make_study
+from recover_nb.routing.table import tabulate
+from recover_nb.stats.resampling import bootstrap_weights
+
+REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "reference"
+QUICK = {"n_bootstrap": 100, "n_permutations": 100, "n_null": 20, "n_splits": 10}
+OURS = {"local_temp": "local_temperature"}
+
+
+@pytest.fixture(scope="module")
+def golden():
+    if not (REFERENCE / "golden.json").exists():
+        pytest.skip("the reference figures are not on this machine")
+    return json.loads((REFERENCE / "golden.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def reproduced(golden):
+    return evaluate_routing(from_profiles(REFERENCE / "published_profiles.csv")).to_dict()
+
+
+@pytest.fixture(scope="module")
+def tied():
+    return make_study(effect="tied", n_problems=60, twin=0.5, seed=1)
+
+
+@pytest.fixture(scope="module")
+def evaluated(tied):
+    return evaluate_routing(tied, **QUICK).to_dict()
+
+
+@pytest.mark.parametrize(
+    "cell", ["grpo1p7b|gpqa", "sft0p6b|gsm8k", "sft1p7b|gpqa", "sft4b|cruxeval"]
+)
+def test_published_cells(golden, reproduced, cell):
+    ours, theirs = reproduced["cells"][cell], golden[cell]
+    assert ours["n"] == theirs["n"]
+    assert ours["regimes"]["steerable_hard"] == theirs["steerable_hard"]
+    assert ours["regimes"]["beyond_reach"] == theirs["beyond_reach"]
+    assert sum(ours["regimes"].values()) == ours["n"]
+    assert ours["routed_counts"] == {OURS.get(k, k): v for k, v in theirs["routed_counts"].items()}
+    # Golden figures have four decimals, so half a unit of the last is their own rounding.
+    for name, rate in theirs["rescue"].items():
+        assert ours["rescue"][OURS.get(name, name)] == pytest.approx(rate, abs=5.1e-5)
+
+
+def test_published_overall(golden, reproduced):
+    ours, theirs = reproduced["overall"], golden["all"]
+    assert ours["n"] == theirs["n"]
+    assert ours["steerable_hard_fraction"] == pytest.approx(
+        theirs["steerable_hard_fraction"], abs=5.1e-5
+    )
+    assert ours["published"]["lift"] == pytest.approx(theirs["routed_minus_retry"], abs=5.1e-5)
+    assert ours["split"] is None
+    comparators = reproduced["estimators"]["all"]["comparators"]
+    for name, rate in theirs["mean_rates"].items():
+        assert comparators[OURS.get(name, name)]["rate"] == pytest.approx(rate, abs=5.1e-5)
+
+
+def test_published_null(golden, reproduced):
+    """Within three standard errors of the mean of 200 simulations, on either side."""
+    ours, theirs = reproduced["overall"]["null"], golden["all"]
+    sd = theirs["null_routed_minus_retry_sd"]
+    error = 3 * sd * np.sqrt(2 / 200)
+    assert ours["mean"] == pytest.approx(theirs["null_routed_minus_retry_mean"], abs=error)
+    assert ours["sd"] == pytest.approx(sd, abs=3 * sd / np.sqrt(200))
+    # The fraction varies by 0.0139 from one simulated study to the next.
+    assert ours["steerable_hard_fraction"] == pytest.approx(
+        theirs["null_steerable_hard_fraction"], abs=3 * 0.0139 * np.sqrt(2 / 200)
+    )
+    excess = reproduced["overall"]["excess"]
+    assert excess["value"] == pytest.approx(
+        reproduced["overall"]["published"]["lift"] - ours["mean"]
+    )
+    assert excess["p"] > 0.05
+
+
+def test_json_follows_the_contract(evaluated):
+    assert json.loads(json.dumps(evaluated, allow_nan=False)) == evaluated
+    cell = evaluated["cells"]["qwen3|sft|arithmetic"]
+    assert set(cell) == {"n", "regimes", "routed_counts", "rescue"}
+    assert set(cell["regimes"]) == {"steerable_hard", "beyond_reach", "resample"}
+    assert {"routed", "retry", "oracle", "dense_steer"} <= set(cell["rescue"])
+    assert sum(cell["routed_counts"].values()) == cell["regimes"]["steerable_hard"]
+    overall = evaluated["overall"]
+    assert {"n", "steerable_hard_fraction", "published", "null", "excess", "split", "all"} <= set(
+        overall
+    )
+    low, high = overall["published"]["ci95"]
+    assert low < overall["published"]["lift"] < high
+    assert set(overall["null"]) >= {"mean", "sd"}
+    assert set(overall["excess"]) >= {"value", "p"}
+    assert "lift" in overall["split"]
+    assert "lift" in overall["all"]
+
+
+def test_every_estimator_has_every_comparator(evaluated):
+    names = {
+        *("retry", "sparse_steer", "sparse_steer_random", "local_temperature", "dense_steer"),
+        *("best_fixed", "best_fixed_in_sample", "random", "permuted", "oracle"),
+    }
+    for estimator in ("published", "null", "null_twins", "split", "all"):
+        assert set(evaluated["estimators"][estimator]["comparators"]) == names
+    for estimator in ("published", "split", "all"):
+        item = evaluated["estimators"][estimator]
+        assert len(item["cells"]) == 2
+        for cell in item["cells"].values():
+            assert cell["p"] <= cell["p_holm"] <= 1
+        for figures in item["comparators"].values():
+            routed = figures["rate"] + figures["lift"]
+            assert routed == pytest.approx(item["rate"])
+            assert figures["relative"] == pytest.approx(routed / figures["rate"] - 1)
+
+
+def test_same_seed_same_figures(tied, evaluated):
+    assert evaluate_routing(tied, **QUICK).to_dict() == evaluated
+    other = evaluate_routing(tied, **QUICK, seed=1).to_dict()
+    assert other["overall"]["published"]["lift"] == evaluated["overall"]["published"]["lift"]
+    assert other["overall"]["null"] != evaluated["overall"]["null"]
+
+
+def test_order_of_problems_and_interventions_does_not_matter(tied, evaluated):
+    order = np.random.default_rng(0).permutation(tied.sizes["problem"])
+    shuffled = tied.isel(problem=order, intervention=slice(None, None, -1))
+    found = evaluate_routing(shuffled, **QUICK).to_dict()
+    for name, cell in evaluated["cells"].items():
+        assert found["cells"][name]["regimes"] == cell["regimes"]
+        assert found["cells"][name]["routed_counts"] == cell["routed_counts"]
+        assert found["cells"][name]["rescue"] == pytest.approx(cell["rescue"])
+
+
+def test_the_input_is_not_changed(tied):
+    before = tied.copy(deep=True)
+    evaluate_routing(tied, **QUICK)
+    xr.testing.assert_identical(tied, before)
+
+
+def test_further_interventions_are_reported_beside(tied):
+    extra = tied.isel(intervention=[1]).assign_coords(intervention=["calculator"])
+    extra["rescue_rate"] = xr.ones_like(extra["rescue_rate"])
+    # Not run on the first ten problems: compared on the others only.
+    extra["rescue_rate"][:10] = np.nan
+    both = xr.concat([tied, extra], "intervention", data_vars="minimal")
+    plain = evaluate_routing(tied, **QUICK).to_dict()
+    found = evaluate_routing(both, **QUICK).to_dict()
+    assert found["overall"]["published"]["lift"] == plain["overall"]["published"]["lift"]
+    assert found["overall"]["n"] == plain["overall"]["n"]
+    figures = found["estimators"]["published"]["comparators"]["calculator"]
+    assert figures["rate"] == 1.0
+    assert figures["lift"] < 0
+    assert found["cells"]["qwen3|sft|arithmetic"]["rescue"]["calculator"] == 1.0
+
+
+def test_units_that_did_not_fail_are_left_out(tied):
+    spoiled = tied.copy(deep=True)
+    spoiled["features"][:5] = np.nan
+    found = evaluate_routing(spoiled, **QUICK).to_dict()["overall"]
+    assert found["n"] + found["n_left_out"] == tied.sizes["problem"]
+    assert found["n_left_out"] >= 5
+
+
+def test_rates_are_counted_where_they_are_missing(tied, evaluated):
+    found = evaluate_routing(tied.drop_vars(["rescue_rate", "attempts"]), **QUICK).to_dict()
+    assert found["overall"] == evaluated["overall"]
+
+
+def test_no_steerable_problem_gives_none_not_nan(tied):
+    flat = tied.drop_vars("correct").copy(deep=True)
+    flat["rescue_rate"][:] = 0.0
+    found = evaluate_routing(flat, **QUICK).to_dict()
+    assert found["overall"]["published"]["lift"] is None
+    assert found["cells"]["qwen3|sft|arithmetic"]["rescue"]["routed"] is None
+    assert found["cells"]["qwen3|sft|arithmetic"]["regimes"]["beyond_reach"] > 0
+    json.dumps(found, allow_nan=False)
+
+
+def test_another_policy(tied):
+    policy = RoutingPolicy({"spread": "sparse_steer"}, fallback="dense_steer")
+    cell = evaluate_routing(tied, policy=policy, **QUICK).to_dict()["cells"]["qwen3|sft|arithmetic"]
+    counts = cell["routed_counts"]
+    assert counts["local_temperature"] == counts["sparse_steer_random"] == 0
+    assert counts["sparse_steer"] > 0 < counts["dense_steer"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda ds: ds.drop_vars("features"), "no variable 'features'"),
+        (lambda ds: ds.isel(intervention=[0, 1, 2]), "no intervention sparse_steer_random"),
+        (lambda ds: ds.drop_vars(["correct", "rescue_rate"]), "neither rescue_rate"),
+        (lambda ds: ds.isel(feature=[0]), "no feature concentration"),
+        (lambda ds: ds.assign(features=ds["features"] * np.nan), "no failed problem unit"),
+    ],
+)
+def test_unusable_studies(tied, change, words):
+    with pytest.raises(InputError, match=words):
+        evaluate_routing(change(tied), **QUICK)
+
+
+def test_unusable_options(tied):
+    with pytest.raises(InputError, match="n_null is 0"):
+        evaluate_routing(tied, n_null=0)
+    with pytest.raises(InputError, match="routes to calculator"):
+        evaluate_routing(tied, policy=RoutingPolicy({"spread": "calculator"}))
+
+
+def test_halves_share_no_attempt_and_lose_none(tied):
+    table, _, _ = tabulate(tied)
+    select, _, score = halve(table, 5, np.random.default_rng(0))
+    sampled = [i for i, name in enumerate(table.arms) if name != Intervention.DENSE_STEER]
+    dense = table.arms.index(Intervention.DENSE_STEER)
+    assert (select[..., sampled] + score[..., sampled]) / 2 == pytest.approx(
+        np.broadcast_to(table.rate[:, sampled], (10, *table.rate[:, sampled].shape))
+    )
+    # Two attempts are too few to halve: they score whole and select nothing.
+    assert np.isnan(select[..., dense]).all()
+    assert (score[..., dense] == table.rate[:, dense]).all()
+
+
+def test_nothing_that_selects_scores(tied):
+    """Turn the scoring half's outcomes around: the selection must not move."""
+    table, _, _ = tabulate(tied)
+    select, _, _ = halve(table, 1, np.random.default_rng(0))
+    hard = table.hard(select)
+    coin = np.random.default_rng(0).random((len(table.rate), 1, 10)) < 0.5
+    first = np.stack([coin, ~coin], axis=-1).reshape(len(table.rate), 20)
+    correct = table.correct.copy()
+    second = ~first[:, :, None] & (correct >= 0)
+    second[..., table.arms.index(Intervention.DENSE_STEER)] = False
+    correct[second] = 1 - correct[second]
+    changed = type(table)(**{**table.__dict__, "correct": correct})
+    again, _, _ = halve(changed, 1, np.random.default_rng(0))
+    assert (changed.hard(again)[0] == hard[0]).all()
+
+
+def test_twinning_and_repeating_find_the_truth():
+    study = make_study(n_problems=400, twin=0.6, agreement=0.7, seed=3)
+    table, _, _ = tabulate(study)
+    assert twinning(table, 1) == pytest.approx(0.6, abs=0.05)
+    assert repeating(table, table.arms.index("dense_steer")) == pytest.approx(0.7, abs=0.1)
+    assert twinning(table, 0) == 0
+    assert repeating(table, 1) == 0
+    plain, _, _ = tabulate(make_study(n_problems=400, seed=3))
+    assert twinning(plain, 1) < 0.05
+
+
+def test_permuted_and_random_routing_by_hand():
+    """Two problems, routed to sparse and local temperature, are swapped half of the time."""
+    rates = np.array([[0.0, 0.8, 0.0, 0.2, 0.0], [0.0, 0.4, 0.0, 1.0, 0.0]])
+    ds = xr.Dataset(
+        {
+            "features": (("problem", "feature"), [[0.0, 1, 0], [0, 0, 1.0]]),
+            "rescue_rate": (("problem", "intervention"), rates),
+            "attempts": (("problem", "intervention"), np.full((2, 5), 10, dtype=np.int32)),
+        },
+        coords={
+            "cell": ("problem", ["a", "a"]),
+            "feature": ["spread", "concentration", "logit_dispersion"],
+            "intervention": [
+                "retry",
+                "sparse_steer",
+                "sparse_steer_random",
+                "local_temperature",
+                "dense_steer",
+            ],
+        },
+    )
+    table, _, _ = tabulate(ds)
+    found = published(table, np.random.default_rng(0), n_splits=1)
+    mean = dict(zip(found.names, found.value.mean(axis=0), strict=True))
+    assert mean["routed"] == pytest.approx((0.8 + 1.0) / 2)
+    assert mean["permuted"] == pytest.approx((0.8 + 0.2 + 0.4 + 1.0) / 4)
+    assert mean["random"] == pytest.approx((1.0 / 4 + 1.4 / 4) / 2)
+    assert mean["best_fixed_in_sample"] == pytest.approx(0.6)
+    assert mean["oracle"] == pytest.approx(0.9)
+
+
+def test_split_oracle_is_scored_on_the_other_half():
+    """Without effect the best of four on one half is no better than retry on the other."""
+    table, _, _ = tabulate(make_study(n_problems=400, seed=5))
+    rng = np.random.default_rng(0)
+    honest, inflated = split(table, rng, n_splits=20), published(table, rng, n_splits=2)
+    rate = {}
+    for name, item in (("split", honest), ("published", inflated)):
+        means = dict(zip(item.names, item.value.sum(0) / item.weight.sum(0), strict=True))
+        rate[name] = means["oracle"] - means["retry"]
+    assert abs(rate["split"]) < 0.03
+    assert rate["published"] > 0.1
+
+
+def test_equal_budgets_by_hand():
+    """Routing costs twice a retry: 2 retries buy one routed attempt."""
+    routed = Attempts(
+        np.array([5, 0]),
+        np.array([10, 10]),
+        np.zeros(2, bool),
+        {"forward_passes": np.full(2, 20.0)},
+    )
+    retry = Attempts(
+        np.array([1, 1]),
+        np.array([10, 10]),
+        np.zeros(2, bool),
+        {"forward_passes": np.full(2, 10.0)},
+    )
+    drawn = bootstrap_weights(np.arange(2), np.zeros(2), 50, np.random.default_rng(0))
+    found = budget_curves(routed, retry, drawn)
+    assert found["attempts"]["routed"][0] == pytest.approx(0.25)
+    assert found["attempts"]["retry"][1] == pytest.approx(0.2)
+    equal = found["equal_cost"]["forward_passes"]
+    assert equal["k"][1] == 2
+    assert equal["k_routed"][1] == 1
+    assert equal["routed"][1] == pytest.approx(0.25)
+    assert equal["cost"][1] == 20
+    assert found["equal_cost"]["generated_tokens"] is None
+    assert found["claim"]["scaled"]
+    assert (found["claim"]["routed_attempts"], found["claim"]["retry_attempts"]) == (2, 10)
+    assert found["claim"]["forward_passes"]["retry_attempts"] == 4
+
+
+def test_the_claim_is_tested_at_ten_and_fifty_where_they_were_run():
+    routed = Attempts(np.array([10, 1]), np.array([50, 2]), np.array([False, True]), {})
+    retry = Attempts(np.array([0, 0]), np.array([50, 50]), np.zeros(2, bool), {})
+    drawn = bootstrap_weights(np.arange(2), np.zeros(2), 50, np.random.default_rng(0))
+    claim = budget_curves(routed, retry, drawn)["claim"]
+    assert (claim["routed_attempts"], claim["retry_attempts"], claim["scaled"]) == (10, 50, False)
+    assert claim["attempts"]["matched"]
+    assert claim["attempts"]["n"] == 2
+    assert claim["forward_passes"] is None
+
+
+def test_interpolation_by_hand():
+    curve = np.array([[0.0, 0.4, 0.6]])
+    assert interpolate(curve, np.array([0.5, 1.0, 1.5, 2.0]))[0] == pytest.approx(
+        [0.2, 0.4, 0.5, 0.6]
+    )
+    assert np.isnan(interpolate(curve, np.array([2.5])))
+
+
+def test_costs_of_a_study(evaluated, tied):
+    budgets = evaluated["budgets"]["all"]
+    cost = budgets["cost_per_attempt"]
+    assert cost["retry"]["forward_ancestor"] == 0
+    assert cost["routed"]["forward_passes"] > cost["retry"]["forward_passes"]
+    assert budgets["equal_cost"]["generated_tokens"] is None
+    with_tokens = tied.assign(n_tokens=tied["forward_specialist"])
+    again = evaluate_routing(with_tokens, **QUICK).to_dict()["budgets"]["all"]["equal_cost"]
+    assert len(again["generated_tokens"]["k"]) > 1
+
+
+def test_progress_names_the_stages(tied):
+    stages = []
+    evaluate_routing(tied, **QUICK, progress=stages.append)
+    assert stages == ["published", "null", "all", "split", "null_twins", "bootstrap", "budgets"]
+
+
+@pytest.mark.parametrize("only", [("published", "split"), ("null",), ("all", "budgets"), ()])
+def test_parts_do_not_depend_on_which_others_are_computed(tied, evaluated, only):
+    stages = []
+    found = evaluate_routing(tied, **QUICK, only=only, progress=stages.append).to_dict()
+    # A null is compared with the published figure.
+    wanted = {*only, "published"} if "null" in only else set(only)
+    assert set(stages) - {"bootstrap"} == wanted
+    for name, part in found["estimators"].items():
+        assert part == (evaluated["estimators"][name] if name in wanted else None)
+    assert found["budgets"] == (evaluated["budgets"] if "budgets" in wanted else None)
+    assert found["cells"] == evaluated["cells"]
+    assert found["overall"]["split"] == (
+        evaluated["overall"]["split"] if "split" in wanted else None
+    )
+
+
+def test_an_unknown_part_is_refused(tied):
+    with pytest.raises(
+        InputError, match="unknown part 'best'; allowed: published, null, all, split"
+    ):
+        evaluate_routing(tied, **QUICK, only=("best",))
+
+
+def test_without_intervals_of_cells_the_other_figures_are_the_same(tied):
+    whole, less = (
+        evaluate_routing(tied, **QUICK, cell_intervals=given).to_dict() for given in (True, False)
+    )
+    for name in ("published", "split", "all"):
+        for cell, part in less["estimators"][name]["cells"].items():
+            for comparator, found in part["comparators"].items():
+                known = whole["estimators"][name]["cells"][cell]["comparators"][comparator]
+                ends = ("ci95", "ci95_bca", "relative_ci95")
+                assert [found.pop(end) for end in ends] == [[None, None]] * 3
+                assert all(known.pop(end) != [None, None] for end in ends)
+    assert less == whole

@@ -1,0 +1,157 @@
+"""A check that can fail on the estimators: simulated studies whose truth is known.
+
+Without effect, the interval of an honest estimator covers 0 in about 95 % of studies and the excess
+is significant at 5 % in about 5 %; the published estimator all but never covers 0. With a planted
+effect all find it.
+"""
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from recover_nb.core.errors import InputError
+from recover_nb.routing import estimators, nulls
+from recover_nb.routing.lifts import compare, summarise_null
+from recover_nb.routing.simulate import make_study
+from recover_nb.routing.table import tabulate
+from recover_nb.stats.resampling import bootstrap_weights
+
+N_STUDIES = 200
+
+
+def run(seed, **study):
+    """Return lift or excess over retry, interval and p by every estimator, on a simulated study."""
+    ds = make_study(seed=seed, n_problems=80, n_attempts=10, **study)
+    table, _, _ = tabulate(ds)
+    rng = np.random.default_rng([seed, 1])
+    resamples = bootstrap_weights(table.clusters, table.strata, 300, rng)
+    rows = np.arange(len(table.rate))
+    published = estimators.published(table, rng, n_splits=1)
+    found = {"published": published, "all": estimators.everyone(table, rng, n_splits=1)}
+    found["split"] = estimators.split(table, rng, n_splits=12)
+    out = {}
+    for name, item in found.items():
+        figures = compare(item, resamples, rows)["comparators"]["retry"]
+        out[name] = (figures["lift"], *figures["ci95"], np.nan)
+    for name, null in (("null", nulls.null), ("null_twins", nulls.null_twins)):
+        item = null(table, rng, n_null=59)
+        figures = summarise_null(published, item, resamples)["comparators"]["retry"]
+        out[name] = (figures["excess"], *figures["ci95"], figures["p"])
+    return out
+
+
+def many(n=N_STUDIES, **study):
+    """Arrays (study, 4) by estimator."""
+    found = [run(seed, **study) for seed in range(n)]
+    return {name: np.array([each[name] for each in found]) for name in found[0]}
+
+
+def covers(found, truth=0.0):
+    return int(((found[:, 1] <= truth) & (truth <= found[:, 2])).sum())
+
+
+def within(count, n, rate):
+    """Is `count` of `n` what a binomial of this rate gives, but for one time in a thousand?"""
+    return binom.ppf(0.0005, n, rate) <= count <= binom.ppf(0.9995, n, rate)
+
+
+@pytest.fixture(scope="module")
+def no_effect():
+    return many(effect="none")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("estimator", ["split", "all", "null", "null_twins"])
+def test_honest_intervals_cover_nothing(no_effect, estimator):
+    found = no_effect[estimator]
+    assert within(covers(found), N_STUDIES, 0.95)
+    assert abs(found[:, 0].mean()) < 4 * found[:, 0].std() / np.sqrt(N_STUDIES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("estimator", ["null", "null_twins"])
+def test_excess_is_significant_as_often_as_it_says(no_effect, estimator):
+    p = no_effect[estimator][:, 3]
+    assert within(int((p <= 0.05).sum()), N_STUDIES, 0.05)
+    assert within(int((p <= 0.5).sum()), N_STUDIES, 0.5)
+
+
+@pytest.mark.slow
+def test_published_reports_a_lift_where_there_is_none(no_effect):
+    found = no_effect["published"]
+    assert covers(found) < 0.1 * N_STUDIES
+    assert found[:, 0].mean() > 0.05
+
+
+@pytest.mark.slow
+def test_intervals_have_the_width_they_should(no_effect):
+    """The mean half-width over 1.96 is the standard deviation over studies, within a sixth."""
+    for name in ("split", "all", "null"):
+        found = no_effect[name]
+        width = (found[:, 2] - found[:, 1]).mean() / 3.92
+        assert width == pytest.approx(found[:, 0].std(), rel=1 / 6)
+
+
+@pytest.mark.slow
+def test_twins_and_agreeing_attempts_without_effect():
+    """Shared random numbers shrink the winner's curse: only the null of twins says so."""
+    n = 60
+    found = many(n, effect="none", twin=0.7, agreement=0.8)
+    for name in ("split", "all", "null_twins"):
+        assert within(covers(found[name]), n, 0.95)
+    assert within(int((found["null_twins"][:, 3] <= 0.05).sum()), n, 0.05)
+    assert found["null"][:, 0].mean() < -0.01
+
+
+def true_lifts(seed, **study):
+    """Return the lift of the rule in true rates.
+
+    It is over every failed problem, and over those that half the attempts select.
+    """
+    ds = make_study(seed=seed, n_problems=80, n_attempts=10, **study)
+    table, _, _ = tabulate(ds)
+    rate = ds["true_rate"].sel(intervention=list(table.arms)).to_numpy()
+    rate = rate[np.isfinite(ds["features"].to_numpy()).all(axis=1)]
+    select, _, _ = estimators.halve(table, 12, np.random.default_rng(seed))
+    out = {}
+    for name, chosen in (("all", np.ones((1, len(rate)), bool)), ("split", table.hard(select))):
+        routed = np.take_along_axis(rate[None], table.decide(chosen)[..., None], axis=-1)[..., 0]
+        out[name] = ((routed - rate[:, 0]) * chosen).sum() / chosen.sum()
+    return out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("effect", ["planted", "tied"])
+def test_a_planted_effect_is_found(effect):
+    n, study = 40, {"effect": effect, "size": 0.25}
+    found = many(n, **study)
+    for name in ("published", "all", "split", "null", "null_twins"):
+        assert (found[name][:, 1] > 0).all()
+    truth = [true_lifts(seed, **study) for seed in range(n)]
+    for name in ("all", "split"):
+        inside = sum(covers(found[name][i : i + 1], truth[i][name]) for i in range(n))
+        assert within(inside, n, 0.95)
+    assert found["published"][:, 0].mean() > found["split"][:, 0].mean()
+
+
+def test_the_simulation_says_what_it_does():
+    ds = make_study(effect="planted", size=0.5, n_problems=10, seed=2)
+    rate = ds["true_rate"].to_numpy()
+    assert rate[:, 2:] == pytest.approx(np.minimum(rate[:, :1] + 0.5, 1).repeat(4, axis=1))
+    tied = make_study(effect="tied", size=0.5, n_problems=10, seed=2)["true_rate"].to_numpy()
+    assert ((tied[:, 2:] > tied[:, 1:2]).sum(axis=1) == 1).all()
+    again = make_study(effect="planted", size=0.5, n_problems=10, seed=2)
+    assert (again["correct"] == ds["correct"]).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"effect": "huge"}, "unknown effect 'huge'; allowed: none, planted, tied"),
+        ({"size": 2.0}, "size is 2.0"),
+        ({"n_attempts": 1}, "at least 1 and 2"),
+    ],
+)
+def test_simulation_refuses(options, words):
+    with pytest.raises(InputError, match=words):
+        make_study(**options)
