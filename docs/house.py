@@ -1,7 +1,7 @@
 """Draw the rooms of the package and what imports what: ``make picture`` writes ``docs/house.svg``.
 
-Measured from the imports, never drawn by hand: `tests/test_layers.py` holds the picture to the code, and the code to
-the floors below.
+Measured from the imports, never drawn by hand: `tests/test_layers.py` holds the picture to the
+code, and the code to the floors below.
 """
 
 import ast
@@ -116,7 +116,8 @@ def draw(package: Path = PACKAGE) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
         f'font-family="system-ui, sans-serif" aria-label="The rooms of recover_nb: {said}">',
         '<rect width="100%" height="100%" fill="#ffffff"/>',
-        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
+        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" '
+        'markerWidth="7" markerHeight="7" '
         'orient="auto"><path d="M0 0 L8 4 L0 8 z" fill="#8a94a6"/></marker></defs>',
     ]
     parts += [_arrow(boxes[a], boxes[b]) for a, b in sorted(needed(pairs))]
@@ -143,7 +144,8 @@ def _arrow(source: tuple[float, float, float], goal: tuple[float, float, float])
     x2 += max(-goal[2] / 3, min(goal[2] / 3, (x1 - x2) / 4))
     bend = (y2 - y1) / 2
     return (
-        f'<path d="M{x1:.1f} {y1} C{x1:.1f} {y1 + bend:.1f} {x2:.1f} {y2 - bend:.1f} {x2:.1f} {y2}" '
+        f'<path d="M{x1:.1f} {y1} C{x1:.1f} {y1 + bend:.1f} {x2:.1f} {y2 - bend:.1f} '
+        f'{x2:.1f} {y2}" '
         'fill="none" stroke="#8a94a6" stroke-width="1.3" marker-end="url(#tip)"/>'
     )
 
@@ -151,8 +153,10 @@ def _arrow(source: tuple[float, float, float], goal: tuple[float, float, float])
 def _box(room: str, left: float, top: float, wide: float) -> str:
     middle = left + wide / 2
     return (
-        f'<g><rect x="{left:.1f}" y="{top}" width="{wide}" height="{TALL}" rx="6" fill="#eef3fb" stroke="#3b6fb6"/>'
-        f'<text x="{middle:.1f}" y="{top + 23}" text-anchor="middle" font-size="16" font-weight="600" '
+        f'<g><rect x="{left:.1f}" y="{top}" width="{wide}" height="{TALL}" rx="6" '
+        f'fill="#eef3fb" stroke="#3b6fb6"/>'
+        f'<text x="{middle:.1f}" y="{top + 23}" text-anchor="middle" font-size="16" '
+        f'font-weight="600" '
         f'fill="#1d2b45">{html.escape(room)}</text>'
         f'<text x="{middle:.1f}" y="{top + 42}" text-anchor="middle" font-size="11.5" '
         f'fill="#44526b">{html.escape(CAPTIONS[room])}</text></g>'

@@ -109,7 +109,7 @@ _EXPORTS = {
     "write_html": "report",
 }
 
-#: Name of a part of the package -> module behind it: its rooms, and shorter names for what is used often.
+#: Name of a part of the package -> module behind it: rooms, and short names of what is used often.
 _PARTS = {
     "charts": "charts",
     "clustering": "clustering",

@@ -38,8 +38,8 @@ def test_import_is_light():
         ),
         "import recover_nb as rnb; rnb.signals_from_logits, rnb.from_profiles, rnb.validate",
         (
-            "import recover_nb.cli.main, recover_nb.cli.commands, recover_nb.tables, recover_nb.report,"
-            " recover_nb.routing.simulate"
+            "import recover_nb.cli.main, recover_nb.cli.commands, recover_nb.tables,"
+            " recover_nb.report, recover_nb.routing.simulate"
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Rooms stand on floors: each imports from those below its own, and no file from itself through others."""
+"""Rooms stand on floors: each imports from those below its own, and no file from itself."""
 
 import ast
 import re
@@ -13,7 +13,7 @@ ROOT = Path(recover_nb.__file__).parent
 FLOOR = {room: place for place, floor in enumerate(house.FLOORS) for room in floor}
 FILES = sorted(path for paths in house.rooms().values() for path in paths)
 
-#: Need torch, so nothing outside these may import them when it is imported (inside functions it may).
+#: Need torch, so nothing outside these imports them when it is imported; inside functions it may.
 TORCH = (
     "generation.ablation_run",
     "generation.decoding",

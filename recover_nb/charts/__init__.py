@@ -1,4 +1,7 @@
-"""Charts of a study. They compute nothing: each draws a data frame of `recover_nb.tables`, value for value."""
+"""Charts of a study.
+
+They compute nothing: each draws a data frame of `recover_nb.tables`, value for value.
+"""
 
 from recover_nb.charts.ablation import plot_ablations
 from recover_nb.charts.calculator import plot_calculator

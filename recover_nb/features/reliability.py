@@ -288,8 +288,8 @@ def feature_reliability(
     Parameters
     ----------
     rollout_features : array of float, shape (problem, rollout, 3)
-        As `recover_nb.features.features.rollout_features` returns them. Pass one cell's problems at a time:
-        differences between cells would count as reliability.
+        As `recover_nb.features.rollout_features` returns them. Pass one cell's problems at a
+        time: differences between cells would count as reliability.
     failed : array of bool, shape (problem, rollout)
         Which rollouts count. One whose features hold NaN is left out.
     sizes : tuple of int or None

@@ -93,8 +93,8 @@ def from_jsonl(
     Returns
     -------
     Dataset
-        A study (`recover_nb.core.schema`). Interventions without a line are "not run". Without tokens
-        there is no ``token`` dimension; texts are kept as ``generated_text``.
+        A study (`recover_nb.core.schema`). Interventions without a line are "not run". Without
+        tokens there is no ``token`` dimension; texts are kept as ``generated_text``.
 
     Raises
     ------

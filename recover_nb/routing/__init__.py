@@ -1,4 +1,4 @@
-"""Step 4: rescue rates, regimes, the rule that routes a failure, and its evaluation without fooling oneself."""
+"""Step 4: rescue rates, regimes, the rule that routes a failure, and its honest evaluation."""
 
 from recover_nb.routing.policy import PUBLISHED, RoutingPolicy, route, route_codes
 from recover_nb.stats.scaling import CONSTANT_SHARE, standardise

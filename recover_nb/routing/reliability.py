@@ -1,4 +1,4 @@
-"""How reliable a route is: would other failed rollouts of the problem give the same one?"""
+"""How reliable a route is: whether other failed rollouts of the problem give the same one."""
 
 from collections.abc import Sequence
 

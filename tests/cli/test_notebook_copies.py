@@ -39,7 +39,8 @@ def shipped(tmp_path, monkeypatch):
             "[the notebook](../notebooks/a.ipynb) [b](more.md#b) [card](../data/README.md)"
         ),
         "docs/more.md": (
-            "# b\n![seen](seen.png) [code](../recover_nb/routing/policy.py) [gone](gone.md) [t](terms.md)"
+            "# b\n![seen](seen.png) [code](../recover_nb/routing/policy.py)"
+            " [gone](gone.md) [t](terms.md)"
         ),
         "docs/unused.md": "nobody leads here",
         "docs/seen.png": "a picture",

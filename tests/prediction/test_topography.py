@@ -502,7 +502,10 @@ def test_tables_hold_the_figures(found, by_task):
 @pytest.mark.parametrize(
     "code",
     [
-        "from recover_nb.prediction.reading import Reading; import recover_nb.prediction.transfer, recover_nb as rnb",
+        (
+            "from recover_nb.prediction.reading import Reading;"
+            " import recover_nb.prediction.transfer, recover_nb as rnb"
+        ),
         (
             "import recover_nb as rnb; rnb.reading; import recover_nb.prediction.transfer,"
             " recover_nb.tables.topography"

@@ -129,7 +129,7 @@ class Proposal:
 
     @cached_property
     def signals(self) -> dict[str, torch.Tensor]:
-        """Signals of the candidate, each (n,): see `recover_nb.features.signals.signals_from_logits`."""
+        """Signals of the candidate, each (n,): see `recover_nb.signals_from_logits`."""
         return self.signals_of(self.candidate)
 
     def signals_of(self, token: torch.Tensor) -> dict[str, torch.Tensor]:
