@@ -21,7 +21,7 @@ from recover_nb.core.labels import Algorithm
 def signals_of_token(
     log_s: dict, log_a: dict, token: int, *, temperature: float, top_k: int, k_cov: int
 ) -> dict:
-    """Signals of one token from log-probabilities by token (method.md section 2)."""
+    """Signals of one token from log-probabilities by token (docs/method.md#2-signals)."""
 
     def tempered(log: dict) -> dict:
         scaled = {i: value / temperature for i, value in log.items()}

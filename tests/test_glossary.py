@@ -13,8 +13,7 @@ TEXT = (ROOT / "docs" / "glossary.md").read_text("utf-8")
 ENTRIES = dict(re.findall(r"^### ([^\n]+)\n(.+?)(?=^##|\Z)", TEXT, re.MULTILINE | re.DOTALL))
 HEADINGS = re.findall(r"^### (.+)$", TEXT, re.MULTILINE)
 
-#: Of method.md sections 1 to 8, beside the names that the package has for interventions, signals
-#: and so on.
+#: Of docs/method.md, sections 1 to 8, beside the package's names for interventions and signals.
 WORDS = """specialist; ancestor; rollout; failed; post-training method; family; problem unit;
     intervention; logits; top-k; junction; window; feature reliability; mixture; firing;
     threshold; warm-up; continuation; twin; rescue_rate; rescue at k; regime; route;

@@ -1,6 +1,6 @@
 """Clusters of failed problems by their features, and whether to believe them.
 
-See method.md section 9.
+See docs/method.md#9-clustering-stability.
 
 Any algorithm cuts any cloud into k parts, and cuts an elongated one much the same way every time:
 stability alone is no evidence of clusters. So every figure stands beside its distribution in data

@@ -1,4 +1,4 @@
-"""Four ways to cluster behind one call: points in, numbers out (method.md section 9)."""
+"""Four ways to cluster behind one call: points in, numbers out (docs/method.md#algorithms)."""
 
 import warnings
 from collections.abc import Sequence
@@ -75,7 +75,7 @@ def fit(points: np.ndarray, clusterers: Sequence[Clusterer], seed: int) -> np.nd
 
     Notes
     -----
-    method.md section 9. A fit that stops at its limit of iterations is used as it is.
+    docs/method.md#algorithms. A fit that stops at its limit of iterations is used as it is.
     """
     labels = np.empty((len(clusterers), len(points)), dtype=np.int16)
     tree = None

@@ -1,6 +1,6 @@
 """One clustering of failed problems, its stability, and whether to believe it.
 
-See method.md section 9.
+See docs/method.md#9-clustering-stability.
 """
 
 from collections.abc import Callable, Sequence
@@ -96,8 +96,8 @@ def cluster_stability(
 
     Notes
     -----
-    method.md section 9; Jaccard by Hennig 2007. Problems are resampled one by one, and the copies a
-    bootstrap makes are used once.
+    docs/method.md#9-clustering-stability; Jaccard by Hennig 2007. Problems are resampled one by
+    one, and the copies a bootstrap makes are used once.
     """
     name = parse(Algorithm, algorithm)
     check_counts(n_resamples, n_null, seed)

@@ -1,6 +1,6 @@
 """How often clusters are claimed where none are and where some were planted.
 
-See method.md section 9.
+See docs/method.md#claim-rates.
 """
 
 from collections.abc import Callable, Sequence
@@ -109,7 +109,7 @@ def claim_rates(
 
     Notes
     -----
-    method.md section 9. The verdict of each row is what `cluster_stability` says of the same
+    docs/method.md#claim-rates. The verdict of each row is what `cluster_stability` says of the same
     points.
     """
     check_whole("n_sets", n_sets, 1)

@@ -1,4 +1,7 @@
-"""Failed problems as points: the standardised feature space (method.md sections 7 and 9)."""
+"""Failed problems as points: the standardised feature space.
+
+See docs/method.md#z-scores and docs/method.md#feature-space.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,7 @@
-"""Do the clusters survive when features use fewer failed rollouts (method.md sections 3 and 9)."""
+"""Do the clusters survive when features use fewer failed rollouts.
+
+See docs/method.md#three-features and docs/method.md#fewer-rollouts.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -76,9 +79,9 @@ def rollout_stability(
 
     Notes
     -----
-    method.md section 9. The rollouts chosen are among those of the reference, so agreement is a
-    little higher than with rollouts that are not; both clusterings use one seed, so that only
-    features differ.
+    docs/method.md#fewer-rollouts. The rollouts chosen are among those of the reference, so
+    agreement is a little higher than with rollouts that are not; both clusterings use one seed, so
+    that only features differ.
     """
     name = parse(Algorithm, algorithm)
     check_counts(2, n_null, seed)

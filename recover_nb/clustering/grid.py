@@ -1,6 +1,6 @@
 """Many clusterings side by side: scores and stability of each number of clusters.
 
-See method.md section 9.
+See docs/method.md#9-clustering-stability.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ from recover_nb.clustering.stability import DECIDING, FIGURES, Stability
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Algorithm, Null, Structure, parse
 
-#: Numbers of clusters tried (method.md section 9).
+#: Numbers of clusters tried (docs/method.md#choosing-k).
 KS = tuple(range(2, 9))
 ALGORITHMS = tuple(each.value for each in Algorithm)
 #: Figures of the grid: those that resampling alone gives.
@@ -71,8 +71,8 @@ def choose_k(
 
     Notes
     -----
-    method.md section 9. Some silhouette is always the largest, so it is no evidence of clusters;
-    BIC may choose 1.
+    docs/method.md#choosing-k. Some silhouette is always the largest, so it is no evidence of
+    clusters; BIC may choose 1.
     """
     name = parse(Algorithm, algorithm)
     if name == Algorithm.HDBSCAN:
@@ -153,7 +153,7 @@ def stability_grid(
 
     Notes
     -----
-    method.md section 9; the correction is `nulls.family_p`.
+    docs/method.md#family-correction; the correction is `nulls.family_p`.
     """
     check_counts(n_resamples, n_null, seed)
     check_jobs(n_jobs)

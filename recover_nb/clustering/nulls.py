@@ -1,4 +1,7 @@
-"""Data without clusters, and what a figure must exceed to stand out (method.md section 9)."""
+"""Data without clusters, and what a figure must exceed to stand out.
+
+See docs/method.md#cluster-nulls.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace

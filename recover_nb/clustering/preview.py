@@ -1,6 +1,6 @@
 """A clustering before it is judged: labels at once, a few resamples, and no verdict.
 
-See method.md section 9.
+See docs/method.md#9-clustering-stability.
 """
 
 from collections.abc import Mapping, Sequence
@@ -89,7 +89,7 @@ def glance(
 
     Notes
     -----
-    method.md section 9.
+    docs/method.md#9-clustering-stability.
     """
     name = parse(Algorithm, algorithm)
     for word, value, least in (

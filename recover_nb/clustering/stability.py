@@ -1,4 +1,4 @@
-"""Stability of a clustering under resampling (method.md section 9).
+"""Stability of a clustering under resampling (docs/method.md#9-clustering-stability).
 
 Arrays only. Labels of resamples are one matrix (resample, problem); with memberships as 0 and 1,
 every overlap of every pair of clusters is a matrix product, and no loop runs over pairs of
@@ -94,7 +94,7 @@ def measure(
 
     Notes
     -----
-    method.md section 9.
+    docs/method.md#9-clustering-stability.
     """
     every = cluster(points, clusterers, rng)
     drawn = draw(len(points), n_resamples, rng, least=max(each.k for each in clusterers))
@@ -197,7 +197,7 @@ def cluster_jaccard(labels: np.ndarray, resampled: np.ndarray) -> np.ndarray:
 
     Notes
     -----
-    Hennig 2007: intersection over union, among the points drawn. method.md section 9.
+    Hennig 2007: intersection over union, among the points drawn. docs/method.md#cluster-jaccard.
     """
     cluster = memberships(labels)[:-1]
     groups = memberships(resampled)[:, :-1]

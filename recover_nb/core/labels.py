@@ -27,7 +27,10 @@ SPECIALISTS = (Method.SFT, Method.GRPO, Method.SELF_DISTILL)
 
 
 class Intervention(StrEnum):
-    """A bounded change to decoding (method.md section 4). ``none`` is the observed rollouts."""
+    """A bounded change to decoding. ``none`` is the observed rollouts.
+
+    See docs/method.md#4-interventions.
+    """
 
     NONE = "none"
     RETRY = "retry"
@@ -59,7 +62,7 @@ DETERMINISTIC = (Intervention.DENSE_STEER.value,)
 
 
 class Feature(StrEnum):
-    """Problem-level features of the failed rollouts (method.md section 3)."""
+    """Problem-level features of the failed rollouts (docs/method.md#three-features)."""
 
     SPREAD = "spread"
     CONCENTRATION = "concentration"
@@ -82,7 +85,7 @@ OUTCOME_SIGNS = {Outcome.CORRECT: "\u2713", Outcome.WRONG: "\u2717", Outcome.NOT
 
 
 class Regime(StrEnum):
-    """What a failed problem needs (method.md section 6)."""
+    """What a failed problem needs (docs/method.md#6-regimes)."""
 
     STEERABLE_HARD = "steerable_hard"
     BEYOND_REACH = "beyond_reach"
@@ -113,7 +116,7 @@ class Split(StrEnum):
 
 
 class Signal(StrEnum):
-    """Per-token signals (method.md section 2)."""
+    """Per-token signals (docs/method.md#2-signals)."""
 
     PATH_DEFORMATION = "path_deformation"
     COVERAGE_DEFORMATION = "coverage_deformation"
@@ -148,7 +151,7 @@ class Continuation(StrEnum):
 
 
 class Algorithm(StrEnum):
-    """A way to cluster problems (method.md section 9)."""
+    """A way to cluster problems (docs/method.md#algorithms)."""
 
     KMEANS = "kmeans"
     GAUSSIAN_MIXTURE = "gaussian_mixture"
@@ -175,7 +178,7 @@ class Planted(StrEnum):
 
 
 class Structure(StrEnum):
-    """What the stability of a clustering says about clusters (method.md section 9)."""
+    """What the stability of a clustering says about clusters (docs/method.md#stability-verdict)."""
 
     CLUSTERS = "clusters"
     UNSTABLE = "unstable"
@@ -186,7 +189,7 @@ class Structure(StrEnum):
 class Companion(StrEnum):
     """A second study of the same problems, with other numbers or drawn again.
 
-    See method.md section 13.
+    See docs/method.md#companions.
     """
 
     REMAPPED = "remapped"
@@ -196,7 +199,7 @@ class Companion(StrEnum):
 class Depth(StrEnum):
     """What kind of failure a ``beyond_reach`` problem is, by its two companions.
 
-    See method.md section 13.
+    See docs/method.md#regime-survival.
     """
 
     #: Beyond reach again, with the same numbers and with others.
@@ -273,7 +276,7 @@ class Standardisation(StrEnum):
 class Conclusion(StrEnum):
     """What an ablation may move: routing against a comparator by one estimator.
 
-    See method.md section 8.
+    See docs/method.md#ablations.
     """
 
     PUBLISHED_EXCEEDS_NULL = "published_exceeds_null"

@@ -1,4 +1,4 @@
-"""Junction, the three problem-level features, and their reliability (method.md section 3)."""
+"""Junction, the three problem-level features, and their reliability (docs/method.md#3-features)."""
 
 import numpy as np
 import xarray as xr
@@ -54,7 +54,7 @@ def junction(demotion_pressure: ArrayLike, n_tokens: ArrayLike) -> NDArray[np.in
 
     Notes
     -----
-    Source: method.md section 3.
+    Source: docs/method.md#junction.
     """
     pressure, n_tokens, inside = _traces(demotion_pressure, n_tokens)
     if not pressure.shape[-1]:
@@ -90,7 +90,7 @@ def junction_window(
 
     Notes
     -----
-    Source: method.md section 3.
+    Source: docs/method.md#junction-window.
     """
     check_whole("window", window, 0)
     position, n_tokens = np.asarray(position, np.int64), np.asarray(n_tokens, np.int64)
@@ -135,7 +135,7 @@ def rollout_features(
 
     Notes
     -----
-    Source: method.md section 3.
+    Source: docs/method.md#three-features.
     """
     pressure, n_tokens, inside = _traces(demotion_pressure, n_tokens)
     variance = np.asarray(logit_variance)
@@ -188,7 +188,7 @@ def problem_features(rollout_features: ArrayLike, failed: ArrayLike) -> NDArray[
 
     Notes
     -----
-    Source: method.md section 3.
+    Source: docs/method.md#three-features.
     """
     values, usable = usable_rollouts(rollout_features, failed)
     count = usable.sum(axis=-1)[..., None]
@@ -226,7 +226,7 @@ def compute_features(
 
     Notes
     -----
-    Source: method.md section 3.
+    Source: docs/method.md#three-features.
     """
     pressure, variance, n_tokens, correct = _variables(ds)
     if has_signals is None:

@@ -1,6 +1,6 @@
 """How many failed rollouts are enough for a feature, and for the route made from features.
 
-See method.md section 3.
+See docs/method.md#feature-reliability.
 
 Two disjoint halves of a problem's failed rollouts give two measurements of the same problem. How
 far they agree over problems is the reliability of one; the Spearman-Brown prophecy carries it over
@@ -60,7 +60,7 @@ def spearman_brown(reliability: ArrayLike, factor: ArrayLike) -> NDArray[np.floa
 
     Notes
     -----
-    Source: method.md section 3.
+    Source: docs/method.md#feature-reliability.
 
     Examples
     --------
@@ -99,7 +99,7 @@ def foreseen_rollouts(
 
     Notes
     -----
-    Source: method.md section 3: `spearman_brown` solved for the factor.
+    Source: docs/method.md#feature-reliability: `spearman_brown` solved for the factor.
 
     Examples
     --------
@@ -165,7 +165,7 @@ def needed_rollouts(
 
     Notes
     -----
-    Source: method.md section 3.
+    Source: docs/method.md#feature-reliability.
     """
     values, usable = failed_rollout_features(ds)
     _check(sizes, least=least, n_splits=n_splits, n_bootstrap=n_bootstrap)
@@ -320,7 +320,7 @@ def feature_reliability(
 
     Notes
     -----
-    Source: method.md section 3.
+    Source: docs/method.md#feature-reliability.
     """
     values, usable = usable_rollouts(rollout_features, failed)
     if values.ndim != 3:

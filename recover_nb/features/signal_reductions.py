@@ -14,7 +14,7 @@ from array_api_compat import array_namespace, is_torch_array
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Signal
 
-#: Key of the firing score (method.md section 4) beside the six `Signal` names.
+#: Key of the firing score (docs/method.md#firing-score) beside the six `Signal` names.
 PATH_SCORE = "path_score"
 #: Log-probability of a token that is missing or impossible, before tempering.
 LOG_FLOOR = -1000.0
@@ -24,7 +24,7 @@ MASS_EPSILON = 1e-8
 SD_FLOOR = 1e-8
 #: Temperature of the published rollouts.
 DEFAULT_TEMPERATURE = 0.6
-#: K of method.md section 2.
+#: K of docs/method.md#2-signals.
 DEFAULT_TOP_K = 100
 #: Below this a float32 could overflow; greedy decoding has no signals at a temperature.
 LEAST_TEMPERATURE = 1e-6
@@ -72,7 +72,7 @@ def default_k_cov(vocab_size: int) -> int:
 
     Notes
     -----
-    Source: method.md section 2.
+    Source: docs/method.md#coverage-size.
     """
     return min(20, max(1, check_count("vocab_size", vocab_size) // 10))
 
@@ -80,7 +80,7 @@ def default_k_cov(vocab_size: int) -> int:
 def reduce_log_probabilities(
     xp: ModuleType, values: LogProbabilities, temperature: float
 ) -> dict[str, Array]:
-    """Reduce tempered log-probabilities to the signals: method.md section 2, line by line.
+    """Reduce tempered log-probabilities to the signals: docs/method.md#2-signals, line by line.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Per-token signals of specialist against ancestor (method.md section 2), on array floor.
+"""Per-token signals of specialist against ancestor (docs/method.md#2-signals), on array floor.
 
 Arrays are numpy's or torch's and stay what they are: the array API finds the library in the
 argument, so that importing this module imports no torch.
@@ -112,7 +112,7 @@ def signals_from_logits(
 
     Notes
     -----
-    Source: method.md section 2; the path score, section 4.
+    Source: docs/method.md#2-signals; the path score, docs/method.md#firing-score.
     """
     xp = namespace_of(logits_s, logits_a)
     temperature = check_temperature(temperature)

@@ -96,7 +96,7 @@ def signals_from_topk(
 
     Notes
     -----
-    Source: method.md section 2. With lists of the whole vocabulary the two routes agree.
+    Source: docs/method.md#top-k-lists. With lists of the whole vocabulary the two routes agree.
     """
     xp = namespace_of(logprobs_s, logprobs_a)
     temperature, top_k = check_temperature(temperature), check_count("top_k", top_k)

@@ -1,6 +1,6 @@
 """Companions of a study: its problems over other numbers, and its problems drawn again.
 
-See method.md section 13.
+See docs/method.md#companions.
 
 A regime is read off a few attempts, so it changes when they are drawn again. Only what new numbers
 change beyond that is due to the numbers. Both companions are ordinary runs of which the small

@@ -127,7 +127,7 @@ def add_signals(
 
     Notes
     -----
-    method.md sections 2, 3 and 7.
+    docs/method.md#2-signals, docs/method.md#3-features and docs/method.md#7-routing-rule.
     """
     if TOKEN not in ds.dims:
         raise InputError(

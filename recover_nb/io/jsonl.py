@@ -103,7 +103,7 @@ def from_jsonl(
 
     Notes
     -----
-    The fields are those of the authors' toolkit (method.md, sources).
+    The fields are those of the authors' toolkit (docs/method.md#sources).
     """
     files = by_intervention(path)
     out = Collector(

@@ -77,8 +77,9 @@ def from_vllm_logprobs(
 
     Notes
     -----
-    method.md section 2. Rollouts whose lists do not go along their tokens (another tokenizer) keep
-    no signals; they are counted in ``import_counts_json`` and said in ``import_notes``.
+    docs/method.md#top-k-lists. Rollouts whose lists do not go along their tokens (another
+    tokenizer) keep no signals; they are counted in ``import_counts_json`` and said in
+    ``import_notes``.
     """
     options = {"temperature": temperature, "top_k": top_k, "k_cov": k_cov}
     out = Collector(

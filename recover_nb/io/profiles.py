@@ -1,4 +1,7 @@
-"""The authors' profile table (method.md section 14): one CSV row a failed problem unit."""
+"""The authors' profile table: one CSV row a failed problem unit.
+
+See docs/method.md#14-profile-table.
+"""
 
 import difflib
 from pathlib import Path
@@ -37,7 +40,7 @@ def from_profiles(path: str | Path) -> xr.Dataset:
     Parameters
     ----------
     path : str or Path
-        CSV file with the columns of method.md section 14.
+        CSV file with the columns of docs/method.md#14-profile-table.
 
     Returns
     -------
@@ -125,7 +128,7 @@ def to_profiles(ds: xr.Dataset, path: str | Path, *, replace: bool = False) -> P
 
     Notes
     -----
-    method.md section 14. Six decimals, as in the released table.
+    docs/method.md#14-profile-table. Six decimals, as in the released table.
     """
     missing = [name for name in ("features", "rescue_rate") if name not in ds]
     if missing:
@@ -187,7 +190,7 @@ def infer_attempts(rates: np.ndarray) -> np.ndarray:
 
     Notes
     -----
-    method.md section 14.
+    docs/method.md#inferred-attempts.
     """
     n = np.arange(1, MAX_ATTEMPTS + 1)
     scaled = rates[..., None] * n

@@ -233,7 +233,7 @@ class Collector:
         return rows
 
     def _without_empty(self, rows: list[RolloutRow]) -> list[RolloutRow]:
-        """Leave out rollouts without a token, as method.md section 3 does.
+        """Leave out rollouts without a token, as docs/method.md#three-features does.
 
         A length of 0 stands for not run.
         """

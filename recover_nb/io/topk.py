@@ -76,7 +76,7 @@ def signals_of_lists(
 
     Notes
     -----
-    method.md section 2.
+    docs/method.md#top-k-lists.
     """
     (ids_s, values_s), (ids_a, values_a) = _padded(specialist), _padded(ancestor)
     found = signals_from_topk(

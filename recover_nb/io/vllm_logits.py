@@ -78,7 +78,7 @@ def from_vllm_logits(
 
     Notes
     -----
-    Field names: the toolkit's documentation (method.md, sources). The legacy ``.pt`` cache is
+    Field names: the toolkit's documentation (docs/method.md#sources). The legacy ``.pt`` cache is
     pickled and not read.
     """
     out = Collector(

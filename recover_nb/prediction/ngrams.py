@@ -60,8 +60,8 @@ def predict_wide(
 
     Notes
     -----
-    method.md section 12. As a pipeline of scikit-learn's ``TfidfVectorizer`` fitted on each
-    training fold.
+    docs/method.md#12-not-by-reading. As a pipeline of scikit-learn's ``TfidfVectorizer`` fitted on
+    each training fold.
     """
     out = np.zeros((len(code), n_classes))
     for train, test in _splits(fold):

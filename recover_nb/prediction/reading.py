@@ -1,6 +1,6 @@
 """Ask whether one could tell by reading them.
 
-Text of failed rollouts against the three features (method.md section 12).
+Text of failed rollouts against the three features (docs/method.md#12-not-by-reading).
 
 The same targets in the same folds as `topography`; every reader is compared with the features fold
 by fold.
@@ -254,10 +254,10 @@ def reading(
 
     Notes
     -----
-    method.md section 12. n-grams: TF-IDF (sublinear; document frequencies of the training folds
-    only) and logistic regression. Numbers (`transcripts.failed_numbers`): the same regression as
-    for the features. The text of all failed rollouts also shows how many there are, which alone
-    says much about a regime: see the reader ``failures``.
+    docs/method.md#12-not-by-reading. n-grams: TF-IDF (sublinear; document frequencies of the
+    training folds only) and logistic regression. Numbers (`transcripts.failed_numbers`): the same
+    regression as for the features. The text of all failed rollouts also shows how many there are,
+    which alone says much about a regime: see the reader ``failures``.
     """
     for name, value, least in (
         ("n_splits", n_splits, 2),

@@ -1,6 +1,6 @@
 """What the three features say of a failed problem: its post-training method, or its regime.
 
-See method.md section 10.
+See docs/method.md#10-failure-topography.
 
 Fingerprinting a method is not predicting what fixes a problem: both are measured here, in the same
 way.
@@ -277,10 +277,10 @@ def topography(
 
     Notes
     -----
-    method.md section 10. Multinomial logistic regression on features standardised inside the fold.
-    Folds never part a problem (task, problem_id), which occurs under every method and family.
-    Permutations keep that structure (`prediction.permute_labels`). Classes of fewer problems than
-    folds are left out.
+    docs/method.md#10-failure-topography. Multinomial logistic regression on features standardised
+    inside the fold. Folds never part a problem (task, problem_id), which occurs under every method
+    and family. Permutations keep that structure (`prediction.permute_labels`). Classes of fewer
+    problems than folds are left out.
     """
     check_whole("n_splits", n_splits, 2)
     check_whole("n_repeats", n_repeats, 1)

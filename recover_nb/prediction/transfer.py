@@ -1,4 +1,4 @@
-"""Whether what is fitted on one family holds on another (method.md section 11).
+"""Whether what is fitted on one family holds on another (docs/method.md#11-transfer).
 
 This covers scaler, clusters and routing standardisation.
 
@@ -187,8 +187,8 @@ def transfer(
 
     Notes
     -----
-    method.md section 11. Features are standardised over all units of a part for clustering, and by
-    the mean and sd of its steerable_hard problems for routing, as published. ``frozen`` and
+    docs/method.md#11-transfer. Features are standardised over all units of a part for clustering,
+    and by the mean and sd of its steerable_hard problems for routing, as published. ``frozen`` and
     ``refitted`` pool the cells of a part; ``by_cell`` standardises in each cell, as
     `evaluate_routing` does.
     """
@@ -296,7 +296,7 @@ def transfer_clusters(
 
     Notes
     -----
-    method.md section 11.
+    docs/method.md#11-transfer.
     """
     mine, other = standardise(source), _by(source, target)
     own = standardise(target)

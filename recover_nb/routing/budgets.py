@@ -1,6 +1,6 @@
 """Rescue@k against compute: routed and retry at equal tokens and forward passes.
 
-See method.md sections 5 and 8.
+See docs/method.md#rescue-at-k and docs/method.md#budget-curves.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,6 @@
-"""Published, split and all estimators of method.md section 8 on arrays; `nulls` holds the null.
+"""Published, split and all estimators on arrays; `nulls` holds the null.
+
+See docs/method.md#8-estimators.
 
 Each turns a `Table` into `Contributions`: what every problem adds to the numerator and denominator
 of every comparator. Bootstrap, permutation and reporting are done once, on those (`resampling`,

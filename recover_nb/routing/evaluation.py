@@ -1,6 +1,6 @@
 """Evaluate routing without fooling oneself: every estimator and comparator, side by side.
 
-See method.md section 8.
+See docs/method.md#8-estimators.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -104,7 +104,7 @@ def evaluate_routing(
     n_bootstrap, n_permutations, n_null, n_splits : int
         Resamples of problems, permutations of routes, simulated nulls and halvings of attempts.
     min_gain, min_failure : float
-        Edges of steerable_hard (method.md section 6).
+        Edges of steerable_hard (docs/method.md#6-regimes).
     tolerance : float, optional
         Slack of those edges; by default the study's attribute ``regime_tolerance``, else 1e-9.
     only : collection of str
@@ -127,10 +127,10 @@ def evaluate_routing(
 
     Notes
     -----
-    method.md section 8. Lifts are in points (differences of rates), higher is better for routing.
-    Bootstrap resamples the underlying questions (task, problem_id), so that one question asked of
-    several specialists moves together; selection, routes and z-scores are kept. Permutation
-    p-values are one-sided.
+    docs/method.md#8-estimators. Lifts are in points (differences of rates), higher is better for
+    routing. Bootstrap resamples the underlying questions (task, problem_id), so that one question
+    asked of several specialists moves together; selection, routes and z-scores are kept.
+    Permutation p-values are one-sided.
     """
     counts = {"n_bootstrap": n_bootstrap, "n_permutations": n_permutations}
     counts = _counted(counts | {"n_null": n_null, "n_splits": n_splits})

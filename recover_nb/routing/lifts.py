@@ -1,6 +1,6 @@
 """From contributions of problems to plain dicts of rates, lifts, intervals and p-values.
 
-See method.md section 8.
+See docs/method.md#8-estimators.
 """
 
 import math

@@ -1,6 +1,6 @@
 """The published estimator on studies without effect: what the winner's curse alone reports.
 
-See method.md section 8.
+See docs/method.md#null-studies.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,6 +1,6 @@
 """The training-free routing rule: z-score the features, take the operator of the largest.
 
-See method.md section 7.
+See docs/method.md#7-routing-rule.
 """
 
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ class RoutingPolicy:
 
     Notes
     -----
-    method.md section 7. The default is the published policy, `PUBLISHED`.
+    docs/method.md#7-routing-rule. The default is the published policy, `PUBLISHED`.
     """
 
     operators: Mapping[str, str] = field(default_factory=lambda: _PUBLISHED_OPERATORS)
@@ -153,7 +153,7 @@ def route(
 
     Notes
     -----
-    method.md section 7: training-free and prospective (no rescue rate is used).
+    docs/method.md#7-routing-rule: training-free and prospective (no rescue rate is used).
     """
     labelled = isinstance(features, xr.DataArray)
     values = _columns(features, policy) if labelled else np.asarray(features, dtype=float)

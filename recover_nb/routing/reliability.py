@@ -49,7 +49,7 @@ def route_reliability(
 
     Notes
     -----
-    Source: method.md sections 3 and 7.
+    Source: docs/method.md#route-reliability and docs/method.md#7-routing-rule.
     """
     values, usable = failed_rollout_features(ds)
     _check(sizes, least=least, n_splits=n_splits, n_bootstrap=n_bootstrap)

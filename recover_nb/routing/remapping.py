@@ -1,4 +1,4 @@
-"""Whether a problem's regime survives new numbers (method.md section 13).
+"""Whether a problem's regime survives new numbers (docs/method.md#regime-survival).
 
 A regime is read off twenty attempts, so it also changes when they are drawn again with the same
 numbers. A study and its two companions, over other numbers and drawn again, tell the two apart:
@@ -123,7 +123,7 @@ def remap_survival(
 
     Notes
     -----
-    Source: method.md section 13.
+    Source: docs/method.md#regime-survival.
     """
     check_whole("n_bootstrap", n_bootstrap, 1)
     ds, redrawn = _same_units(ds, remapped, "the study"), _same_units(redrawn, remapped, "redrawn")

@@ -1,4 +1,4 @@
-"""Rescue rates, rescue@k and regimes (method.md sections 5 and 6).
+"""Rescue rates, rescue@k and regimes (docs/method.md#5-rescue-rate and docs/method.md#6-regimes).
 
 Array floor first (`count_rates`, `rescue_at_k`, `regimes_from_rates`), then the labelled functions
 on (problem, intervention) DataArrays.
@@ -13,12 +13,12 @@ from numpy.typing import ArrayLike
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ROUTED_INTERVENTIONS, Intervention, Regime
 
-#: Smallest gain of the best intervention over retry that makes a problem steerable (method.md
-#: section 6).
+#: Smallest gain of the best intervention over retry that makes a problem steerable
+#: (docs/method.md#6-regimes).
 MIN_GAIN = 0.05
 
 
-#: Smallest failure rate under retry that makes a problem hard (method.md section 6).
+#: Smallest failure rate under retry that makes a problem hard (docs/method.md#6-regimes).
 MIN_FAILURE = 0.50
 
 
@@ -50,7 +50,7 @@ def count_rates(correct: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
 
     Notes
     -----
-    method.md section 5.
+    docs/method.md#5-rescue-rate.
     """
     correct = np.asarray(correct)
     if correct.ndim < 2:
@@ -87,7 +87,7 @@ def rescue_rate(correct: xr.DataArray) -> xr.Dataset:
 
     Notes
     -----
-    method.md section 5.
+    docs/method.md#5-rescue-rate.
     """
     missing = {"rollout", "intervention"} - set(correct.dims)
     if missing:
@@ -127,8 +127,8 @@ def rescue_at_k(n_correct: ArrayLike, n_attempts: ArrayLike, k: ArrayLike) -> np
 
     Notes
     -----
-    method.md section 5 (Chen et al. 2021). Summed as logarithms of 1 - c / (n - j), j < k, so that
-    neither a binomial coefficient overflows nor a small probability cancels.
+    docs/method.md#rescue-at-k (Chen et al. 2021). Summed as logarithms of 1 - c / (n - j), j < k,
+    so that neither a binomial coefficient overflows nor a small probability cancels.
     """
     c, n, k = np.broadcast_arrays(*(_whole(x) for x in (n_correct, n_attempts, k)))
     if (c < 0).any() or (c > n).any():
@@ -206,7 +206,7 @@ def is_steerable_hard(
 ) -> np.ndarray:
     """Tell where best - retry >= min_gain and 1 - retry >= min_failure, both up to `tolerance`.
 
-    Shapes broadcast; NaN is never steerable_hard. method.md section 6.
+    Shapes broadcast; NaN is never steerable_hard. docs/method.md#6-regimes.
     """
     return (best - retry >= min_gain - tolerance) & (1.0 - retry >= min_failure - tolerance)
 
@@ -244,7 +244,7 @@ def regimes_from_rates(
 
     Notes
     -----
-    method.md section 6.
+    docs/method.md#6-regimes.
     """
     retry, others = np.asarray(retry, dtype=float), np.asarray(others, dtype=float)
     if others.ndim == 0 or others.shape[-1] == 0:
@@ -296,7 +296,7 @@ def classify_regimes(
 
     Notes
     -----
-    method.md section 6: exactly one label for each problem.
+    docs/method.md#6-regimes: exactly one label for each problem.
     """
     edges = {"min_gain": min_gain, "min_failure": min_failure, "tolerance": tolerance}
     names = [str(name) for name in interventions]

@@ -148,8 +148,8 @@ def bootstrap_ratio(
 
     Notes
     -----
-    method.md section 8. BCa (Efron 1987): bias correction from the share of resamples below the
-    observed value (ties count half), acceleration from the jackknife over clusters.
+    docs/method.md#bca-interval. BCa (Efron 1987): bias correction from the share of resamples below
+    the observed value (ties count half), acceleration from the jackknife over clusters.
     """
     parts = [numerator, denominator, *(offset or ())]
     ends = np.cumsum([part.shape[1] for part in parts])[:-1]
@@ -320,8 +320,8 @@ def holm(p: np.ndarray) -> np.ndarray:
 
     Notes
     -----
-    method.md section 8 (Holm 1979): the i-th smallest of m is multiplied by m - i + 1, then made
-    monotone.
+    docs/method.md#holm-correction (Holm 1979): the i-th smallest of m is multiplied by m - i + 1,
+    then made monotone.
     """
     p = np.asarray(p, dtype=float)
     adjusted = np.full(p.shape, np.nan)

@@ -27,7 +27,7 @@ def standardise(features: ArrayLike, *, population: ArrayLike | None = None) -> 
 
     Notes
     -----
-    method.md section 7: sd divides by n, not n - 1.
+    docs/method.md#z-scores: sd divides by n, not n - 1.
     """
     values = np.asarray(features, dtype=float)
     known = ~np.isnan(values).any(axis=-1)

@@ -1,4 +1,4 @@
-"""Tables about tools: what a calculator rescues, by regime and task (method.md section 13)."""
+"""Tables about tools: what a calculator rescues, by regime and task (docs/method.md#calculator)."""
 
 import numpy as np
 import pandas as pd

@@ -97,7 +97,7 @@ def noisy_trace(problem: Problem, rng: np.random.Generator) -> str:
 def remap(problem: Problem, seed: int) -> Problem:
     """Return the same reasoning program over other numbers (names, for deduction).
 
-    method.md section 13.
+    docs/method.md#13-numeric-remapping.
 
     The new problem may belong to another split than the old one.
     """
@@ -109,7 +109,7 @@ def remap(problem: Problem, seed: int) -> Problem:
 def remap_all(problems: Sequence[Problem], seed: int) -> list[Problem]:
     """Return every problem over other numbers, each in the split of its original.
 
-    method.md section 13.
+    docs/method.md#13-numeric-remapping.
 
     Training drew from the whole train split, so a remapping that lands there may have been learned
     by heart: numbers are drawn again until the prompt falls in the original's split, differs from

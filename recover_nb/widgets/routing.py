@@ -93,9 +93,9 @@ class RoutingExplorer(View):
 
     Notes
     -----
-    method.md sections 6 to 8. Routes in the table are a study's: z-scores over every failed problem
-    of a cell. The published and split estimators, and the panel ``routes``, standardise over the
-    problems they select.
+    docs/method.md#6-regimes to docs/method.md#8-estimators. Routes in the table are a study's:
+    z-scores over every failed problem of a cell. The published and split estimators, and the panel
+    ``routes``, standardise over the problems they select.
     """
 
     STATE: ClassVar = (

@@ -78,7 +78,7 @@ class StabilityExplorer(View):
 
     Notes
     -----
-    method.md section 9.
+    docs/method.md#9-clustering-stability.
     """
 
     STATE: ClassVar = (

@@ -75,8 +75,8 @@ class TopographyExplorer(View):
 
     Notes
     -----
-    method.md sections 10 to 12. The matrix is a mean over repeats; a problem is listed under the
-    class it is taken for in most of them.
+    docs/method.md#10-failure-topography to docs/method.md#12-not-by-reading. The matrix is a mean
+    over repeats; a problem is listed under the class it is taken for in most of them.
     """
 
     STATE: ClassVar = (

@@ -435,7 +435,7 @@ def test_more_folds_than_problems():
 
 @pytest.mark.skipif(not PUBLISHED.exists(), reason="the authors' table is not here")
 def test_authors_rows_fingerprint_the_method_and_not_the_regime():
-    """method.md section 10, on the half of the table at hand."""
+    """docs/method.md#10-failure-topography, on the half of the table at hand."""
     ds = rnb.from_profiles(PUBLISHED)
     method = topography(ds, **FEW)
     assert method.accuracy.mean() > 0.99 and method.majority == pytest.approx(524 / 721)

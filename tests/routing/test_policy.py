@@ -1,4 +1,4 @@
-"""The routing rule, worked by hand (method.md section 7)."""
+"""The routing rule, worked by hand (docs/method.md#7-routing-rule)."""
 
 import numpy as np
 import pytest

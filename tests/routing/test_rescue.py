@@ -1,4 +1,4 @@
-"""Rescue rates, rescue@k and regimes, worked by hand (method.md sections 5 and 6)."""
+"""Rescue rates, rescue@k and regimes, worked by hand (docs/method.md, sections 5 and 6)."""
 
 from itertools import combinations
 from math import comb

@@ -1,4 +1,4 @@
-"""The `calculator` intervention: a tool fills in what follows "=" (method.md section 13)."""
+"""The `calculator` intervention: a tool fills in what follows "=" (docs/method.md#calculator)."""
 
 import re
 from collections.abc import Callable

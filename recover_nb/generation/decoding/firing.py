@@ -1,6 +1,6 @@
 """When an operator fires: prospective scores against what the failed rollouts of a problem showed.
 
-Source: method.md section 4.
+Source: docs/method.md#firing-threshold.
 """
 
 from dataclasses import dataclass, fields

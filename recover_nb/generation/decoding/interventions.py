@@ -1,4 +1,4 @@
-"""The interventions of method.md section 4, one small class each."""
+"""The interventions of docs/method.md#4-interventions, one small class each."""
 
 from typing import ClassVar
 

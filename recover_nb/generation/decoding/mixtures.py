@@ -1,4 +1,4 @@
-"""The two ways to mix specialist and ancestor (method.md section 4), in one dispatch table.
+"""The two ways to mix specialist and ancestor (docs/method.md#mixtures), in one dispatch table.
 
 Both return log-probabilities at temperature T over the vocabulary, so that `dense_steer` takes
 their argmax and `dense_sample` draws from them. Source: Amari, information geometry (e- and

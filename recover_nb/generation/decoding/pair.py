@@ -21,7 +21,9 @@ DTYPES = ("float32", "float64", "float16", "bfloat16")
 
 @dataclass(frozen=True)
 class Pair:
-    """Two causal language models with one tokenizer (method.md section 1). Made by `load_pair`.
+    """Two causal language models with one tokenizer. Made by `load_pair`.
+
+    See docs/method.md#1-objects.
 
     Attributes
     ----------

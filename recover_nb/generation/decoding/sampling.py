@@ -3,7 +3,7 @@
 Tokens are drawn from it by inverse CDF.
 
 Because rollout r of every intervention reads the same uniforms, twins agree token for token until
-an operator acts (method.md section 4, "Counterfactual twins").
+an operator acts (docs/method.md#counterfactual-twins).
 """
 
 from enum import IntEnum

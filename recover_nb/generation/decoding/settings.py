@@ -12,7 +12,9 @@ THRESHOLDS = ("quantile", "authors")
 
 @dataclass(frozen=True)
 class Settings:
-    """Constants of decoding, as named in method.md sections 2 to 4.
+    """Constants of decoding.
+
+    See docs/method.md#2-signals to docs/method.md#4-interventions.
 
     Every one has the published default.
 

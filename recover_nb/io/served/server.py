@@ -107,7 +107,7 @@ def score_with_server(
 
     Notes
     -----
-    Source: method.md section 2, top-k lists. Probability beyond the lists is `missing_mass`: look
+    Source: docs/method.md#top-k-lists. Probability beyond the lists is `missing_mass`: look
     at it first.
     """
     traces = dict(_traces(ds, tokenizer))

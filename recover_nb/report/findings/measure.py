@@ -180,7 +180,10 @@ def _regime_p(
 
 
 def _grid(view: str, ds: xr.Dataset, seed: int) -> dict:
-    """Section 9: every algorithm and k at once, corrected for their number."""
+    """Every algorithm and k at once, corrected for their number.
+
+    See docs/method.md#family-correction.
+    """
     table = stability_grid(ds, n_resamples=20, seed=seed, **VIEWS[view])
     rows = table.drop_duplicates(["algorithm", "k"])
     claimed = rows[rows["family_verdict"] == "clusters"]
@@ -192,7 +195,10 @@ def _grid(view: str, ds: xr.Dataset, seed: int) -> dict:
 
 
 def _prediction(ds: xr.Dataset, seed: int, **asked: str) -> dict:
-    """Section 10: accuracy and AUC out of fold beside the commonest label and permuted labels."""
+    """Accuracy and AUC out of fold beside the commonest label and permuted labels.
+
+    See docs/method.md#10-failure-topography.
+    """
     found = topography(ds, seed=seed, **asked)
     return {
         "n": found.n,
@@ -222,14 +228,20 @@ def _regime(ds: xr.Dataset, seed: int) -> dict:
 
 
 def _routing(ds: xr.Dataset, seed: int) -> dict:
-    """Section 8, as `tables.find` judges it: finding -> its figure and verdict."""
+    """As `tables.find` judges it: finding -> its figure and verdict.
+
+    See docs/method.md#8-estimators.
+    """
     evaluation = evaluate_routing(ds, seed=seed)
     rescue = rescue_by_intervention(ds, total=True, seed=seed)
     return {each["name"]: each for each in find(evaluation, rescue, firing(ds, total=True))}
 
 
 def _controls(ds: xr.Dataset, seed: int) -> dict:
-    """Section 4: operators that differ in one thing, over every failed problem."""
+    """Operators that differ in one thing, over every failed problem.
+
+    See docs/method.md#4-interventions.
+    """
     there = set(text(ds["intervention"]))
     found = {
         thing: {"pair": [one, other], **paired_difference(ds, one, other, seed=seed)}
@@ -242,7 +254,10 @@ def _controls(ds: xr.Dataset, seed: int) -> dict:
 
 
 def _transfer(ds: xr.Dataset, seed: int) -> dict:
-    """Section 11: between families, or out of each cell where there is one family."""
+    """Between families, or out of each cell where there is one family.
+
+    See docs/method.md#11-transfer.
+    """
     by = "family" if len(set(text(ds["family"]))) > 1 and "correct" in ds else "cell"
     found = transfer(ds, by=by, seed=seed)
     directions = []
@@ -285,7 +300,7 @@ def _reading(ds: xr.Dataset, seed: int) -> dict:
     return found
 
 
-#: Section -> function of (study, seed), in the order of method.md.
+#: Section -> function of (study, seed), in the order of docs/method.md.
 SECTIONS: dict[str, Callable[[xr.Dataset, int], dict]] = {
     "sizes": _sizes,
     "grid_pooled": partial(_grid, "pooled"),

@@ -50,7 +50,10 @@ def _reliability(ds: xr.Dataset, seed: int) -> dict:
 
 
 def _remapping(ds: xr.Dataset, seed: int) -> dict:
-    """Section 13: survival of regimes under new numbers, beside their survival under new draws."""
+    """Survival of regimes under new numbers, beside their survival under new draws.
+
+    See docs/method.md#regime-survival.
+    """
     found = remap_survival(ds, *load_remapped(), seed=seed)
     every, names = found.survival.isel(group=0), [each.value for each in Regime]
     survival = {}
@@ -78,7 +81,10 @@ def _remapping(ds: xr.Dataset, seed: int) -> dict:
 
 
 def _calculator(ds: xr.Dataset, seed: int) -> dict:
-    """Section 13: what a tool rescues, by regime."""
+    """Measure what a tool rescues, by regime.
+
+    See docs/method.md#calculator.
+    """
     rows = calculator_by_regime(ds, seed=seed)
     rows = rows[rows["group"] == "all"].set_index("regime")
     names = ("problems", "retry_rate", "calculator_rate", "rescued")

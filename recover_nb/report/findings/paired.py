@@ -35,7 +35,8 @@ def paired_difference(
 
     Notes
     -----
-    method.md section 8 (uncertainty): a question asked of several specialists is drawn as one.
+    docs/method.md#paired-bootstrap (uncertainty): a question asked of several specialists is drawn
+    as one.
     """
     names = [str(name) for name in ds["intervention"].values]
     for name in (one, other):

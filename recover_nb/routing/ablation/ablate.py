@@ -1,6 +1,7 @@
 """Which conclusions about routing hang on which choice: every figure again with one thing changed.
 
-The estimators are those of method.md section 8; the choices are of sections 2 to 7.
+The estimators are those of docs/method.md#8-estimators; the choices are of docs/method.md#2-signals
+to docs/method.md#7-routing-rule.
 """
 
 from collections.abc import Callable, Iterator
@@ -199,8 +200,8 @@ def ablate(
 
     Notes
     -----
-    method.md sections 2 to 8. With seven conclusions and some forty settings, one change in twenty
-    whose interval leaves out 0 is to be expected of chance.
+    docs/method.md#2-signals to docs/method.md#8-estimators. With seven conclusions and some forty
+    settings, one change in twenty whose interval leaves out 0 is to be expected of chance.
     """
     counts = {"n_bootstrap": n_bootstrap, "n_null": n_null, "n_splits": n_splits}
     for name, count in counts.items():

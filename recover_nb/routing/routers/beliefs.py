@@ -1,6 +1,6 @@
 """What routers expect of each operator on a problem, learned on other problems.
 
-See method.md sections 7 and 8.
+See docs/method.md#7-routing-rule and docs/method.md#routers.
 
 Every router is a Beta distribution of each operator's rate on each problem before the first
 attempt, and a way to order attempts by it (`replay`). The distributions are learned here, on

@@ -1,6 +1,6 @@
 """Compare routers with retry, fixed operators and the published rule at equal cost.
 
-See method.md section 8.
+See docs/method.md#routers.
 """
 
 from collections.abc import Callable, Sequence
@@ -198,10 +198,11 @@ def compare_routers(
 
     Notes
     -----
-    method.md sections 5, 7 and 8. A budget gives every problem what so many of its retries cost; an
-    operator without attempts left is followed by retries. A gate shares out the same total over the
-    problems of a cell by expected gain. Nothing is selected by the attempts that score, so no lift
-    has a winner's curse; the null says what a router gains from costs and from sharing out alone.
+    docs/method.md#5-rescue-rate, docs/method.md#7-routing-rule and docs/method.md#routers. A budget
+    gives every problem what so many of its retries cost; an operator without attempts left is
+    followed by retries. A gate shares out the same total over the problems of a cell by expected
+    gain. Nothing is selected by the attempts that score, so no lift has a winner's curse; the null
+    says what a router gains from costs and from sharing out alone.
     """
     names = [parse(Router, each).value for each in dict.fromkeys(_several(routers))]
     schemes = [parse(HoldOut, each).value for each in dict.fromkeys(_several(hold_out))]

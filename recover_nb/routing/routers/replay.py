@@ -124,8 +124,8 @@ def replay(
     Notes
     -----
     Exact over all random orders: k of an arm's n attempts, c of them correct, all miss with
-    probability C(n - c, k) / C(n, k), the estimator of rescue@k (method.md section 5), and arms
-    multiply.
+    probability C(n - c, k) / C(n, k), the estimator of rescue@k (docs/method.md#rescue-at-k), and
+    arms multiply.
     """
     n, steps = order.shape
     rows = np.arange(n)
