@@ -113,11 +113,6 @@ class StudyConfig:
         """Every (family, method, task), in the order they run."""
         return [(f, m, t) for f in self.families for m in self.methods for t in self.tasks]
 
-    @property
-    def rollout_size(self) -> int:
-        """Size of the rollout dimension."""
-        return max(self.n_rollouts, self.n_attempts)
-
     def to_dict(self) -> dict[str, Any]:
         """Return plain data that `from_dict` takes."""
         plain = asdict(self)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 
+import numcodecs
 import numpy as np
 import torch
 import xarray as xr
@@ -383,7 +384,5 @@ def round_mantissa(values: np.ndarray, bits: int = SIGNAL_BITS) -> np.ndarray:
 
     The relative error is at most 2**-(bits + 1); 0 stays 0 and no other number becomes it.
     """
-    whole = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
-    shift = np.uint32(23 - bits)
-    half = np.uint32((1 << (23 - bits - 1)) - 1) + ((whole >> shift) & np.uint32(1))
-    return ((whole + half) >> shift << shift).view(np.float32)
+    codec = numcodecs.BitRound(keepbits=bits)
+    return codec.encode(np.ascontiguousarray(values, dtype=np.float32)).view(np.float32)

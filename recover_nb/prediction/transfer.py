@@ -29,9 +29,6 @@ from recover_nb.stats.scaling import standardise
 
 #: What sources and targets can be.
 ALLOWED = ("family", "method", "task", "model", "cell")
-#: Whose mean and sd the target's features are routed by: the source's, the target's own, or its
-#: cells' own (published).
-STANDARDISATIONS = ("frozen", "refitted", "by_cell")
 ESTIMATORS = ("published", "split", "all")
 RETRY = Intervention.RETRY.value
 _N_INIT = 10
@@ -98,7 +95,8 @@ class Direction:
         source).
     clusters : Clusters
     routing : mapping of str to Routing
-        By standardisation.
+        By whose mean and sd the target's features are routed: the source's (``frozen``), the
+        target's own (``refitted``), or its cells' own (``by_cell``, published).
     same_routes : float
         Share of the target's steerable_hard problems routed alike under frozen and refitted
         standardisation.

@@ -231,6 +231,19 @@ def test_round_mantissa():
     ]
 
 
+def test_round_mantissa_is_half_to_even_on_the_bits_of_every_kind_of_float():
+    # Zeros, the smallest and largest denormals, the largest finite numbers, infinities and NaN.
+    special = [0, 1, 0x7FFFFF, 0x7F7FFFFF, 0x7F800000, 0x7F800001, 0x7FC00000, 0x7FFFFFFF]
+    drawn = np.random.default_rng(0).integers(2**32, size=100_000, dtype=np.uint32)
+    bits = np.concatenate([drawn, np.uint32(special), np.uint32(special) | np.uint32(1 << 31)])
+    for kept in (1, 10, 22):
+        unit = np.uint32(1 << (23 - kept))
+        half_to_even = unit // 2 - 1 + (bits // unit & 1)
+        expected = (bits + half_to_even) // unit * unit
+        found = round_mantissa(bits.view(np.float32), kept)
+        np.testing.assert_array_equal(found.view(np.uint32), expected)
+
+
 def test_twins_agree_with_retry_until_they_fire(small):
     tokens, retry = small["token_id"].values, small["token_id"].values[:, :, 1]
     fired = small["fired_at"].values[:, :, 2]
