@@ -112,11 +112,7 @@ def _say(hold_out: str, item: dict, budget: int, basis: str) -> str:
         ]
         if names:
             text.append(
-                +(
-                    f"Better, {what}: {', '.join(better)}."
-                    if better
-                    else f"No router {what} beats it."
-                )
+                f"Better, {what}: {', '.join(better)}." if better else f"No router {what} beats it."
             )
     if len(gates) > 1 and Router.RETRY_GATE in gates:
         name = max(
