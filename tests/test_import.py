@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import stub
 
 import recover_nb as rnb
 
@@ -70,6 +71,11 @@ def test_every_public_name_is_there():
     for name in rnb.__all__:
         assert getattr(rnb, name) is not None
         assert name in dir(rnb)
+
+
+def test_the_stub_says_what_the_package_hands_on():
+    assert stub.STUB.read_text("utf-8") == stub.render(), "run: make stub"
+    assert "from recover_nb.io.store import load_study as load_study" in stub.render()
 
 
 def test_no_public_name_is_lost():
