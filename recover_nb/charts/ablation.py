@@ -6,15 +6,16 @@ import altair as alt
 import pandas as pd
 
 from recover_nb.charts.kit import (
-    _checked,
-    _colour,
-    _finish,
-    _order,
-    _rows,
-    _shape,
-    _signed,
-    _tip,
-    _zero,
+    checked,
+    colour_by,
+    finish,
+    interval,
+    order,
+    rows,
+    shape_by,
+    signed,
+    tip,
+    zero_line,
 )
 from recover_nb.charts.theme import GREY, ORANGE, PURPLE, SKY, VERMILION
 from recover_nb.core.labels import Move
@@ -65,10 +66,10 @@ def plot_ablations(frame: pd.DataFrame, *, width: int = 190) -> alt.HConcatChart
         "verdict",
         "change_points",
     )
-    frame = _checked(frame, (*needed, "change_low_points", "change_high_points", "move"))
-    settings = _order(frame["setting"])
+    frame = checked(frame, (*needed, "change_low_points", "change_high_points", "move"))
+    settings = order(frame["setting"])
     panels = []
-    for place, claim in enumerate(_order(frame["claim"])):
+    for place, claim in enumerate(order(frame["claim"])):
         axis = alt.Axis(labels=not place, ticks=not place, labelLimit=400)
         y = alt.Y("setting:N", title=None, scale=alt.Scale(domain=settings), axis=axis)
         part = frame[frame["claim"] == claim]
@@ -84,27 +85,23 @@ def plot_ablations(frame: pd.DataFrame, *, width: int = 190) -> alt.HConcatChart
             " references"
         ),
     )
-    return _finish(alt.hconcat(*panels, spacing=14), title)
+    return finish(alt.hconcat(*panels, spacing=14), title)
 
 
 def _panel(part: pd.DataFrame, y: alt.Y) -> alt.LayerChart:
     tooltip = [
-        _tip("setting"),
-        _tip("claim"),
-        *_signed("points", "low_points", "high_points"),
-        _tip("verdict"),
+        tip("setting"),
+        tip("claim"),
+        *signed("points", "low_points", "high_points"),
+        tip("verdict"),
     ]
-    tooltip += [*_signed("change_points", "change_low_points", "change_high_points"), _tip("move")]
-    base = alt.Chart(_rows(part)).encode(y=y, tooltip=tooltip, color=_colour("move", MOVE_COLOURS))
-    references = alt.Chart(_rows(part[part["factor"] == "reference"])).encode(y=y)
+    tooltip += [*signed("change_points", "change_low_points", "change_high_points"), tip("move")]
+    base = alt.Chart(rows(part)).encode(y=y, tooltip=tooltip, color=colour_by("move", MOVE_COLOURS))
+    references = alt.Chart(rows(part[part["factor"] == "reference"])).encode(y=y)
     band = references.mark_rect(color=GREY, opacity=0.25)
-    x = alt.X("low_points:Q", title="points")
-    spans = base.mark_rule(strokeWidth=2).encode(x=x, x2="high_points:Q")
-    points = base.mark_point(filled=True, size=55, opacity=1).encode(
-        x="points:Q", shape=_shape("move", MOVE_SHAPES)
-    )
-    zero = _zero()
-    return alt.layer(band, zero, spans, points)
+    shape = {"shape": shape_by("move", MOVE_SHAPES)}
+    ends = ("low_points", "points", "high_points")
+    return alt.layer(band, zero_line(), *interval(base, ends, size=55, looks=shape, title="points"))
 
 
 def _wrapped(claim: str, width: int) -> list[str]:

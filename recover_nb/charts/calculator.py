@@ -4,15 +4,15 @@ import altair as alt
 import pandas as pd
 
 from recover_nb.charts.kit import (
-    _PERCENT,
-    _SHARE,
-    _checked,
-    _faceted,
-    _order,
-    _percents,
-    _rows,
-    _signed,
-    _tip,
+    PERCENT,
+    SHARE,
+    checked,
+    facet,
+    interval,
+    order,
+    percents,
+    signed,
+    tip,
 )
 from recover_nb.charts.theme import ORANGE, SKY
 
@@ -42,20 +42,19 @@ def plot_calculator(
     """
     lift = ("lift_points", "lift_low_points", "lift_high_points")
     rates = ("retry_rate", "calculator_rate", "low", "high", "rescued", "retried")
-    frame = _checked(frame, ("group", "regime", "problems", *rates, *lift))
-    tooltip = [_tip("group"), _tip("regime"), "problems:Q", *_percents(*rates), *_signed(*lift)]
-    y = alt.Y("regime:N", title=None, sort=_order(frame["regime"]))
-    base = alt.Chart(_rows(frame)).encode(y=y, tooltip=tooltip)
-    x = alt.X("low:Q", title="rescue rate", scale=_SHARE, axis=_PERCENT)
-    layers = alt.layer(
-        base.mark_tick(color=ORANGE, thickness=2, size=20, opacity=1).encode(
-            x=alt.X("retry_rate:Q")
-        ),
-        base.mark_rule(color=SKY, strokeWidth=2).encode(x=x, x2="high:Q"),
-        base.mark_point(color=SKY, filled=True, size=70, opacity=1).encode(x="calculator_rate:Q"),
-    )
+    frame = checked(frame, ("group", "regime", "problems", *rates, *lift))
+    tooltip = [tip("group"), tip("regime"), "problems:Q", *percents(*rates), *signed(*lift)]
+    y = alt.Y("regime:N", title=None, sort=order(frame["regime"]))
+    base = alt.Chart().encode(y=y, tooltip=tooltip)
+    retry = base.mark_tick(color=ORANGE, thickness=2, size=20, opacity=1)
+    ends, axis = ("low", "calculator_rate", "high"), {"scale": SHARE, "axis": PERCENT}
+    layers = [
+        retry.encode(x=alt.X("retry_rate:Q")),
+        *interval(base, ends, size=70, colour=SKY, title="rescue rate", **axis),
+    ]
     title = alt.Title(
         "What a calculator rescues",
         subtitle="blue: with the calculator, 95 % interval; orange tick: retry",
     )
-    return _faceted(layers, frame, "group", title, width, 28, "regime", columns)
+    height = 28 * frame["regime"].nunique()
+    return facet(layers, frame, "group", title, width=width, height=height, columns=columns)

@@ -3,7 +3,20 @@
 import altair as alt
 import pandas as pd
 
-from recover_nb.charts.kit import _checked, _colour, _finish, _order, _percents, _rows, _shape, _tip
+from recover_nb.charts.kit import (
+    SHARE,
+    checked,
+    colour_by,
+    feature_pairs,
+    finish,
+    heading,
+    numbers,
+    order,
+    percents,
+    rows,
+    shape_by,
+    tip,
+)
 from recover_nb.charts.theme import FEATURE_TITLES, GREY, REGIME_COLOURS, REGIME_SHAPES, SKY
 from recover_nb.core.labels import Feature, Scope
 
@@ -31,31 +44,28 @@ def plot_features(frame: pd.DataFrame, *, width: int = 250) -> alt.HConcatChart:
     ------
     InputError
         If a column is missing or there are too many rows.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> points = rnb.tables.feature_points(rnb.load_study())
+    >>> chart = rnb.plot_features(points.query("spread > 0"))
+    >>> chart.title
+    'Failed problems by their features'
     """
     names = [name.value for name in Feature]
-    frame = _checked(
+    frame = checked(
         frame, ("cell", "problem", "problem_id", *names, "regime", "route", "retry", "best")
     )
-    tooltip = [_tip("cell"), _tip("problem_id"), "problem:Q", _tip("regime"), _tip("route")]
-    tooltip += [
-        *(alt.Tooltip(f"{name}:Q", format=".3f") for name in names),
-        *_percents("retry", "best"),
-    ]
-    base = alt.Chart(_rows(frame)).encode(
-        color=_colour("regime", REGIME_COLOURS),
-        shape=_shape("regime", REGIME_SHAPES),
+    tooltip = [tip("cell"), tip("problem_id"), "problem:Q", tip("regime"), tip("route")]
+    tooltip += [*numbers(".3f", *names), *percents("retry", "best")]
+    base = alt.Chart(rows(frame)).encode(
+        color=colour_by("regime", REGIME_COLOURS),
+        shape=shape_by("regime", REGIME_SHAPES),
         tooltip=tooltip,
     )
     marks = base.mark_point(filled=True, size=34, opacity=0.6)
-    pairs = ((names[0], names[1]), (names[0], names[2]), (names[1], names[2]))
-    panels = [
-        marks.encode(
-            x=alt.X(f"{x}:Q", title=FEATURE_TITLES[x]).scale(zero=False),
-            y=alt.Y(f"{y}:Q", title=FEATURE_TITLES[y]).scale(zero=False),
-        ).properties(width=width, height=width)
-        for x, y in pairs
-    ]
-    return _finish(alt.hconcat(*panels), "Failed problems by their features")
+    return finish(feature_pairs(marks, width), "Failed problems by their features")
 
 
 def plot_reliability(
@@ -81,19 +91,17 @@ def plot_reliability(
     InputError
         If a column is missing or there are too many rows.
     """
-    figures = ("reliability", "low", "high", "foreseen", "needed", "needed_low", "needed_high")
-    frame = _checked(frame, ("feature", "scope", "size", "problems", *figures, "target"))
-    tooltip = [_tip("feature"), _tip("scope"), "size:Q", "problems:Q"]
-    tooltip += [alt.Tooltip(f"{name}:Q", format=".2f") for name in figures]
+    measured = ("reliability", "low", "high", "foreseen", "needed", "needed_low", "needed_high")
+    frame = checked(frame, ("feature", "scope", "size", "problems", *measured, "target"))
+    tooltip = [tip("feature"), tip("scope"), "size:Q", "problems:Q"]
+    tooltip += numbers(".2f", *measured)
     sizes = sorted(set(frame["size"]))
     panels = []
-    for feature in _order(frame["feature"]):
+    for feature in order(frame["feature"]):
         inside = frame[frame["feature"] == feature]
-        heading = alt.Title(
-            FEATURE_TITLES.get(feature, feature), fontSize=12, fontWeight="normal", offset=4
-        )
+        title = heading(FEATURE_TITLES.get(feature, feature))
         panel = _reliability_panel(inside, sizes, tooltip, first=not panels)
-        panels.append(panel.properties(width=width, height=height, title=heading))
+        panels.append(panel.properties(width=width, height=height, title=title))
     title = alt.Title(
         "How many failed rollouts a feature needs",
         subtitle=(
@@ -101,7 +109,7 @@ def plot_reliability(
             " reliability sought"
         ),
     )
-    return _finish(alt.hconcat(*panels).resolve_scale(y="shared"), title)
+    return finish(alt.hconcat(*panels).resolve_scale(y="shared"), title)
 
 
 def _reliability_panel(
@@ -115,16 +123,15 @@ def _reliability_panel(
         axis=axis,
         scale=alt.Scale(type="log", nice=False, padding=10),
     )
-    scale = alt.Scale(domain=[0, 1])
-    y = alt.Y("reliability:Q", title="reliability" if first else None, scale=scale)
-    base = alt.Chart(_rows(frame)).encode(
-        x=x, color=_colour("scope", SCOPE_COLOURS), tooltip=tooltip
+    y = alt.Y("reliability:Q", title="reliability" if first else None, scale=SHARE)
+    base = alt.Chart(rows(frame)).encode(
+        x=x, color=colour_by("scope", SCOPE_COLOURS), tooltip=tooltip
     )
     points = base.mark_point(filled=True, size=60, opacity=1)
-    sought = alt.Chart(_rows(frame.head(1))).mark_rule(color="currentColor", strokeDash=[2, 2])
+    sought = alt.Chart(rows(frame.head(1))).mark_rule(color="currentColor", strokeDash=[2, 2])
     return alt.layer(
-        sought.encode(y=alt.Y("target:Q", scale=scale)),
-        base.mark_line(strokeDash=[5, 4]).encode(y=alt.Y("foreseen:Q", scale=scale)),
-        base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", scale=scale), y2="high:Q"),
-        points.encode(y=y, shape=_shape("scope", SCOPE_SHAPES)),
+        sought.encode(y=alt.Y("target:Q", scale=SHARE)),
+        base.mark_line(strokeDash=[5, 4]).encode(y=alt.Y("foreseen:Q", scale=SHARE)),
+        base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", scale=SHARE), y2="high:Q"),
+        points.encode(y=y, shape=shape_by("scope", SCOPE_SHAPES)),
     )

@@ -1,27 +1,24 @@
-"""What all charts share: checks of a frame, colours, shapes, facets, rules, number formats."""
+"""What all charts share: checks of a frame, colours, shapes, facets, intervals, number formats."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
 from recover_nb.charts.escaping import escaped
-from recover_nb.charts.theme import (
-    theme,
-)
+from recover_nb.charts.theme import FEATURE_TITLES, SKY, theme
 from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Feature
 
 #: Most rows Vega-Lite draws well; Altair refuses more.
 MAX_ROWS = 5000
 
-
-_SHARE = alt.Scale(domain=[0, 1])
-
-
-_PERCENT = alt.Axis(format=".0%")
+#: Scale and axis of a share of 1.
+SHARE, PERCENT = alt.Scale(domain=[0, 1]), alt.Axis(format=".0%")
 
 
-def _checked(frame: pd.DataFrame, needed: tuple[str, ...]) -> pd.DataFrame:
+def checked(frame: pd.DataFrame, needed: tuple[str, ...]) -> pd.DataFrame:
     """Refuse a frame that is not the one the chart draws."""
     missing = [name for name in needed if name not in frame.columns]
     if missing:
@@ -42,47 +39,129 @@ def _checked(frame: pd.DataFrame, needed: tuple[str, ...]) -> pd.DataFrame:
     return frame[list(needed)]
 
 
-def _rows(frame: pd.DataFrame) -> pd.DataFrame:
+def rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows without an index, which a chart would not draw."""
     return frame.reset_index(drop=True)
 
 
-def _zero(rows: pd.DataFrame | None = None) -> alt.Chart:
-    """Return a dashed line at x = 0.
-
-    Rows are those of the layers beside it: a facet needs one table under all.
-    """
-    chart = alt.Chart() if rows is None else alt.Chart(rows)
-    return chart.mark_rule(color="currentColor", strokeDash=[4, 3]).encode(x=alt.XDatum(0))
-
-
-def _order(names: pd.Series) -> list[str]:
+def order(names: pd.Series) -> list[str]:
     """Names as they first occur: the order of the frame, not of the alphabet."""
     return [str(name) for name in dict.fromkeys(names)]
 
 
-def _colour(field: str, colours: dict[str, str]) -> alt.Color:
+def in_turn(names: Sequence[str], looks: Sequence[Any]) -> dict[str, Any]:
+    """Give each name the next of some looks, from the first again after the last."""
+    return {name: looks[i % len(looks)] for i, name in enumerate(names)}
+
+
+def colour_by(field: str, colours: Mapping[str, str]) -> alt.Color:
+    """Colour of a named thing, with its legend on top."""
     scale = alt.Scale(domain=[str(name) for name in colours], range=list(colours.values()))
     return alt.Color(f"{field}:N", title=None, scale=scale, legend=alt.Legend(orient="top"))
 
 
-def _shape(field: str, shapes: dict[str, str]) -> alt.Shape:
+def shape_by(field: str, shapes: Mapping[str, str]) -> alt.Shape:
+    """Shape of a named thing, beside its colour."""
     scale = alt.Scale(domain=[str(name) for name in shapes], range=list(shapes.values()))
     return alt.Shape(f"{field}:N", title=None, scale=scale)
 
 
-def _tip(field: str) -> alt.Tooltip:
+def share_colour(title: str) -> alt.Color:
+    """Shade of column ``share``, from white to a blue on which black still reads."""
+    scale = alt.Scale(domain=[0, 1], range=["#ffffff", SKY], interpolate="rgb")
+    return alt.Color("share:Q", title=title, scale=scale, legend=alt.Legend(format=".0%"))
+
+
+def tip(field: str) -> alt.Tooltip:
+    """Show a name on hovering."""
     return alt.Tooltip(f"{field}:N")
 
 
-def _percents(*fields: str) -> list[alt.Tooltip]:
-    return [alt.Tooltip(f"{field}:Q", format=".1%") for field in fields]
+def numbers(form: str, *fields: str) -> list[alt.Tooltip]:
+    """Show numbers on hovering, written as `form` says."""
+    return [alt.Tooltip(f"{field}:Q", format=form) for field in fields]
 
 
-def _signed(*fields: str) -> list[alt.Tooltip]:
-    return [alt.Tooltip(f"{field}:Q", format="+.1f") for field in fields]
+def percents(*fields: str) -> list[alt.Tooltip]:
+    """Show shares on hovering, in percent."""
+    return numbers(".1%", *fields)
 
 
-def _finish(
+def signed(*fields: str) -> list[alt.Tooltip]:
+    """Show differences on hovering, with their sign."""
+    return numbers("+.1f", *fields)
+
+
+def heading(text: str) -> alt.Title:
+    """Title of one panel among several."""
+    return alt.Title(text, fontSize=12, fontWeight="normal", offset=4)
+
+
+def zero_line() -> alt.Chart:
+    """Draw a dashed line at x = 0."""
+    chart = alt.Chart().mark_rule(color="currentColor", strokeDash=[4, 3])
+    return chart.encode(x=alt.XDatum(0))
+
+
+def interval(
+    base: alt.Chart,
+    columns: tuple[str, str, str],
+    *,
+    size: int,
+    colour: str | None = None,
+    rule: str | None = None,
+    looks: Mapping[str, Any] | None = None,
+    **axis: Any,
+) -> list[alt.Chart]:
+    """Draw a rule from the low end to the high one, and a point at the value over it.
+
+    Parameters
+    ----------
+    base : Chart
+        With what both share, such as their rows on the other axis.
+    columns : tuple of (str, str, str)
+        Low end, value, high end.
+    size : int
+        Of the point.
+    colour, rule : str, optional
+        Colour of both where no encoding gives it; of the rule, if it has another.
+    looks : mapping of str to encoding, optional
+        Further encodings of the point, such as its shape.
+    **axis
+        Of the x axis: its title, scale, axis.
+    """
+    low, value, high = columns
+    drawn = {"color": rule or colour} if rule or colour else {}
+    spans = base.mark_rule(strokeWidth=2, **drawn)
+    drawn = {"color": colour} if colour else {}
+    points = base.mark_point(filled=True, size=size, opacity=1, **drawn)
+    return [
+        spans.encode(x=alt.X(f"{low}:Q", **axis), x2=alt.X2(f"{high}:Q")),
+        points.encode(x=alt.X(f"{value}:Q"), **(looks or {})),
+    ]
+
+
+def feature_axes(x: str, y: str) -> dict[str, alt.X | alt.Y]:
+    """Two features as axes, in units of the feature."""
+    return {
+        "x": alt.X(f"{x}:Q", title=FEATURE_TITLES[x], scale=alt.Scale(zero=False)),
+        "y": alt.Y(f"{y}:Q", title=FEATURE_TITLES[y], scale=alt.Scale(zero=False)),
+    }
+
+
+def feature_pairs(marks: alt.Chart, width: int) -> alt.HConcatChart:
+    """Draw the same marks by the three features, two at a time."""
+    first, second, third = (name.value for name in Feature)
+    pairs = ((first, second), (first, third), (second, third))
+    return alt.hconcat(
+        *(
+            marks.encode(**feature_axes(*pair)).properties(width=width, height=width)
+            for pair in pairs
+        )
+    )
+
+
+def finish(
     chart: Any, title: str | alt.Title, width: int | None = None, height: int | None = None
 ) -> Any:
     """Give a chart its title, size and theme, and let no text in it run where it is shown."""
@@ -90,44 +169,39 @@ def _finish(
     return escaped(chart.properties(title=title, **size).configure(**theme()))
 
 
-def _faceted(
-    layers: alt.LayerChart,
+def facet(
+    layers: Sequence[alt.Chart],
     frame: pd.DataFrame,
-    by: str,
-    title: alt.Title,
+    by: str | Mapping[str, alt.Facet],
+    title: str | alt.Title,
+    *,
     width: int,
-    step: int,
-    rows: str,
-    columns: int,
+    height: int,
+    **options: Any,
 ) -> alt.LayerChart | alt.FacetChart:
-    """Draw one chart, or a panel a group if there are several, `step` pixels a row of `rows`."""
-    height = step * frame[rows].nunique()
-    if frame[by].nunique() == 1:
-        return _finish(layers, title, width, height)
-    group = alt.Facet(f"{by}:N", title=None, sort=_order(frame[by]))
-    return _finish(
-        layers.properties(width=width, height=height).facet(group, columns=columns), title
-    )
+    """Draw layers over one table: one chart, or a panel a group where there are several.
 
-
-def _by_part(
-    layers: list[alt.Chart], frame: pd.DataFrame, title: str, width: int, height: int, columns: int
-) -> alt.LayerChart | alt.FacetChart:
-    """Layers over one table as one chart, or a panel a part where there are several.
-
-    The table and all properties are given as a chart is made: one with layers is built anew by each
-    that is added.
+    Parameters
+    ----------
+    layers : sequence of Chart
+        Without data of their own: a facet needs one table under all.
+    frame : DataFrame
+    by : str, or mapping of ``row`` and ``column`` to Facet
+        Column of the groups, one of which gives no panels; or what a grid of panels is laid out by.
+    title : str or Title
+    width, height : int
+        Pixels of a panel.
+    **options
+        Of the faceted chart: ``columns``, ``resolve``.
     """
-    rows, size = _rows(frame), {"width": width, "height": height}
-    if frame["part"].nunique() == 1:
-        return escaped(alt.LayerChart(data=rows, layer=layers, **size, **_top(title)))
-    part = alt.Facet("part:N", title=None, sort=_order(frame["part"]))
-    panels = alt.LayerChart(layer=layers, **size)
-    return escaped(
-        alt.FacetChart(data=rows, spec=panels, facet=part, columns=columns, **_top(title))
-    )
-
-
-def _top(title: str | alt.Title) -> dict[str, object]:
-    """Title and theme, as keywords of a chart."""
-    return {"title": title, "config": alt.Config(**theme())}
+    # All properties are given as a chart is made: one with layers is built anew by each that is
+    # added, and a facet much faster than as many charts side by side.
+    panel = {"layer": list(layers), "width": width, "height": height}
+    top = {"data": rows(frame), "title": title, "config": alt.Config(**theme())}
+    if not isinstance(by, str):
+        by = alt.FacetMapping(**by)
+    elif frame[by].nunique() == 1:
+        return escaped(alt.LayerChart(**panel, **top))
+    else:
+        by = alt.Facet(f"{by}:N", title=None, sort=order(frame[by]))
+    return escaped(alt.FacetChart(spec=alt.LayerChart(**panel), facet=by, **top, **options))

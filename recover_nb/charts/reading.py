@@ -3,17 +3,8 @@
 import altair as alt
 import pandas as pd
 
-from recover_nb.charts.kit import (
-    _by_part,
-    _checked,
-    _order,
-    _percents,
-    _tip,
-    _zero,
-)
-from recover_nb.charts.theme import (
-    SKY,
-)
+from recover_nb.charts.kit import checked, facet, interval, numbers, order, percents, tip, zero_line
+from recover_nb.charts.theme import SKY
 
 
 def plot_reading(
@@ -39,6 +30,16 @@ def plot_reading(
     ------
     InputError
         If a column is missing or there are too many rows.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> ds = rnb.make_study(n_problems=60, cells=[("qwen3", "sft", "program")])
+    >>> texts = [f"it is {regime}" for regime in ds["regime"].values]
+    >>> result = rnb.reading(ds, texts=texts, n_repeats=1)
+    >>> chart = rnb.plot_reading(rnb.tables.reading_scores(result))
+    >>> chart.title
+    'Features against reading'
     """
     needed = (
         "part",
@@ -51,28 +52,21 @@ def plot_reading(
         "auc_high",
         "accuracy",
     )
-    frame = _checked(frame, needed)
+    frame = checked(frame, needed)
     # The features lead themselves by nothing.
-    frame = _checked(frame[frame["auc_lead"].notna()], needed)
+    frame = checked(frame[frame["auc_lead"].notna()], needed)
     tooltip = [
-        _tip("part"),
+        tip("part"),
         alt.Tooltip("units:Q"),
-        _tip("reader"),
-        _tip("about"),
-        alt.Tooltip("auc:Q", format=".3f"),
+        tip("reader"),
+        tip("about"),
+        *numbers(".3f", "auc"),
     ]
-    tooltip += [
-        alt.Tooltip(f"{name}:Q", format="+.3f") for name in ("auc_lead", "auc_low", "auc_high")
-    ]
-    tooltip += _percents("accuracy")
+    tooltip += [*numbers("+.3f", "auc_lead", "auc_low", "auc_high"), *percents("accuracy")]
     base = alt.Chart().encode(
-        y=alt.Y("reader:N", title=None, sort=_order(frame["reader"])), tooltip=tooltip
+        y=alt.Y("reader:N", title=None, sort=order(frame["reader"])), tooltip=tooltip
     )
-    x = alt.X("auc_low:Q", title="AUC of the features less that of the reader")
-    spans = base.mark_rule(color=SKY, strokeWidth=2).encode(x=x, x2=alt.X2("auc_high:Q"))
-    points = base.mark_point(color=SKY, filled=True, size=80, opacity=1).encode(
-        x=alt.X("auc_lead:Q")
-    )
-    height = 28 * frame["reader"].nunique()
-    layers = [_zero(), spans, points]
-    return _by_part(layers, frame, "Features against reading", width, height, columns)
+    ends, axis = ("auc_low", "auc_lead", "auc_high"), "AUC of the features less that of the reader"
+    layers = [zero_line(), *interval(base, ends, size=80, colour=SKY, title=axis)]
+    title, height = "Features against reading", 28 * frame["reader"].nunique()
+    return facet(layers, frame, "part", title, width=width, height=height, columns=columns)

@@ -7,18 +7,20 @@ import altair as alt
 import pandas as pd
 
 from recover_nb.charts.kit import (
-    _PERCENT,
-    _SHARE,
-    _checked,
-    _colour,
-    _faceted,
-    _finish,
-    _order,
-    _percents,
-    _rows,
-    _shape,
-    _signed,
-    _tip,
+    PERCENT,
+    SHARE,
+    checked,
+    colour_by,
+    facet,
+    finish,
+    interval,
+    order,
+    percents,
+    rows,
+    shape_by,
+    share_colour,
+    signed,
+    tip,
 )
 from recover_nb.charts.theme import GREY, ON_BAR, ORANGE, SKY
 from recover_nb.core.labels import Companion
@@ -51,24 +53,24 @@ def plot_remapping(
         If a column is missing or there are too many rows.
     """
     lost = ("difference_points", "difference_low_points", "difference_high_points")
-    frame = _checked(frame, ("group", "outcome", "n", "companion", "share", "low", "high", *lost))
-    tooltip = [_tip("group"), _tip("outcome"), "n:Q", _tip("companion")]
-    tooltip += [*_percents("share", "low", "high"), *_signed(*lost)]
-    base = alt.Chart(_rows(frame)).encode(
-        y=alt.Y("outcome:N", title=None, sort=_order(frame["outcome"])),
+    frame = checked(frame, ("group", "outcome", "n", "companion", "share", "low", "high", *lost))
+    tooltip = [tip("group"), tip("outcome"), "n:Q", tip("companion")]
+    tooltip += [*percents("share", "low", "high"), *signed(*lost)]
+    base = alt.Chart().encode(
+        y=alt.Y("outcome:N", title=None, sort=order(frame["outcome"])),
         yOffset=alt.YOffset("companion:N", sort=list(COMPANION_COLOURS)),
-        color=_colour("companion", COMPANION_COLOURS),
+        color=colour_by("companion", COMPANION_COLOURS),
         tooltip=tooltip,
     )
-    x = alt.X("low:Q", title="share with the same regime again", scale=_SHARE, axis=_PERCENT)
-    spans = base.mark_rule(strokeWidth=2).encode(x=x, x2="high:Q")
-    points = base.mark_point(filled=True, size=80, opacity=1)
-    points = points.encode(x="share:Q", shape=_shape("companion", COMPANION_SHAPES))
+    shape = {"shape": shape_by("companion", COMPANION_SHAPES)}
+    axis = {"title": "share with the same regime again", "scale": SHARE, "axis": PERCENT}
+    layers = interval(base, ("low", "share", "high"), size=80, looks=shape, **axis)
     title = alt.Title(
         "Does a regime survive new numbers?",
         subtitle="redrawn: same numbers, fresh draws; remapped: new numbers; 95 % intervals",
     )
-    return _faceted(alt.layer(spans, points), frame, "group", title, width, 44, "outcome", columns)
+    height = 44 * frame["outcome"].nunique()
+    return facet(layers, frame, "group", title, width=width, height=height, columns=columns)
 
 
 def plot_transitions(frame: pd.DataFrame, *, width: int = 330) -> alt.HConcatChart:
@@ -91,31 +93,28 @@ def plot_transitions(frame: pd.DataFrame, *, width: int = 330) -> alt.HConcatCha
     InputError
         If a column is missing or there are too many rows.
     """
-    frame = _checked(frame, ("companion", "original", "outcome", "count", "share", "label"))
-    tooltip = [_tip("companion"), _tip("original"), _tip("outcome"), "count:Q", *_percents("share")]
-    # From white to a blue on which black still reads.
-    scale = alt.Scale(domain=[0, 1], range=["#ffffff", SKY], interpolate="rgb")
-    legend = alt.Legend(format=".0%")
+    frame = checked(frame, ("companion", "original", "outcome", "count", "share", "label"))
+    tooltip = [tip("companion"), tip("original"), tip("outcome"), "count:Q", *percents("share")]
     panels = []
     for companion in [name for name in COMPANION_COLOURS if name in set(frame["companion"])]:
         inside = frame[frame["companion"] == companion]
         axis = alt.Axis(labels=not panels, ticks=not panels)
-        base = alt.Chart(_rows(inside)).encode(
-            x=alt.X("outcome:N", title=companion, sort=_order(inside["outcome"])).axis(
+        base = alt.Chart(rows(inside)).encode(
+            x=alt.X("outcome:N", title=companion, sort=order(inside["outcome"])).axis(
                 labelAngle=-30
             ),
             y=alt.Y(
                 "original:N",
                 title=None if panels else "study",
-                sort=_order(inside["original"]),
+                sort=order(inside["original"]),
                 axis=axis,
             ),
             tooltip=tooltip,
         )
-        colour = alt.Color("share:Q", title="share of the row", scale=scale, legend=legend)
+        shades = base.mark_rect(stroke=GREY, strokeWidth=0.5)
         layers = alt.layer(
-            base.mark_rect(stroke=GREY, strokeWidth=0.5).encode(color=colour),
+            shades.encode(color=share_colour("share of the row")),
             base.mark_text(color=ON_BAR).encode(text="label:N"),
         )
         panels.append(layers.properties(width=width, height=150))
-    return _finish(alt.hconcat(*panels), "What became of each problem")
+    return finish(alt.hconcat(*panels), "What became of each problem")

@@ -4,22 +4,20 @@ import altair as alt
 import pandas as pd
 
 from recover_nb.charts.kit import (
-    _checked,
-    _colour,
-    _finish,
-    _order,
-    _percents,
-    _rows,
-    _signed,
-    _tip,
+    PERCENT,
+    SHARE,
+    checked,
+    colour_by,
+    facet,
+    finish,
+    interval,
+    order,
+    percents,
+    rows,
+    signed,
+    tip,
 )
-from recover_nb.charts.theme import (
-    ON_BAR,
-    ORANGE,
-    REGIME_COLOURS,
-    ROUTE_COLOURS,
-    SKY,
-)
+from recover_nb.charts.theme import ON_BAR, ORANGE, REGIME_COLOURS, ROUTE_COLOURS, SKY
 
 
 def plot_regimes(frame: pd.DataFrame, *, width: int = 560) -> alt.Chart:
@@ -41,6 +39,13 @@ def plot_regimes(frame: pd.DataFrame, *, width: int = 560) -> alt.Chart:
     ------
     InputError
         If a column is missing or there are too many rows.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> chart = rnb.plot_regimes(rnb.tables.regimes_by_cell(rnb.load_study()))
+    >>> chart.title
+    'What failed problems need: regimes by cell'
     """
     title = "What failed problems need: regimes by cell"
     return _shares(
@@ -67,6 +72,14 @@ def plot_routes(frame: pd.DataFrame, *, width: int = 560) -> alt.Chart:
     ------
     InputError
         If a column is missing or there are too many rows.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> evaluation = rnb.evaluate_routing(rnb.load_study(), only=["published"], n_bootstrap=100)
+    >>> chart = rnb.plot_routes(rnb.tables.routes_by_cell(evaluation))
+    >>> chart.title
+    'Where the rule sends steerable_hard problems'
     """
     title = "Where the rule sends steerable_hard problems"
     colours = {
@@ -87,20 +100,20 @@ def _shares(
     width: int,
 ) -> alt.Chart:
     """Bars from `start` to `end`, with the count written at `middle`."""
-    frame = _checked(frame, ("cell", kind, "count", "share", total, "start", "middle", "end"))
-    y = alt.Y("cell:N", title=None, sort=_order(frame["cell"]))
-    x = alt.X("start:Q", title=axis, axis=alt.Axis(format=".0%"), scale=alt.Scale(domain=[0, 1]))
-    share = alt.Tooltip("share:Q", format=".1%")
-    tooltip = [_tip("cell"), _tip(kind), alt.Tooltip("count:Q"), alt.Tooltip(f"{total}:Q"), share]
-    bars = alt.Chart(_rows(frame)).encode(y=y)
+    frame = checked(frame, ("cell", kind, "count", "share", total, "start", "middle", "end"))
+    y = alt.Y("cell:N", title=None, sort=order(frame["cell"]))
+    x = alt.X("start:Q", title=axis, axis=PERCENT, scale=SHARE)
+    tooltip = [tip("cell"), tip(kind), alt.Tooltip("count:Q"), alt.Tooltip(f"{total}:Q")]
+    tooltip += percents("share")
+    bars = alt.Chart(rows(frame)).encode(y=y)
     bars = bars.mark_bar(stroke="white", strokeWidth=1).encode(
-        x=x, x2="end:Q", color=_colour(kind, colours), tooltip=tooltip
+        x=x, x2="end:Q", color=colour_by(kind, colours), tooltip=tooltip
     )
-    counts = alt.Chart(_rows(frame[frame["count"] > 0])).encode(y=y)
+    counts = alt.Chart(rows(frame[frame["count"] > 0])).encode(y=y)
     text = counts.mark_text(color=ON_BAR).encode(
         x=alt.X("middle:Q", title=axis), text="count:Q", tooltip=tooltip
     )
-    return _finish(alt.layer(bars, text), title, width, 24 * frame["cell"].nunique() + 4)
+    return finish(alt.layer(bars, text), title, width, 24 * frame["cell"].nunique() + 4)
 
 
 def plot_rescue(
@@ -125,32 +138,37 @@ def plot_rescue(
     ------
     InputError
         If a column is missing or there are too many rows.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> rescue = rnb.tables.rescue_by_intervention(
+    ...     rnb.load_study(), total=True, by_cell=False, n_bootstrap=100
+    ... )
+    >>> chart = rnb.plot_rescue(rescue)
+    >>> chart.title.subtitle
+    '95 % intervals; the orange tick is retry on the same problems'
     """
     needed = ("cell", "intervention", "problems", "attempts", "rate", "low", "high", "retry_rate")
     needed += ("lift_points", "lift_low_points", "lift_high_points")
-    frame = _checked(frame, needed)
-    y = alt.Y("intervention:N", title=None, sort=_order(frame["intervention"]))
-    scale = alt.Scale(domain=[0, 1])
-    tooltip = [_tip("cell"), _tip("intervention"), *_percents("rate", "low", "high", "retry_rate")]
+    frame = checked(frame, needed)
+    y = alt.Y("intervention:N", title=None, sort=order(frame["intervention"]))
+    tooltip = [tip("cell"), tip("intervention"), *percents("rate", "low", "high", "retry_rate")]
     tooltip += [
-        *_signed("lift_points", "lift_low_points", "lift_high_points"),
+        *signed("lift_points", "lift_low_points", "lift_high_points"),
         "problems:Q",
         "attempts:Q",
     ]
-    base = alt.Chart(_rows(frame)).encode(y=y, tooltip=tooltip)
-    axis = alt.Axis(format=".0%")
-    x = alt.X("low:Q", title="rescue rate", axis=axis, scale=scale)
-    spans = base.mark_rule(color=SKY, strokeWidth=2).encode(x=x, x2="high:Q")
-    points = base.mark_point(color=SKY, filled=True, size=70, opacity=1).encode(x="rate:Q")
-    retry = base.mark_tick(color=ORANGE, thickness=2, size=16, opacity=1).encode(x="retry_rate:Q")
-    height = 22 * frame["intervention"].nunique()
-    layers = alt.layer(retry, spans, points)
+    base = alt.Chart().encode(y=y, tooltip=tooltip)
+    retry = base.mark_tick(color=ORANGE, thickness=2, size=16, opacity=1)
+    ends, axis = ("low", "rate", "high"), {"scale": SHARE, "axis": PERCENT}
+    layers = [
+        retry.encode(x=alt.X("retry_rate:Q")),
+        *interval(base, ends, size=70, colour=SKY, title="rescue rate", **axis),
+    ]
     title = alt.Title(
         "Rescue rate by intervention, every failed problem",
         subtitle="95 % intervals; the orange tick is retry on the same problems",
     )
-    if frame["cell"].nunique() == 1:
-        return _finish(layers, title, width, height)
-    cell = alt.Facet("cell:N", title=None, sort=_order(frame["cell"]))
-    faceted = layers.properties(width=width, height=height).facet(cell, columns=columns)
-    return _finish(faceted, title)
+    height = 22 * frame["intervention"].nunique()
+    return facet(layers, frame, "cell", title, width=width, height=height, columns=columns)

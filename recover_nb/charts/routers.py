@@ -7,15 +7,19 @@ import altair as alt
 import pandas as pd
 
 from recover_nb.charts.kit import (
-    _checked,
-    _colour,
-    _finish,
-    _order,
-    _percents,
-    _rows,
-    _signed,
-    _tip,
-    _zero,
+    PERCENT,
+    checked,
+    colour_by,
+    finish,
+    in_turn,
+    interval,
+    numbers,
+    order,
+    percents,
+    rows,
+    signed,
+    tip,
+    zero_line,
 )
 from recover_nb.charts.theme import (
     BASIS_TITLES,
@@ -65,7 +69,7 @@ def plot_routers(
         If a column is missing or there are too many rows.
     """
     needed = ("hold_out", "policy", "kind", "basis", "retries", "cost", "rescue", "low", "high")
-    left = _curves(_checked(curves, needed), width)
+    left = _curves(checked(curves, needed), width)
     needed = (
         "hold_out",
         "router",
@@ -76,18 +80,18 @@ def plot_routers(
         "p_holm",
         "null_points",
     )
-    right = _lifts(_checked(lifts, (*needed, "excess_points", "beats")), width)
+    right = _lifts(checked(lifts, (*needed, "excess_points", "beats")), width)
     title = alt.Title(
         "Routers at equal cost, every failed problem",
         subtitle=[
             (
-                f"lines: learned without the {', '.join(_order(curves['hold_out']))} they are"
+                f"lines: learned without the {', '.join(order(curves['hold_out']))} they are"
                 " judged on; 95 % intervals"
             ),
             "open squares: the lift in simulated studies in which no operator differs from retry",
         ],
     )
-    return _finish(
+    return finish(
         alt.hconcat(left, right, spacing=30).resolve_scale(
             color="independent", shape="independent"
         ),
@@ -96,30 +100,26 @@ def plot_routers(
 
 
 def _curves(frame: pd.DataFrame, width: int) -> alt.LayerChart:
-    names = _order(frame["policy"])
+    names = order(frame["policy"])
     rest = iter(REST * len(names))
     colours = {name: COLOURS.get(name) or next(rest) for name in names}
-    basis = _order(frame["basis"])[0]
+    basis = order(frame["basis"])[0]
     # Bands are faint: without its own opacity the legend would be, too.
     legend = alt.Legend(
         orient="top", columns=4, symbolOpacity=1, symbolType="stroke", symbolStrokeWidth=3
     )
-    colour = _colour("policy", colours).legend(legend)
-    tooltip = [
-        _tip("policy"),
-        "retries:Q",
-        alt.Tooltip("cost:Q", format=",.1f"),
-        *_percents("rescue", "low", "high"),
-    ]
+    colour = colour_by("policy", colours).legend(legend)
+    tooltip = [tip("policy"), "retries:Q", *numbers(",.1f", "cost")]
+    tooltip += percents("rescue", "low", "high")
     x = alt.X("cost:Q", title=BASIS_TITLES.get(basis, basis))
     y = alt.Y(
         "rescue:Q",
         title="rescued within the budget",
-        axis=alt.Axis(format=".0%"),
+        axis=PERCENT,
         scale=alt.Scale(zero=False),
     )
-    base = alt.Chart(_rows(frame)).encode(x=x, color=colour, tooltip=tooltip)
-    dash = alt.Scale(domain=names, range=[DASHES[i % len(DASHES)] for i in range(len(names))])
+    base = alt.Chart(rows(frame)).encode(x=x, color=colour, tooltip=tooltip)
+    dash = alt.Scale(domain=names, range=list(in_turn(names, DASHES).values()))
     bands = base.mark_area(opacity=0.12).encode(
         y=alt.Y("low:Q", title="rescued within the budget"), y2="high:Q"
     )
@@ -130,40 +130,34 @@ def _curves(frame: pd.DataFrame, width: int) -> alt.LayerChart:
 
 
 def _lifts(frame: pd.DataFrame, width: int) -> alt.FacetChart | alt.LayerChart:
-    other = _order(frame["comparator"])[0]
+    other = order(frame["comparator"])[0]
     tooltip = [
-        _tip("router"),
-        _tip("hold_out"),
-        *_signed("lift_points", "low_points", "high_points", "null_points"),
+        tip("router"),
+        tip("hold_out"),
+        *signed("lift_points", "low_points", "high_points", "null_points"),
     ]
-    tooltip += [*_signed("excess_points"), alt.Tooltip("p_holm:Q", format=".3f"), _tip("beats")]
-    y = alt.Y("router:N", title=None, sort=_order(frame["router"]))
+    tooltip += [*signed("excess_points"), *numbers(".3f", "p_holm"), tip("beats")]
+    y = alt.Y("router:N", title=None, sort=order(frame["router"]))
     title = f"router minus {other} (percentage points)"
     base = alt.Chart().encode(y=y, tooltip=tooltip)
-    spans = base.mark_rule(strokeWidth=2, color=SKY).encode(
-        x=alt.X("low_points:Q", title=title), x2="high_points:Q"
-    )
     beats, answers = f"beats {other}", [False, True]
     shapes = alt.Scale(domain=answers, range=["circle", "diamond"])
     shape = alt.Shape("beats:N", title=beats, scale=shapes, legend=alt.Legend(orient="top"))
     scale = alt.Scale(domain=answers, range=[SKY, ORANGE])
     # Two channels with one title and one place share a legend.
     colour = alt.Color("beats:N", title=beats, scale=scale, legend=alt.Legend(orient="top"))
-    points = base.mark_point(filled=True, size=80, opacity=1).encode(
-        x="lift_points:Q", shape=shape, color=colour
-    )
+    ends, looks = ("low_points", "lift_points", "high_points"), {"shape": shape, "color": colour}
+    layers = [zero_line(), *interval(base, ends, size=80, rule=SKY, looks=looks, title=title)]
     null = base.mark_point(shape="square", filled=False, size=60, color=GREY, strokeWidth=2).encode(
         x="null_points:Q"
     )
-    zero = _zero()
-    layers = [zero, spans, points]
     if frame["null_points"].notna().any():
         layers.insert(1, null)
-    panel = alt.layer(*layers, data=_rows(frame)).properties(
+    panel = alt.layer(*layers, data=rows(frame)).properties(
         width=width, height=26 * frame["router"].nunique()
     )
     if frame["hold_out"].nunique() == 1:
         return panel
     return panel.properties(width=width, height=20 * frame["router"].nunique()).facet(
-        row=alt.Row("hold_out:N", title=None, sort=_order(frame["hold_out"]))
+        row=alt.Row("hold_out:N", title=None, sort=order(frame["hold_out"]))
     )

@@ -10,24 +10,21 @@ import altair as alt
 import pandas as pd
 
 from recover_nb.charts.kit import (
-    _checked,
-    _colour,
-    _finish,
-    _order,
-    _percents,
-    _rows,
-    _shape,
-    _signed,
-    _tip,
-    _zero,
+    PERCENT,
+    checked,
+    colour_by,
+    finish,
+    interval,
+    numbers,
+    order,
+    percents,
+    rows,
+    shape_by,
+    signed,
+    tip,
+    zero_line,
 )
-from recover_nb.charts.theme import (
-    BASIS_TITLES,
-    GREY,
-    KIND_COLOURS,
-    KIND_SHAPES,
-    STRATEGY_COLOURS,
-)
+from recover_nb.charts.theme import BASIS_TITLES, GREY, KIND_COLOURS, KIND_SHAPES, STRATEGY_COLOURS
 
 
 def plot_estimators(frame: pd.DataFrame, *, width: int = 520) -> alt.Chart:
@@ -50,29 +47,35 @@ def plot_estimators(frame: pd.DataFrame, *, width: int = 520) -> alt.Chart:
     ------
     InputError
         If a column is missing or there are too many rows.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> ds = rnb.make_study(effect="planted")
+    >>> evaluation = rnb.evaluate_routing(ds, only=["all"], n_bootstrap=20, n_permutations=20)
+    >>> chart = rnb.plot_estimators(rnb.tables.lift_over_retry(evaluation))
+    >>> chart.title
+    'Lift of routing over retry, by estimator'
     """
     needed = ("estimator", "kind", "n", "lift_points", "low_points", "high_points", "p")
-    frame = _checked(frame, (*needed, "band_low_points", "band_high_points"))
+    frame = checked(frame, (*needed, "band_low_points", "band_high_points"))
     title = "Lift of routing over retry, by estimator"
     axis = "routed minus retry (percentage points)"
-    x = alt.X("low_points:Q", title=axis)
-    tooltip = [_tip("estimator"), *_signed("lift_points", "low_points", "high_points")]
-    tooltip += [alt.Tooltip("n:Q", format=".0f"), alt.Tooltip("p:Q", format=".3f")]
+    ends = ("low_points", "lift_points", "high_points")
+    tooltip = [tip("estimator"), *signed("lift_points", "low_points", "high_points")]
+    tooltip += [*numbers(".0f", "n"), *numbers(".3f", "p")]
     base = alt.Chart().encode(tooltip=tooltip)
     band = base.mark_rect(color=GREY, opacity=0.18)
     band = band.encode(x=alt.X("band_low_points:Q", title=axis), x2="band_high_points:Q")
-    colour = _colour("kind", KIND_COLOURS)
-    rows = base.encode(
-        y=alt.Y("estimator:N", title=None, sort=_order(frame["estimator"])), color=colour
+    colour = colour_by("kind", KIND_COLOURS)
+    lines = base.encode(
+        y=alt.Y("estimator:N", title=None, sort=order(frame["estimator"])), color=colour
     )
-    spans = rows.mark_rule(strokeWidth=2).encode(x=x, x2="high_points:Q")
-    points = rows.mark_point(filled=True, size=90, opacity=1).encode(
-        x="lift_points:Q", shape=_shape("kind", KIND_SHAPES)
-    )
-    zero = _zero()
+    shape = {"shape": shape_by("kind", KIND_SHAPES)}
+    estimates = interval(lines, ends, size=90, looks=shape, title=axis)
     # One frame under all layers: it is written once.
-    layers = alt.layer(band, zero, spans, points, data=_rows(frame))
-    return _finish(layers, title, width, 30 * len(frame))
+    layers = alt.layer(band, zero_line(), *estimates, data=rows(frame))
+    return finish(layers, title, width, 30 * len(frame))
 
 
 def plot_comparators(frame: pd.DataFrame, *, width: int = 520) -> alt.Chart:
@@ -107,44 +110,39 @@ def plot_comparators(frame: pd.DataFrame, *, width: int = 520) -> alt.Chart:
         "low_points",
         "high_points",
     )
-    frame = _checked(frame, (*needed, "band_low_points", "band_high_points"))
+    frame = checked(frame, (*needed, "band_low_points", "band_high_points"))
     axis = "routed minus comparator (percentage points)"
-    y = alt.Y("comparator:N", title=None, sort=_order(frame["comparator"]))
+    y = alt.Y("comparator:N", title=None, sort=order(frame["comparator"]))
     tooltip = [
-        _tip("estimator"),
-        _tip("comparator"),
-        *_signed("lift_points", "low_points", "high_points"),
+        tip("estimator"),
+        tip("comparator"),
+        *signed("lift_points", "low_points", "high_points"),
     ]
-    tooltip += [*_percents("routed", "rate"), alt.Tooltip("n:Q", format=",.0f")]
-    ends = [_tip("comparator"), *_signed("band_low_points", "band_high_points")]
+    tooltip += [*percents("routed", "rate"), *numbers(",.0f", "n")]
+    band = [tip("comparator"), *signed("band_low_points", "band_high_points")]
     # The excess is a kind of other charts.
     colours, shapes = (
         {name: each[name] for name in ("measured", "null")} for each in (KIND_COLOURS, KIND_SHAPES)
     )
     bands = alt.Chart().mark_bar(color=GREY, opacity=0.35, height=14)
     bands = bands.encode(
-        x=alt.X("band_low_points:Q", title=axis), x2="band_high_points:Q", y=y, tooltip=ends
+        x=alt.X("band_low_points:Q", title=axis), x2="band_high_points:Q", y=y, tooltip=band
     )
-    base = alt.Chart().encode(y=y, tooltip=tooltip, color=_colour("kind", colours))
-    spans = base.mark_rule(strokeWidth=2).encode(
-        x=alt.X("low_points:Q", title=axis), x2="high_points:Q"
-    )
-    points = base.mark_point(filled=True, size=80, opacity=1).encode(
-        x="lift_points:Q", shape=_shape("kind", shapes)
-    )
-    zero = _zero()
-    layers = [zero, spans, points]
+    base = alt.Chart().encode(y=y, tooltip=tooltip, color=colour_by("kind", colours))
+    ends, shape = ("low_points", "lift_points", "high_points"), shape_by("kind", shapes)
+    estimates = interval(base, ends, size=80, looks={"shape": shape}, title=axis)
+    layers = [zero_line(), *estimates]
     if frame["band_low_points"].notna().any():
         layers.insert(0, bands)
     title = alt.Title(
-        f"Routing minus each comparator, estimator {', '.join(_order(frame['estimator']))}",
+        f"Routing minus each comparator, estimator {', '.join(order(frame['estimator']))}",
         subtitle=(
             "95 % intervals; grey: what the published estimator reports when no operator differs"
             " from retry"
         ),
     )
     # One frame under all layers: it is written once.
-    return _finish(alt.layer(*layers, data=_rows(frame)), title, width, 22 * len(frame))
+    return finish(alt.layer(*layers, data=rows(frame)), title, width, 22 * len(frame))
 
 
 def plot_budget(frame: pd.DataFrame, *, width: int = 280) -> alt.HConcatChart:
@@ -166,6 +164,14 @@ def plot_budget(frame: pd.DataFrame, *, width: int = 280) -> alt.HConcatChart:
     ------
     InputError
         If a column is missing or there are too many rows.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> evaluation = rnb.evaluate_routing(rnb.make_study(), only=["budgets"], n_bootstrap=20)
+    >>> chart = rnb.plot_budget(rnb.tables.budget_lines(evaluation))
+    >>> len(chart.hconcat)  # attempts and forward passes; no tokens are simulated
+    2
     """
     needed = (
         "basis",
@@ -178,33 +184,29 @@ def plot_budget(frame: pd.DataFrame, *, width: int = 280) -> alt.HConcatChart:
         "low_points",
         "high_points",
     )
-    frame = _checked(frame, needed)
-    tooltip = [
-        _tip("strategy"),
-        alt.Tooltip("budget:Q", format=",.0f"),
-        alt.Tooltip("k:Q", format=".1f"),
-    ]
-    tooltip += [*_percents("rescue"), *_signed("lift_points", "low_points", "high_points"), "n:Q"]
+    frame = checked(frame, needed)
+    tooltip = [tip("strategy"), *numbers(",.0f", "budget"), *numbers(".1f", "k")]
+    tooltip += [*percents("rescue"), *signed("lift_points", "low_points", "high_points"), "n:Q"]
     panels = []
     for basis in dict.fromkeys(frame["basis"]):
         y = alt.Y(
             "rescue:Q",
             title=None if panels else "rescued within the budget",
-            axis=alt.Axis(format=".0%"),
+            axis=PERCENT,
         )
-        base = alt.Chart(_rows(frame[frame["basis"] == basis])).encode(
+        base = alt.Chart(rows(frame[frame["basis"] == basis])).encode(
             x=alt.X("budget:Q", title=BASIS_TITLES.get(basis, basis)),
             y=y.scale(domain=[0, 1]),
-            color=_colour("strategy", STRATEGY_COLOURS),
+            color=colour_by("strategy", STRATEGY_COLOURS),
             tooltip=tooltip,
         )
         # The legend of colour and shape names the lines already.
         dash = alt.StrokeDash("strategy:N", sort=list(STRATEGY_COLOURS), legend=None)
-        shape = _shape("strategy", {"routed": "circle", "retry": "square"})
+        shape = shape_by("strategy", {"routed": "circle", "retry": "square"})
         points = base.mark_point(filled=True, size=36, opacity=1).encode(shape=shape)
         panels.append(
             alt.layer(base.mark_line().encode(strokeDash=dash), points).properties(
                 width=width, height=240
             )
         )
-    return _finish(alt.hconcat(*panels), "Rescue at equal budgets, every failed problem")
+    return finish(alt.hconcat(*panels), "Rescue at equal budgets, every failed problem")

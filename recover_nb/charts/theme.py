@@ -14,6 +14,8 @@ from recover_nb.core.labels import Feature, Intervention, Outcome, Regime
 #: Okabe and Ito's palette without black, which a dark page would swallow.
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE, YELLOW, GREY = "#56B4E9", "#CC79A7", "#F0E442", "#999999"
+#: In the order in which they are given to things without a colour of their own.
+PALETTE = (SKY, ORANGE, GREEN, VERMILION, PURPLE, BLUE, YELLOW)
 
 REGIME_COLOURS = {Regime.STEERABLE_HARD: GREEN, Regime.BEYOND_REACH: ORANGE, Regime.RESAMPLE: SKY}
 REGIME_SHAPES = {

@@ -6,40 +6,30 @@ They compute nothing: each draws a frame of `tables.topography`.
 import altair as alt
 import pandas as pd
 
-from recover_nb.charts.escaping import escaped
 from recover_nb.charts.kit import (
-    _by_part,
-    _checked,
-    _colour,
-    _order,
-    _percents,
-    _rows,
-    _shape,
-    _tip,
-    _top,
-    _zero,
+    SHARE,
+    checked,
+    colour_by,
+    facet,
+    in_turn,
+    interval,
+    numbers,
+    order,
+    percents,
+    shape_by,
+    share_colour,
+    tip,
+    zero_line,
 )
-from recover_nb.charts.theme import (
-    BLUE,
-    FEATURE_TITLES,
-    GREEN,
-    GREY,
-    ON_BAR,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILION,
-    YELLOW,
-)
+from recover_nb.charts.theme import FEATURE_TITLES, GREY, ON_BAR, ORANGE, PALETTE, SKY, VERMILION
 
 #: What names a cell of a confusion matrix.
 CELL = ("true", "predicted")
 
 
-CLASS_COLOURS = (SKY, ORANGE, GREEN, VERMILION, PURPLE, BLUE, YELLOW)
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross")
 
-
-_SHAPES = ("circle", "square", "triangle-up", "diamond", "cross")
+QUANTILES = ("q05", "q25", "q50", "q75", "q95")
 
 
 def plot_confusion(
@@ -75,34 +65,31 @@ def plot_confusion(
     InputError
         If a column is missing or there are too many rows.
     """
-    frame = _checked(frame, ("part", "true", "predicted", "count", "share", "label"))
+    frame = checked(frame, ("part", "true", "predicted", "count", "share", "label"))
     tooltip = [
-        _tip("part"),
-        _tip("true"),
-        _tip("predicted"),
-        alt.Tooltip("count:Q", format=".1f"),
-        *_percents("share"),
+        tip("part"),
+        tip("true"),
+        tip("predicted"),
+        *numbers(".1f", "count"),
+        *percents("share"),
     ]
     base = alt.Chart().encode(
         x=alt.X(
             "predicted:N",
             title="predicted",
-            sort=_order(frame["true"]),
+            sort=order(frame["true"]),
             axis=alt.Axis(labelAngle=-30),
         ),
-        y=alt.Y("true:N", title="true", sort=_order(frame["true"])),
+        y=alt.Y("true:N", title="true", sort=order(frame["true"])),
         tooltip=tooltip,
     )
-    # From white to a blue on which black still reads.
-    scale = alt.Scale(domain=[0, 1], range=["#ffffff", SKY], interpolate="rgb")
     cells = base.mark_rect(stroke=GREY, strokeWidth=0.5).encode(
-        color=alt.Color(
-            "share:Q", title="share of the true class", scale=scale, legend=alt.Legend(format=".0%")
-        )
+        color=share_colour("share of the true class")
     )
     words = base.mark_text(color=ON_BAR).encode(text=alt.Text("label:N"))
     layers = [cells, words] if chosen is None else [_choosable(cells, chosen), words, _frame(base)]
-    return _by_part(layers, frame, "What is taken for what, out of fold", width, width, columns)
+    title = "What is taken for what, out of fold"
+    return facet(layers, frame, "part", title, width=width, height=width, columns=columns)
 
 
 def _choosable(cells: alt.Chart, chosen: tuple[str, str]) -> alt.Chart:
@@ -145,45 +132,43 @@ def plot_feature_quantiles(frame: pd.DataFrame, *, width: int = 230) -> alt.Face
     ------
     InputError
         If a column is missing or there are too many rows.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> result = rnb.topography(rnb.load_study(), n_repeats=1, n_permutations=0)
+    >>> chart = rnb.plot_feature_quantiles(rnb.tables.feature_quantiles(result))
+    >>> chart.title.subtitle
+    'line: middle 90 %; bar: middle half; tick: median; diamond: mean'
     """
-    quantiles = ("q05", "q25", "q50", "q75", "q95")
-    frame = _checked(frame, ("part", "class", "feature", "units", "mean", *quantiles))
-    classes, features = _order(frame["class"]), _order(frame["feature"])
-    colours = {name: CLASS_COLOURS[i % len(CLASS_COLOURS)] for i, name in enumerate(classes)}
-    # A facet takes one source of data for all layers, and is built much faster than as many charts
-    # side by side.
+    frame = checked(frame, ("part", "class", "feature", "units", "mean", *QUANTILES))
+    classes, features = order(frame["class"]), order(frame["feature"])
     titles = {name: str(FEATURE_TITLES.get(name, name)) for name in features}
-    layers = alt.LayerChart(layer=_boxes(colours), width=width, height=26 * len(classes) + 8)
     panels = {"column": alt.Facet("feature:N", title=None, sort=list(titles.values()))}
     if frame["part"].nunique() > 1:
-        panels["row"] = alt.Facet("part:N", title=None, sort=_order(frame["part"]))
+        panels["row"] = alt.Facet("part:N", title=None, sort=order(frame["part"]))
     title = alt.Title(
         "Features by class",
         subtitle="line: middle 90 %; bar: middle half; tick: median; diamond: mean",
     )
-    rows = _rows(frame.assign(feature=frame["feature"].map(titles)))
+    layers = _boxes(in_turn(classes, PALETTE))
+    frame = frame.assign(feature=frame["feature"].map(titles))
     free = alt.Resolve(scale=alt.ScaleResolveMap(x="independent"))
-    return escaped(
-        alt.FacetChart(
-            data=rows, spec=layers, facet=alt.FacetMapping(**panels), resolve=free, **_top(title)
-        )
-    )
+    height = 26 * len(classes) + 8
+    return facet(layers, frame, panels, title, width=width, height=height, resolve=free)
 
 
 def _boxes(colours: dict[str, str]) -> list[alt.Chart]:
     """Boxes whose every figure is a column."""
-    tooltip = [_tip("part"), _tip("class"), alt.Tooltip("units:Q")]
-    tooltip += [
-        alt.Tooltip(f"{name}:Q", format=".3f")
-        for name in ("mean", "q05", "q25", "q50", "q75", "q95")
-    ]
+    tooltip = [tip("part"), tip("class"), alt.Tooltip("units:Q")]
+    tooltip += numbers(".3f", "mean", *QUANTILES)
     base = alt.Chart().encode(y=alt.Y("class:N", title=None, sort=list(colours)), tooltip=tooltip)
 
     def x(name: str) -> alt.X:
         return alt.X(f"{name}:Q", title=None, scale=alt.Scale(zero=False))
 
     # The axis names the classes already.
-    colour = _colour("class", colours).legend(None)
+    colour = colour_by("class", colours).legend(None)
     whiskers = base.mark_rule(strokeWidth=2).encode(x=x("q05"), x2=alt.X2("q95:Q"), color=colour)
     bars = base.mark_bar(height=14).encode(x=x("q25"), x2=alt.X2("q75:Q"), color=colour)
     median = base.mark_tick(color="white", thickness=2, size=14).encode(x=x("q50"))
@@ -216,29 +201,31 @@ def plot_effects(
     ------
     InputError
         If a column is missing or there are too many rows.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> result = rnb.topography(rnb.load_study(), n_repeats=1, n_permutations=0)
+    >>> chart = rnb.plot_effects(rnb.tables.effect_sizes(result))
+    >>> chart.title
+    'How far apart classes are'
     """
-    frame = _checked(frame, ("part", "feature", "class", "versus", "pair", "delta", "low", "high"))
-    features = _order(frame["feature"])
-    colours = {name: CLASS_COLOURS[i % len(CLASS_COLOURS)] for i, name in enumerate(features)}
-    shapes = dict(
-        zip(features, ("circle", "square", "triangle-up", "diamond", "cross") * 9, strict=False)
-    )
-    tooltip = [_tip("part"), _tip("feature"), _tip("class"), _tip("versus")]
-    tooltip += [alt.Tooltip(f"{name}:Q", format="+.2f") for name in ("delta", "low", "high")]
-    x = alt.X("low:Q", title="Cliff's delta, 95 % interval", scale=alt.Scale(domain=[-1, 1]))
+    frame = checked(frame, ("part", "feature", "class", "versus", "pair", "delta", "low", "high"))
+    features = order(frame["feature"])
+    tooltip = [tip("part"), tip("feature"), tip("class"), tip("versus")]
+    tooltip += numbers("+.2f", "delta", "low", "high")
     base = alt.Chart().encode(
-        y=alt.Y("pair:N", title=None, sort=_order(frame["pair"])),
+        y=alt.Y("pair:N", title=None, sort=order(frame["pair"])),
         yOffset=alt.YOffset("feature:N", sort=features),
-        color=_colour("feature", colours),
+        color=colour_by("feature", in_turn(features, PALETTE)),
         tooltip=tooltip,
     )
-    spans = base.mark_rule(strokeWidth=2).encode(x=x, x2=alt.X2("high:Q"))
-    points = base.mark_point(filled=True, size=60, opacity=1).encode(
-        x=alt.X("delta:Q"), shape=_shape("feature", shapes)
-    )
+    shape = {"shape": shape_by("feature", in_turn(features, SHAPES))}
+    axis = {"title": "Cliff's delta, 95 % interval", "scale": alt.Scale(domain=[-1, 1])}
+    estimates = interval(base, ("low", "delta", "high"), size=60, looks=shape, **axis)
+    layers, title = [zero_line(), *estimates], "How far apart classes are"
     height = 48 * frame["pair"].nunique()
-    layers = [_zero(), spans, points]
-    return _by_part(layers, frame, "How far apart classes are", width, height, columns)
+    return facet(layers, frame, "part", title, width=width, height=height, columns=columns)
 
 
 def plot_scores(frame: pd.DataFrame, *, width: int = 280) -> alt.FacetChart:
@@ -261,30 +248,35 @@ def plot_scores(frame: pd.DataFrame, *, width: int = 280) -> alt.FacetChart:
     ------
     InputError
         If a column is missing or there are too many rows.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> result = rnb.topography(rnb.load_study(), n_repeats=1, n_permutations=19)
+    >>> chart = rnb.plot_scores(rnb.tables.score_lines(result))
+    >>> chart.title.subtitle
+    'blue point: from the features; orange tick: baseline; grey bar: permuted labels'
     """
     spans = ("null_low", "null_mean", "null_high")
-    frame = _checked(
+    frame = checked(
         frame, ("score", "part", "units", "value", "baseline", *spans, "p", "permutations")
     )
-    tooltip = [_tip("part"), alt.Tooltip("units:Q"), alt.Tooltip("permutations:Q")]
-    tooltip += [
-        alt.Tooltip(f"{name}:Q", format=".3f") for name in ("value", "baseline", *spans, "p")
-    ]
+    tooltip = [tip("part"), alt.Tooltip("units:Q"), alt.Tooltip("permutations:Q")]
+    tooltip += numbers(".3f", "value", "baseline", *spans, "p")
     base = alt.Chart().encode(
-        y=alt.Y("part:N", title=None, sort=_order(frame["part"])), tooltip=tooltip
+        y=alt.Y("part:N", title=None, sort=order(frame["part"])), tooltip=tooltip
     )
-    x = alt.X("null_low:Q", title=None, scale=alt.Scale(domain=[0, 1]))
+    x = alt.X("null_low:Q", title=None, scale=SHARE)
     null = base.mark_bar(height=12, color=GREY, opacity=0.6).encode(x=x, x2=alt.X2("null_high:Q"))
     baseline = base.mark_tick(color=ORANGE, thickness=3, size=18).encode(x=alt.X("baseline:Q"))
     value = base.mark_point(color=SKY, filled=True, size=80, opacity=1).encode(x=alt.X("value:Q"))
-    height = 26 * frame["part"].nunique() + 12
-    layers = alt.LayerChart(layer=[null, baseline, value], width=width, height=height)
     title = alt.Title(
         "How well the label is predicted",
         subtitle="blue point: from the features; orange tick: baseline; grey bar: permuted labels",
     )
-    column = alt.FacetMapping(column=alt.Column("score:N", title=None, sort=_order(frame["score"])))
-    return escaped(alt.FacetChart(data=_rows(frame), spec=layers, facet=column, **_top(title)))
+    column = alt.Facet("score:N", title=None, sort=order(frame["score"]))
+    layers, height = [null, baseline, value], 26 * frame["part"].nunique() + 12
+    return facet(layers, frame, {"column": column}, title, width=width, height=height)
 
 
 def plot_coefficients(
@@ -312,26 +304,19 @@ def plot_coefficients(
     InputError
         If a column is missing or there are too many rows.
     """
-    frame = _checked(frame, ("part", "class", "feature", "coefficient", "sd", "low", "high"))
-    classes = _order(frame["class"])
-    colours = {name: CLASS_COLOURS[i % len(CLASS_COLOURS)] for i, name in enumerate(classes)}
-    shapes = {name: _SHAPES[i % len(_SHAPES)] for i, name in enumerate(classes)}
-    tooltip = [_tip("part"), _tip("class"), _tip("feature")]
-    tooltip += [
-        alt.Tooltip("coefficient:Q", format="+.2f"),
-        alt.Tooltip("sd:Q", format=".2f"),
-    ]
+    frame = checked(frame, ("part", "class", "feature", "coefficient", "sd", "low", "high"))
+    classes = order(frame["class"])
+    tooltip = [tip("part"), tip("class"), tip("feature")]
+    tooltip += [*numbers("+.2f", "coefficient"), *numbers(".2f", "sd")]
     base = alt.Chart().encode(
-        y=alt.Y("feature:N", title=None, sort=_order(frame["feature"])),
+        y=alt.Y("feature:N", title=None, sort=order(frame["feature"])),
         yOffset=alt.YOffset("class:N", sort=classes),
-        color=_colour("class", colours),
+        color=colour_by("class", in_turn(classes, PALETTE)),
         tooltip=tooltip,
     )
-    x = alt.X("low:Q", title="log-odds per sd of the feature")
-    spans = base.mark_rule(strokeWidth=2).encode(x=x, x2=alt.X2("high:Q"))
-    points = base.mark_point(filled=True, size=70, opacity=1).encode(
-        x=alt.X("coefficient:Q"), shape=_shape("class", shapes)
-    )
+    shape, axis = shape_by("class", in_turn(classes, SHAPES)), "log-odds per sd of the feature"
+    ends, looks = ("low", "coefficient", "high"), {"shape": shape}
+    layers = [zero_line(), *interval(base, ends, size=70, looks=looks, title=axis)]
+    title = "What each feature says for a class"
     height = max(48, 14 * len(classes)) * frame["feature"].nunique()
-    layers = [_zero(), spans, points]
-    return _by_part(layers, frame, "What each feature says for a class", width, height, columns)
+    return facet(layers, frame, "part", title, width=width, height=height, columns=columns)

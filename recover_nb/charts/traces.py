@@ -8,7 +8,19 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from recover_nb.charts.kit import _checked, _colour, _finish, _percents, _rows, _tip
+from recover_nb.charts.kit import (
+    PERCENT,
+    SHARE,
+    checked,
+    colour_by,
+    finish,
+    heading,
+    interval,
+    numbers,
+    percents,
+    rows,
+    tip,
+)
 from recover_nb.charts.theme import GREY, ON_BAR, OUTCOME_COLOURS, SIGNAL_TITLES, SKY, VERMILION
 from recover_nb.core.errors import InputError
 
@@ -33,18 +45,18 @@ def plot_rollout_grid(frame: pd.DataFrame, *, cell: int = 34) -> alt.LayerChart:
     InputError
         If a column is missing or there are too many rows.
     """
-    frame = _checked(frame, ("rollout", "row", "column", "outcome", "sign", "n_tokens"))
-    tooltip = ["rollout:Q", _tip("outcome"), alt.Tooltip("n_tokens:Q", title="tokens")]
-    base = alt.Chart(_rows(frame)).encode(
+    frame = checked(frame, ("rollout", "row", "column", "outcome", "sign", "n_tokens"))
+    tooltip = ["rollout:Q", tip("outcome"), alt.Tooltip("n_tokens:Q", title="tokens")]
+    base = alt.Chart(rows(frame)).encode(
         x=alt.X("column:O", axis=None), y=alt.Y("row:O", axis=None), tooltip=tooltip
     )
     cells = base.mark_rect(stroke="white", strokeWidth=2).encode(
-        color=_colour("outcome", OUTCOME_COLOURS)
+        color=colour_by("outcome", OUTCOME_COLOURS)
     )
     signs = base.mark_text(color=ON_BAR, dy=-5, fontSize=14).encode(text="sign:N")
     numbers = base.mark_text(color=ON_BAR, dy=9, fontSize=10).encode(text="rollout:Q")
     size = cell * frame["column"].nunique(), cell * frame["row"].nunique()
-    return _finish(alt.layer(cells, signs, numbers), "Rollouts of one problem", *size)
+    return finish(alt.layer(cells, signs, numbers), "Rollouts of one problem", *size)
 
 
 def plot_branches(frame: pd.DataFrame, *, width: int = 420) -> alt.LayerChart:
@@ -78,28 +90,24 @@ def plot_branches(frame: pd.DataFrame, *, width: int = 420) -> alt.LayerChart:
         "n",
         "rescued",
     )
-    frame = _checked(frame, (*needed, "rate", "low", "high", "label"))
+    frame = checked(frame, (*needed, "rate", "low", "high", "label"))
     tooltip = [
         "branch:O",
         "problem:Q",
         "rollout:Q",
         "position:Q",
-        _tip("operator"),
+        tip("operator"),
         "alpha:Q",
-        _tip("continuation"),
+        tip("continuation"),
     ]
-    tooltip += ["n:Q", "rescued:Q", *_percents("rate", "low", "high")]
-    order = [str(each) for each in frame["label"]]
-    y = alt.Y("label:N", title=None, sort=order)
-    scale, axis = alt.Scale(domain=[0, 1]), alt.Axis(format=".0%")
-    base = alt.Chart(_rows(frame)).encode(y=y, tooltip=tooltip)
-    x = alt.X("low:Q", title="rescue rate of the twins", axis=axis, scale=scale)
-    spans = base.mark_rule(color=GREY, strokeWidth=2).encode(x=x, x2="high:Q")
-    points = base.mark_point(color=SKY, filled=True, size=80, opacity=1).encode(
-        x=alt.X("rate:Q", scale=scale)
-    )
+    tooltip += ["n:Q", "rescued:Q", *percents("rate", "low", "high")]
+    y = alt.Y("label:N", title=None, sort=[str(each) for each in frame["label"]])
+    base = alt.Chart(rows(frame)).encode(y=y, tooltip=tooltip)
+    axis = {"title": "rescue rate of the twins", "scale": SHARE, "axis": PERCENT}
+    ends = ("low", "rate", "high")
+    layers = alt.layer(*interval(base, ends, size=80, colour=SKY, rule=GREY, **axis))
     title = alt.Title("Rescue rate of branches", subtitle="95 % Wilson intervals")
-    return _finish(alt.layer(spans, points), title, width, 26 * len(frame))
+    return finish(layers, title, width, 26 * len(frame))
 
 
 def plot_signals(
@@ -127,7 +135,7 @@ def plot_signals(
         If a column or a signal is missing, or there are too many rows.
     """
     needed = ("signal", "position", "token_id", "token", "value", "is_junction", "junction")
-    frame = _checked(frame, needed)
+    frame = checked(frame, needed)
     found = list(dict.fromkeys(frame["signal"]))
     chosen = found if signals is None else list(signals)
     missing = [name for name in chosen if name not in found]
@@ -145,21 +153,19 @@ def plot_signals(
         y = alt.Y("value:Q", title=None, axis=alt.Axis(tickCount=4))
         tooltip = [
             "position:Q",
-            _tip("token"),
+            tip("token"),
             "token_id:Q",
-            alt.Tooltip("value:Q", format=".4f"),
+            *numbers(".4f", "value"),
             "is_junction:N",
         ]
-        base = alt.Chart(_rows(part)).encode(x=x, tooltip=tooltip)
-        rule = alt.Chart(_rows(part[part["is_junction"]])).mark_rule(
+        base = alt.Chart(rows(part)).encode(x=x, tooltip=tooltip)
+        rule = alt.Chart(rows(part[part["is_junction"]])).mark_rule(
             color=VERMILION, strokeDash=[5, 3], strokeWidth=2
         )
         line = base.mark_line(color=SKY, strokeWidth=1.5).encode(y=y)
         points = base.mark_point(color=SKY, filled=True, size=28, opacity=1).encode(y=y)
         layers = alt.layer(rule.encode(x=alt.X("junction:Q"), tooltip=tooltip), line, points)
-        heading = alt.Title(
-            SIGNAL_TITLES.get(name, name), fontSize=12, fontWeight="normal", offset=4
-        )
-        panels.append(layers.properties(width=width, height=height, title=heading))
+        title = heading(SIGNAL_TITLES.get(name, name))
+        panels.append(layers.properties(width=width, height=height, title=title))
     stacked = alt.vconcat(*panels, spacing=8).resolve_scale(x="shared")
-    return _finish(stacked, "Signals of one failed rollout (dashed: its junction)")
+    return finish(stacked, "Signals of one failed rollout (dashed: its junction)")

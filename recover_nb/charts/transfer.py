@@ -3,25 +3,22 @@
 import altair as alt
 import pandas as pd
 
-from recover_nb.charts.escaping import escaped
 from recover_nb.charts.kit import (
-    _checked,
-    _colour,
-    _finish,
-    _order,
-    _percents,
-    _rows,
-    _shape,
-    _signed,
-    _tip,
-    _top,
-    _zero,
+    checked,
+    colour_by,
+    facet,
+    finish,
+    interval,
+    numbers,
+    order,
+    percents,
+    rows,
+    shape_by,
+    signed,
+    tip,
+    zero_line,
 )
-from recover_nb.charts.theme import (
-    GREY,
-    ORANGE,
-    SKY,
-)
+from recover_nb.charts.theme import GREY, ORANGE, SKY
 
 STANDARDISATION_COLOURS = {"frozen": ORANGE, "refitted": SKY, "by_cell": GREY}
 
@@ -56,34 +53,42 @@ def plot_transfer_clusters(frame: pd.DataFrame, *, width: int = 460) -> alt.Char
     ------
     InputError
         If a column is missing or there are too many rows.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> moved = rnb.transfer(rnb.load_study(), n_null=1, n_splits=1, n_bootstrap=10)
+    >>> chart = rnb.plot_transfer_clusters(rnb.tables.transfer_agreement(moved))
+    >>> chart.title
+    'Clusters of one, applied to another'
     """
-    frame = _checked(frame, ("direction", "n_source", "n_target", "assigned", "ari", "evenness"))
+    frame = checked(frame, ("direction", "n_source", "n_target", "assigned", "ari", "evenness"))
     tooltip = [
-        _tip("direction"),
+        tip("direction"),
         alt.Tooltip("n_source:Q"),
         alt.Tooltip("n_target:Q"),
-        _tip("assigned"),
+        tip("assigned"),
     ]
-    tooltip += [alt.Tooltip(f"{name}:Q", format=".2f") for name in ("ari", "evenness")]
+    tooltip += numbers(".2f", "ari", "evenness")
     colours = {name: look[0] for name, look in ASSIGNED_LOOKS.items()}
     shapes = {name: look[1] for name, look in ASSIGNED_LOOKS.items()}
     x = alt.X(
         "ari:Q", title="ARI with the target's own clusters", scale=alt.Scale(domain=[-0.1, 1])
     )
     points = (
-        alt.Chart(_rows(frame))
+        alt.Chart(rows(frame))
         .mark_point(filled=True, size=90, opacity=1)
         .encode(
             x=x,
-            y=alt.Y("direction:N", title=None, sort=_order(frame["direction"])),
+            y=alt.Y("direction:N", title=None, sort=order(frame["direction"])),
             yOffset=alt.YOffset("assigned:N", sort=list(ASSIGNED_LOOKS)),
-            color=_colour("assigned", colours),
-            shape=_shape("assigned", shapes),
+            color=colour_by("assigned", colours),
+            shape=shape_by("assigned", shapes),
             tooltip=tooltip,
         )
     )
     height = 34 * frame["direction"].nunique()
-    return _finish(points, "Clusters of one, applied to another", width, height)
+    return finish(points, "Clusters of one, applied to another", width, height)
 
 
 def plot_transfer_routing(frame: pd.DataFrame, *, width: int = 460) -> alt.FacetChart:
@@ -106,39 +111,36 @@ def plot_transfer_routing(frame: pd.DataFrame, *, width: int = 460) -> alt.Facet
     ------
     InputError
         If a column is missing or there are too many rows.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> moved = rnb.transfer(rnb.load_study(), n_null=1, n_splits=1, n_bootstrap=10)
+    >>> chart = rnb.plot_transfer_routing(rnb.tables.transfer_routing(moved))
+    >>> chart.title
+    'Routing on the target, by whose scale standardises'
     """
     needed = ("direction", "standardisation", "estimator", "n", "routed", "retry")
-    frame = _checked(frame, (*needed, "points", "low_points", "high_points", "p"))
+    frame = checked(frame, (*needed, "points", "low_points", "high_points", "p"))
     names = list(STANDARDISATION_COLOURS)
-    tooltip = [
-        _tip("direction"),
-        _tip("standardisation"),
-        _tip("estimator"),
-        alt.Tooltip("n:Q", format=",.0f"),
-    ]
-    tooltip += [*_percents("routed", "retry"), *_signed("points", "low_points", "high_points")]
-    tooltip.append(alt.Tooltip("p:Q", format=".3f"))
+    tooltip = [*map(tip, ("direction", "standardisation", "estimator")), *numbers(",.0f", "n")]
+    tooltip += [*percents("routed", "retry"), *signed("points", "low_points", "high_points")]
+    tooltip += numbers(".3f", "p")
     base = alt.Chart().encode(
-        y=alt.Y("direction:N", title=None, sort=_order(frame["direction"])),
+        y=alt.Y("direction:N", title=None, sort=order(frame["direction"])),
         yOffset=alt.YOffset("standardisation:N", sort=names),
-        color=_colour("standardisation", STANDARDISATION_COLOURS),
+        color=colour_by("standardisation", STANDARDISATION_COLOURS),
         tooltip=tooltip,
     )
-    x = alt.X("low_points:Q", title="routed minus retry (percentage points)")
-    spans = base.mark_rule(strokeWidth=2).encode(x=x, x2=alt.X2("high_points:Q"))
-    shape = _shape("standardisation", STANDARDISATION_SHAPES)
-    points = base.mark_point(filled=True, size=70, opacity=1).encode(
-        x=alt.X("points:Q"), shape=shape
-    )
-    height = 40 * frame["direction"].nunique()
-    panels = alt.LayerChart(layer=[_zero(), spans, points], width=width, height=height)
+    shape = {"shape": shape_by("standardisation", STANDARDISATION_SHAPES)}
+    ends, axis = ("low_points", "points", "high_points"), "routed minus retry (percentage points)"
+    layers = [zero_line(), *interval(base, ends, size=70, looks=shape, title=axis)]
     row = alt.Facet(
         "estimator:N",
         title=None,
-        sort=_order(frame["estimator"]),
+        sort=order(frame["estimator"]),
         header=alt.Header(labelOrient="top", labelAnchor="start"),
     )
-    top = _top("Routing on the target, by whose scale standardises")
-    return escaped(
-        alt.FacetChart(data=_rows(frame), spec=panels, facet=alt.FacetMapping(row=row), **top)
-    )
+    title = "Routing on the target, by whose scale standardises"
+    height = 40 * frame["direction"].nunique()
+    return facet(layers, frame, {"row": row}, title, width=width, height=height)

@@ -7,6 +7,7 @@ import xarray as xr
 from test_charts import COMPUTING, parts, plain
 
 from recover_nb.charts import clustering as charts
+from recover_nb.charts.kit import in_turn
 from recover_nb.charts.theme import theme
 from recover_nb.clustering import cluster_stability, glance, stability_grid
 from recover_nb.core.errors import InputError
@@ -95,10 +96,11 @@ def test_colour_has_a_second_channel(frames):
 
 
 def test_many_clusters_look_different():
-    looks = {
-        (charts._look(charts.CLUSTER_COLOURS, i), charts._look(charts.CLUSTER_SHAPES, i))
-        for i in range(42)
-    }
+    colours, shapes = (
+        in_turn(range(42), looks).values()
+        for looks in (charts.CLUSTER_COLOURS, charts.CLUSTER_SHAPES)
+    )
+    looks = set(zip(colours, shapes, strict=True))
     assert len(looks) == 42 and charts.NOISE_LOOK not in looks
 
 
