@@ -98,6 +98,18 @@ def cluster_stability(
     -----
     docs/method.md#9-clustering-stability; Jaccard by Hennig 2007. Problems are resampled one by
     one, and the copies a bootstrap makes are used once.
+
+    Examples
+    --------
+    The features of this study are one cloud, so that no clusters are claimed.
+
+    >>> import recover_nb as rnb
+    >>> ds = rnb.make_study(n_problems=60, cells=[("qwen3", "sft", "program")])
+    >>> result = rnb.cluster_stability(ds, k=2, n_resamples=5, agreement=False)
+    >>> result.sizes.tolist(), str(result.verdict)
+    ([43, 17], 'not_above_null')
+    >>> result.figures["ari"] > result.limit("ari", "gaussian")
+    False
     """
     name = parse(Algorithm, algorithm)
     check_counts(n_resamples, n_null, seed)

@@ -111,6 +111,17 @@ def claim_rates(
     -----
     docs/method.md#claim-rates. The verdict of each row is what `cluster_stability` says of the same
     points.
+
+    Examples
+    --------
+    Two data sets of one Gaussian: neither is taken for clusters.
+
+    >>> import recover_nb as rnb
+    >>> rates = rnb.claim_rates("gaussian", n_sets=2, n=40, ks=[2], n_resamples=5)
+    >>> rates[["set", "k", "verdict", "claimed"]]
+       set  k         verdict  claimed
+    0    0  2  not_above_null    False
+    1    1  2  not_above_null    False
     """
     check_whole("n_sets", n_sets, 1)
     tell = progress or (lambda stage: None)

@@ -82,6 +82,18 @@ def rollout_stability(
     docs/method.md#fewer-rollouts. The rollouts chosen are among those of the reference, so
     agreement is a little higher than with rollouts that are not; both clusterings use one seed, so
     that only features differ.
+
+    Examples
+    --------
+    One failed rollout a problem against all of them, in one cell.
+
+    >>> import recover_nb as rnb
+    >>> ds = rnb.load_study()
+    >>> fewer = rnb.rollout_stability(
+    ...     ds, cells=["neox|sft|program"], k=2, sizes=[1, 5], n_splits=2, n_null=19
+    ... )
+    >>> fewer["ari"].round(2).to_series().to_dict()
+    {'1': 0.79, '5': 0.85}
     """
     name = parse(Algorithm, algorithm)
     check_counts(2, n_null, seed)

@@ -73,6 +73,20 @@ def choose_k(
     -----
     docs/method.md#choosing-k. Some silhouette is always the largest, so it is no evidence of
     clusters; BIC may choose 1.
+
+    Examples
+    --------
+    The features of this study are one cloud, and BIC leaves them so; some silhouette is always the
+    largest.
+
+    >>> import recover_nb as rnb
+    >>> ds = rnb.make_study(n_problems=60, cells=[("qwen3", "sft", "program")])
+    >>> scores = rnb.choose_k(ds, ks=[2, 3])
+    >>> scores[["k", "best_silhouette", "best_bic"]]
+       k  best_silhouette  best_bic
+    0  1            False      True
+    1  2            False     False
+    2  3             True     False
     """
     name = parse(Algorithm, algorithm)
     if name == Algorithm.HDBSCAN:
@@ -154,6 +168,16 @@ def stability_grid(
     Notes
     -----
     docs/method.md#family-correction; the correction is `nulls.family_p`.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> ds = rnb.make_study(n_problems=60, cells=[("qwen3", "sft", "program")])
+    >>> grid = rnb.stability_grid(ds, algorithms=["kmeans"], ks=[2, 3], n_resamples=5, n_null=19)
+    >>> grid.loc[grid["figure"] == "ari", ["algorithm", "k", "beyond", "family_verdict"]]
+      algorithm  k  beyond  family_verdict
+    2    kmeans  2   False  not_above_null
+    6    kmeans  3   False  not_above_null
     """
     check_counts(n_resamples, n_null, seed)
     check_jobs(n_jobs)

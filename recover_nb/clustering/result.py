@@ -115,6 +115,18 @@ class ClusterStability(Judged):
         again are no news.
     settings : mapping
         Seed, counts, cells and thresholds.
+
+    Examples
+    --------
+    Claimed is what lies beyond the limits of both nulls, and here nothing does.
+
+    >>> import recover_nb as rnb
+    >>> ds = rnb.make_study(n_problems=60, cells=[("qwen3", "sft", "program")])
+    >>> result = rnb.cluster_stability(ds, k=2, n_resamples=5, agreement=False)
+    >>> result.beyond("ari"), result.p("ari", "gaussian") > 0.05
+    (False, True)
+    >>> result.claimed.tolist()
+    [False, False]
     """
 
     algorithm: str

@@ -271,6 +271,13 @@ def cell_names(ds: xr.Dataset) -> np.ndarray:
     ------
     SchemaError
         If the Dataset has neither.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> ds = rnb.load_study().isel(problem=[0, -1])
+    >>> rnb.cell_names(ds).tolist()
+    ['qwen3|sft|arithmetic', 'neox|self_distill|deduction']
     """
     if "cell" in ds.coords:
         return text(ds["cell"])

@@ -45,6 +45,12 @@ def example_folder() -> Path:
     ------
     InputError
         As `data_folder`.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> sorted(path.name for path in rnb.example_folder().iterdir())
+    ['lm_eval', 'own_study.zarr.zip', 'problems.jsonl']
     """
     return data_folder() / "examples"
 

@@ -227,6 +227,18 @@ def compute_features(
     Notes
     -----
     Source: docs/method.md#three-features.
+
+    Examples
+    --------
+    Signals of every token become three numbers a problem.
+
+    >>> import recover_nb as rnb
+    >>> ds = rnb.load_study().isel(problem=[0, 1])
+    >>> rnb.compute_features(ds, window=2).round(2).to_pandas()
+    feature  spread  concentration  logit_dispersion
+    problem
+    0          0.65           0.54             -0.69
+    1          0.74           0.48             -0.89
     """
     pressure, variance, n_tokens, correct = _variables(ds)
     if has_signals is None:

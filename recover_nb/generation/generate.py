@@ -126,6 +126,25 @@ def generate(
     ------
     InputError
         No problem, no rollout, an unknown intervention, or what `decode` refuses.
+
+    Examples
+    --------
+    Four problems, two rollouts each: which of them failed at least once?
+
+    >>> import recover_nb as rnb
+    >>> pair = rnb.load_lineage("neox", "sft")
+    >>> ds = rnb.generate(
+    ...     pair,
+    ...     rnb.tasks.problems("program", "dev", 4),
+    ...     interventions=["sparse_steer"],
+    ...     n_rollouts=2,
+    ...     n_attempts=2,
+    ...     unit=("neox", "sft"),
+    ... )
+    >>> ds["intervention"].values.tolist()
+    ['none', 'retry', 'sparse_steer']
+    >>> (ds["correct"].sel(intervention="none") == 0).any("rollout").values.tolist()
+    [True, True, False, True]
     """
     if not problems:
         raise InputError("no problem was given; generate needs at least one")

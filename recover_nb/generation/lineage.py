@@ -62,6 +62,13 @@ def load_lineage(
     ------
     InputError
         Unknown family or method, no checkpoint, or torch is not installed.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> pair = rnb.load_lineage("neox", "sft")
+    >>> sum(each.numel() for each in pair.specialist.parameters())
+    477888
     """
     if parse(Method, method) not in SPECIALISTS:
         raise InputError(

@@ -128,6 +128,18 @@ def add_signals(
     Notes
     -----
     docs/method.md#2-signals, docs/method.md#3-features and docs/method.md#7-routing-rule.
+
+    Examples
+    --------
+    A study without signals gets them, and the features that follow, from the models.
+
+    >>> import recover_nb as rnb
+    >>> pair = rnb.load_lineage("neox", "sft")
+    >>> ds = rnb.load_study().sel(intervention=["none", "retry"])
+    >>> ds = ds.isel(problem=(rnb.cell_names(ds) == "neox|sft|program").nonzero()[0][:3]).load()
+    >>> bare = ds.drop_vars(["demotion_pressure", "logit_variance", "features", "junction"])
+    >>> rnb.add_signals(bare, pair)["features"].notnull().all("feature").values.tolist()
+    [True, True, True]
     """
     if TOKEN not in ds.dims:
         raise InputError(

@@ -149,6 +149,23 @@ def branch(
     InputError
         A position outside the trace, ``none``, no twin, a trace longer than
         ``settings.max_new_tokens``, and what `decode` refuses.
+
+    Examples
+    --------
+    The first token of a failed trace is kept, and the ancestor has a say in the second.
+
+    >>> import recover_nb as rnb
+    >>> ds = rnb.load_study()
+    >>> example = rnb.tables.choose_example(ds)
+    >>> here = ds.isel(problem=example["problem"], rollout=example["rollout"])
+    >>> pair = rnb.load_lineage(here["family"].item(), here["method"].item())
+    >>> trace = here["token_id"].sel(intervention="none").values
+    >>> trace = trace[trace >= 0]
+    >>> prompt, answer = here["prompt"].item(), here["answer"].item()
+    >>> surgery = rnb.branch(pair, prompt, trace, 1, "sparse_steer", answer=answer, n=8)
+    >>> control = rnb.branch(pair, prompt, trace, 1, "retry", answer=answer, n=8)
+    >>> int(surgery.correct.sum()), int(control.correct.sum())
+    (1, 0)
     """
     settings = replace(settings or Settings(), anchoring=Anchoring.REPLAY)
     settings = settings if seed is None else replace(settings, seed=seed)

@@ -104,6 +104,22 @@ def from_jsonl(
     Notes
     -----
     The fields are those of the authors' toolkit (docs/method.md#sources).
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> import json, tempfile
+    >>> lines = [
+    ...     {"problem_id": "a", "generated_text": "2 + 2 is 4", "is_correct": True},
+    ...     {"problem_id": "a", "generated_text": "2 + 2 is 5", "is_correct": False},
+    ... ]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with open(f"{folder}/log.jsonl", "w") as file:
+    ...         for line in lines:
+    ...             print(json.dumps(line), file=file)
+    ...     ds = rnb.from_jsonl(f"{folder}/log.jsonl")
+    >>> ds["correct"].sel(intervention="none").values.tolist()
+    [[1, 0]]
     """
     files = by_intervention(path)
     out = Collector(
@@ -251,6 +267,17 @@ def to_jsonl(
     ------
     InputError
         The study has no rollouts (a profile table), or `path` exists.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> import tempfile
+    >>> ds = rnb.open_study(rnb.example_folder() / "own_study.zarr.zip", load=True)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = rnb.to_jsonl(ds, f"{folder}/study.jsonl")
+    ...     again = rnb.from_jsonl(path)
+    >>> again.identical(ds)
+    True
     """
     path = Path(path)
     with (

@@ -65,6 +65,17 @@ def from_lm_eval(
     InputError
         A field that cannot be used, a log of loglikelihood requests, several responses and nothing
         to grade them by.
+
+    Examples
+    --------
+    The harness keeps one grade for all responses to a document, so each is graded again.
+
+    >>> import recover_nb as rnb
+    >>> folder = rnb.example_folder() / "lm_eval"
+    >>> logs = {arm: folder / f"samples_{arm}.jsonl" for arm in ("none", "retry")}
+    >>> ds = rnb.from_lm_eval(logs, is_correct="regex:#(.+)$")
+    >>> ds.sizes["problem"], round(float(ds["rescue_rate"].sel(intervention="retry").mean()), 2)
+    (8, 0.53)
     """
     files = by_intervention(path)
     found = FILE_NAME.fullmatch(next(iter(files.values())).name)

@@ -39,6 +39,13 @@ def read_problems(source: str | PathLike | xr.Dataset, *, task: str = "imported"
     ------
     InputError
         A missing field, a problem given twice, a study without prompts.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> problems = rnb.read_problems(rnb.example_folder() / "problems.jsonl", task="sums")
+    >>> len(problems), problems[0].prompt.strip(), problems[0].answer
+    (24, '(81*2)%100', '62')
     """
     if isinstance(source, xr.Dataset):
         return _of_study(source)

@@ -205,6 +205,13 @@ def open_study(
         Another suffix, nothing there, a run that is not finished, a truncated or corrupt store.
     SchemaError
         What is stored is not a study of this schema version.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> ds = rnb.open_study(rnb.example_folder() / "own_study.zarr.zip", load=True)
+    >>> dict(ds["correct"].sizes)
+    {'problem': 24, 'rollout': 20, 'intervention': 6}
     """
     path, suffix = place_of(path), suffix_of(path)
     if chunks is not None:
@@ -239,6 +246,15 @@ def load_study() -> xr.Dataset:
     ------
     InputError
         If the installation is incomplete.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> ds = rnb.load_study()
+    >>> ds.sizes["problem"], sorted(set(ds["method"].values.tolist()))
+    (1800, ['grpo', 'self_distill', 'sft'])
+    >>> round(float(ds["rescue_rate"].sel(intervention="retry").mean()), 2)
+    0.46
     """
     return open_study(data_folder() / BUNDLED)
 

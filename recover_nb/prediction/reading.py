@@ -154,6 +154,16 @@ class Reading:
         ------
         InputError
             If a name is unknown.
+
+        Examples
+        --------
+        >>> import recover_nb as rnb
+        >>> ds = rnb.make_study(n_problems=60, cells=[("qwen3", "sft", "program")])
+        >>> texts = [f"it is {regime}" for regime in ds["regime"].values]
+        >>> result = rnb.reading(ds, texts=texts, n_repeats=1)
+        >>> lead, low, high = result.difference("ngrams")
+        >>> round(lead, 2), high < 0
+        (-0.34, True)
         """
         if reader not in self.readers:
             raise InputError(f"no reader {reader!r}; allowed: {', '.join(self.readers)}")
@@ -258,6 +268,18 @@ def reading(
     training folds only) and logistic regression. Numbers (`transcripts.failed_numbers`): the same
     regression as for the features. The text of all failed rollouts also shows how many there are,
     which alone says much about a regime: see the reader ``failures``.
+
+    Examples
+    --------
+    Texts that give the regime away say more of it than the features do.
+
+    >>> import recover_nb as rnb
+    >>> ds = rnb.make_study(n_problems=60, cells=[("qwen3", "sft", "program")])
+    >>> texts = [f"it is {regime}" for regime in ds["regime"].values]
+    >>> result = rnb.reading(ds, texts=texts, n_repeats=1)
+    >>> print(rnb.tables.paragraphs(result.sentence, width=80))
+    regime: AUC of the features 0.658; of readers, with the features' lead over
+    them: ngrams 1.000 (-0.342 [-0.666, -0.018]).
     """
     for name, value, least in (
         ("n_splits", n_splits, 2),

@@ -142,6 +142,15 @@ class Topography:
         Parts, and classes of parts (``PART: CLASS``), that cannot be predicted, with the reason.
     settings : mapping
         Folds, repeats, permutations, seed.
+
+    Examples
+    --------
+    Of 19 permutations of the labels, none is predicted as well: p is 1 / 20.
+
+    >>> import recover_nb as rnb
+    >>> result = rnb.topography(rnb.load_study(), n_repeats=1, n_permutations=19)
+    >>> result.n, round(float(result.null.max()), 2), result.p
+    (1450, 0.42, 0.05)
     """
 
     target: str
@@ -281,6 +290,15 @@ def topography(
     inside the fold. Folds never part a problem (task, problem_id), which occurs under every method
     and family. Permutations keep that structure (`prediction.permute_labels`). Classes of fewer
     problems than folds are left out.
+
+    Examples
+    --------
+    Which post-training made a failure? The features say so more often than the commonest answer.
+
+    >>> import recover_nb as rnb
+    >>> result = rnb.topography(rnb.load_study(), n_repeats=1, n_permutations=19)
+    >>> round(float(result.accuracy.mean()), 2), round(result.majority, 2), result.p
+    (0.53, 0.41, 0.05)
     """
     check_whole("n_splits", n_splits, 2)
     check_whole("n_repeats", n_repeats, 1)

@@ -86,6 +86,15 @@ def failed_text(
     ------
     InputError
         If the study stores no traces or a family's tokens cannot be read.
+
+    Examples
+    --------
+    The prompt and the first failed answer to it.
+
+    >>> import recover_nb as rnb
+    >>> ds = rnb.load_study().isel(problem=[0])
+    >>> rnb.failed_text(ds, rollouts="first", prompt=True)[0].split()
+    ['(50-22)%100', '#22']
     """
     failed = failed_rollouts(ds, rollouts)
     token = _observed(ds, "token_id")

@@ -126,6 +126,13 @@ class Transfer:
     features : tuple of str
     directions : tuple of Direction
     settings : mapping
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> moved = rnb.transfer(rnb.load_study(), n_null=1, n_splits=1, n_bootstrap=10)
+    >>> [(each.source, each.target) for each in moved.directions]
+    [('qwen3', 'neox'), ('neox', 'qwen3')]
     """
 
     by: str
@@ -189,6 +196,18 @@ def transfer(
     and by the mean and sd of its steerable_hard problems for routing, as published. ``frozen`` and
     ``refitted`` pool the cells of a part; ``by_cell`` standardises in each cell, as
     `evaluate_routing` does.
+
+    Examples
+    --------
+    Does routing standardised on one family choose alike in the other?
+
+    >>> import recover_nb as rnb
+    >>> moved = rnb.transfer(rnb.load_study(), n_null=2, n_splits=2, n_bootstrap=20)
+    >>> losses = rnb.tables.transfer_losses(moved).query("estimator == 'published'")
+    >>> losses[["source", "target", "same_routes"]].round(2)
+      source target  same_routes
+    0  qwen3   neox         0.75
+    3   neox  qwen3         0.86
     """
     counts = {"n_null": n_null, "n_splits": n_splits, "n_bootstrap": n_bootstrap}
     for name, count in counts.items():

@@ -43,6 +43,19 @@ class RoutingPolicy:
     Notes
     -----
     docs/method.md#7-routing-rule. The default is the published policy, `PUBLISHED`.
+
+    Examples
+    --------
+    A rule with two features; a problem that stands out in neither goes to the fallback.
+
+    >>> import recover_nb as rnb
+    >>> policy = rnb.RoutingPolicy({"spread": "sparse_steer", "concentration": "dense_steer"})
+    >>> policy.interventions
+    ('sparse_steer', 'dense_steer', 'sparse_steer_random')
+    >>> rnb.route([[2.0, 0.1], [0.1, 2.0], [0.0, 0.0]], policy=policy).tolist()
+    ['sparse_steer', 'dense_steer', 'sparse_steer_random']
+    >>> rnb.PUBLISHED.operators["spread"]
+    'dense_steer'
     """
 
     operators: Mapping[str, str] = field(default_factory=lambda: _PUBLISHED_OPERATORS)
@@ -154,6 +167,15 @@ def route(
     Notes
     -----
     docs/method.md#7-routing-rule: training-free and prospective (no rescue rate is used).
+
+    Examples
+    --------
+    The feature in which a problem stands out most, by its z-score, chooses.
+
+    >>> import recover_nb as rnb
+    >>> features = [[3, 0, 0], [0, 3, 0], [0, 0, 3], [0, 0, 0]]  # spread, concentration, dispersion
+    >>> rnb.route(features).tolist()
+    ['dense_steer', 'sparse_steer', 'local_temperature', 'sparse_steer_random']
     """
     labelled = isinstance(features, xr.DataArray)
     values = _columns(features, policy) if labelled else np.asarray(features, dtype=float)

@@ -87,6 +87,18 @@ def make_study(
     ------
     InputError
         If `effect` is unknown or a size is out of range.
+
+    Examples
+    --------
+    Nothing helps in this study; by luck, an intervention looks better than retry on some problems.
+
+    >>> import recover_nb as rnb
+    >>> ds = rnb.make_study(effect="none", n_problems=40)
+    >>> retry = ds.sel(intervention="retry")
+    >>> bool((ds["true_rate"] == retry["true_rate"]).all())
+    True
+    >>> bool((ds["rescue_rate"] > retry["rescue_rate"]).any())
+    True
     """
     _check(effect, size, n_problems, n_attempts, twin, agreement)
     rng = np.random.default_rng(seed)

@@ -67,6 +67,18 @@ def stability_figures(result: ClusterStability) -> pd.DataFrame:
         One row a figure that applies: ``figure`` (in words), ``name``, ``stable_when`` (``higher``
         or ``lower``), ``value``, for each null its ``_median``, ``_limit`` (95 %) and ``_p``,
         ``beyond`` (bool: past both limits) and ``deciding`` (bool: the verdict rests on it).
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> ds = rnb.make_study(n_problems=40, cells=[("qwen3", "sft", "program")])
+    >>> result = rnb.cluster_stability(ds, k=2, n_resamples=5, n_null=19, agreement=False)
+    >>> rnb.tables.stability_figures(result)[["name", "stable_when", "beyond", "deciding"]]
+               name stable_when  beyond  deciding
+    0  mean_jaccard      higher   False      True
+    1  best_jaccard      higher   False     False
+    2           ari      higher   False      True
+    3           pac       lower   False      True
     """
     rows = []
     for name in _applying(result):
@@ -96,6 +108,16 @@ def stability_points(result: ClusterStability | Glance) -> pd.DataFrame:
     DataFrame
         ``figure`` (in words, with the direction of stability), ``source`` (``data``, ``gaussian``,
         ``box``), ``kind`` (``value`` of the data, ``draw`` of a null, ``limit``) and ``value``.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> ds = rnb.make_study(n_problems=40, cells=[("qwen3", "sft", "program")])
+    >>> result = rnb.cluster_stability(ds, k=2, n_resamples=2, n_null=19, agreement=False)
+    >>> points = rnb.tables.stability_points(result).query("source == 'data'")
+    >>> points["figure"].tolist()
+    ['mean Jaccard (high is stable)', 'best Jaccard (high is stable)', 'ARI between resamples (high
+    is stable)', 'PAC (low is stable)']
     """
     rows = []
     for name in _applying(result):
@@ -127,6 +149,18 @@ def grid_lines(grid: pd.DataFrame) -> pd.DataFrame:
     ------
     InputError
         If a column is missing.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> ds = rnb.make_study(n_problems=40, cells=[("qwen3", "sft", "program")])
+    >>> grid = rnb.stability_grid(ds, algorithms=["ward"], ks=[2], n_resamples=5, n_null=19)
+    >>> lines = rnb.tables.grid_lines(grid)
+    >>> lines[["algorithm", "k", "figure", "source"]].head(3)
+      algorithm  k                 figure source
+    0      ward  2           mean Jaccard   data
+    1      ward  2           best Jaccard   data
+    2      ward  2  ARI between resamples   data
     """
     sources = {DATA: "value", "gaussian": "gaussian_limit", "box": "box_limit"}
     kept = ["algorithm", "k", "figure", "verdict", "p_family"]
@@ -205,6 +239,18 @@ def cluster_points(result: ClusterStability | Glance, ds: xr.Dataset) -> pd.Data
     ------
     InputError
         If the study has another number of problems than the result.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> ds = rnb.make_study(n_problems=40, cells=[("qwen3", "sft", "program")])
+    >>> result = rnb.cluster_stability(ds, k=2, n_resamples=2, n_null=19, agreement=False)
+    >>> points = rnb.tables.cluster_points(result, ds)
+    >>> points.groupby("cluster")["spread"].agg(["size", "mean"]).round(2)
+             size  mean
+    cluster
+    0          30 -0.47
+    1          10  0.75
     """
     if ds.sizes["problem"] != result.labels.size:
         raise InputError(
@@ -269,6 +315,16 @@ def say_null(result: ClusterStability, figure: str = "ari") -> str:
     ------
     InputError
         For another figure.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> ds = rnb.make_study(n_problems=40, cells=[("qwen3", "sft", "program")])
+    >>> result = rnb.cluster_stability(ds, k=2, n_resamples=5, n_null=19, agreement=False)
+    >>> print(rnb.tables.paragraphs(rnb.tables.say_null(result), width=80))
+    ARI between resamples is 0.59 in the data; in the middle draw of data without
+    clusters 0.49 (gaussian; 0.83 at the 95 % limit) and 0.46 (box; 0.86 at the 95 %
+    limit).
     """
     if figure not in FIGURES:
         raise InputError(f"no figure {figure!r}; allowed: {', '.join(FIGURES)}")
@@ -313,6 +369,15 @@ def say_grid(grid: pd.DataFrame) -> str:
     Returns
     -------
     str
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> ds = rnb.make_study(n_problems=40, cells=[("qwen3", "sft", "program")])
+    >>> grid = rnb.stability_grid(ds, algorithms=["ward"], ks=[2, 3], n_resamples=5, n_null=19)
+    >>> print(rnb.tables.paragraphs(rnb.tables.say_grid(grid), width=80))
+    Of 2 clusterings 0 would be claimed if each were the only one tried. With all 2
+    taken together, 0 still are.
     """
     first = grid.drop_duplicates(["algorithm", "k"])
     alone, held = ((first[name] == Structure.CLUSTERS) for name in ("verdict", "family_verdict"))

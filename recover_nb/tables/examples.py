@@ -108,6 +108,18 @@ def example_problems(split: str = "dev", levels: tuple[int, ...] = (1, 3, 5)) ->
     -------
     DataFrame
         ``task``, ``level``, ``prompt``, ``step`` (the trace step by step), ``terse``, ``answer``.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> problems = rnb.tables.example_problems(levels=(1,)).set_index("task")
+    >>> print(problems.loc["program", "prompt"])
+    a=2
+    b=25
+    a+=3
+    print(a)
+    >>> print(problems.loc["program", "answer"])
+    5
     """
     rows = []
     for task in Task:
@@ -137,6 +149,14 @@ def twin_sentence(ds: xr.Dataset, intervention: str = Intervention.SPARSE_STEER.
     ------
     InputError
         If the study stores no tokens, or not this intervention.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> sentence = rnb.tables.twin_sentence(rnb.load_study())
+    >>> print(rnb.tables.paragraphs(sentence, width=80))
+    sparse_steer never fired in 6237 attempts. In 6237 of them every token equals
+    that of the same attempt of retry. In the other 22763 attempts it fired.
     """
     if "token_id" not in ds or intervention not in ds["intervention"].values:
         raise InputError(f"the study stores no tokens of {intervention}")

@@ -26,6 +26,17 @@ def reading_scores(result: "Reading") -> pd.DataFrame:
         ``part``, ``units``, ``reader``, ``about``, ``auc`` and ``accuracy`` (means over folds), and
         for each ``*_lead``: the features' less the reader's, paired by fold, with its 95 % interval
         ``*_low``, ``*_high``; above 0 the features say more. NaN for the features themselves.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> ds = rnb.make_study(n_problems=60, cells=[("qwen3", "sft", "program")])
+    >>> texts = [f"it is {regime}" for regime in ds["regime"].values]
+    >>> result = rnb.reading(ds, texts=texts, n_repeats=1)
+    >>> rnb.tables.reading_scores(result)[["reader", "auc", "auc_lead"]].round(2)
+         reader   auc  auc_lead
+    0  features  0.66       NaN
+    1    ngrams  1.00     -0.34
     """
     rows = []
     parts: list[str | None] = list(result.parts)

@@ -45,6 +45,15 @@ def problems_by_cell(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
     ------
     InputError
         If the study has no cells or no rescue rates and attempts to count.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> counts = rnb.tables.problems_by_cell(rnb.load_study(), total=True)
+    >>> counts[["cell", "problems", "pass_at_1", "failed"]].round(2).tail(2)
+                               cell  problems  pass_at_1  failed
+    17  neox|self_distill|deduction       100       0.33     100
+    18                          all      1800       0.56    1450
     """
     failed = _failed(ds)
     correct, parseable = (_observed(ds, name) for name in ("correct", "parseable"))
@@ -85,6 +94,16 @@ def regimes_by_cell(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
         One row a cell and regime: ``cell``, ``regime``, ``count``, ``share`` (of the cell's failed
         problems), ``failed``, and ``start``, ``middle``, ``end``: where its share lies when shares
         are laid end to end.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> regimes = rnb.tables.regimes_by_cell(rnb.load_study(), total=True).query("cell == 'all'")
+    >>> regimes[["regime", "count", "share"]].round(2)
+                regime  count  share
+    54  steerable_hard    435   0.30
+    55    beyond_reach    214   0.15
+    56        resample    801   0.55
     """
     regime = _regime(ds)
     columns = ["cell", "regime", "count", "share", "failed", "start", "middle", "end"]
@@ -121,6 +140,14 @@ def regime_sentence(ds: xr.Dataset) -> str:
     ------
     InputError
         As `regimes_by_cell`.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> sentence = rnb.tables.regime_sentence(rnb.load_study())
+    >>> print(rnb.tables.paragraphs(sentence, width=80))
+    Of 1450 failed problems: resample 801 (55%), steerable_hard 435 (30%),
+    beyond_reach 214 (15%).
     """
     frame = regimes_by_cell(ds)
     counts = frame.groupby("regime")["count"].sum().sort_values(ascending=False, kind="stable")
@@ -160,6 +187,18 @@ def rescue_by_intervention(
         ``lift_low_points``, ``lift_high_points`` at 95 %, and ``lift_low_all_points``,
         ``lift_high_all_points`` widened (Bonferroni) so that all interventions of a cell hold
         together at 95 %. NaN for what was not run, and for the difference of retry from itself.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> rescue = rnb.tables.rescue_by_intervention(
+    ...     rnb.load_study(), total=True, by_cell=False, n_bootstrap=100
+    ... )
+    >>> rescue[["intervention", "rate", "low", "high"]].round(2).head(3)
+            intervention  rate   low  high
+    0              retry  0.46  0.43  0.48
+    1        temperature  0.44  0.41  0.45
+    2  local_temperature  0.46  0.43  0.48
     """
     if not (total or by_cell):
         raise InputError(
@@ -242,6 +281,17 @@ def firing(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
         One row a cell and operator: ``cell``, ``intervention``, ``attempts``, ``fired`` (share of
         attempts in which it acted, even where no token changed by it), ``median_position`` (of
         those). Empty for a study without attempts.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> firing = rnb.tables.firing(rnb.load_study(), total=True).query("cell == 'all'")
+    >>> firing[["intervention", "fired", "median_position"]].round(2).head(4)
+               intervention  fired  median_position
+    144         temperature   1.00              0.0
+    145   local_temperature   0.78              0.0
+    146        sparse_steer   0.78              0.0
+    147  sparse_steer_wrong   0.78              0.0
     """
     columns = ["cell", "intervention", "attempts", "fired", "median_position"]
     if "fired_at" not in ds or "n_tokens" not in ds:
@@ -278,6 +328,17 @@ def costs(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
         all three a mean over attempts, and ``forward_per_rescue``: forward passes of both models
         spent for each correct attempt. Empty for a study without attempts; NaN for what it does not
         count.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> costs = rnb.tables.costs(rnb.load_study(), total=True).query("cell == 'all'")
+    >>> costs[["intervention", "attempts", "tokens", "forward_per_rescue"]].round(0).head(4)
+              intervention  attempts  tokens  forward_per_rescue
+    180               none     90000    18.0                65.0
+    181              retry     29000    17.0                37.0
+    182        temperature     29000    17.0                38.0
+    183  local_temperature     29000    17.0                56.0
     """
     columns = ["cell", "intervention", "attempts", *COST_COLUMNS.values(), "forward_per_rescue"]
     if "correct" not in ds or not any(name in ds for name in COST_COLUMNS):
@@ -311,6 +372,17 @@ def feature_points(ds: xr.Dataset) -> pd.DataFrame:
         ``cell``, ``problem`` (its place in the study), ``problem_id``, the three features,
         ``regime``, ``route``, ``retry`` (its rescue rate) and ``best`` (the largest rate of the
         interventions that regimes are over).
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> points = rnb.tables.feature_points(rnb.load_study())
+    >>> points.groupby("regime")["spread"].agg(["size", "median"]).round(2)
+                    size  median
+    regime
+    beyond_reach     214    0.50
+    resample         801    0.67
+    steerable_hard   435    0.67
     """
     kept = np.flatnonzero(_failed(ds))
     rates, _ = _rates(ds)

@@ -116,6 +116,15 @@ def paragraphs(*sentences: str, width: int = WIDTH) -> str:
     """Fill sentences into lines, with a blank line between any two.
 
     What is printed breaks at spaces and nowhere else.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> print(rnb.tables.paragraphs("One sentence, filled into lines.", "And another.", width=20))
+    One sentence, filled
+    into lines.
+    <BLANKLINE>
+    And another.
     """
     filled = (
         textwrap.fill(each, width, break_long_words=False, break_on_hyphens=False)

@@ -45,6 +45,17 @@ def prediction_scores(result: Topography) -> pd.DataFrame:
         ``problems``, ``classes``, ``accuracy`` and ``accuracy_sd`` (over repeats), ``majority``,
         ``null_mean``, ``null_sd`` and ``p`` (permuted labels), then ``auc``, ``auc_sd``,
         ``null_auc_mean`` and ``p_auc``; ``permutations``. Shares are fractions of 1.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> result = rnb.topography(rnb.load_study(), within="task", n_repeats=1, n_permutations=0)
+    >>> rnb.tables.prediction_scores(result)[["part", "units", "accuracy", "majority"]].round(2)
+             part  units  accuracy  majority
+    0  arithmetic    468      0.57      0.43
+    1     program    530      0.49      0.38
+    2   deduction    452      0.80      0.44
+    3     overall   1450      0.61      0.41
     """
     rows = [_scores(result.target, name, part) for name, part in result.parts.items()]
     if len(rows) > 1:
@@ -115,6 +126,17 @@ def feature_quantiles(result: Topography) -> pd.DataFrame:
     DataFrame
         ``part``, ``class``, ``feature``, ``units``, ``mean`` and the quantiles ``q05``, ``q25``,
         ``q50``, ``q75``, ``q95``, in units of the feature.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> result = rnb.topography(rnb.load_study(), n_repeats=1, n_permutations=0)
+    >>> spread = rnb.tables.feature_quantiles(result).query("feature == 'spread'")
+    >>> spread[["class", "q25", "q50", "q75"]].round(2)
+              class   q25   q50   q75
+    0          grpo  0.36  0.52  0.67
+    3  self_distill  0.50  0.60  0.67
+    6           sft  0.65  0.67  0.67
     """
     rows = []
     for name, part in result.parts.items():
@@ -144,6 +166,16 @@ def effect_sizes(result: Topography) -> pd.DataFrame:
         ``part``, ``feature``, ``class``, ``versus``, ``pair`` (both as text), ``delta``: Cliff's
         delta, -1 to 1, above 0 where the first class is larger; ``low`` and ``high``: its 95 %
         interval (bootstrap over problems).
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> result = rnb.topography(rnb.load_study(), n_repeats=1, n_permutations=0)
+    >>> rnb.tables.effect_sizes(result)[["feature", "pair", "delta"]].round(2).head(3)
+                feature                       pair  delta
+    0            spread  grpo against self_distill  -0.18
+    1     concentration  grpo against self_distill   0.44
+    2  logit_dispersion  grpo against self_distill  -0.15
     """
     rows = []
     for name, part in result.parts.items():
@@ -211,6 +243,15 @@ def score_lines(result: Topography) -> pd.DataFrame:
         (``accuracy``: of always saying the commonest class; ``auc``: 0.5), ``null_low``,
         ``null_mean``, ``null_high`` (middle 95 % of permuted labels; NaN without any), ``p`` and
         ``permutations``.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> result = rnb.topography(rnb.load_study(), n_repeats=1, n_permutations=19)
+    >>> rnb.tables.score_lines(result)[["score", "value", "baseline", "p"]].round(2)
+          score  value  baseline     p
+    0  accuracy   0.53      0.41  0.05
+    1       auc   0.69      0.50  0.05
     """
     named: dict[str, Part | Topography] = dict(result.parts)
     if len(named) > 1:

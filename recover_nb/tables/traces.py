@@ -100,6 +100,19 @@ def twins(
         (bool), ``fired_at`` (first changed position, -1 = never), ``n_tokens``, ``shared`` (tokens
         equal to retry's from the start), ``before`` and ``after``: the text up to there and from
         there on.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> ds = rnb.load_study()
+    >>> example = rnb.tables.choose_example(ds)
+    >>> twins = rnb.tables.twins(ds, example["problem"], example["twin"])
+    >>> twins[["intervention", "correct", "fired_at", "shared"]].head(4)
+            intervention  correct  fired_at  shared
+    0              retry    False        -1       3
+    1        temperature    False         0       1
+    2  local_temperature    False         1       1
+    3       sparse_steer     True         1       1
     """
     one = ds[["token_id", "n_tokens", "correct", "fired_at"]].isel(problem=problem, rollout=rollout)
     pieces = token_pieces(str(one["family"].values)) if pieces is None else pieces
@@ -146,6 +159,15 @@ def choose_example(ds: xr.Dataset) -> dict[str, int] | None:
     dict or None
         ``problem``; ``rollout``, an observed failed one with stored signals; ``twin``, the attempt
         to compare. None where the study stores no signals.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> ds = rnb.load_study()
+    >>> example = rnb.tables.choose_example(ds)
+    >>> attempt = ds["correct"].isel(problem=example["problem"], rollout=example["twin"])
+    >>> attempt.sel(intervention=["retry", "sparse_steer"]).values.tolist()
+    [0, 1]
     """
     if any(name not in ds for name in NEEDED) or NONE not in ds["intervention"].values:
         return None

@@ -80,6 +80,16 @@ def transfer_agreement(result: Transfer) -> pd.DataFrame:
     DataFrame
         ``direction``, ``n_source``, ``n_target``, ``assigned`` (in words), ``ari`` with the
         target's own clusters, and ``evenness`` of the assignment (NaN for halves).
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> moved = rnb.transfer(rnb.load_study(), n_null=1, n_splits=1, n_bootstrap=10)
+    >>> rnb.tables.transfer_agreement(moved)[["direction", "assigned", "ari"]].round(2).head(3)
+           direction                           assigned   ari
+    0  qwen3 to neox        source's clusters and scale  0.62
+    1  qwen3 to neox  source's clusters, target's scale  0.57
+    2  qwen3 to neox        clusters of half the target  0.62
     """
     rows = []
     for row in transfer_clusters(result).to_dict("records"):
@@ -106,6 +116,20 @@ def transfer_routing(result: Transfer) -> pd.DataFrame:
         ``retry`` (rescue rates; NaN for excess), ``points`` (routed minus retry, or the excess)
         with its 95 % interval ``low_points``, ``high_points``, and the excess's one-sided ``p``.
         ``split`` is missing where attempts are not stored.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> moved = rnb.transfer(rnb.load_study(), n_null=1, n_splits=1, n_bootstrap=20)
+    >>> table = rnb.tables.transfer_routing(moved).query("estimator == 'all'")
+    >>> table[["direction", "standardisation", "routed", "retry"]].round(2)
+            direction standardisation  routed  retry
+    3   qwen3 to neox          frozen    0.49   0.43
+    7   qwen3 to neox        refitted    0.52   0.43
+    11  qwen3 to neox         by_cell    0.54   0.43
+    15  neox to qwen3          frozen    0.61   0.48
+    19  neox to qwen3        refitted    0.59   0.48
+    23  neox to qwen3         by_cell    0.59   0.48
     """
     rows = []
     for each in result.directions:
@@ -147,6 +171,16 @@ def transfer_losses(result: Transfer) -> pd.DataFrame:
         One row a direction and estimator: ``source``, ``target``, ``estimator``, ``points`` (rescue
         rate of routing frozen minus refitted, same problems) with its 95 % interval ``low_points``,
         ``high_points``, and ``same_routes`` (share of steerable_hard problems routed alike).
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> moved = rnb.transfer(rnb.load_study(), n_null=1, n_splits=1, n_bootstrap=20)
+    >>> losses = rnb.tables.transfer_losses(moved)
+    >>> losses.loc[losses["estimator"] == "all", ["source", "target", "points"]].round(1)
+      source target  points
+    2  qwen3   neox    -3.1
+    5   neox  qwen3     1.8
     """
     rows = []
     for each in result.directions:

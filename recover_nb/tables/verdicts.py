@@ -251,7 +251,26 @@ def say(finding: dict) -> str:
 
 
 def findings(evaluation: Any, rescue: pd.DataFrame, firing: pd.DataFrame) -> pd.DataFrame:
-    """Return what `find` judges, a row a claim: ``claim``, ``verdict`` and ``sentence``."""
+    """Return what `find` judges, a row a claim: ``claim``, ``verdict`` and ``sentence``.
+
+    Examples
+    --------
+    Nothing helps in this study, and no claim that something does is supported.
+
+    >>> import recover_nb as rnb
+    >>> ds = rnb.make_study(effect="none")
+    >>> evaluation = rnb.evaluate_routing(
+    ...     ds, n_bootstrap=100, n_permutations=50, n_null=50, n_splits=10, cell_intervals=False
+    ... )
+    >>> rescue = rnb.tables.rescue_by_intervention(ds, total=True, by_cell=False, n_bootstrap=100)
+    >>> found = rnb.tables.findings(evaluation, rescue, rnb.tables.firing(ds, total=True))
+    >>> found[["claim", "verdict"]].head(4)
+               claim    verdict
+    0  interventions  not shown
+    1      published  not shown
+    2          split  not shown
+    3            all  not shown
+    """
     found = find(evaluation, rescue, firing)
     rows = [
         {"claim": each["name"], "verdict": each["verdict"], "sentence": say(each)} for each in found

@@ -79,6 +79,16 @@ class TraceInspector(View):
         is shown.
     compare_rollout : int
         The first that was run, where `compare` changes to an intervention that lacks this one.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> selection = rnb.widgets.Selection(problem=0)
+    >>> view = rnb.widgets.TraceInspector(rnb.load_study(), selection=selection)
+    >>> view.value = {"signal": "path_deformation", "window": 4}
+    >>> sorted(view.tables()["signals"]["signal"].unique())
+    ['coverage_deformation', 'demotion_pressure', 'entropy', 'kl_divergence', 'logit_variance',
+    'path_deformation']
     """
 
     STATE: ClassVar = (

@@ -96,6 +96,17 @@ class RoutingExplorer(View):
     docs/method.md#6-regimes to docs/method.md#8-estimators. Routes in the table are a study's:
     z-scores over every failed problem of a cell. The published and split estimators, and the panel
     ``routes``, standardise over the problems they select.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> cell = ("neox|sft|program",)
+    >>> view = rnb.widgets.RoutingExplorer(rnb.load_study(), cells=cell, panel="regimes")
+    >>> view.tables()["problems"]["regime"].value_counts().to_dict()
+    {'steerable_hard': 51, 'resample': 41, 'beyond_reach': 8}
+    >>> view.value = {"min_gain": 0.2}
+    >>> view.tables()["problems"]["regime"].value_counts().to_dict()
+    {'resample': 48, 'steerable_hard': 44, 'beyond_reach': 8}
     """
 
     STATE: ClassVar = (

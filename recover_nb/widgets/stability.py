@@ -79,6 +79,19 @@ class StabilityExplorer(View):
     Notes
     -----
     docs/method.md#9-clustering-stability.
+
+    Examples
+    --------
+    A brushed cluster is brushed in every view that shares the selection.
+
+    >>> import recover_nb as rnb
+    >>> selection = rnb.widgets.Selection()
+    >>> view = rnb.widgets.StabilityExplorer(
+    ...     rnb.load_study(), selection=selection, cells=("neox|sft|program",), k=2
+    ... )
+    >>> view.value = {"cluster": "1"}
+    >>> len(selection.problems)
+    13
     """
 
     STATE: ClassVar = (

@@ -84,8 +84,12 @@ class RolloutStepper(View):
 
     Examples
     --------
-    >>> view = RolloutStepper(source="live_dev", task="program")  # doctest: +SKIP
-    >>> view.step()  # doctest: +SKIP
+    A recorded rollout, shown up to its third token.
+
+    >>> import recover_nb as rnb
+    >>> view = rnb.widgets.RolloutStepper(rnb.load_study(), family="neox", task="program", shown=3)
+    >>> view.value["source"], view.value["shown"]
+    ('recorded', 3)
     """
 
     STATE: ClassVar = ("source", *_NAMES, "temperature", "seed", "rollouts", "shown")

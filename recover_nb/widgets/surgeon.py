@@ -88,9 +88,13 @@ class TraceSurgeon(View):
 
     Examples
     --------
-    >>> view = TraceSurgeon(position=5, operator="sparse_steer")  # doctest: +SKIP
-    >>> view.branch()  # doctest: +SKIP
-    >>> view.history[["position", "operator", "rate", "low", "high"]]  # doctest: +SKIP
+    Nothing is loaded, and nothing done, before `branch` is called.
+
+    >>> import recover_nb as rnb
+    >>> ds = rnb.load_study()
+    >>> view = rnb.widgets.TraceSurgeon(ds, position=1, operator="sparse_steer", twins=4)
+    >>> view.value["position"], view.value["operator"], len(view.history)
+    (1, 'sparse_steer', 0)
     """
 
     STATE: ClassVar = ("position", "operator", "alpha", "continuation", "twins", "seed")

@@ -77,6 +77,16 @@ class TopographyExplorer(View):
     -----
     docs/method.md#10-failure-topography to docs/method.md#12-not-by-reading. The matrix is a mean
     over repeats; a problem is listed under the class it is taken for in most of them.
+
+    Examples
+    --------
+    Failures of ``sft`` that are taken for those of ``grpo``.
+
+    >>> import recover_nb as rnb
+    >>> view = rnb.widgets.TopographyExplorer(rnb.load_study(), panel="confusion")
+    >>> view.value = {"true": "sft", "predicted": "grpo"}
+    >>> len(view.tables()["problems"])
+    50
     """
 
     STATE: ClassVar = (

@@ -143,6 +143,17 @@ def load_pair(
         model's, no end-of-sequence token, no padding token and nothing to stand in for it, models
         on different devices or too large for the memory there is, no chat template with
         ``chat=True``.
+
+    Examples
+    --------
+    A specialist and the model that it was trained from share a tokenizer.
+
+    >>> import recover_nb as rnb
+    >>> lab = rnb.example_folder().parent / "lab" / "neox"
+    >>> pair = rnb.load_pair(lab / "sft", lab / "ancestor")
+    >>> ids = pair.tokenizer.encode("2+3=")
+    >>> len(ids), pair.tokenizer.decode(ids)
+    (4, '2+3=')
     """
     if dtype not in DTYPES:
         raise InputError(f"dtype {dtype!r} cannot be used; allowed: {', '.join(DTYPES)}")

@@ -61,6 +61,19 @@ class Settings:
     ------
     InputError
         A value out of range, naming the setting, the value and what is allowed.
+
+    Examples
+    --------
+    Settings are checked when they are made, and never change.
+
+    >>> import recover_nb as rnb
+    >>> settings = rnb.Settings(temperature=0.8, max_new_tokens=40)
+    >>> settings.alpha, settings.temperature
+    (0.7, 0.8)
+    >>> rnb.Settings(alpha=1.5)
+    Traceback (most recent call last):
+        ...
+    recover_nb.core.errors.InputError: setting alpha=1.5 cannot be used; allowed: a weight in [0, 1]
     """
 
     temperature: float = 0.6
