@@ -94,10 +94,22 @@ def cluster_stability(
         If a name, a count or a variable is missing or out of range, or there are too few different
         problems.
 
+    See Also
+    --------
+    stability_grid : Every algorithm and number of clusters, corrected for their number.
+    rollout_stability : The same clusters from fewer failed rollouts.
+    claim_rates : How often data without clusters are claimed.
+    plot_stability : Draws the figures over their nulls.
+
     Notes
     -----
     docs/method.md#9-clustering-stability; Jaccard by Hennig 2007. Problems are resampled one by
     one, and the copies a bootstrap makes are used once.
+
+    References
+    ----------
+    .. [1] C. Hennig (2007). Cluster-wise assessment of cluster stability. Computational Statistics
+       & Data Analysis, 52(1), 258-271.
 
     Examples
     --------

@@ -224,9 +224,19 @@ def compute_features(
     InputError
         If a variable, a dimension or the intervention is missing, or shapes disagree.
 
+    See Also
+    --------
+    signals_from_logits : Signals of each token, from the logits of both models.
+    feature_reliability : How repeatable features are, by the number of failed rollouts.
+    route : The step that features are made for.
+
     Notes
     -----
     Source: docs/method.md#three-features.
+
+    References
+    ----------
+    .. [1] arXiv 2606.05145, which defines the three features.
 
     Examples
     --------

@@ -127,6 +127,17 @@ def generate(
     InputError
         No problem, no rollout, an unknown intervention, or what `decode` refuses.
 
+    See Also
+    --------
+    run_study : The same of a whole study on disk, which can be killed and resumed.
+    load_lineage : The shipped models.
+    load_pair : Any two models that share a tokenizer.
+    add_signals : Signals of rollouts that another tool made.
+
+    References
+    ----------
+    .. [1] arXiv 2606.05145, which publishes four of the interventions.
+
     Examples
     --------
     Four problems, two rollouts each: which of them failed at least once?

@@ -136,12 +136,26 @@ def evaluate_routing(
         If a variable, feature or intervention is missing, a count or part is not allowed, or no
         failed unit is left.
 
+    See Also
+    --------
+    route : The rule by itself.
+    make_study : Simulated studies, whose true lift is known.
+    ablate : The same with one choice changed.
+    tables.lift_over_retry : Routed minus retry, by estimator.
+    plot_estimators : Draws that table.
+
     Notes
     -----
     docs/method.md#8-estimators. Lifts are in points (differences of rates), higher is better for
     routing. Bootstrap resamples the underlying questions (task, problem_id), so that one question
     asked of several specialists moves together; selection, routes and z-scores are kept.
     Permutation p-values are one-sided.
+
+    References
+    ----------
+    .. [1] arXiv 2606.05145, whose estimator is ``published``.
+    .. [2] B. Efron (1987). Better bootstrap confidence intervals. Journal of the American
+       Statistical Association, 82(397), 171-185.
 
     Examples
     --------

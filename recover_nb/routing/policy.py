@@ -164,9 +164,19 @@ def route(
     InputError
         If a feature of the policy is missing, or shapes disagree.
 
+    See Also
+    --------
+    evaluate_routing : What a rule is worth.
+    classify_regimes : Which problems need steering at all.
+    compare_routers : Rules that learn, and others that do not.
+
     Notes
     -----
     docs/method.md#7-routing-rule: training-free and prospective (no rescue rate is used).
+
+    References
+    ----------
+    .. [1] arXiv 2606.05145, which publishes the rule.
 
     Examples
     --------
