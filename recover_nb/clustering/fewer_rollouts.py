@@ -17,7 +17,12 @@ from recover_nb.core.checks import check_whole
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import FEATURES, Algorithm, Intervention, Null, Signal, parse
 from recover_nb.core.schema import cell_names
-from recover_nb.features.features import DEFAULT_WINDOW, problem_features, rollout_features
+from recover_nb.features.features import (
+    DEFAULT_WINDOW,
+    feature_matrix,
+    problem_features,
+    rollout_features,
+)
 from recover_nb.features.reliability import ALL, DEFAULT_SIZES
 
 # Problems are read and reduced this many at a time, so that a stored study need not fit in memory.
@@ -29,7 +34,7 @@ def rollout_stability(
     *,
     algorithm: str = Algorithm.KMEANS.value,
     k: int = 3,
-    sizes: Sequence[int | None] = DEFAULT_SIZES,
+    sizes: Sequence[int | None] = (*DEFAULT_SIZES, None),
     n_splits: int = 20,
     n_null: int = 20,
     seed: int = 0,
@@ -102,10 +107,9 @@ def rollout_stability(
     space = feature_space(ds, cells=cells, within_cells=within_cells)
     check_k(k, space.points)
     values, usable = _stored(ds, space)
-    features = ds["features"].sel(feature=list(FEATURES)).transpose("problem", "feature").to_numpy()
     groups = cell_names(ds)[space.rows] if within_cells else np.zeros(len(space.rows))
     clusterer = Clusterer(name, k, least_share(min_cluster_size, len(space.rows)))
-    study = _Study(features[space.rows], values, usable, groups, clusterer)
+    study = _Study(feature_matrix(ds)[space.rows], values, usable, groups, clusterer)
     tell = progress or (lambda stage: None)
     found = []
     for size in sizes:
