@@ -13,8 +13,8 @@ from scipy.stats import rankdata
 
 from recover_nb.core.checks import check_whole
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import FEATURES
 from recover_nb.core.schema import cell_names
+from recover_nb.features.features import feature_matrix
 from recover_nb.stats.scaling import standardise
 
 
@@ -74,7 +74,7 @@ def feature_space(
     A constant feature has z-scores of zero, which move no point; it is left out, so that no
     covariance is singular.
     """
-    values = _features(ds)
+    values = feature_matrix(ds)
     known = ~np.isnan(values).any(axis=1)
     names = np.zeros(len(values)) if cells is None and not within_cells else cell_names(ds)
     if cells is not None:
@@ -137,24 +137,6 @@ def check_ks(ks: Sequence[int], points: np.ndarray) -> list[int]:
     for k in numbers:
         check_k(k, points)
     return [int(k) for k in numbers]
-
-
-def _features(ds: xr.Dataset) -> np.ndarray:
-    """Return features (problem, 3) in the order of `labels.Feature`."""
-    if "features" not in ds:
-        raise InputError("the study has no variable 'features'; compute it with compute_features")
-    present = [str(name) for name in ds["feature"].values] if "feature" in ds.coords else []
-    missing = [name for name in FEATURES if name not in present]
-    if missing:
-        raise InputError(
-            f"no feature {', '.join(missing)}; the study holds {', '.join(present) or 'none'}"
-        )
-    values = ds["features"].sel(feature=list(FEATURES)).transpose("problem", "feature").to_numpy()
-    if np.isinf(values).any():
-        raise InputError(
-            "features hold an infinite value; allowed: finite numbers, or NaN (no failed rollout)"
-        )
-    return values.astype(float)
 
 
 def _chosen(cells: Sequence[str], names: np.ndarray) -> list[str]:

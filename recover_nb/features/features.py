@@ -1,5 +1,7 @@
 """Junction, the three problem-level features, and their reliability (docs/method.md#3-features)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
@@ -327,6 +329,33 @@ def _mask(has_signals: ArrayLike, n_tokens: NDArray[np.int64]) -> NDArray[np.boo
             f"has_signals of shape {mask.shape}; allowed: (problem, rollout) = {n_tokens.shape}"
         )
     return mask
+
+
+def feature_matrix(ds: xr.Dataset, names: Sequence[str] = FEATURES) -> NDArray[np.float64]:
+    """Return the named features, (problem, feature), NaN where a problem did not fail.
+
+    Raises
+    ------
+    InputError
+        If a feature is missing or infinite.
+    """
+    if isinstance(names, str) or not len(names):
+        raise InputError(f"features is {names!r}; allowed: a list of feature names")
+    if "features" not in ds:
+        raise InputError("the study has no variable 'features'; compute it with compute_features")
+    present = [str(name) for name in ds["feature"].values] if "feature" in ds.coords else []
+    missing = [str(name) for name in names if name not in present]
+    if missing:
+        raise InputError(
+            f"no feature {', '.join(missing)}; the study holds {', '.join(present) or 'none'}"
+        )
+    chosen = ds["features"].sel(feature=list(names)).transpose("problem", "feature")
+    values = chosen.to_numpy().astype(np.float64)
+    if np.isinf(values).any():
+        raise InputError(
+            "features hold an infinite value; allowed: finite numbers, or NaN (no failed rollout)"
+        )
+    return values
 
 
 def usable_rollouts(

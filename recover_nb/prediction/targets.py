@@ -12,6 +12,7 @@ import xarray as xr
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import FEATURES
 from recover_nb.core.schema import PROBLEM, cell_names, text
+from recover_nb.features.features import feature_matrix
 
 #: What can be predicted. ``model`` is the coordinate of a profile table, or ``family-method`` of a
 #: study.
@@ -86,7 +87,7 @@ def select_units(
                 " by it"
             )
     task, problem = text(ds["task"]), text(ds["problem_id"])
-    x = feature_columns(ds, features)
+    x = feature_matrix(ds, features)
     rows = np.flatnonzero(~np.isnan(x).any(axis=1) & (label != ""))
     if not len(rows):
         raise InputError(f"no unit with features and a {target} is left; needed: failed problems")
@@ -172,28 +173,3 @@ def _has(ds: xr.Dataset, name: str) -> bool:
 
 def _on_problem(ds: xr.Dataset, name: str) -> bool:
     return name in ds and ds[name].dims == (PROBLEM,)
-
-
-def feature_columns(ds: xr.Dataset, names: Sequence[str]) -> np.ndarray:
-    """Return the named features, (problem, feature) float64, NaN where a problem did not fail.
-
-    Raises
-    ------
-    InputError
-        If a feature is missing or infinite.
-    """
-    if isinstance(names, str) or not len(names):
-        raise InputError(f"features is {names!r}; allowed: a list of feature names")
-    if "features" not in ds:
-        raise InputError("the study has no variable 'features'; compute it with compute_features")
-    present = [str(each) for each in ds["feature"].values]
-    missing = [str(each) for each in names if each not in present]
-    if missing:
-        raise InputError(f"no feature {', '.join(missing)}; the study holds {', '.join(present)}")
-    chosen = ds["features"].sel(feature=list(names)).transpose(PROBLEM, "feature")
-    values = chosen.to_numpy().astype(float)
-    if np.isinf(values).any():
-        raise InputError(
-            "features hold an infinite value; allowed: finite numbers, or NaN (no failed rollout)"
-        )
-    return values

@@ -351,12 +351,14 @@ def classify_regimes(
     return regime.rename("regime")
 
 
-def _with_rates(ds: xr.Dataset) -> xr.Dataset:
-    """Return a study with rescue rates, counting them from `correct` where they are missing."""
-    if "features" not in ds:
-        raise InputError(
-            "the study has no variable 'features'; compute it with compute_features first"
-        )
+def with_rates(ds: xr.Dataset) -> xr.Dataset:
+    """Return a study with rescue rates, counting them from `correct` where they are missing.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to count them from.
+    """
     if {"rescue_rate", "attempts"} <= set(ds.data_vars):
         return ds
     if "correct" not in ds:

@@ -10,8 +10,9 @@ import xarray as xr
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ROUTED_INTERVENTIONS, Intervention
 from recover_nb.core.schema import cell_names, text
+from recover_nb.features.features import feature_matrix
 from recover_nb.routing.policy import PUBLISHED, RoutingPolicy, route_codes
-from recover_nb.routing.rescue import _with_rates, is_steerable_hard
+from recover_nb.routing.rescue import is_steerable_hard, with_rates
 from recover_nb.stats.resampling import Resamples, bootstrap_weights
 
 #: Cost of an attempt: name in reports -> variables of the study that are added up.
@@ -167,12 +168,12 @@ def tabulate(
     InputError
         If a variable, feature or intervention is missing or no failed unit is left.
     """
-    ds = _with_rates(ds)
+    features = feature_matrix(ds, policy.features)
+    ds = with_rates(ds)
     arms = _arms(ds, policy, interventions)
-    rate = ds["rescue_rate"].sel(intervention=arms).transpose("problem", "intervention").to_numpy()
-    features = _features(ds, policy)
     used = 1 + len(tuple(interventions))
-    keep = np.flatnonzero(~(np.isnan(features).any(axis=1) | np.isnan(rate[:, :used]).any(axis=1)))
+    rate = ds["rescue_rate"].sel(intervention=arms).transpose("problem", "intervention").to_numpy()
+    keep = routable(ds, policy.features, arms[:used])
     if not len(keep):
         raise InputError(
             "the study holds no failed problem unit with all features and the rescue rates of "
@@ -229,16 +230,11 @@ def check_policy(policy: RoutingPolicy, interventions: Sequence[str]) -> None:
         )
 
 
-def _features(ds: xr.Dataset, policy: RoutingPolicy) -> np.ndarray:
-    """Feature columns in the order of the policy."""
-    present = [str(name) for name in ds["feature"].values]
-    missing = [name for name in policy.features if name not in present]
-    if missing:
-        raise InputError(
-            f"the study has no feature {', '.join(missing)}; it holds {', '.join(present)}"
-        )
-    chosen = ds["features"].sel(feature=list(policy.features))
-    return chosen.transpose("problem", "feature").to_numpy().astype(float)
+def routable(ds: xr.Dataset, features: Sequence[str], arms: Sequence[str]) -> np.ndarray:
+    """Return the places along `problem` with all of `features` and the rescue rates of `arms`."""
+    rate = ds["rescue_rate"].sel(intervention=list(arms)).transpose("problem", "intervention")
+    unknown = np.isnan(feature_matrix(ds, features)).any(axis=1)
+    return np.flatnonzero(~(unknown | np.isnan(rate.to_numpy()).any(axis=1)))
 
 
 def _coordinates(ds: xr.Dataset) -> dict[str, np.ndarray]:

@@ -16,6 +16,7 @@ from recover_nb.clustering import choose_k, cluster_stability, stability_grid
 from recover_nb.core.errors import InputError
 from recover_nb.core.plain import plain
 from recover_nb.core.schema import cell_names, text
+from recover_nb.features.features import feature_matrix
 from recover_nb.prediction.reading import reading
 from recover_nb.prediction.topography import topography
 from recover_nb.prediction.transfer import transfer
@@ -130,8 +131,7 @@ def rounded(value: Any, digits: int = DIGITS) -> Any:
 
 def _sizes(ds: xr.Dataset, seed: int) -> dict:
     """Count what there is."""
-    features = ds["features"].transpose("problem", "feature").values
-    failed = ~np.isnan(features).any(axis=-1)
+    failed = ~np.isnan(feature_matrix(ds)).any(axis=-1)
     return {
         "problems": int(ds.sizes["problem"]),
         "failed": int(failed.sum()),

@@ -15,8 +15,8 @@ from recover_nb.core.labels import ROUTED_INTERVENTIONS, Intervention
 from recover_nb.core.schema import PROBLEM, ROLLOUT, text
 from recover_nb.core.token_text import token_pieces
 from recover_nb.routing.policy import PUBLISHED, RoutingPolicy
-from recover_nb.routing.rescue import rescue_rate
-from recover_nb.routing.table import COSTS, Table, tabulate
+from recover_nb.routing.rescue import with_rates
+from recover_nb.routing.table import COSTS, Table, routable, tabulate
 from recover_nb.stats.scaling import standardise
 from recover_nb.tasks import parse_answer
 
@@ -153,12 +153,11 @@ def read_problems(
         missing.
     """
     _check(ds, basis)
-    if not {"rescue_rate", "attempts"} <= set(ds.data_vars):
-        ds = ds.merge(rescue_rate(ds["correct"]), compat="override")
+    ds = with_rates(ds)
     table, _, labels = tabulate(ds, policy=policy, interventions=interventions)
-    rows = _rows(ds, policy, table.arms[: 1 + table.n_regime])
-    kept = ds.isel(problem=rows)
     arms = table.arms[: 1 + table.n_regime]
+    rows = routable(ds, policy.features, arms)
+    kept = ds.isel(problem=rows)
     outcomes = _outcomes(kept, arms, BASES[basis])
     names, x, left_out = _descriptors(kept, table)
     correct = kept["correct"].sel(intervention=NONE).transpose(PROBLEM, ROLLOUT).to_numpy()
@@ -223,17 +222,6 @@ def _total(ds: xr.Dataset, arms: Sequence[str], variables: Sequence[str]) -> np.
     return sum(
         np.where(run, chosen[name].to_numpy(), 0).sum(axis=1, dtype=float) for name in variables
     )
-
-
-def _rows(ds: xr.Dataset, policy: RoutingPolicy, arms: tuple[str, ...]) -> np.ndarray:
-    """Places along `problem` of those with features and rates: the ones that `tabulate` keeps."""
-    features = (
-        ds["features"].sel(feature=list(policy.features)).transpose(PROBLEM, "feature").to_numpy()
-    )
-    rates = (
-        ds["rescue_rate"].sel(intervention=list(arms)).transpose(PROBLEM, "intervention").to_numpy()
-    )
-    return np.flatnonzero(~(np.isnan(features).any(axis=1) | np.isnan(rates).any(axis=1)))
 
 
 def _outcomes(ds: xr.Dataset, arms: tuple[str, ...], variables: Sequence[str]) -> Outcomes:
