@@ -20,11 +20,9 @@ from recover_nb.core.labels import FEATURES, Scope
 from recover_nb.core.schema import cell_names, text
 from recover_nb.features.features import failed_rollout_features, usable_rollouts
 from recover_nb.stats.agreement import weighted_correlation
-from recover_nb.stats.resampling import bootstrap_weights
+from recover_nb.stats.resampling import bootstrap_weights, value_and_interval
 
-HALF_SIZES = (1, 2, 5, 10, 20, None)
-
-
+#: Rollouts in each half.
 DEFAULT_SIZES = (1, 2, 5, 10, 20)
 
 
@@ -168,15 +166,15 @@ def needed_rollouts(
     Source: docs/method.md#feature-reliability.
     """
     values, usable = failed_rollout_features(ds)
-    _check(sizes, least=least, n_splits=n_splits, n_bootstrap=n_bootstrap)
+    check_sizes(sizes, least=least, n_splits=n_splits, n_bootstrap=n_bootstrap)
     foreseen_rollouts(0.5, 1, target=target)
     _, cells = np.unique(cell_names(ds), return_inverse=True)
     found = np.full((3, len(Scope), len(sizes), len(FEATURES)), np.nan)
     counted = np.zeros((len(Scope), len(sizes)), dtype=np.int32)
     for j, size in enumerate(sizes):
         rows = usable.sum(axis=1) >= max(2 * size, least)
-        halves = list(_halves(values[rows], usable[rows], size, n_splits, seed))
-        weights = _weights(ds, rows, n_bootstrap, seed)
+        halves = list(halves_of_rollouts(values[rows], usable[rows], size, n_splits, seed))
+        weights = question_weights(ds, rows, n_bootstrap, seed)
         for i, groups in enumerate((np.zeros(rows.sum(), dtype=int), cells[rows])):
             inside = np.bincount(groups, minlength=1)[groups] > 1
             counted[i, j] = inside.sum()
@@ -185,7 +183,8 @@ def needed_rollouts(
     return _needs(found, counted, tuple(sizes), target)
 
 
-def _check(sizes: Sequence[int], **counts: int) -> None:
+def check_sizes(sizes: Sequence[int], **counts: int) -> None:
+    """Raise an `InputError` unless sizes and counts are whole and in range."""
     if not len(sizes):
         raise InputError("sizes is empty; allowed: one or more whole numbers of at least 1")
     for size in sizes:
@@ -194,7 +193,7 @@ def _check(sizes: Sequence[int], **counts: int) -> None:
         check_whole(name, count, 0 if name == "least" else 1)
 
 
-def _halves(
+def halves_of_rollouts(
     values: NDArray[np.float64], usable: NDArray[np.bool_], size: int, n_splits: int, seed: int
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Draw two disjoint sets of `size` usable rollouts of each problem and yield their means.
@@ -204,15 +203,28 @@ def _halves(
     rng = np.random.default_rng([seed, size])
     clean = np.where(usable[..., None], values, 0.0)
     for _ in range(n_splits):
-        # Places in a random order of the usable rollouts; the unusable come last.
-        order = np.argsort(np.where(usable, rng.random(usable.shape), 2.0), axis=-1)
-        place = np.argsort(order, axis=-1)
-        masks = (place < size, (place >= size) & (place < 2 * size))
-        first, second = (np.einsum("pr,prf->pf", mask, clean) / size for mask in masks)
-        yield first, second
+        yield _half_means(clean, _places(usable, rng), size)
 
 
-def _weights(
+def _places(usable: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Put usable rollouts (problem, rollout) in a random order; the unusable come last."""
+    order = np.argsort(np.where(usable, rng.random(usable.shape), 2.0), axis=-1)
+    return np.argsort(order, axis=-1)
+
+
+def _half_means(
+    values: NDArray[np.float64], place: NDArray[np.int64], half: int | NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Means (problem, 3) of the first and the second `half` rollouts by `place`.
+
+    `half` is one number, or one a problem (problem, 1).
+    """
+    masks = (place < half, (place >= half) & (place < 2 * half))
+    first, second = (np.einsum("pr,prf->pf", mask, values) / half for mask in masks)
+    return first, second
+
+
+def question_weights(
     ds: xr.Dataset, rows: NDArray[np.bool_], n_bootstrap: int, seed: int
 ) -> NDArray[np.float64]:
     """Weigh the data, then resamples of the questions asked.
@@ -220,21 +232,8 @@ def _weights(
     One question put to several specialists is one.
     """
     task, question = text(ds["task"])[rows], text(ds["problem_id"])[rows]
-    clusters = np.char.add(np.char.add(task, "|"), question) if len(task) else question
-    drawn = bootstrap_weights(clusters, task, n_bootstrap, np.random.default_rng(seed)).weights
+    drawn = bootstrap_weights(question, task, n_bootstrap, np.random.default_rng(seed)).weights
     return np.concatenate([np.ones((1, rows.sum())), drawn])
-
-
-def _ends(draws: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return value and interval ends, (3, ...), of draws (..., 1 + resample).
-
-    The first draw is the data.
-    """
-    tails = np.array([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    ends = np.full((2, *draws.shape[:-1]), np.nan)
-    known = ~np.isnan(draws).all(axis=-1)
-    ends[:, known] = np.nanquantile(draws[known][..., 1:], tails, axis=-1)
-    return np.stack([draws[..., 0], *ends])
 
 
 def _correlation_interval(
@@ -244,7 +243,7 @@ def _correlation_interval(
 ) -> NDArray[np.float64]:
     """Mean correlation over splits, and its interval, (3, feature)."""
     total = sum(weighted_correlation(*half, weights, groups) for half in halves)
-    return _ends((total / len(halves)).T)
+    return value_and_interval(total / len(halves), LEVEL)
 
 
 def _needs(
@@ -275,7 +274,7 @@ def _needs(
 def feature_reliability(
     rollout_features: ArrayLike,
     failed: ArrayLike,
-    sizes: tuple[int | None, ...] = HALF_SIZES,
+    sizes: tuple[int | None, ...] = (*DEFAULT_SIZES, None),
     *,
     n_splits: int = 100,
     seed: int = 0,
@@ -337,9 +336,7 @@ def feature_reliability(
     rng = np.random.default_rng(seed)
     clean = np.where(usable[..., None], values, 0.0)
     for split in range(n_splits):
-        # Places in a random order of the usable rollouts; the unusable come last.
-        order = np.argsort(np.where(usable, rng.random(usable.shape), 2.0), axis=-1)
-        place = np.argsort(order, axis=-1)
+        place = _places(usable, rng)
         for i, (half, rows) in enumerate(zip(halves, enough, strict=True)):
             r[i, split] = _half_correlation(clean[rows], place[rows], half[rows])
     return _reliability_dataset(r, sizes, [int(rows.sum()) for rows in enough])
@@ -349,13 +346,9 @@ def _half_correlation(
     values: NDArray[np.float64], place: NDArray[np.int64], half: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Correlate the means of the first and second `half` (P,) rollouts by `place` (P, R)."""
-    half = half[:, None]
-    first, second = (
-        np.einsum("pr,prf->pf", mask, values) / half
-        for mask in (place < half, (place >= half) & (place < 2 * half))
-    )
     if len(values) < 3:
         return np.full(values.shape[-1], np.nan)
+    first, second = _half_means(values, place, half[:, None])
     first, second = first - first.mean(axis=0), second - second.mean(axis=0)
     scale = np.sqrt((first**2).sum(axis=0) * (second**2).sum(axis=0))
     product = (first * second).sum(axis=0)

@@ -230,7 +230,7 @@ def evaluate_inputs(
     table, labels = inputs.table, inputs.labels
     counts, parts = _counted(counts), _parts(parts)
     tell = progress or (lambda stage: None)
-    found = _estimate(table, seed, counts, parts, tell)
+    found = run_estimators(table, seed, counts, parts, tell)
     tell("bootstrap")
     if resamples is None:
         resamples = inputs.resamples(seed, counts["n_bootstrap"])
@@ -279,8 +279,12 @@ def _parts(only: Collection[str]) -> set[str]:
     return {*only, "published"} if {"null", "null_twins"} & set(only) else set(only)
 
 
-def _estimate(
-    table: Table, seed: int, counts: dict, parts: set[str], tell: Callable[[str], None]
+def run_estimators(
+    table: Table,
+    seed: int,
+    counts: dict[str, int],
+    parts: Collection[str],
+    tell: Callable[[str], None],
 ) -> dict[str, Contributions | None]:
     """Run the estimators asked for; None where each attempt's outcome is needed but not stored."""
     runs = (

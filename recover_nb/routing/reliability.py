@@ -7,9 +7,16 @@ import xarray as xr
 
 from recover_nb.core.schema import cell_names
 from recover_nb.features.features import failed_rollout_features
-from recover_nb.features.reliability import DEFAULT_SIZES, _check, _ends, _halves, _weights
+from recover_nb.features.reliability import (
+    DEFAULT_SIZES,
+    LEVEL,
+    check_sizes,
+    halves_of_rollouts,
+    question_weights,
+)
 from recover_nb.routing.policy import PUBLISHED, RoutingPolicy, route
 from recover_nb.stats.agreement import beyond_chance
+from recover_nb.stats.resampling import value_and_interval
 
 
 def route_reliability(
@@ -52,7 +59,7 @@ def route_reliability(
     Source: docs/method.md#route-reliability and docs/method.md#7-routing-rule.
     """
     values, usable = failed_rollout_features(ds)
-    _check(sizes, least=least, n_splits=n_splits, n_bootstrap=n_bootstrap)
+    check_sizes(sizes, least=least, n_splits=n_splits, n_bootstrap=n_bootstrap)
     cells = cell_names(ds)
     names = ("agreement", "chance", "kappa")
     found = np.full((3, len(names), len(sizes)), np.nan)
@@ -64,12 +71,12 @@ def route_reliability(
         counted[j] = rows.sum()
         if counted[j] < 3:
             continue
-        weights = _weights(ds, rows, n_bootstrap, seed)
+        weights = question_weights(ds, rows, n_bootstrap, seed)
         draws = np.zeros((len(names), len(weights)))
-        for halves in _halves(values[rows], usable[rows], size, n_splits, seed):
+        for halves in halves_of_rollouts(values[rows], usable[rows], size, n_splits, seed):
             first, second = (route(half, cells[rows], policy) for half in halves)
             draws += np.stack(beyond_chance(first, second, cells[rows], weights))
-        found[:, :, j] = _ends(draws / n_splits)
+        found[:, :, j] = value_and_interval((draws / n_splits).T, LEVEL)
     variables = {
         name + end: ("size", found[k, i])
         for i, name in enumerate(names)

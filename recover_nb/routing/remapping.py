@@ -15,8 +15,10 @@ from recover_nb.core.checks import check_whole
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import FEATURES, SOLVED, Companion, Depth, Regime
 from recover_nb.core.schema import UNIT_COORDS, cell_names, text
+from recover_nb.features.features import feature_matrix
+from recover_nb.features.reliability import question_weights
 from recover_nb.stats.agreement import beyond_chance, cohen_kappa, weighted_correlation
-from recover_nb.stats.resampling import bootstrap_weights, ratio
+from recover_nb.stats.resampling import ratio, value_and_interval
 
 #: What can become of a problem; one that never failed has no regime.
 OUTCOMES = (*(each.value for each in Regime), SOLVED)
@@ -136,11 +138,7 @@ def remap_survival(
         "cell": cell_names(ds),
         "level": ds["level"].values if "level" in ds else np.full(len(original), -1),
     }
-    questions = np.char.add(np.char.add(units["task"], "|"), units["problem_id"])
-    drawn = bootstrap_weights(
-        questions, units["task"], n_bootstrap, np.random.default_rng(seed)
-    ).weights
-    weights = np.concatenate([np.ones((1, len(original))), drawn])
+    weights = question_weights(ds, np.ones(len(original), dtype=bool), n_bootstrap, seed)
     groups = _groups(units)
     strata = np.char.add(np.char.add(units["cell"], "|"), units["level"].astype(str))
     return RemapSurvival(
@@ -252,21 +250,9 @@ def _transitions(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.array([[((first == a) & (second == b)).sum() for b in OUTCOMES] for a in OUTCOMES])
 
 
-def _ends(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Value and interval ends of draws (1 + resample, ...) whose first is the data."""
-    tails = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
-    known = ~np.isnan(draws[1:]).all(axis=0)
-    low, high = (np.full(draws.shape[1:], np.nan) for _ in tails)
-    if known.any():
-        low[known], high[known] = np.nanquantile(draws[1:][:, known], tails, axis=0)
-    return draws[0], low, high
-
-
 def _named(name: str, dims: tuple[str, ...], draws: np.ndarray) -> dict:
-    return {
-        name + end: (dims, each)
-        for end, each in zip(("", "_low", "_high"), _ends(draws), strict=True)
-    }
+    value, low, high = value_and_interval(draws, LEVEL)
+    return {name: (dims, value), f"{name}_low": (dims, low), f"{name}_high": (dims, high)}
 
 
 def _survival(
@@ -351,10 +337,7 @@ def _features(
     studies = (ds, *companions.values())
     if not all(name in each for each in studies for name in ("features", "route")):
         return None
-    values = [
-        each["features"].sel(feature=list(FEATURES)).transpose("problem", "feature").values
-        for each in studies
-    ]
+    values = [feature_matrix(each) for each in studies]
     known = ~np.isnan(values).any(axis=(0, 2))
     first, weights = values[0][known], weights[:, known]
     _, strata = np.unique(strata[known], return_inverse=True)

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.stats import t
 
 from recover_nb.core.errors import InputError
-from recover_nb.stats.resampling import ratio
+from recover_nb.stats.resampling import percentile_interval, ratio, tails
 from recover_nb.stats.scaling import standardise
 
 #: Half this times the sum of squared coefficients is added to the loss; intercepts are free.
@@ -375,8 +375,5 @@ def cliffs_interval(
     """
     delta = cliffs_delta(values[a], values[b])[0]
     draws = cliffs_delta(values[a], values[b], (weights.T[a].T, weights.T[b].T))
-    draws = draws[~np.isnan(draws)]
-    if not len(draws):
-        return float(delta), float("nan"), float("nan")
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    low, high = percentile_interval(draws, tails(level))
     return float(delta), float(low), float(high)

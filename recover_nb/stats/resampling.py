@@ -199,8 +199,8 @@ def bootstrap(
     # to know.
     added = _by_cluster(values, resamples.clusters)
     draws = statistic(resamples.counts @ added)
-    tails = np.array([(1 - level) / 2, (1 + level) / 2])
-    percentile = _quantiles(draws, np.repeat(tails[:, None], draws.shape[1], axis=1))
+    levels = np.array(tails(level))
+    percentile = _quantiles(draws, np.repeat(levels[:, None], draws.shape[1], axis=1))
     if not bca:
         return Intervals(observed, percentile, np.full_like(percentile, np.nan))
     total = added.sum(axis=0)
@@ -210,7 +210,7 @@ def bootstrap(
     if ((left_out != 0) & (abs(left_out) <= TIED * abs(total))).any():
         some = _by_cluster((values != 0).astype(float), resamples.clusters)
         left_out[some.sum(axis=0) == some] = 0.0
-    return Intervals(observed, percentile, _bca(observed, draws, statistic(left_out), tails))
+    return Intervals(observed, percentile, _bca(observed, draws, statistic(left_out), levels))
 
 
 def _by_cluster(values: np.ndarray, clusters: np.ndarray) -> np.ndarray:
@@ -221,7 +221,7 @@ def _by_cluster(values: np.ndarray, clusters: np.ndarray) -> np.ndarray:
 
 
 def _bca(
-    observed: np.ndarray, draws: np.ndarray, jackknife: np.ndarray, tails: np.ndarray
+    observed: np.ndarray, draws: np.ndarray, jackknife: np.ndarray, levels: np.ndarray
 ) -> np.ndarray:
     """Return the BCa ends, (2, column), or the percentile method's where BCa is undefined."""
     below = (draws < observed - TIED).sum(axis=0) + 0.5 * (abs(draws - observed) <= TIED).sum(
@@ -237,8 +237,33 @@ def _bca(
     # A product: numpy takes any power above the second by logarithms.
     acceleration = ratio((square * deviation).sum(axis=0), 6 * square.sum(axis=0) ** 1.5)
     acceleration = np.where(np.isnan(acceleration), 0.0, acceleration)
-    z = bias + ndtri(tails)[:, None]
+    z = bias + ndtri(levels)[:, None]
     return _quantiles(draws, ndtr(bias + z / (1 - acceleration * z)))
+
+
+def tails(level: float) -> tuple[float, float]:
+    """Return the two quantiles between which `level` of a distribution lies."""
+    return (1 - level) / 2, (1 + level) / 2
+
+
+def percentile_interval(draws: np.ndarray, quantiles: tuple[float, float]) -> np.ndarray:
+    """Return the lower and upper ends of draws (resample, ...), shape (2, ...).
+
+    NaN draws are left out; where there is no other, both ends are NaN.
+    """
+    ends = np.full((2, *draws.shape[1:]), np.nan)
+    known = ~np.isnan(draws).all(axis=0)
+    if known.any():
+        ends[:, known] = np.nanquantile(draws[:, known], quantiles, axis=0)
+    return ends
+
+
+def value_and_interval(draws: np.ndarray, level: float) -> np.ndarray:
+    """Return value and percentile ends, (3, ...), of draws (1 + resample, ...).
+
+    The first draw is the data.
+    """
+    return np.stack([draws[0], *percentile_interval(draws[1:], tails(level))])
 
 
 def _quantiles(draws: np.ndarray, levels: np.ndarray) -> np.ndarray:

@@ -12,11 +12,17 @@ import numpy as np
 import xarray as xr
 
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import ROUTED_INTERVENTIONS, Conclusion, Factor, Intervention, Move
+from recover_nb.core.labels import (
+    FEATURES,
+    ROUTED_INTERVENTIONS,
+    Conclusion,
+    Factor,
+    Intervention,
+    Move,
+)
 from recover_nb.core.plain import plain
 from recover_nb.core.schema import cell_names
 from recover_nb.core.shipped import data_folder
-from recover_nb.routing import estimators, nulls
 from recover_nb.routing.ablation.stored import ABLATIONS, OWN, fingerprint, load_ablations, unpack
 from recover_nb.routing.ablation.variants import (
     RULE,
@@ -28,11 +34,11 @@ from recover_nb.routing.ablation.variants import (
     signal_trials,
     stored_trials,
 )
-from recover_nb.routing.evaluation import PARTS
+from recover_nb.routing.evaluation import run_estimators
 from recover_nb.routing.lifts import Contributions
 from recover_nb.routing.rescue import MIN_FAILURE, MIN_GAIN, TOLERANCE
-from recover_nb.routing.table import BEST_FIXED, PERMUTED, Table, generator, tabulate
-from recover_nb.stats.resampling import bootstrap_weights, ratio
+from recover_nb.routing.table import BEST_FIXED, PERMUTED, generator, routable, tabulate
+from recover_nb.stats.resampling import bootstrap_weights, percentile_interval, ratio
 
 RETRY = Intervention.RETRY.value
 #: Conclusion -> estimator, comparator. The first is the published lift over retry less its null's.
@@ -235,9 +241,7 @@ def _units(ds: xr.Dataset) -> xr.Dataset:
     arms = [RETRY, *(name.value for name in ROUTED_INTERVENTIONS)]
     names = [str(name) for name in ds["intervention"].values]
     if {"rescue_rate", "features"} <= set(ds.data_vars) and set(arms) <= set(names):
-        rate = ds["rescue_rate"].sel(intervention=arms).transpose("problem", "intervention").values
-        features = ds["features"].transpose("problem", "feature").values
-        ds = ds.isel(problem=~(np.isnan(rate).any(axis=1) | np.isnan(features).any(axis=1)))
+        ds = ds.isel(problem=routable(ds, FEATURES, arms))
         ds = ds.sel(intervention=[name for name in names if name in ("none", *arms)])
     return ds
 
@@ -266,7 +270,7 @@ def _score(
 ) -> tuple[Setting, dict[Conclusion, np.ndarray]]:
     """Score one trial, and compare it with its reference."""
     table = trial.table
-    found = estimate(table, trial.parts, seed, counts)
+    found = run_estimators(table, seed, counts, trial.parts, lambda part: None)
     weights = bootstrap_weights(
         table.clusters, table.strata, counts["n_bootstrap"], generator(seed, 5)
     ).weights
@@ -288,25 +292,8 @@ def _score(
     return scored, own
 
 
-def estimate(
-    table: Table, parts: tuple[str, ...], seed: int, counts: dict[str, int]
-) -> dict[str, Contributions]:
-    """Run estimators on a table, with the generators of `evaluate_routing`.
-
-    ``split`` needs stored outcomes.
-    """
-    runs = {
-        "published": lambda rng: estimators.published(table, rng, n_splits=counts["n_splits"]),
-        "null": lambda rng: nulls.null(table, rng, n_null=counts["n_null"]),
-        "all": lambda rng: estimators.everyone(table, rng, n_splits=counts["n_splits"]),
-        "split": lambda rng: estimators.split(table, rng, n_splits=counts["n_splits"]),
-    }
-    able = [part for part in parts if part != "split" or table.correct is not None]
-    return {part: runs[part](generator(seed, PARTS.index(part))) for part in able}
-
-
 def _lift(
-    conclusion: Conclusion, found: dict[str, Contributions], weights: np.ndarray
+    conclusion: Conclusion, found: dict[str, Contributions | None], weights: np.ndarray
 ) -> tuple[float, np.ndarray]:
     """Value and bootstrap draws of a conclusion's figure."""
     part, comparator = CONCLUSIONS[conclusion]
@@ -328,8 +315,7 @@ def _ratio(item: Contributions, comparator: str, weights: np.ndarray) -> tuple[f
 
 
 def _interval(draws: np.ndarray) -> tuple[float, float]:
-    known = draws[~np.isnan(draws)]
-    low, high = np.quantile(known, TAILS) if len(known) else (np.nan, np.nan)
+    low, high = percentile_interval(draws, TAILS)
     return float(low), float(high)
 
 
