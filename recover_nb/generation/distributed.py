@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.schema import assemble, validate
-from recover_nb.generation import run as runner
+from recover_nb.generation import run
 from recover_nb.generation.config import StudyConfig
 from recover_nb.generation.decoding import Pair
 from recover_nb.generation.lineage import load_lineage
@@ -94,7 +94,7 @@ def connected(address: str) -> Iterator[Client]:
         yield client
 
 
-def run(
+def run_study(
     client: Client | None,
     config: StudyConfig,
     out: Path | str,
@@ -105,7 +105,7 @@ def run(
     lab: str | Path | None = None,
     device: str | None = None,
 ) -> Path | str:
-    """Run a study on the workers of `client`; see `runner.run_study`, which calls this."""
+    """Run a study on the workers of `client`; see `run.run_study`, which calls this."""
     if client is None:
         raise InputError(
             f"{out}: a URL is written by the workers of a cluster; give --scheduler, or a local"
@@ -122,9 +122,9 @@ def run(
     else:
         there = Path(place).exists()
     if there:
-        return runner.already_there(out, config, resume, staging)
+        return run.already_there(out, config, resume, staging)
     lab = None if lab is None else str(Path(lab).absolute())
-    with runner.begun(config, staging, models, resume):
+    with run.begun(config, staging, models, resume):
         attrs = staging.read_run()["attrs"]
         job = Job(config, str(place), lab, device, attrs, models, package_versions())
         run_blocks(client, job, staging, progress)
@@ -148,10 +148,10 @@ def run_blocks(client: Client, job: Job, staging: Staging, progress: bool) -> No
         A worker sees other checkpoints or versions, cannot write, or died too often; the scheduler
         went away. Blocks that are done stay.
     """
-    blocks = runner.plan_blocks(job.config)
+    blocks = run.plan_blocks(job.config)
     done = [block for block in blocks if staging.has(block.index)]
-    rows = runner.plan_of(job.config).rows
-    with runner.bar_of(job.config, done, progress) as bar:
+    rows = run.plan_of(job.config).rows
+    with run.bar_of(job.config, done, progress) as bar:
 
         def tell(block: Block) -> None:
             bar.set_description(f"{block.family} {block.method} {block.task}")
@@ -167,7 +167,7 @@ def consolidate(client: Client, job: Job, staging: Staging, progress: bool) -> N
 
     The workers fill it chunk by chunk.
     """
-    blocks = runner.plan_blocks(job.config)
+    blocks = run.plan_blocks(job.config)
     with tqdm(
         total=len(blocks), desc="reading blocks", unit="block", disable=not progress, leave=False
     ) as bar:
@@ -175,7 +175,7 @@ def consolidate(client: Client, job: Job, staging: Staging, progress: bool) -> N
     arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     ds = derive(assemble(arrays, job.config.interventions, job.attrs))
     target = _target(job)
-    store.write_frame(runner.with_token_template(job.config, ds, _promised), target)
+    store.write_frame(run.with_token_template(job.config, ds, _promised), target)
     rows = ds.sizes["problem"]
     regions = [
         range(first, min(first + store.CHUNK_PROBLEMS, rows))
@@ -189,7 +189,7 @@ def consolidate(client: Client, job: Job, staging: Staging, progress: bool) -> N
     if isinstance(staging, UrlStaging):
         return
     store.seal(Path(target))
-    runner.move_into_place(Path(target), Path(job.out))
+    run.move_into_place(Path(target), Path(job.out))
 
 
 def generate_block(job: Job, block: Block) -> None:
@@ -199,7 +199,7 @@ def generate_block(job: Job, block: Block) -> None:
         return
     with _DEVICE:
         pair = _pair(job, block)
-        arrays = runner.run_one(job.config, block, pair, runner.plan_of(job.config), lambda n: None)
+        arrays = run.run_one(job.config, block, pair, run.plan_of(job.config), lambda n: None)
     validate(derive(assemble(arrays, job.config.interventions, job.attrs)))
     staging.write(block.index, arrays)
 
@@ -213,7 +213,7 @@ def write_region(job: Job, region: range) -> None:
     """Fill whole chunks of the store from the blocks that overlap them. Runs on a worker."""
     staging = staging_of(job.out)
     parts: dict[str, list[np.ndarray]] = {}
-    for block in runner.plan_blocks(job.config):
+    for block in run.plan_blocks(job.config):
         last = block.first + block.stop - block.start
         if block.first < region.stop and last > region.start:
             rows = slice(max(region.start - block.first, 0), min(region.stop, last) - block.first)
@@ -251,7 +251,7 @@ def _loaded(family: str, method: str, lab: str | None, device: str | None) -> Pa
 
 @lru_cache(maxsize=1)
 def _hashes(lone: StudyConfig, lab: str | None) -> dict[str, str]:
-    return next(iter(runner.describe_models(lone, lab).values()))
+    return next(iter(run.describe_models(lone, lab).values()))
 
 
 @lru_cache(maxsize=1)
@@ -271,7 +271,7 @@ def _target(job: Job) -> Path | str:
     It is the URL where nothing can be moved.
     """
     place = store.place_of(job.out)
-    return place if isinstance(place, str) else store.partial_folder(place) / runner.WHOLE
+    return place if isinstance(place, str) else store.partial_folder(place) / run.WHOLE
 
 
 def _promised(shape: tuple[int, ...], fill: np.ndarray) -> dask.array.Array:
@@ -291,9 +291,11 @@ def _all_of(
 
     It calls ``tell(part)`` as each one ends.
     """
-    run, results = uuid.uuid4().hex[:8], {}
+    label, results = uuid.uuid4().hex[:8], {}
     futures = {
-        client.submit(task, job, part, key=f"{task.__name__}-{run}-{i}", priority=-i, pure=False): i
+        client.submit(
+            task, job, part, key=f"{task.__name__}-{label}-{i}", priority=-i, pure=False
+        ): i
         for i, part in enumerate(parts)
     }
     if futures and not client.nthreads() and not bar.disable:

@@ -109,7 +109,7 @@ def run_study(
     InputError
         `out` exists, an unfinished run is there and ``resume`` is False, the run there has another
         configuration or other checkpoints, a checkpoint is missing, there is no such device,
-        another process is at it; or a cluster that fails, see `study.cluster.run_blocks`.
+        another process is at it; or a cluster that fails, see `distributed.run_blocks`.
     """
     out = store.place_of(out)
     if store.suffix_of(out) not in (".zarr", ".zarr.zip"):
@@ -117,7 +117,7 @@ def run_study(
     models = describe_models(config, lab)
     if isinstance(out, str) or client is not None:
         cluster = need("recover_nb.generation.distributed", "cluster", "a run on a cluster")
-        return cluster.run(
+        return cluster.run_study(
             client, config, out, models, resume=resume, progress=progress, lab=lab, device=device
         )
     if device is not None:

@@ -18,7 +18,7 @@ import recover_nb as rnb
 from recover_nb.cli.main import main
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Signal
-from recover_nb.generation import run as runner
+from recover_nb.generation import run
 from recover_nb.io import store
 
 
@@ -30,7 +30,7 @@ def config():
 @pytest.fixture(scope="module")
 def serial(lab, tmp_path_factory):
     out = tmp_path_factory.mktemp("serial") / "s.zarr"
-    runner.run_study(config(), out, progress=False, lab=lab, device="cpu")
+    run.run_study(config(), out, progress=False, lab=lab, device="cpu")
     return store.open_study(out, load=True)
 
 
@@ -54,7 +54,7 @@ def client(two_workers):
         client.run(cluster_faults.mend)
 
 
-def run(client, out, lab, **keywords):
+def run_on(client, out, lab, **keywords):
     return rnb.run_study(
         config(), out, client=client, progress=False, lab=lab, device="cpu", **keywords
     )
@@ -64,7 +64,7 @@ def test_equals_the_serial_run_and_loads_each_pair_once_a_worker(client, serial,
     from recover_nb.generation import distributed as cluster
 
     before = client.run(cluster.loads)
-    assert run(client, tmp_path / "s.zarr", lab) == tmp_path / "s.zarr"
+    assert run_on(client, tmp_path / "s.zarr", lab) == tmp_path / "s.zarr"
     found = store.open_study(tmp_path / "s.zarr", load=True)
     assert_equal(found, serial)
     assert found.attrs["config_json"] == serial.attrs["config_json"]
@@ -73,15 +73,15 @@ def test_equals_the_serial_run_and_loads_each_pair_once_a_worker(client, serial,
     assert all(n <= 2 for n in loaded.values())
     assert sum(loaded.values()) >= 2
     with pytest.raises(InputError, match="exists; choose another --out"):
-        run(client, tmp_path / "s.zarr", lab)
-    assert run(client, tmp_path / "s.zarr", lab, resume=True) == tmp_path / "s.zarr"
+        run_on(client, tmp_path / "s.zarr", lab)
+    assert run_on(client, tmp_path / "s.zarr", lab, resume=True) == tmp_path / "s.zarr"
 
 
 def test_worker_killed_in_the_middle_of_a_block_costs_nothing(client, serial, lab, tmp_path):
     trace = tmp_path / "killed"
     victim = sorted(client.nthreads())[0]
     client.run(cluster_faults.die_in_a_block, str(trace), workers=[victim])
-    run(client, tmp_path / "s.zarr", lab)
+    run_on(client, tmp_path / "s.zarr", lab)
     assert int(trace.read_text()) > 0
     assert victim not in client.nthreads()
     assert_equal(store.open_study(tmp_path / "s.zarr", load=True), serial)
@@ -94,18 +94,18 @@ def test_full_disk_is_one_sentence_and_resume_goes_on(client, serial, lab, tmp_p
         InputError,
         match=r"block \d \(qwen3 .*No space left on device .*block_0.*go on with --resume",
     ):
-        run(client, out, lab)
+        run_on(client, out, lab)
     with pytest.raises(InputError, match=r"not finished .*go on with recover-nb run --resume"):
         store.open_study(out)
     client.run(cluster_faults.mend)
-    run(client, out, lab, resume=True)
+    run_on(client, out, lab, resume=True)
     assert_equal(store.open_study(out, load=True), serial)
 
 
 def test_other_versions_and_other_checkpoints_on_a_worker_are_refused(client, lab, tmp_path):
     client.run(cluster_faults.other_version)
     with pytest.raises(InputError, match=r"tcp://127.0.0.1:\d+ has torch 0.1 and the client 2"):
-        run(client, tmp_path / "s.zarr", lab)
+        run_on(client, tmp_path / "s.zarr", lab)
 
 
 def test_command_line_runs_on_a_scheduler(two_workers, lab, tmp_path, capsys):
@@ -178,7 +178,7 @@ def test_scheduler_that_goes_away_loses_nothing_that_is_done(
     in_process, client, serial, lab, tmp_path, monkeypatch
 ):
     out = tmp_path / "s.zarr"
-    generated, held, gone = runner.run_block, threading.Event(), threading.Event()
+    generated, held, gone = run.run_block, threading.Event(), threading.Event()
     calls = []
 
     def run_block(*arguments, **keywords):
@@ -193,28 +193,28 @@ def test_scheduler_that_goes_away_loses_nothing_that_is_done(
         in_process.sync(in_process.scheduler.close)
         gone.set()
 
-    monkeypatch.setattr(runner, "run_block", run_block)
+    monkeypatch.setattr(run, "run_block", run_block)
     thief = threading.Thread(target=take_away)
     thief.start()
     refusal = pytest.raises(InputError, match=r"scheduler went away.*go on with --resume")
     with distributed.Client(in_process, set_as_default=False) as lost, refusal:
-        run(lost, out, lab)
+        run_on(lost, out, lab)
     thief.join()
     monkeypatch.undo()
     assert {"block_00000.npz", "block_00001.npz"} <= {
         each.name for each in store.partial_folder(out).iterdir()
     }
-    run(client, out, lab, resume=True)
+    run_on(client, out, lab, resume=True)
     assert_equal(store.open_study(out, load=True), serial)
 
 
 def test_a_url_holds_the_same_study(in_process, serial, lab):
     url = "memory://bucket/s.zarr"
     with distributed.Client(in_process, set_as_default=False) as near:
-        assert run(near, url, lab) == url
+        assert run_on(near, url, lab) == url
         with pytest.raises(InputError, match="exists; choose another --out"):
-            run(near, url, lab)
-        assert run(near, url, lab, resume=True) == url
+            run_on(near, url, lab)
+        assert run_on(near, url, lab, resume=True) == url
     assert_equal(rnb.open_study(url, load=True), serial)
     with rnb.open_study(url, chunks={}) as ds:
         assert ds["token_id"].chunks[0] == (25, 3)

@@ -19,8 +19,7 @@ from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Signal
 from recover_nb.core.schema import SIGNAL_TOLERANCE, VARIABLES, SchemaError
 from recover_nb.features.features import problem_features, rollout_features
-from recover_nb.generation import run as runner
-from recover_nb.generation import staging
+from recover_nb.generation import run, staging
 from recover_nb.generation.config import StudyConfig, attempts_of
 from recover_nb.generation.decoding import Settings, calibrate, decode, problem_key
 from recover_nb.generation.generate import generate, round_mantissa, trace_text
@@ -63,7 +62,7 @@ def small(pair, problems):
 @pytest.fixture(scope="module")
 def uninterrupted(lab, tmp_path_factory):
     out = tmp_path_factory.mktemp("run") / "whole.zarr"
-    return runner.run_study(killed_run.config(), out, progress=False, lab=lab, device="cpu")
+    return run.run_study(killed_run.config(), out, progress=False, lab=lab, device="cpu")
 
 
 # --- configuration
@@ -149,11 +148,11 @@ def test_generated_study_is_valid_and_complete(small):
         "alternative": 5,
     }
     assert dict(small.sizes) == sizes
-    run = (small["correct"] >= 0).sum("rollout").values
+    were_run = (small["correct"] >= 0).sum("rollout").values
     failed = small["n_failed_rollouts"].values > 0
-    assert (run[failed] == [4, 3, 3, 2]).all()
-    assert (run[~failed] == [4, 0, 0, 0]).all()
-    np.testing.assert_array_equal(small["attempts"].values, run)
+    assert (were_run[failed] == [4, 3, 3, 2]).all()
+    assert (were_run[~failed] == [4, 0, 0, 0]).all()
+    np.testing.assert_array_equal(small["attempts"].values, were_run)
 
 
 def test_alternatives_are_those_of_the_first_failed_rollout(small, pair, problems):
@@ -442,13 +441,13 @@ def test_nothing_is_lost_or_doubled_when_killed_25_times(lab, tmp_path, uninterr
 def test_existing_study_is_refused_and_resume_of_it_changes_nothing(uninterrupted, lab):
     before = sorted((each.name, each.stat().st_mtime_ns) for each in uninterrupted.rglob("*"))
     with pytest.raises(InputError, match="exists; choose another --out"):
-        runner.run_study(killed_run.config(), uninterrupted, progress=False, lab=lab)
+        run.run_study(killed_run.config(), uninterrupted, progress=False, lab=lab)
     assert (
-        runner.run_study(killed_run.config(), uninterrupted, resume=True, progress=False, lab=lab)
+        run.run_study(killed_run.config(), uninterrupted, resume=True, progress=False, lab=lab)
         == uninterrupted
     )
     with pytest.raises(InputError, match="has seed=0 and 5 was asked for"):
-        runner.run_study(
+        run.run_study(
             replace(killed_run.config(), seed=5),
             uninterrupted,
             resume=True,
@@ -474,7 +473,7 @@ def unfinished(lab, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(staging.Staging, "write", full_disk)
         with pytest.raises(OSError, match="No space left"):
-            runner.run_study(killed_run.config(), out, progress=False, lab=lab, device="cpu")
+            run.run_study(killed_run.config(), out, progress=False, lab=lab, device="cpu")
     assert not out.exists()
     return out
 
@@ -483,7 +482,7 @@ def test_unfinished_run_is_not_a_study_and_not_begun_again(unfinished, lab):
     with pytest.raises(InputError, match=r"not finished \(1 blocks are done\)"):
         store.open_study(unfinished)
     with pytest.raises(InputError, match="go on with --resume"):
-        runner.run_study(killed_run.config(), unfinished, progress=False, lab=lab)
+        run.run_study(killed_run.config(), unfinished, progress=False, lab=lab)
 
 
 def test_resume_names_the_field_that_differs(unfinished, lab):
@@ -493,7 +492,7 @@ def test_resume_names_the_field_that_differs(unfinished, lab):
         ({"methods": ("sft",)}, "methods="),
     ):
         with pytest.raises(InputError, match=said):
-            runner.run_study(
+            run.run_study(
                 replace(killed_run.config(), **changes),
                 unfinished,
                 resume=True,
@@ -509,7 +508,7 @@ def test_resume_notices_other_checkpoints(unfinished, lab, tmp_path):
     with (other / "qwen3" / "grpo" / "model.safetensors").open("ab") as file:
         file.write(b"x")
     with pytest.raises(InputError, match=r"checkpoints of qwen3\|grpo have changed"):
-        runner.run_study(killed_run.config(), unfinished, resume=True, progress=False, lab=other)
+        run.run_study(killed_run.config(), unfinished, resume=True, progress=False, lab=other)
 
 
 def test_one_process_at_a_time(unfinished, lab):
@@ -517,12 +516,12 @@ def test_one_process_at_a_time(unfinished, lab):
         staging.Staging(unfinished).locked(),
         pytest.raises(InputError, match="in use by another run"),
     ):
-        runner.run_study(killed_run.config(), unfinished, resume=True, progress=False, lab=lab)
+        run.run_study(killed_run.config(), unfinished, resume=True, progress=False, lab=lab)
 
 
 def test_missing_checkpoint_names_the_command(tmp_path):
     with pytest.raises(InputError, match="recover-nb train --family qwen3 --method ancestor"):
-        runner.run_study(killed_run.config(), tmp_path / "s.zarr", progress=False, lab=tmp_path)
+        run.run_study(killed_run.config(), tmp_path / "s.zarr", progress=False, lab=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
