@@ -4,6 +4,7 @@ import pandas as pd
 
 from recover_nb.core.labels import Conclusion, Factor, Move
 from recover_nb.routing.ablation.ablate import CONCLUSIONS, Ablation, Figure, Setting
+from recover_nb.tables.kit import in_points, interval
 from recover_nb.tables.verdicts import interval_verdict
 
 #: Each conclusion in words. All are lifts: above 0 the words hold.
@@ -90,13 +91,9 @@ def _figure_row(setting: Setting, name: Conclusion, figure: Figure) -> dict:
         "n": setting.n,
         "conclusion": name.value,
         "claim": CONCLUSION_WORDS[name],
-        "points": 100 * figure.value,
-        "low_points": 100 * figure.ci95[0],
-        "high_points": 100 * figure.ci95[1],
+        **in_points(figure.value, figure.ci95),
         "verdict": interval_verdict(*figure.ci95),
-        "change_points": 100 * figure.change,
-        "change_low_points": 100 * figure.change_ci95[0],
-        "change_high_points": 100 * figure.change_ci95[1],
+        **in_points(figure.change, figure.change_ci95, "change_"),
         "changed": figure.changed,
         "move": figure.move.value,
     }
@@ -166,9 +163,7 @@ def ablated_operators(result: Ablation) -> pd.DataFrame:
             "attempts": found["attempts"],
             "rate": found["rate"],
             "fired": found["fired"],
-            "change_points": 100 * found["change"],
-            "change_low_points": 100 * found["ci95"][0],
-            "change_high_points": 100 * found["ci95"][1],
+            **in_points(found["change"], found["ci95"], "change_"),
         }
         for name, operators in result.operators.items()
         for intervention, found in operators.items()
@@ -199,9 +194,8 @@ def say_ablation(result: Ablation) -> list[str]:
     """
     sentences = []
     for row in ablation_moves(result).to_dict("records"):
-        figure = (
-            f"{row['points']:+.1f} points [{row['low_points']:+.1f}, {row['high_points']:+.1f}]"
-        )
+        ends = interval((row["low_points"], row["high_points"]))
+        figure = f"{row['points']:+.1f} points {ends}"
         parts = [
             f"{words}: {row[key]}"
             for key, words in (

@@ -9,6 +9,7 @@ from recover_nb.core.labels import Intervention, Regime
 from recover_nb.core.schema import text
 from recover_nb.routing.remapping import ALL, ANY, align
 from recover_nb.stats.resampling import Resamples, bootstrap_ratio, bootstrap_weights
+from recover_nb.tables.kit import per_rollout
 
 #: What problems may be grouped by.
 GROUPINGS = ("task", "method", "family", "level")
@@ -101,10 +102,7 @@ def _acted(ds: xr.Dataset) -> np.ndarray:
     """
     if "fired_at" not in ds or "n_tokens" not in ds:
         return np.full(ds.sizes["problem"], np.nan)
-    traces = ds[["fired_at", "n_tokens"]].sel(intervention=CALCULATOR)
-    fired, length = (
-        traces[name].transpose("problem", "rollout").values for name in ("fired_at", "n_tokens")
-    )
+    fired, length = (per_rollout(ds, name, CALCULATOR) for name in ("fired_at", "n_tokens"))
     run = length > 0
     return np.where(run.any(1), ((fired >= 0) & run).sum(1) / np.maximum(run.sum(1), 1), np.nan)
 

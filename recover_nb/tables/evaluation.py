@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from recover_nb.core.labels import SPECIALISTS, Family, Intervention, Task
+from recover_nb.tables.kit import in_points, points
 from recover_nb.tables.study import ALL, stack_shares
 
 RETRY = Intervention.RETRY.value
@@ -92,15 +93,12 @@ def _stored(data: dict, names: tuple[str, ...]) -> list[tuple[str, dict]]:
 
 
 def _measured_figures(item: dict, found: dict) -> dict:
-    low, high = _pair(found["ci95"])
-    low_bca, high_bca = _pair(found["ci95_bca"])
+    low_bca, high_bca = map(points, found["ci95_bca"])
     relative = [float("nan") if end is None else end for end in found["relative_ci95"]]
     return {
         "routed": item["rate"],
         "rate": found["rate"],
-        "lift_points": _points(found["lift"]),
-        "low_points": low,
-        "high_points": high,
+        **in_points(found["lift"], found["ci95"], name="lift_points"),
         "low_bca_points": low_bca,
         "high_bca_points": high_bca,
         "relative": found["relative"],
@@ -110,7 +108,7 @@ def _measured_figures(item: dict, found: dict) -> dict:
 
 
 def _null_figures(found: dict) -> dict:
-    mean, sd = _points(found["mean"]), _points(found["sd"])
+    mean, sd = points(found["mean"]), points(found["sd"])
     return {
         "lift_points": mean,
         "low_points": mean - NORMAL_95 * sd,
@@ -199,18 +197,13 @@ def excess_rows(evaluation: Any) -> list[dict]:
     for name, item in _stored(data, NULLS):
         published = data["estimators"]["published"]["comparators"]
         for comparator, found in item["comparators"].items():
-            low, high = _pair(found["ci95"])
             row = {
                 "null": name,
                 "comparator": comparator,
-                "published_points": _points(published[comparator]["lift"]),
+                "published_points": points(published[comparator]["lift"]),
             }
-            row |= {"mean_points": _points(found["mean"]), "sd_points": _points(found["sd"])}
-            row |= {
-                "excess_points": _points(found["excess"]),
-                "low_points": low,
-                "high_points": high,
-            }
+            row |= {"mean_points": points(found["mean"]), "sd_points": points(found["sd"])}
+            row |= in_points(found["excess"], found["ci95"], name="excess_points")
             rows.append(row | {"p": found["p"]})
     return rows
 
@@ -340,13 +333,9 @@ def budgets(evaluation: Any, population: str = "all") -> pd.DataFrame:
         item = data["attempts"] if basis == "attempts" else data["equal_cost"].get(basis)
         if not item or not item["k"]:
             continue
-        for i, (low, high) in enumerate(map(_pair, item["ci95"])):
+        for i, (lift, ends) in enumerate(zip(item["lift"], item["ci95"], strict=True)):
             found = {name: item[name][i] for name in ("k_routed", "n", "routed", "retry")}
-            found |= {
-                "lift_points": _points(item["lift"][i]),
-                "low_points": low,
-                "high_points": high,
-            }
+            found |= in_points(lift, ends, name="lift_points")
             rows.append(
                 {
                     "basis": basis,
@@ -395,14 +384,6 @@ def budget_lines(evaluation: Any, population: str = "all") -> pd.DataFrame:
         "high_points",
     ]
     return table_of(rows, columns, text=("basis", "strategy"))
-
-
-def _points(value: float | None) -> float:
-    return float("nan") if value is None else 100 * value
-
-
-def _pair(ends: list[float | None]) -> tuple[float, float]:
-    return _points(ends[0]), _points(ends[1])
 
 
 def table_of(rows: list[dict], columns: Sequence[str], *, text: Sequence[str]) -> pd.DataFrame:

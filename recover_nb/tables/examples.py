@@ -8,6 +8,7 @@ from recover_nb import tasks
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Task
 from recover_nb.core.schema import UNIT_COORDS, text
+from recover_nb.tables.kit import per_rollout
 from recover_nb.tables.traces import choose_example
 from recover_nb.tasks import LEVELS, Problem, Style, problems
 
@@ -25,9 +26,7 @@ def opening(ds: xr.Dataset) -> dict[str, int]:
     """
     chosen = choose_example(ds)
     if chosen is None and "correct" in ds:
-        failed = np.argwhere(
-            (ds["correct"].sel(intervention=NONE) == 0).transpose("problem", "rollout").values
-        )
+        failed = np.argwhere(per_rollout(ds, "correct", NONE) == 0)
         chosen = (
             dict(zip(("problem", "rollout"), failed[0].tolist(), strict=True))
             if len(failed)

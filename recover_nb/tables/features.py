@@ -11,6 +11,7 @@ from recover_nb.core.labels import Feature, Intervention, Signal
 from recover_nb.core.schema import cell_names
 from recover_nb.features.features import compute_features, rollout_features
 from recover_nb.features.reliability import feature_reliability
+from recover_nb.tables.kit import per_rollout
 
 NONE = Intervention.NONE.value
 
@@ -27,10 +28,7 @@ def _stored(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
         raise InputError(
             f"the study stores no {', '.join(missing)}: its features are known, their making is not"
         )
-    length, correct = (
-        ds[name].sel(intervention=NONE).transpose("problem", "rollout").values
-        for name in ("n_tokens", "correct")
-    )
+    length, correct = (per_rollout(ds, name, NONE) for name in ("n_tokens", "correct"))
     kept = correct == 0
     if "has_signals" in ds:
         kept = kept & (ds["has_signals"].transpose("problem", "rollout").values == 1)

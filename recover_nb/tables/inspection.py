@@ -15,6 +15,7 @@ from recover_nb.core.labels import Intervention, Signal
 from recover_nb.core.schema import MODELS
 from recover_nb.core.token_text import pieces_of, token_pieces
 from recover_nb.features.features import junction, junction_window
+from recover_nb.tables.traces import signal_rows
 
 NONE = Intervention.NONE.value
 ALTERNATIVES = ("alternative_token_id", "alternative_log_probability")
@@ -231,16 +232,7 @@ def signal_frame(trace: Trace, names: list[str] | None = None) -> pd.DataFrame:
 
     See `traces.trace_signals`.
     """
-    position = np.arange(len(trace.tokens))
-    at = position == trace.junction
-    base = {"position": position, "token_id": trace.token_id, "token": trace.tokens}
-    base |= {"is_junction": at, "junction": np.where(at, position, np.nan)}
-    frames = [
-        pd.DataFrame({"signal": name, **base, "value": values})
-        for name, values in trace.signals.items()
-        if names is None or name in names
-    ]
-    columns = ["signal", "position", "token_id", "token", "value", "is_junction", "junction"]
-    return (
-        pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
-    )
+    chosen = {
+        name: values for name, values in trace.signals.items() if names is None or name in names
+    }
+    return signal_rows(trace.token_id, trace.tokens, chosen, trace.junction)

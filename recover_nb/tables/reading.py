@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from recover_nb.tables.topography import OVERALL, _mean
+from recover_nb.tables.kit import mean
+from recover_nb.tables.topography import OVERALL
 
 if TYPE_CHECKING:
     # Reading is by traces, which tables cut into pieces.
@@ -50,7 +51,7 @@ def reading_scores(result: "Reading") -> pd.DataFrame:
             row = head | {"reader": reader, "about": result.about[reader]}
             for name, values in scores.items():
                 lead = result.difference(reader, name, part) if place else (np.nan,) * 3
-                row[name] = _mean(values[place])
+                row[name] = mean(values[place])
                 row |= dict(zip((f"{name}_lead", f"{name}_low", f"{name}_high"), lead, strict=True))
             rows.append(row)
     return pd.DataFrame(rows)

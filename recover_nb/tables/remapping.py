@@ -10,6 +10,7 @@ import xarray as xr
 from recover_nb.core.labels import Companion, Depth, Intervention, Regime
 from recover_nb.core.schema import text
 from recover_nb.routing.remapping import ALL, ANY, OUTCOMES, RemapSurvival, align_to
+from recover_nb.tables.kit import in_points, interval, points
 
 #: Columns of a share with its interval.
 _ENDS = {"": "share", "_low": "low", "_high": "high"}
@@ -67,9 +68,8 @@ def survival_rows(result: RemapSurvival, by: str = ALL, *, solved: bool = False)
         for outcome in kept:
             one = found.sel(group=group, outcome=outcome)
             named = {"group": str(group), "outcome": str(outcome), "n": int(one["n"])}
-            lost = {
-                f"difference{end}_points": 100 * float(one["difference" + end]) for end in _ENDS
-            }
+            value, *ends = (float(one["difference" + end]) for end in _ENDS)
+            lost = in_points(value, ends, "difference_")
             for companion in Companion:
                 shares = {
                     column: float(one[companion.value + end]) for end, column in _ENDS.items()
@@ -174,10 +174,11 @@ def remapping_sentence(result: RemapSurvival) -> str:
     parts = []
     for name in (ANY, Regime.BEYOND_REACH.value):
         one = {key: float(value) for key, value in found.sel(outcome=name).data_vars.items()}
+        ends = [points(one[f"difference_{end}"]) for end in ("low", "high")]
         parts.append(
             f"{'Any regime' if name == ANY else name} ({one['n']:.0f} problems) is the same again"
             f" in {one['redrawn']:.0%} when drawn again and in {one['remapped']:.0%} over other"
             f" numbers, which take {100 * one['difference']:.1f} points away"
-            f" [{100 * one['difference_low']:.1f}, {100 * one['difference_high']:.1f}]."
+            f" {interval(ends, '.1f')}."
         )
     return " ".join(parts)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from recover_nb.core.errors import InputError
 from recover_nb.tables.evaluation import plain
+from recover_nb.tables.kit import in_points, points
 
 #: Policies of a curve, where none are asked for: few enough to tell apart.
 SHOWN = (
@@ -114,19 +115,13 @@ def _lift(one: dict) -> dict:
         one.get(key, (None, None)) for key in ("ci95", "excess_ci95", "paid_ci95")
     )
     return {
-        "lift_points": _points(one["lift"]),
-        "low_points": _points(ends[0]),
-        "high_points": _points(ends[1]),
+        **in_points(one["lift"], ends, name="lift_points"),
         "p": one["p"],
         "p_holm": float("nan") if one["p_holm"] is None else one["p_holm"],
-        "null_points": _points(one.get("null_mean")),
-        "null_sd_points": _points(one.get("null_sd")),
-        "excess_points": _points(one.get("excess")),
-        "excess_low_points": _points(excess[0]),
-        "excess_high_points": _points(excess[1]),
-        "paid_points": _points(one["paid_lift"]),
-        "paid_low_points": _points(paid[0]),
-        "paid_high_points": _points(paid[1]),
+        "null_points": points(one.get("null_mean")),
+        "null_sd_points": points(one.get("null_sd")),
+        **in_points(one.get("excess"), excess, "excess_"),
+        **in_points(one["paid_lift"], paid, "paid_"),
         "beats": bool(ends[0] > 0 and one["p_holm"] is not None and one["p_holm"] <= 0.05),
     }
 
@@ -190,7 +185,3 @@ def _schemes(comparison: Any, hold_out: str | None) -> list[tuple[str, dict]]:
     if hold_out is not None and hold_out not in found:
         raise InputError(f"hold_out is {hold_out!r}; allowed: {', '.join(found)}")
     return [(name, item) for name, item in found.items() if hold_out in (None, name)]
-
-
-def _points(value: float | None) -> float:
-    return float("nan") if value is None else 100 * value

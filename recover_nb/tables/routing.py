@@ -33,6 +33,7 @@ from recover_nb.tables.evaluation import (
     plain,
     table_of,
 )
+from recover_nb.tables.kit import in_points, span
 from recover_nb.tables.study import ALL, feature_points
 from recover_nb.tables.verdicts import NOT_TESTABLE
 
@@ -340,12 +341,9 @@ def significance(
         {ALL: item, **item["cells"]}.items() if item and estimator not in NULLS else ()
     ):
         lift = part["comparators"][PERMUTED]
-        ends = dict(
-            zip(("points", "low_points", "high_points"), (lift["lift"], *lift["ci95"]), strict=True)
-        )
-        points = {name: math.nan if value is None else 100 * value for name, value in ends.items()}
+        found = in_points(lift["lift"], lift["ci95"])
         p = part["p"] if cell == ALL else part["p_holm"]
-        rows.append({"test": "routes", "cell": cell, **points, "p": p, "of": "n_permutations"})
+        rows.append({"test": "routes", "cell": cell, **found, "p": p, "of": "n_permutations"})
     columns = ["test", "cell", "points", "low_points", "high_points", "p", "least_p", "verdict"]
     # Holm multiplies the smallest p of the cells by their number.
     cells = sum(row["cell"] != ALL and row["p"] is not None for row in rows)
@@ -389,22 +387,22 @@ def say_routing(frame: pd.DataFrame, tests: pd.DataFrame, alpha: float = 0.05) -
     retry = frame[frame["comparator"] == RETRY].iloc[0]
     if math.isnan(retry["lift_points"]):
         return ["No problem is steerable_hard under these thresholds, so nothing is scored."]
-    span = _span(retry["lift_points"], retry["low_points"], retry["high_points"])
+    figure = span(retry["lift_points"], retry["low_points"], retry["high_points"])
     if retry["estimator"] in NULLS:
         said = [
-            f"When no operator differs from retry, the published estimator still reports {span}"
+            f"When no operator differs from retry, the published estimator still reports {figure}"
             " points over retry."
         ]
     else:
         said = [
-            f"Routed minus retry: {span} points on {retry['n']:,.0f}"
+            f"Routed minus retry: {figure} points on {retry['n']:,.0f}"
             f" {_POPULATIONS[retry['estimator']]}. The 95 % interval"
             f" {_side(retry['low_points'], retry['high_points'])}."
         ]
     for row in tests[tests["test"] != "routes"].to_dict("records"):
         kind = _NULL_WORDS[row["test"].removeprefix("excess over ")]
-        span = _span(row["points"], row["low_points"], row["high_points"])
-        said.append(f"Published less its null ({kind}): {span} points, {_test(row, alpha)}.")
+        figure = span(row["points"], row["low_points"], row["high_points"])
+        said.append(f"Published less its null ({kind}): {figure} points, {_test(row, alpha)}.")
     routes = tests[tests["test"] == "routes"].to_dict("records")
     return said + ([_routes(routes, alpha)] if routes else [])
 
@@ -412,9 +410,9 @@ def say_routing(frame: pd.DataFrame, tests: pd.DataFrame, alpha: float = 0.05) -
 def _routes(rows: list[dict], alpha: float) -> str:
     """Put the permutation test, over all cells and in each, into words."""
     first, cells = rows[0], rows[1:]
-    span = _span(first["points"], first["low_points"], first["high_points"])
+    figure = span(first["points"], first["low_points"], first["high_points"])
     said = (
-        f"Routed minus the rule's own choices dealt out at random: {span} points,"
+        f"Routed minus the rule's own choices dealt out at random: {figure} points,"
         f" {_test(first, alpha)}"
     )
     if first["verdict"] == NOT_TESTABLE:
@@ -444,10 +442,6 @@ def _test(row: dict, alpha: float) -> str:
             f" {row['least_p']:.2g}"
         )
     return f"p = {row['p']:.2g}, {row['verdict']} at {alpha:g}"
-
-
-def _span(value: float, low: float, high: float) -> str:
-    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 def _side(low: float, high: float) -> str:

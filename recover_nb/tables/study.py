@@ -11,6 +11,7 @@ from recover_nb.core.labels import ROUTED_INTERVENTIONS, Feature, Intervention, 
 from recover_nb.core.schema import cell_names
 from recover_nb.routing.rescue import classify_regimes, rescue_rate
 from recover_nb.stats.resampling import bootstrap_ratio, bootstrap_weights
+from recover_nb.tables.kit import mean, per_rollout
 
 #: Name of the row over every cell.
 ALL = "all"
@@ -69,7 +70,7 @@ def problems_by_cell(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
         if correct is not None:
             run = correct[inside] >= 0
             row["rollouts"] = run.sum()
-            row["pass_at_1"] = _mean(_ratio((correct[inside] == 1).sum(axis=1), run.sum(axis=1)))
+            row["pass_at_1"] = mean(_ratio((correct[inside] == 1).sum(axis=1), run.sum(axis=1)))
         if parseable is not None:
             known = parseable[inside] >= 0
             row["parseable"] = float(_ratio((parseable[inside] == 1).sum(), known.sum()))
@@ -298,7 +299,7 @@ def firing(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
         return pd.DataFrame(columns=columns)
     rows = []
     for name in _operators(ds):
-        fired_at, length = (_array(ds, each, name) for each in ("fired_at", "n_tokens"))
+        fired_at, length = (per_rollout(ds, each, name) for each in ("fired_at", "n_tokens"))
         for cell, inside in _groups(ds, total):
             run = length[inside] > 0
             where = fired_at[inside][run & (fired_at[inside] >= 0)]
@@ -345,9 +346,11 @@ def costs(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
         return pd.DataFrame(columns=columns)
     rows = []
     for name in [str(each) for each in ds["intervention"].values]:
-        correct = _array(ds, "correct", name)
+        correct = per_rollout(ds, "correct", name)
         cost = {
-            column: _array(ds, each, name) for each, column in COST_COLUMNS.items() if each in ds
+            column: per_rollout(ds, each, name)
+            for each, column in COST_COLUMNS.items()
+            if each in ds
         }
         for cell, inside in _groups(ds, total):
             run = correct[inside] >= 0
@@ -465,20 +468,10 @@ def _observed(ds: xr.Dataset, name: str) -> np.ndarray | None:
     """Codes of the observed rollouts, (problem, rollout); None where they are not stored."""
     if name not in ds or "rollout" not in ds[name].dims or NONE not in ds["intervention"].values:
         return None
-    return _array(ds, name, NONE)
-
-
-def _array(ds: xr.Dataset, name: str, intervention: str) -> np.ndarray:
-    return ds[name].sel(intervention=intervention).transpose("problem", "rollout").to_numpy()
+    return per_rollout(ds, name, NONE)
 
 
 def _ratio(numerator: np.ndarray | float, denominator: np.ndarray | float) -> np.ndarray:
     """Divide, giving NaN where the denominator is 0."""
     top, bottom = np.broadcast_arrays(np.asarray(numerator, float), np.asarray(denominator, float))
     return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom != 0)
-
-
-def _mean(values: np.ndarray) -> float:
-    """Mean of what is known; NaN of nothing, without a warning."""
-    values = values[~np.isnan(values)]
-    return float(values.mean()) if len(values) else float("nan")

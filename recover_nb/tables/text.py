@@ -202,10 +202,7 @@ def _regimes(ds: xr.Dataset) -> str:
     shown = [
         _share(count, share) for count, share in zip(frame["count"], frame["share"], strict=True)
     ]
-    wide = frame.assign(shown=shown).pivot(index="cell", columns="regime", values="shown")
-    wide = wide.loc[
-        list(dict.fromkeys(frame["cell"])), list(dict.fromkeys(frame["regime"]))
-    ].reset_index()
+    wide = _pivot(frame.assign(shown=shown), "cell", "regime", "shown").reset_index()
     failed = frame.drop_duplicates("cell").set_index("cell")["failed"]
     return render_text(wide.assign(failed=failed.loc[wide["cell"]].to_numpy()))
 
@@ -218,17 +215,14 @@ def _wide(frame: pd.DataFrame, value: str, factor: float) -> str:
     """One row a cell, one column an intervention."""
     if not len(frame):
         return ""
-    wide = frame.pivot(index="cell", columns="intervention", values=value) * factor
-    wide = wide.loc[list(dict.fromkeys(frame["cell"])), list(dict.fromkeys(frame["intervention"]))]
-    return render_text(wide.reset_index())
+    return render_text((_pivot(frame, "cell", "intervention", value) * factor).reset_index())
 
 
 def _differences(rescue: pd.DataFrame) -> str:
     frame = rescue[rescue["cell"] == ALL]
     frame = _percent(frame, "rate", "low", "high")
-    rate = [_span(*row, "") for row in zip(frame["rate"], frame["low"], frame["high"], strict=True)]
-    parts = ("lift_points", "lift_low_points", "lift_high_points")
-    lift = [_span(*row) for row in zip(*(frame[name] for name in parts), strict=True)]
+    rate = _spans(frame, "rate", "low", "high", sign="")
+    lift = _spans(frame, "lift_points", "lift_low_points", "lift_high_points")
     parts = ("lift_low_all_points", "lift_high_all_points")
     together = [_ends(*row) for row in zip(*(frame[name] for name in parts), strict=True)]
     return render_text(
@@ -252,16 +246,26 @@ def _span(value: float, low: float, high: float, sign: str = "+") -> str:
     return "-" if math.isnan(value) else f"{value:{sign}.1f} {_ends(low, high, sign)}"
 
 
+def _spans(frame: pd.DataFrame, *names: str, sign: str = "+") -> list[str]:
+    """Write each row's value, low and high end."""
+    return [_span(*row, sign) for row in zip(*(frame[name] for name in names), strict=True)]
+
+
+def _pivot(
+    frame: pd.DataFrame, rows: str, columns: str, value: str, order: list[str] | None = None
+) -> pd.DataFrame:
+    """Spread one column over columns of its own; names come as they first occur, or by `order`."""
+    names = list(dict.fromkeys(frame[columns]))
+    order = list(dict.fromkeys(frame[rows])) if order is None else order
+    return frame.pivot(index=rows, columns=columns, values=value).loc[order, names]
+
+
 def _routing(evaluation: Any) -> str:
     """One row a comparator, one column an estimator."""
     frame = routing_by_estimator(evaluation)
-    spans = [
-        _span(*row)
-        for row in zip(frame["lift_points"], frame["low_points"], frame["high_points"], strict=True)
-    ]
-    names = [name for name in dict.fromkeys(frame["estimator"]) if name != "null_twins"]
-    wide = frame.assign(span=spans).pivot(index="comparator", columns="estimator", values="span")
-    wide = wide.loc[list(dict.fromkeys(frame["comparator"])), names].fillna("-").reset_index()
+    spans = _spans(frame, "lift_points", "low_points", "high_points")
+    wide = _pivot(frame.assign(span=spans), "comparator", "estimator", "span")
+    wide = wide.drop(columns="null_twins", errors="ignore").fillna("-").reset_index()
     wide = wide.rename(columns={"comparator": "routed less"})
     sizes = frame.drop_duplicates("estimator").set_index("estimator")["n"]
     n = ", ".join(f"{name} {sizes[name]:.0f}" for name in sizes.index)
@@ -272,13 +276,6 @@ def _routing(evaluation: Any) -> str:
 def _nulls(evaluation: Any) -> str:
     frame = null_excess(evaluation)
     frame = frame[frame["comparator"].isin(["retry", "best_fixed", "permuted"])]
-    spans = [
-        _span(*row)
-        for row in zip(
-            frame["excess_points"], frame["low_points"], frame["high_points"], strict=True
-        )
-    ]
-    frame = frame.assign(excess=spans)
     table = pd.DataFrame(
         {
             "null": frame["null"],
@@ -286,7 +283,7 @@ def _nulls(evaluation: Any) -> str:
             "published": frame["published_points"],
             "null mean": frame["mean_points"],
             "null sd": frame["sd_points"],
-            "excess, 95 %": frame["excess"],
+            "excess, 95 %": _spans(frame, "excess_points", "low_points", "high_points"),
             "p": frame["p"],
         }
     )
@@ -296,23 +293,16 @@ def _nulls(evaluation: Any) -> str:
 def _cells(evaluation: Any, order: list[str]) -> str:
     """One row a cell: the lift by each estimator, and the permutation test of the least biased."""
     frame = routing_by_cell(evaluation)
-    spans = [
-        _span(*row)
-        for row in zip(frame["lift_points"], frame["low_points"], frame["high_points"], strict=True)
-    ]
-    frame = frame.assign(span=spans)
-    names = list(dict.fromkeys(frame["estimator"]))
-    wide = frame.pivot(index="cell", columns="estimator", values="span")
-    wide = wide.loc[_ordered(frame, order), names].reset_index()
-    tested = "split" if "split" in names else "all"
+    frame = frame.assign(span=_spans(frame, "lift_points", "low_points", "high_points"))
+    wide = _pivot(frame, "cell", "estimator", "span", _ordered(frame, order)).reset_index()
+    tested = "split" if "split" in wide else "all"
     p = frame[frame["estimator"] == tested].set_index("cell")["p_holm"]
     return render_text(wide.assign(p_Holm=p.loc[wide["cell"]].to_numpy()), {"p_Holm": 3})
 
 
 def _routes(evaluation: Any, order: list[str]) -> str:
     frame = routes_by_cell(evaluation, total=True)
-    wide = frame.pivot(index="cell", columns="intervention", values="count")
-    wide = wide.loc[_ordered(frame, order), list(dict.fromkeys(frame["intervention"]))]
+    wide = _pivot(frame, "cell", "intervention", "count", _ordered(frame, order))
     return render_text(wide.reset_index())
 
 
@@ -328,10 +318,7 @@ def _ordered(frame: pd.DataFrame, order: list[str]) -> list[str]:
 def _budgets(evaluation: Any) -> str:
     frame = budgets(evaluation)
     frame = _percent(frame[frame["k_retry"].isin(SHOWN_BUDGETS)], "routed", "retry")
-    spans = [
-        _span(*row)
-        for row in zip(frame["lift_points"], frame["low_points"], frame["high_points"], strict=True)
-    ]
+    spans = _spans(frame, "lift_points", "low_points", "high_points")
     table = frame[["basis", "budget", "k_retry", "k_routed", "routed", "retry"]]
     table = table.assign(**{"routed less retry, 95 %": spans}).rename(columns={"basis": "equal"})
     return render_text(table, {"budget": 0, "k_retry": 0}) if len(table) else ""

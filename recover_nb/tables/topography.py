@@ -3,17 +3,11 @@
 They arrange what those modules computed, and no more.
 """
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 
 from recover_nb.prediction.topography import QUANTILES, Part, Topography
-
-if TYPE_CHECKING:
-    # Reading is by traces, which tables cut into pieces.
-    pass
-
+from recover_nb.tables.kit import mean
 
 #: Name of the row over every part.
 OVERALL = "overall"
@@ -75,12 +69,12 @@ def _scores(target: str, name: str, found: Part | Topography) -> dict:
         "accuracy": found.accuracy.mean(),
         "accuracy_sd": _sd(found.accuracy),
         "majority": found.majority,
-        "null_mean": _mean(found.null),
+        "null_mean": mean(found.null),
         "null_sd": _sd(found.null),
         "p": found.p,
         "auc": found.auc.mean(),
         "auc_sd": _sd(found.auc),
-        "null_auc_mean": _mean(found.null_auc),
+        "null_auc_mean": mean(found.null_auc),
         "p_auc": found.p_auc,
         "permutations": len(found.null),
     }
@@ -210,17 +204,6 @@ def coefficients(result: Topography) -> pd.DataFrame:
                 values = {"coefficient": part.coefficients[i, j], "sd": part.coefficients_sd[i, j]}
                 rows.append(row | values)
     return pd.DataFrame(rows)
-
-
-def _points(value: float, interval: list[float]) -> dict:
-    """Turn a fraction and its interval into percentage points."""
-    low, high = interval
-    return {"points": 100 * value, "low_points": 100 * low, "high_points": 100 * high}
-
-
-def _mean(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
 
 
 def _sd(values: np.ndarray) -> float:

@@ -7,6 +7,7 @@ import xarray as xr
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Regime, Signal
 from recover_nb.core.token_text import pieces_of, token_pieces
+from recover_nb.tables.kit import per_rollout
 
 NONE, RETRY = Intervention.NONE.value, Intervention.RETRY.value
 #: What an example needs stored.
@@ -63,18 +64,25 @@ def trace_signals(
     ids = one["token_id"].sel(intervention=NONE).to_numpy()[:n]
     pressure = one[Signal.DEMOTION_PRESSURE.value].to_numpy()[:n]
     place = int(one["junction"]) if "junction" in ds else int(np.argmax(pressure)) if n else -1
-    position = np.arange(n)
-    base = {"position": position, "token_id": ids, "token": pieces_of(ids, pieces or {})}
-    base |= {
-        "is_junction": position == place,
-        "junction": np.where(position == place, position, np.nan),
-    }
+    signals = {name: one[name].to_numpy()[:n].astype(float) for name in names}
+    return signal_rows(ids, pieces_of(ids, pieces or {}), signals, place)
+
+
+def signal_rows(
+    token_id: np.ndarray, tokens: list[str], signals: dict[str, np.ndarray], junction: int
+) -> pd.DataFrame:
+    """Return the signals of a trace as rows of `trace_signals`; none for a trace without any."""
+    position = np.arange(len(tokens))
+    at = position == junction
+    base = {"position": position, "token_id": token_id, "token": tokens}
+    base |= {"is_junction": at, "junction": np.where(at, position, np.nan)}
     frames = [
-        pd.DataFrame({"signal": name, **base, "value": one[name].to_numpy()[:n].astype(float)})
-        for name in names
+        pd.DataFrame({"signal": name, **base, "value": values}) for name, values in signals.items()
     ]
     columns = ["signal", "position", "token_id", "token", "value", "is_junction", "junction"]
-    return pd.concat(frames, ignore_index=True)[columns]
+    return (
+        pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
+    )
 
 
 def twins(
@@ -177,17 +185,11 @@ def choose_example(ds: xr.Dataset) -> dict[str, int] | None:
         & (ds["correct"].sel(intervention=NONE) == 0)
     )
     seen = seen.transpose("problem", "rollout").to_numpy()
-    retry, length = (
-        ds[name].sel(intervention=RETRY).transpose("problem", "rollout").to_numpy()
-        for name in ("correct", "n_tokens")
-    )
+    retry, length = (per_rollout(ds, name, RETRY) for name in ("correct", "n_tokens"))
     score = np.where(length > 0, 1.0, 0.0) + (retry == 0)
     steer = Intervention.SPARSE_STEER.value
     if steer in ds["intervention"].values:
-        right, fired = (
-            ds[name].sel(intervention=steer).transpose("problem", "rollout").to_numpy()
-            for name in ("correct", "fired_at")
-        )
+        right, fired = (per_rollout(ds, name, steer) for name in ("correct", "fired_at"))
         score += 4.0 * ((retry == 0) & (right == 1) & (fired > 0))
     regime = ds["regime"].values.astype(str) if "regime" in ds else np.full(len(seen), "")
     score += 2.0 * (regime == Regime.STEERABLE_HARD)[:, None]

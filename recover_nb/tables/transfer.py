@@ -1,17 +1,10 @@
 """Data frames of transfer. They arrange what `recover_nb.transfer` computed, and no more."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 
 from recover_nb.prediction.transfer import Clusters, Direction, Transfer, assignment_entropy
-from recover_nb.tables.topography import _points
-
-if TYPE_CHECKING:
-    # Reading is by traces, which tables cut into pieces.
-    pass
-
+from recover_nb.tables.kit import in_points
 
 #: Ways to assign the target to clusters, in words.
 ASSIGNED = {
@@ -143,7 +136,7 @@ def transfer_routing(result: Transfer) -> pd.DataFrame:
                     "routed": found["rate"],
                     "retry": found["retry"],
                 }
-                rows.append(head | row | _points(found["lift"], found["ci95"]) | {"p": np.nan})
+                rows.append(head | row | in_points(found["lift"], found["ci95"]) | {"p": np.nan})
                 if estimator == "published":
                     excess = routing.excess
                     row = {
@@ -153,7 +146,7 @@ def transfer_routing(result: Transfer) -> pd.DataFrame:
                         "retry": np.nan,
                     }
                     rows.append(
-                        head | row | _points(excess["value"], excess["ci95"]) | {"p": excess["p"]}
+                        head | row | in_points(excess["value"], excess["ci95"]) | {"p": excess["p"]}
                     )
     return pd.DataFrame(rows)
 
@@ -187,6 +180,6 @@ def transfer_losses(result: Transfer) -> pd.DataFrame:
         for estimator, found in each.lost.items():
             row = {"source": each.source, "target": each.target, "estimator": estimator}
             rows.append(
-                row | _points(found["value"], found["ci95"]) | {"same_routes": each.same_routes}
+                row | in_points(found["value"], found["ci95"]) | {"same_routes": each.same_routes}
             )
     return pd.DataFrame(rows)

@@ -7,8 +7,8 @@ import pandas as pd
 
 from recover_nb.core.errors import InputError
 
-#: What is kept of every branching of a failed trace.
-HISTORY = (
+#: What is said of every branching of a failed trace, and what is kept of it.
+SAID = (
     "problem",
     "rollout",
     "position",
@@ -18,6 +18,9 @@ HISTORY = (
     "n",
     "rescued",
     "rate",
+)
+HISTORY = (
+    *SAID,
     "low",
     "high",
     "trace",

@@ -16,6 +16,7 @@ from recover_nb.tables.evaluation import (
     routing_by_cell,
     routing_by_estimator,
 )
+from recover_nb.tables.kit import interval
 from recover_nb.tables.study import ALL
 
 #: The four things a figure can say about a claim.
@@ -283,11 +284,6 @@ _SCORED = {"split": "attempts that did not select", "all": "every failed problem
 
 def _signed(value: float) -> str:
     return f"{value:+.1f}"
-
-
-def interval(ends: list[float], form: str = "+.1f") -> str:
-    """Write the ends of an interval."""
-    return f"[{ends[0]:{form}}, {ends[1]:{form}}]"
 
 
 def _say_interventions(figure: dict, verdict: str) -> str:

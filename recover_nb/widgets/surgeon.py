@@ -84,7 +84,7 @@ class TraceSurgeon(View):
     surgery : Surgery or None
         The last branching of the trace that is shown.
     history : DataFrame
-        Every branching so far; columns `tables.difftree.HISTORY`.
+        Every branching so far; columns `tables.twin_tree.HISTORY`.
 
     Examples
     --------
@@ -193,7 +193,7 @@ class TraceSurgeon(View):
 
     @property
     def history(self) -> pd.DataFrame:
-        """Every branching so far, the oldest first; columns `tables.difftree.HISTORY`."""
+        """Every branching so far, the oldest first; columns `tables.twin_tree.HISTORY`."""
         return pd.DataFrame(self._rows, columns=list(HISTORY))
 
     def branch(self) -> None:
@@ -380,7 +380,7 @@ def summary(done: "Surgery") -> str:
 
 
 def history_row(done: "Surgery") -> dict[str, Any]:
-    """Return what `tables.difftree.HISTORY` keeps of a branching, except for its trace."""
+    """Return what `tables.twin_tree.HISTORY` keeps of a branching, except for its trace."""
     low, high = done.interval
     return {
         "position": done.position,

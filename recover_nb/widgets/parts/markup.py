@@ -10,7 +10,7 @@ import pandas as pd
 from recover_nb.charts.theme import ON_BAR, OUTCOME_COLOURS
 from recover_nb.core.labels import OUTCOME_SIGNS, Outcome
 from recover_nb.core.schema import MODELS
-from recover_nb.tables.twin_tree import Branch
+from recover_nb.tables.twin_tree import SAID, Branch
 
 _VISIBLE = str.maketrans({" ": "\u00b7", "\n": "\u21b5", "\t": "\u21e5"})
 
@@ -84,7 +84,7 @@ def _probability(value: float) -> str:
 
 
 def tree_html(tree: Branch, pieces: Callable[[Sequence[int]], str], position: int) -> str:
-    """Draw a `tables.difftree.Branch` as nested lists that fold.
+    """Draw a `tables.twin_tree.Branch` as nested lists that fold.
 
     Parameters
     ----------
@@ -135,23 +135,12 @@ def percent(share: float) -> str:
 
 
 def history_html(history: pd.DataFrame, *, last: int = 10) -> str:
-    """Draw the last rows of a `tables.difftree.HISTORY` as a table, newest first, if any."""
+    """Draw the last rows of a `tables.twin_tree.HISTORY` as a table, newest first, if any."""
     if not len(history):
         return ""
     shown = history.iloc[::-1].head(last)
-    names = (
-        "problem",
-        "rollout",
-        "position",
-        "operator",
-        "alpha",
-        "continuation",
-        "n",
-        "rescued",
-        "rate",
-    )
-    head = "".join(f'<th scope="col">{name}</th>' for name in (*names, "95 % interval"))
-    rows = "".join(f"<tr>{_history_cells(one, names)}</tr>" for _, one in shown.iterrows())
+    head = "".join(f'<th scope="col">{name}</th>' for name in (*SAID, "95 % interval"))
+    rows = "".join(f"<tr>{_history_cells(one)}</tr>" for _, one in shown.iterrows())
     more = f", the last {last} of {len(history)}" if len(history) > last else ""
     return (
         '<table class="recover-nb-history"><caption>branchings so'
@@ -159,10 +148,10 @@ def history_html(history: pd.DataFrame, *, last: int = 10) -> str:
     )
 
 
-def _history_cells(one: pd.Series, names: tuple[str, ...]) -> str:
+def _history_cells(one: pd.Series) -> str:
     cells = [
         html.escape(f"{one[name]:.2f}" if isinstance(one[name], float) else str(one[name]))
-        for name in names
+        for name in SAID
     ]
     span = "none" if math.isnan(one["low"]) else f"{one['low']:.2f} to {one['high']:.2f}"
     return "".join(f"<td>{each}</td>" for each in (*cells, span))

@@ -1,0 +1,58 @@
+"""What tables share: points, means of what is known, intervals as text, arrays of a study."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+
+def points(share: float | None) -> float:
+    """Return a share of 1 in percentage points, NaN for JSON's None."""
+    return float("nan") if share is None else 100 * share
+
+
+def in_points(
+    share: float | None,
+    ends: Sequence[float | None],
+    prefix: str = "",
+    *,
+    name: str = "points",
+) -> dict[str, float]:
+    """Return a share and the ends of its interval as columns in percentage points.
+
+    Parameters
+    ----------
+    share : float or None
+    ends : (low, high)
+    prefix : str
+        Of every column.
+    name : str
+        Column of the share itself; those of the ends are ``low_points`` and ``high_points``.
+    """
+    low, high = ends
+    return {
+        f"{prefix}{name}": points(share),
+        f"{prefix}low_points": points(low),
+        f"{prefix}high_points": points(high),
+    }
+
+
+def mean(values: np.ndarray) -> float:
+    """Mean of what is known; NaN of nothing, without a warning."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def interval(ends: Sequence[float], form: str = "+.1f") -> str:
+    """Write the ends of an interval."""
+    return f"[{ends[0]:{form}}, {ends[1]:{form}}]"
+
+
+def span(value: float, low: float, high: float) -> str:
+    """Write a difference with its interval."""
+    return f"{value:+.1f} {interval((low, high))}"
+
+
+def per_rollout(ds: xr.Dataset, name: str, intervention: str) -> np.ndarray:
+    """Return a variable of one intervention's rollouts, (problem, rollout)."""
+    return ds[name].sel(intervention=intervention).transpose("problem", "rollout").to_numpy()
