@@ -18,12 +18,12 @@ from recover_nb.core.errors import InputError
 from recover_nb.core.labels import FEATURES, Algorithm, Intervention, Null, Signal, parse
 from recover_nb.core.schema import cell_names
 from recover_nb.features.features import (
-    DEFAULT_WINDOW,
     feature_matrix,
     problem_features,
     rollout_features,
+    window_of,
 )
-from recover_nb.features.reliability import ALL, DEFAULT_SIZES
+from recover_nb.features.reliability import ALL, DEFAULT_SIZES, random_places
 
 # Problems are read and reduced this many at a time, so that a stored study need not fit in memory.
 _BLOCK = 256
@@ -178,9 +178,7 @@ def _compare(
 
 def _fewer(study: _Study, used: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return features (n, 3) of `used` (n,) usable rollouts chosen at random."""
-    order = np.argsort(np.where(study.usable, rng.random(study.usable.shape), 2.0), axis=1)
-    place = np.argsort(order, axis=1)
-    return problem_features(study.values, place < used[:, None])
+    return problem_features(study.values, random_places(study.usable, rng) < used[:, None])
 
 
 def _moved(study: _Study, few: np.ndarray) -> np.ndarray:
@@ -219,7 +217,7 @@ def _stored(ds: xr.Dataset, space: Space) -> tuple[np.ndarray, np.ndarray]:
     usable = (correct == 0) & (n_tokens > 0)
     if "has_signals" in ds:
         usable &= ds["has_signals"].transpose("problem", "rollout").to_numpy() == 1
-    window = int(ds["features"].attrs.get("window", DEFAULT_WINDOW))
+    window = window_of(ds)
     values = np.full((*usable.shape, len(FEATURES)), np.nan)
     for start in range(0, len(usable), _BLOCK):
         block = slice(start, start + _BLOCK)

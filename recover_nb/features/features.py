@@ -358,6 +358,11 @@ def feature_matrix(ds: xr.Dataset, names: Sequence[str] = FEATURES) -> NDArray[n
     return values
 
 
+def window_of(ds: xr.Dataset) -> int:
+    """Return the window that a study's features were made with, the usual one if it is not said."""
+    return int(ds["features"].attrs.get("window", DEFAULT_WINDOW))
+
+
 def usable_rollouts(
     values: ArrayLike, failed: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

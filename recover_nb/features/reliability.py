@@ -203,10 +203,10 @@ def halves_of_rollouts(
     rng = np.random.default_rng([seed, size])
     clean = np.where(usable[..., None], values, 0.0)
     for _ in range(n_splits):
-        yield _half_means(clean, _places(usable, rng), size)
+        yield _half_means(clean, random_places(usable, rng), size)
 
 
-def _places(usable: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int64]:
+def random_places(usable: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int64]:
     """Put usable rollouts (problem, rollout) in a random order; the unusable come last."""
     order = np.argsort(np.where(usable, rng.random(usable.shape), 2.0), axis=-1)
     return np.argsort(order, axis=-1)
@@ -336,7 +336,7 @@ def feature_reliability(
     rng = np.random.default_rng(seed)
     clean = np.where(usable[..., None], values, 0.0)
     for split in range(n_splits):
-        place = _places(usable, rng)
+        place = random_places(usable, rng)
         for i, (half, rows) in enumerate(zip(halves, enough, strict=True)):
             r[i, split] = _half_correlation(clean[rows], place[rows], half[rows])
     return _reliability_dataset(r, sizes, [int(rows.sum()) for rows in enough])

@@ -148,7 +148,7 @@ class Reading:
         Returns
         -------
         mean, low, high : float
-            Above 0: the features say more. See `prediction.fold_interval`.
+            Above 0: the features say more. See `classification.fold_interval`.
 
         Raises
         ------

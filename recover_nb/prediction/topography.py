@@ -288,7 +288,7 @@ def topography(
     -----
     docs/method.md#10-failure-topography. Multinomial logistic regression on features standardised
     inside the fold. Folds never part a problem (task, problem_id), which occurs under every method
-    and family. Permutations keep that structure (`prediction.permute_labels`). Classes of fewer
+    and family. Permutations keep that structure (`classification.permute_labels`). Classes of fewer
     problems than folds are left out.
 
     Examples

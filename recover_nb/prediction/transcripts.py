@@ -10,7 +10,7 @@ from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Signal
 from recover_nb.core.schema import ALTERNATIVE, MODELS, PROBLEM, ROLE, ROLLOUT, TOKEN, text
 from recover_nb.core.token_text import token_pieces
-from recover_nb.features.features import DEFAULT_WINDOW, rollout_features
+from recover_nb.features.features import DEFAULT_WINDOW, rollout_features, window_of
 
 #: All failed rollouts of a problem, which its features are means over, or the first alone.
 ROLLOUTS = ("all", "first")
@@ -158,11 +158,7 @@ def failed_numbers(ds: xr.Dataset, rollouts: str = "all") -> dict[str, np.ndarra
         out["log_probability"] = _log_probability(ds)[:, None]
     pair = (Signal.DEMOTION_PRESSURE, Signal.LOGIT_VARIANCE)
     if rollouts == "first" and all(name.value in ds for name in pair):
-        window = (
-            int(ds["features"].attrs.get("window", DEFAULT_WINDOW))
-            if "features" in ds
-            else DEFAULT_WINDOW
-        )
+        window = window_of(ds) if "features" in ds else DEFAULT_WINDOW
         one = rollout_features(
             *(_signal(ds, name) for name in pair), np.where(signalled, length, 0), window=window
         )

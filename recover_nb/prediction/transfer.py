@@ -7,7 +7,7 @@ itself: that is `routing` and `estimators`.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import xarray as xr
@@ -265,10 +265,10 @@ def _direction(
                 f"{name} has {distinct} different failed problems for {k} clusters; allowed: at"
                 f" least {2 * k}"
             )
-    reference = _reference(source)
     # Pooling makes one cell of the target; only the z-scores depend on it.
     pooled = replace(target, cells=np.zeros(len(target.cells), dtype=int))
-    by_name = {"frozen": _frozen(pooled, reference), "refitted": pooled, "by_cell": target}
+    frozen = pooled.as_kind(_FrozenTable, reference=_reference(source))
+    by_name = {"frozen": frozen, "refitted": pooled, "by_cell": target}
     resamples = bootstrap_weights(
         target.clusters, target.strata, counts["n_bootstrap"], np.random.default_rng([seed, 0])
     )
@@ -364,14 +364,7 @@ class _FrozenTable(Table):
         both = np.concatenate([self.reference, self.features])
         known = np.arange(len(both)) < len(self.reference)
         codes = route_codes(both, np.zeros(len(both)), population=known)[len(self.reference) :]
-        names = [*self.policy.operators.values(), self.policy.fallback]
-        columns = np.array([self.arms.index(name) for name in names])
-        return np.broadcast_to(columns[codes], population.shape)
-
-
-def _frozen(table: Table, reference: np.ndarray) -> _FrozenTable:
-    values = {each.name: getattr(table, each.name) for each in fields(Table)}
-    return _FrozenTable(**values, reference=reference)
+        return np.broadcast_to(self.route_columns[codes], population.shape)
 
 
 def _reference(table: Table) -> np.ndarray:

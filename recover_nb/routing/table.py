@@ -1,7 +1,7 @@
 """What an evaluation takes out of a study: failed problem units as arrays, with costs and names."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -46,7 +46,7 @@ class Table:
         Cell of a unit (z-scores, permutations and best fixed stay within it); underlying question
         and its task (bootstrap).
     edges : dict
-        Keywords of `recoverability.is_steerable_hard`.
+        Keywords of `rescue.is_steerable_hard`.
     correct : int8 array, shape (problem, rollout, arm), or None
         Outcome of each attempt, -1 = not run.
     """
@@ -94,11 +94,20 @@ class Table:
         best = filled(rate[..., self.regime_arms], -1.0).max(axis=-1)
         return is_steerable_hard(rate[..., 0], best, **self.edges)
 
+    @property
+    def route_columns(self) -> np.ndarray:
+        """Arm (column) of each code that `policy.route_codes` gives."""
+        names = [*self.policy.operators.values(), self.policy.fallback]
+        return np.array([self.arms.index(name) for name in names])
+
+    def as_kind(self, kind: type["Table"], **more: object) -> "Table":
+        """Return the same problems as another kind of table, with what it has `more`."""
+        return kind(**{each.name: getattr(self, each.name) for each in fields(Table)}, **more)
+
     def decide(self, population: np.ndarray) -> np.ndarray:
         """Arm (column) each problem is routed to, standardised by `population` (..., problem)."""
-        names = [*self.policy.operators.values(), self.policy.fallback]
-        columns = np.array([self.arms.index(name) for name in names])
-        return columns[route_codes(self.features, self.cells, population=population)]
+        codes = route_codes(self.features, self.cells, population=population)
+        return self.route_columns[codes]
 
 
 @dataclass(frozen=True)
@@ -153,7 +162,7 @@ def tabulate(
     ds, policy, interventions
         As in `evaluate_routing`.
     edges : dict, optional
-        Keywords of `recoverability.is_steerable_hard`.
+        Keywords of `rescue.is_steerable_hard`.
 
     Returns
     -------

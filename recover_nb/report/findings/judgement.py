@@ -12,7 +12,7 @@ class Judgement:
     Attributes
     ----------
     verdict : str
-        One of `tables.findings.VERDICTS`.
+        One of `tables.verdicts.VERDICTS`.
     figure : str
         The figure in a few words, for a table.
     sentence : str

@@ -4,7 +4,7 @@ Every function gives `Trial` values; `recover_nb.routing.ablation.ablate` scores
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Any
 
@@ -17,9 +17,8 @@ from recover_nb.core.schema import cell_names
 from recover_nb.features.features import problem_features, rollout_features
 from recover_nb.routing.ablation.stored import OWN, fingerprint, unpack
 from recover_nb.routing.policy import PUBLISHED, RoutingPolicy
-from recover_nb.routing.rescue import MIN_FAILURE, MIN_GAIN
+from recover_nb.routing.rescue import MIN_FAILURE, MIN_GAIN, count_rates
 from recover_nb.routing.table import Table
-from recover_nb.stats.resampling import ratio
 
 #: Values tried; the reference's own are left out.
 FALLBACKS = (
@@ -82,7 +81,7 @@ class ScopedTable(Table):
 
     def decide(self, population: np.ndarray) -> np.ndarray:
         """Return the arm each problem is routed to; see `Table.decide`."""
-        plain = Table(**{each.name: getattr(self, each.name) for each in fields(Table)})
+        plain = self.as_kind(Table)
         if self.scope == Standardisation.FAILED:
             population = np.ones_like(population)
         if self.scope == Standardisation.POOLED:
@@ -127,11 +126,9 @@ def rule_trials(table: Table) -> Iterator[Trial]:
         yield Trial(
             Factor.FALLBACK, fallback.value, replace(table, policy=policy), REFERENCES[RULE]
         )
-    plain = {each.name: getattr(table, each.name) for each in fields(Table)}
     for scope in (Standardisation.FAILED, Standardisation.POOLED):
-        yield Trial(
-            Factor.STANDARDISATION, scope.value, ScopedTable(**plain, scope=scope), REFERENCES[RULE]
-        )
+        scoped = table.as_kind(ScopedTable, scope=scope)
+        yield Trial(Factor.STANDARDISATION, scope.value, scoped, REFERENCES[RULE])
 
 
 def edge_trials(table: Table) -> Iterator[Trial]:
@@ -162,10 +159,8 @@ def attempt_trials(table: Table) -> Iterator[Trial]:
 
 def with_outcomes(table: Table, correct: np.ndarray) -> Table:
     """Return a table with other outcomes (problem, rollout, arm), and the rates that follow."""
-    attempts = (correct >= 0).sum(axis=1)
-    return replace(
-        table, correct=correct, rate=ratio((correct == 1).sum(axis=1), attempts), attempts=attempts
-    )
+    rate, attempts = count_rates(correct)
+    return replace(table, correct=correct, rate=rate, attempts=attempts.astype(np.int64))
 
 
 def signal_trials(table: Table, ds: xr.Dataset) -> Iterator[Trial]:

@@ -2,10 +2,10 @@
 
 The prior is empirical, over whole rows of rates.
 
-`rates.population` takes operators to be independent, but a problem that defeats one operator mostly
-defeats the next. Here every problem learned from is one possible row of rates. It counts as much as
-it explains the observed rollouts, and less after every failure that it does not explain, so that a
-failure of one operator says something of all.
+`beta_binomial.population` takes operators to be independent, but a problem that defeats one
+operator mostly defeats the next. Here every problem learned from is one possible row of rates. It
+counts as much as it explains the observed rollouts, and less after every failure that it does not
+explain, so that a failure of one operator says something of all.
 """
 
 import numpy as np
