@@ -4,6 +4,7 @@ They compute nothing: each draws a frame of `tables.clustering`.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -270,7 +271,7 @@ def plot_cluster_brush(
     """
     x, y = parse(Feature, x).value, parse(Feature, y).value
     frame = checked(frame, ("cell", "problem", "problem_id", *dict.fromkeys((x, y)), "cluster"))
-    drawn = (
+    drawn: dict[str, Any] = (
         {"value": {axis: list(brush[name]) for axis, name in (("x", x), ("y", y))}} if brush else {}
     )
     chosen = alt.param("picked", value=list(picked))

@@ -131,7 +131,7 @@ def interval(
         Of the x axis: its title, scale, axis.
     """
     low, value, high = columns
-    drawn = {"color": rule or colour} if rule or colour else {}
+    drawn: dict[str, Any] = {"color": rule or colour} if rule or colour else {}
     spans = base.mark_rule(strokeWidth=2, **drawn)
     drawn = {"color": colour} if colour else {}
     points = base.mark_point(filled=True, size=size, opacity=1, **drawn)
@@ -141,7 +141,7 @@ def interval(
     ]
 
 
-def feature_axes(x: str, y: str) -> dict[str, alt.X | alt.Y]:
+def feature_axes(x: str, y: str) -> dict[str, Any]:
     """Two features as axes, in units of the feature."""
     return {
         "x": alt.X(f"{x}:Q", title=FEATURE_TITLES[x], scale=alt.Scale(zero=False)),
@@ -196,8 +196,8 @@ def facet(
     """
     # All properties are given as a chart is made: one with layers is built anew by each that is
     # added, and a facet much faster than as many charts side by side.
-    panel = {"layer": list(layers), "width": width, "height": height}
-    top = {"data": rows(frame), "title": title, "config": alt.Config(**theme())}
+    panel: dict[str, Any] = {"layer": list(layers), "width": width, "height": height}
+    top: dict[str, Any] = {"data": rows(frame), "title": title, "config": alt.Config(**theme())}
     if not isinstance(by, str):
         by = alt.FacetMapping(**by)
     elif frame[by].nunique() == 1:

@@ -4,6 +4,7 @@ Each has under half a million parameters.
 """
 
 import math
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, GPTNeoXConfig, PreTrainedModel, Qwen3Config
@@ -20,7 +21,7 @@ _LOOK_BACK, _LOOK_BACK_PAIRS = 4.0, 4
 
 def make_config(family: str, tokenizer) -> Qwen3Config | GPTNeoXConfig:
     """Return the configuration of a family for a tokenizer."""
-    shared = dict(
+    shared: dict[str, Any] = dict(
         vocab_size=len(tokenizer),
         hidden_size=_WIDTH,
         num_hidden_layers=_LAYERS,
