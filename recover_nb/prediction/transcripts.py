@@ -159,17 +159,17 @@ def failed_numbers(ds: xr.Dataset, rollouts: str = "all") -> dict[str, np.ndarra
     pair = (Signal.DEMOTION_PRESSURE, Signal.LOGIT_VARIANCE)
     if rollouts == "first" and all(name.value in ds for name in pair):
         window = window_of(ds) if "features" in ds else DEFAULT_WINDOW
-        one = rollout_features(
+        features = rollout_features(
             *(_signal(ds, name) for name in pair), np.where(signalled, length, 0), window=window
         )
-        out["features_first"] = _row_means(np.moveaxis(one, -1, 0), signalled).T
+        out["features_first"] = _row_means(np.moveaxis(features, -1, 0), signalled).T
     return out
 
 
 def _observed(ds: xr.Dataset, name: str) -> np.ndarray:
     """Return a variable of observed rollouts, (problem, rollout) or (problem, rollout, token)."""
-    one = ds[name].sel(intervention=Intervention.NONE.value)
-    return one.transpose(PROBLEM, ROLLOUT, ...).to_numpy()
+    observed = ds[name].sel(intervention=Intervention.NONE.value)
+    return observed.transpose(PROBLEM, ROLLOUT, ...).to_numpy()
 
 
 def _signal(ds: xr.Dataset, name: Signal) -> np.ndarray:

@@ -414,8 +414,8 @@ def _summarise(found: dict[str, Contributions | None], resamples: Resamples) -> 
 def _lost(frozen: Contributions, refitted: Contributions, resamples: Resamples) -> dict:
     """Rescue rate of routing frozen less refitted, on the problems both select."""
     column = frozen.names.index(ROUTED)
-    one, two = ((each.value[:, [column]], each.weight[:, [column]]) for each in (frozen, refitted))
-    found = bootstrap_ratio(*one, resamples, offset=two)
+    sums = [(each.value[:, [column]], each.weight[:, [column]]) for each in (frozen, refitted)]
+    found = bootstrap_ratio(*sums[0], resamples, offset=sums[1])
     return {"value": float(found.value[0]), "ci95": found.percentile[:, 0].tolist()}
 
 

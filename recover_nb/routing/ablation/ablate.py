@@ -215,7 +215,7 @@ def ablate(
             raise InputError(f"{name} is {count}; it must be at least 1")
     tell = progress or (lambda name: None)
     stored = _shipped(ds) if stored is None else stored
-    units = _units(ds)
+    units = _routable_units(ds)
     settings: dict[str, Setting] = {}
     draws: dict[str, dict[Conclusion, np.ndarray]] = {}
     for trial in _trials(ds, units, stored):
@@ -236,7 +236,7 @@ def _shipped(ds: xr.Dataset) -> dict[str, Any]:
     return found if found["about"]["study"] == fingerprint(ds) else {}
 
 
-def _units(ds: xr.Dataset) -> xr.Dataset:
+def _routable_units(ds: xr.Dataset) -> xr.Dataset:
     """Return the failed units with features and rates, and the interventions the rule is about."""
     arms = [RETRY, *(name.value for name in ROUTED_INTERVENTIONS)]
     names = [str(name) for name in ds["intervention"].values]

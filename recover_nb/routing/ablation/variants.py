@@ -269,7 +269,9 @@ def stored_trials(
         )
     names = cell_names(ds)
     rows = {cell: np.flatnonzero(names == cell) for cell in stored["cells"]}
-    short = [cell for cell, found in stored["cells"].items() if _units(found) != len(rows[cell])]
+    short = [
+        cell for cell, found in stored["cells"].items() if _count_units(found) != len(rows[cell])
+    ]
     if short:
         raise InputError(
             f"the ablations hold other units of {short[0]} than the study; make them again"
@@ -284,7 +286,7 @@ def stored_trials(
     yield from _attempted_again(table, stored, rows)
 
 
-def _units(found: dict[str, Any]) -> int:
+def _count_units(found: dict[str, Any]) -> int:
     return len(next(iter(found["features"].values()))[0])
 
 

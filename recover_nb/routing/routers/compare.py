@@ -126,14 +126,14 @@ def _say(hold_out: str, item: dict, budget: int, basis: str) -> str:
     return " ".join(text)
 
 
-def _say_lift(name: str, one: dict) -> str:
-    low, high = one["ci95"]
+def _say_lift(name: str, lift: dict) -> str:
+    low, high = lift["ci95"]
     null = (
-        f" ({100 * one['null_mean']:+.1f} with no operator better than retry)"
-        if "null_mean" in one
+        f" ({100 * lift['null_mean']:+.1f} with no operator better than retry)"
+        if "null_mean" in lift
         else ""
     )
-    return f"{name} {100 * one['lift']:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]{null}"
+    return f"{name} {100 * lift['lift']:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]{null}"
 
 
 def compare_routers(

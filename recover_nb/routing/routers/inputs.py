@@ -254,8 +254,8 @@ def _descriptors(
         z[rows] = standardise(table.features[rows])
     columns |= {name: table.features[:, i] for i, name in enumerate(features)}
     columns |= {f"{name}_z": z[:, i] for i, name in enumerate(features)}
-    one = ds.sel(intervention=NONE)
-    correct = one["correct"].transpose(PROBLEM, ROLLOUT).to_numpy()
+    observed = ds.sel(intervention=NONE)
+    correct = observed["correct"].transpose(PROBLEM, ROLLOUT).to_numpy()
     failed = correct == 0
     wrong, right = failed.sum(axis=1), (correct == 1).sum(axis=1)
     # Half a rollout on either side keeps the log-odds finite when all failed.
@@ -265,11 +265,11 @@ def _descriptors(
     if length is None:
         left_out["log_length"] = "the study stores no lengths"
     else:
-        lengths = one[length].transpose(PROBLEM, ROLLOUT).to_numpy()
+        lengths = observed[length].transpose(PROBLEM, ROLLOUT).to_numpy()
         columns["log_length"] = np.log(
             np.where(failed, lengths, 0).sum(axis=1) / np.maximum(wrong, 1) + 1.0
         )
-    agreement, reason = _agreement(one, failed)
+    agreement, reason = _agreement(observed, failed)
     if reason is not None:
         left_out["agreement"] = reason
     if reason is None:
@@ -277,27 +277,30 @@ def _descriptors(
     return tuple(columns), np.stack(list(columns.values()), axis=1).astype(float), left_out
 
 
-def _agreement(one: xr.Dataset, failed: np.ndarray) -> tuple[np.ndarray, str | None]:
+def _agreement(observed: xr.Dataset, failed: np.ndarray) -> tuple[np.ndarray, str | None]:
     """Return the share of failed rollouts with the commonest wrong answer, (problem,).
 
     Where it is not known, the reason is returned too.
     """
-    if "token_id" not in one or "n_tokens" not in one:
+    if "token_id" not in observed or "n_tokens" not in observed:
         return np.empty(0), "the study stores no tokens"
-    families = text(one["family"])
+    families = text(observed["family"])
     pieces = {name: token_pieces(name) for name in dict.fromkeys(families.tolist())}
     unread = [name for name, table in pieces.items() if not table]
     if unread:
         return np.empty(0), f"the tokens of family {unread[0]!r} cannot be read as text here"
-    token = one["token_id"].transpose(PROBLEM, ROLLOUT, ...).to_numpy()
-    length = one["n_tokens"].transpose(PROBLEM, ROLLOUT).to_numpy()
+    token = observed["token_id"].transpose(PROBLEM, ROLLOUT, ...).to_numpy()
+    length = observed["n_tokens"].transpose(PROBLEM, ROLLOUT).to_numpy()
     out = np.zeros(len(failed))
     for problem in range(len(failed)):
         table = pieces[str(families[problem])]
         places = np.flatnonzero(failed[problem])
         ids = [token[problem, rollout, : length[problem, rollout]].tolist() for rollout in places]
         out[problem] = modal_share(
-            ["".join(table.get(i, "") for i in each).removesuffix(END) for each in ids]
+            [
+                "".join(table.get(i, "") for i in rollout_ids).removesuffix(END)
+                for rollout_ids in ids
+            ]
         )
     return out, None
 
