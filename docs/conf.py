@@ -5,7 +5,6 @@ Its sources are what ``docs/pages.py`` gathers; it opens offline.
 
 import inspect
 import re
-from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -23,11 +22,6 @@ copyright = author
 extensions = ["sphinx.ext.autodoc", "numpydoc", "myst_nb"]
 root_doc = "index"
 source_suffix = {".rst": "restructuredtext", ".md": "myst-nb", ".ipynb": "myst-nb"}
-# 2026-11-26: the contents name a changelog, and there is none before the first release that has
-# one.
-exclude_patterns = (
-    [] if (Path(__file__).parent.parent / "CHANGELOG.md").exists() else ["changelog.*"]
-)
 suppress_warnings = ["toc.excluded"]
 # `name` in a docstring is a link where it is a public name, and code where it is not.
 default_role = "py:obj"

@@ -25,7 +25,11 @@ ROOT = Path(__file__).parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 
 #: Pages from elsewhere than ``docs`` and ``notebooks``: file of the repository -> file of the site.
-ELSEWHERE = {"data/README.md": "data.md", "CHANGELOG.md": "changelog.md"}
+ELSEWHERE = {
+    "data/README.md": "data.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+}
 
 #: Lists what a call has gathered, so that the next one removes nothing else.
 GATHERED = ".gathered"
