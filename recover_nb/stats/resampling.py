@@ -162,6 +162,11 @@ def bootstrap_ratio(
     return bootstrap(np.concatenate(parts, axis=1), statistic, resamples, level=level, bca=bca)
 
 
+def bootstrap_mean(values: np.ndarray, resamples: Resamples) -> Intervals:
+    """Interval of the mean over problems of each column of `values` (problem, column)."""
+    return bootstrap_ratio(values, np.ones((len(values), 1)), resamples)
+
+
 def bootstrap(
     values: np.ndarray,
     statistic: Callable[[np.ndarray], np.ndarray],

@@ -5,7 +5,7 @@ import xarray as xr
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.schema import text
-from recover_nb.stats.resampling import bootstrap_ratio, bootstrap_weights
+from recover_nb.stats.resampling import bootstrap_mean, bootstrap_weights
 
 
 def paired_difference(
@@ -53,9 +53,7 @@ def paired_difference(
     rates = rates[rows]
     strata, question = (text(ds[name])[rows] for name in ("task", "problem_id"))
     resamples = bootstrap_weights(question, strata, n_bootstrap, np.random.default_rng(seed))
-    found = bootstrap_ratio(
-        (rates[:, 0] - rates[:, 1])[:, None], np.ones((len(rows), 1)), resamples
-    )
+    found = bootstrap_mean((rates[:, 0] - rates[:, 1])[:, None], resamples)
     return {
         "n": len(rows),
         "rates": rates.mean(axis=0).tolist(),

@@ -10,7 +10,7 @@ from recover_nb.routing.routers.scoring import (
     PUBLISHED_RULE,
     Curve,
 )
-from recover_nb.stats.resampling import Intervals, Resamples, bootstrap_ratio, exceedance, holm
+from recover_nb.stats.resampling import Resamples, bootstrap_mean, exceedance, holm
 
 #: Two-sided 95 % of a normal distribution.
 NORMAL_95 = 1.959963984540054
@@ -58,7 +58,7 @@ def summarise_policies(
         for name in routers
     ]
     columns = np.concatenate([*(curve.rescued for curve in curves.values()), *lift], axis=1)
-    found = _interval(columns, resamples)
+    found = bootstrap_mean(columns, resamples)
     blocks = np.arange(columns.shape[1]).reshape(-1, n_budgets)
     policies, lifted = {}, {}
     for (name, curve), block in zip(curves.items(), blocks, strict=False):
@@ -77,11 +77,6 @@ def summarise_policies(
             "ci95": found.percentile[:, block].T.tolist(),
         }
     return {"policies": policies, "curves": lifted}
-
-
-def _interval(values: np.ndarray, resamples: Resamples) -> Intervals:
-    """Interval of the mean over problems of each column of `values` (problem, column)."""
-    return bootstrap_ratio(values, np.ones((len(values), 1)), resamples)
 
 
 def _paired(router: Curve, other: Curve, at: int) -> np.ndarray:
@@ -140,9 +135,9 @@ def headline(
         mine = [name for name in out if name != other]
         lift = np.stack([_paired(curves[name], curves[other], at) for name in mine], axis=1)
         paid = np.stack([_paired_paid(curves[name], curves[other], at) for name in mine], axis=1)
-        found = _interval(lift, resamples)
+        found = bootstrap_mean(lift, resamples)
         known = ~np.isnan(paid).any(axis=0)
-        found_paid = _interval(np.where(known, paid, 0.0), resamples)
+        found_paid = bootstrap_mean(np.where(known, paid, 0.0), resamples)
         sums = np.stack([np.bincount(cluster, lift[:, i]) for i in range(len(mine))], axis=1)
         flipped = signs @ sums
         p = np.array([exceedance(sums[:, i].sum(), flipped[:, i]) for i in range(len(mine))])
