@@ -57,24 +57,14 @@ def _client(address: str | None) -> AbstractContextManager:
 
 def _config(options: Namespace) -> StudyConfig:
     """Return the configuration that the options of `run` describe."""
-    given = {
-        "families": options.family,
-        "methods": options.method,
-        "tasks": options.task,
-        "interventions": options.intervention,
-        "n_problems": options.problems,
-        "n_rollouts": options.rollouts,
-        "n_attempts": options.attempts,
-        "seed": options.seed,
-    }
-    changes = {name: value for name, value in given.items() if value is not None}
+    changes = _chosen(options, interventions=options.intervention, seed=options.seed)
     if options.max_new_tokens is not None:
         changes["settings"] = {"max_new_tokens": options.max_new_tokens}
     return StudyConfig.quick(**changes) if options.quick else StudyConfig(**changes)
 
 
-def remap(options: Namespace) -> None:
-    """Generate a companion of the study: its problems over other numbers, or drawn again."""
+def _chosen(options: Namespace, **others: Any) -> dict[str, Any]:
+    """Return the cells and sizes that are named, and the others, as fields of a configuration."""
     given = {
         "families": options.family,
         "methods": options.method,
@@ -82,10 +72,15 @@ def remap(options: Namespace) -> None:
         "n_problems": options.problems,
         "n_rollouts": options.rollouts,
         "n_attempts": options.attempts,
+        **others,
     }
-    changes = {name: value for name, value in given.items() if value is not None}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def remap(options: Namespace) -> None:
+    """Generate a companion of the study: its problems over other numbers, or drawn again."""
     companion = Companion.REDRAWN if options.redraw else Companion.REMAPPED
-    config = companions.companion_config(companion, seed=options.seed, **changes)
+    config = companions.companion_config(companion, seed=options.seed, **_chosen(options))
     print(companions.run_companion(config, options.out, resume=options.resume, lab=options.lab))
 
 

@@ -28,10 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     # Heavy imports wait until an option has been read: --help and a misspelt command answer at
     # once.
-    from recover_nb.cli import commands
+    from recover_nb.cli.commands import COMMANDS
 
     try:
-        commands.COMMANDS[options.command](options)
+        COMMANDS[options.command](options)
     except InputError as error:
         return _fail(str(error), EXIT_INPUT)
     except OSError as error:
@@ -105,27 +105,19 @@ def _add_run(commands: argparse._SubParsersAction) -> None:
         "--out", required=True, metavar="STUDY.zarr", help="where to write (.zarr or .zarr.zip)"
     )
     run.add_argument("--quick", action="store_true", help="few problems and rollouts")
-    run.add_argument(
-        "--family", nargs="+", metavar="NAME", help="families of the lineage (default: all)"
-    )
-    run.add_argument(
-        "--method", nargs="+", metavar="NAME", help="post-training methods (default: all)"
-    )
-    run.add_argument("--task", nargs="+", metavar="NAME", help="tasks (default: all)")
-    run.add_argument(
-        "--intervention", nargs="+", metavar="NAME", help="interventions (default: all)"
-    )
-    run.add_argument("--problems", type=int, metavar="N", help="problems a cell")
-    run.add_argument("--rollouts", type=int, metavar="N", help="observed rollouts a problem")
-    run.add_argument("--attempts", type=int, metavar="N", help="attempts an intervention")
+    _names(run, "--family", "families of the lineage")
+    _names(run, "--method", "post-training methods")
+    _names(run, "--task", "tasks")
+    _names(run, "--intervention", "interventions")
+    _sizes(run, "problems a cell")
     run.add_argument("--max-new-tokens", type=int, metavar="N", help="longest trace")
     run.add_argument("--seed", type=int, metavar="S", help="of the random numbers")
-    run.add_argument("--resume", action="store_true", help="go on with an unfinished run")
+    _resume(run)
     run.add_argument(
         "--scheduler", metavar="ADDRESS", help="of a Dask cluster: its workers run the study"
     )
-    run.add_argument("--device", metavar="NAME", help="where the models run, such as cpu or cuda")
-    run.add_argument("--lab", metavar="FOLDER", help="FAMILY/METHOD checkpoints of your own")
+    _device(run)
+    _lab(run)
 
 
 def _add_remap(commands: argparse._SubParsersAction) -> None:
@@ -143,16 +135,10 @@ def _add_remap(commands: argparse._SubParsersAction) -> None:
         action="store_true",
         help="keep the numbers, draw afresh: what remapping is held to",
     )
-    remap.add_argument(
-        "--family", nargs="+", metavar="NAME", help="families of the lineage (default: all)"
-    )
-    remap.add_argument(
-        "--method", nargs="+", metavar="NAME", help="post-training methods (default: all)"
-    )
-    remap.add_argument("--task", nargs="+", metavar="NAME", help="tasks (default: all)")
-    remap.add_argument("--problems", type=int, metavar="N", help="problems a cell (default: 50)")
-    remap.add_argument("--rollouts", type=int, metavar="N", help="observed rollouts a problem")
-    remap.add_argument("--attempts", type=int, metavar="N", help="attempts an intervention")
+    _names(remap, "--family", "families of the lineage")
+    _names(remap, "--method", "post-training methods")
+    _names(remap, "--task", "tasks")
+    _sizes(remap, "problems a cell (default: 50)")
     remap.add_argument(
         "--seed",
         type=int,
@@ -160,8 +146,8 @@ def _add_remap(commands: argparse._SubParsersAction) -> None:
         metavar="S",
         help="of new numbers and draws (the study has 0)",
     )
-    remap.add_argument("--resume", action="store_true", help="go on with an unfinished run")
-    remap.add_argument("--lab", metavar="FOLDER", help="FAMILY/METHOD checkpoints of your own")
+    _resume(remap)
+    _lab(remap)
 
 
 def _add_ablate(commands: argparse._SubParsersAction) -> None:
@@ -175,18 +161,14 @@ def _add_ablate(commands: argparse._SubParsersAction) -> None:
     ablate.add_argument(
         "--problems", type=int, default=30, metavar="N", help="problems a cell attempted again (30)"
     )
-    ablate.add_argument("--resume", action="store_true", help="go on with an unfinished run")
-    ablate.add_argument(
-        "--device", metavar="NAME", help="where the models run, such as cpu or cuda"
-    )
-    ablate.add_argument("--lab", metavar="FOLDER", help="FAMILY/METHOD checkpoints of your own")
+    _resume(ablate)
+    _device(ablate)
+    _lab(ablate)
 
 
 def _add_evaluate(commands: argparse._SubParsersAction) -> None:
     evaluate = commands.add_parser("evaluate", help="evaluate routing by every estimator")
-    evaluate.add_argument(
-        "source", metavar="SOURCE", help="a study (.zarr, .zarr.zip, .nc) or a profile table (.csv)"
-    )
+    _source(evaluate)
     evaluate.add_argument("--seed", type=int, default=0, metavar="S", help="of the resampling")
     _json(evaluate)
 
@@ -209,9 +191,7 @@ def _add_findings(commands: argparse._SubParsersAction) -> None:
 
 def _add_info(commands: argparse._SubParsersAction) -> None:
     info = commands.add_parser("info", help="sizes, models, seeds, provenance")
-    info.add_argument(
-        "source", metavar="SOURCE", help="a study (.zarr, .zarr.zip, .nc) or a profile table (.csv)"
-    )
+    _source(info)
     _json(info)
 
 
@@ -219,10 +199,8 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     train = commands.add_parser(
         "train", help="retrain the lineage from scratch; an interrupted run goes on"
     )
-    train.add_argument("--family", nargs="+", metavar="NAME", help="families (default: all)")
-    train.add_argument(
-        "--method", nargs="+", metavar="NAME", help="methods, ancestor included (default: all)"
-    )
+    _names(train, "--family", "families")
+    _names(train, "--method", "methods, ancestor included")
     train.add_argument("--seed", type=int, default=0, metavar="S", help="decides every weight")
     train.add_argument(
         "--out", metavar="FOLDER", help="where checkpoints go (default: the shipped data/lab)"
@@ -249,6 +227,36 @@ def _add_converters(commands: argparse._SubParsersAction) -> None:
     writer.add_argument("format", metavar="FORMAT", help="such as profiles")
     writer.add_argument("study", metavar="STUDY", help="a study (.zarr, .zarr.zip, .nc)")
     writer.add_argument("path", metavar="PATH", help="where to write")
+
+
+def _names(parser: argparse.ArgumentParser, flag: str, what: str) -> None:
+    parser.add_argument(flag, nargs="+", metavar="NAME", help=f"{what} (default: all)")
+
+
+def _sizes(parser: argparse.ArgumentParser, problems: str) -> None:
+    parser.add_argument("--problems", type=int, metavar="N", help=problems)
+    parser.add_argument("--rollouts", type=int, metavar="N", help="observed rollouts a problem")
+    parser.add_argument("--attempts", type=int, metavar="N", help="attempts an intervention")
+
+
+def _resume(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--resume", action="store_true", help="go on with an unfinished run")
+
+
+def _device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--device", metavar="NAME", help="where the models run, such as cpu or cuda"
+    )
+
+
+def _lab(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--lab", metavar="FOLDER", help="FAMILY/METHOD checkpoints of your own")
+
+
+def _source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "source", metavar="SOURCE", help="a study (.zarr, .zarr.zip, .nc) or a profile table (.csv)"
+    )
 
 
 def _json(parser: argparse.ArgumentParser) -> None:

@@ -147,7 +147,9 @@ def _stored(one: xr.Dataset) -> dict[str, np.ndarray]:
 
 
 def first_failed(ds: xr.Dataset, problem: int) -> int:
-    """Return the first observed rollout of a problem that failed, -1 when none did."""
+    """Return the first observed rollout of a problem that failed, -1 if none did or is stored."""
+    if "correct" not in ds or NONE not in ds["intervention"].values:
+        return -1
     wrong = ds["correct"].isel(problem=problem).sel(intervention=NONE).values == 0
     return int(wrong.argmax()) if wrong.any() else -1
 

@@ -1,8 +1,9 @@
 """What tables share: points, means of what is known, intervals as text, arrays of a study."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 
@@ -51,6 +52,21 @@ def interval(ends: Sequence[float], form: str = "+.1f") -> str:
 def span(value: float, low: float, high: float) -> str:
     """Write a difference with its interval."""
     return f"{value:+.1f} {interval((low, high))}"
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """Write the numbers of resamples, which are given by keyword."""
+    return ", ".join(f"{value:,} {name.removeprefix('n_')}" for name, value in counts.items())
+
+
+def matching(frame: pd.DataFrame, among: Sequence[int] = (), **wanted: str) -> pd.DataFrame:
+    """Return rows of the wanted values (empty = any), of some problems (empty = all)."""
+    kept = np.ones(len(frame), bool)
+    for name, value in wanted.items():
+        kept &= (frame[name] == value).to_numpy() if value else True
+    if len(among):
+        kept &= frame["problem"].isin(among).to_numpy()
+    return frame[kept]
 
 
 def per_rollout(ds: xr.Dataset, name: str, intervention: str) -> np.ndarray:

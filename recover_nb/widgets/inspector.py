@@ -14,7 +14,6 @@ from recover_nb.charts.theme import SIGNAL_TITLES, shade
 from recover_nb.charts.traces import plot_signals
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Signal
-from recover_nb.core.schema import cell_names
 from recover_nb.core.token_text import pieces_of, token_pieces
 from recover_nb.tables.inspection import (
     Trace,
@@ -30,7 +29,8 @@ from recover_nb.tables.traces import choose_example
 from recover_nb.widgets.models import Models
 from recover_nb.widgets.parts.base import ChartPanel, View
 from recover_nb.widgets.parts.busy import Busy
-from recover_nb.widgets.parts.markup import alternatives_table
+from recover_nb.widgets.parts.controls import WRAP
+from recover_nb.widgets.parts.markup import alternatives_table, headline
 from recover_nb.widgets.parts.selection import Selection
 from recover_nb.widgets.parts.token_view import TokenView
 from recover_nb.widgets.problems import StudyReader
@@ -165,10 +165,9 @@ class TraceInspector(View):
             traitlets.link((self, name), (control, "value"))
         for narrow in (number, top, cover):
             narrow.layout.width = "180px"
-        wrap = ipywidgets.Layout(flex_flow="row wrap")
         return (
             self._title,
-            ipywidgets.HBox([signal, beside, number], layout=wrap),
+            ipywidgets.HBox([signal, beside, number], layout=WRAP),
             self.said,
             self.text,
             self._legend,
@@ -176,7 +175,7 @@ class TraceInspector(View):
             self.other,
             self._alternatives,
             self.chart,
-            ipywidgets.HBox([window, heat, top, cover, button], layout=wrap),
+            ipywidgets.HBox([window, heat, top, cover, button], layout=WRAP),
             self.busy,
         )
 
@@ -231,17 +230,8 @@ class TraceInspector(View):
         self._look()
 
     def _headline(self) -> str:
-        chosen = self.selection
-        cell = cell_names(self._one)[0]
         says = "correct" if self.trace.correct else "wrong"
-        prompt, answer = (
-            html.escape(str(self._one[name].values[0])) for name in ("prompt", "answer")
-        )
-        return (
-            f"<b>{html.escape(cell)}</b>, problem {chosen.problem},"
-            f" {html.escape(chosen.intervention)} rollout {chosen.rollout}: <b>{says}</b>, the"
-            f" answer is {answer}<pre>{prompt}</pre>"
-        )
+        return headline(self._one, self.selection.value, f": <b>{says}</b>,")
 
     def _say_colours(self, values: np.ndarray | None) -> str:
         """Say what the colours and marks of the trace mean."""

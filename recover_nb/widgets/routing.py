@@ -14,17 +14,17 @@ import xarray as xr
 
 from recover_nb import charts, tables
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import Feature, Intervention, Regime
+from recover_nb.core.labels import Feature, Regime
 from recover_nb.routing.evaluation import PARTS
 from recover_nb.routing.policy import PUBLISHED
 from recover_nb.routing.rescue import MIN_FAILURE, MIN_GAIN
 from recover_nb.tables.evaluation import BASES
+from recover_nb.tables.kit import counted
 from recover_nb.tables.routing import CHOICES
-from recover_nb.widgets.parts.base import ChartPanel, View
-from recover_nb.widgets.parts.busy import Busy
-from recover_nb.widgets.parts.controls import PolicyControl, or_none, sized, tie
-from recover_nb.widgets.parts.selection import Selection, set_state
-from recover_nb.widgets.parts.table_view import TableView
+from recover_nb.widgets.parts.base import ChartPanel
+from recover_nb.widgets.parts.controls import WRAP, PolicyControl, or_none, sized
+from recover_nb.widgets.parts.explorer import LISTING, MAX_SEED, Cells, Listing
+from recover_nb.widgets.parts.selection import Selection
 from recover_nb.widgets.routing_data import ESTIMATED, ROUGH, RoutingData, Settings
 
 #: Seconds a reader waits without a word. Longer work says what it is doing and how far it is.
@@ -39,16 +39,13 @@ PLOTS = {
 #: Charts that draw every row, and whose looks no number changes.
 NUMBERS_ONLY = ("comparators", "estimators", "budget")
 DIGITS = {"level": 0, **dict.fromkeys((name.value for name in Feature), 3)}
-MAX_SEED = 2**31 - 1
-LISTING = ("sort", "descending", "page")
-_WRAP = {"flex_flow": "row wrap"}
 _ROUTES_NOTE = (
     "These routes standardise the features over steerable_hard problems, as the published figures"
     " do; those in a study's table, over every failed problem of a cell."
 )
 
 
-class RoutingExplorer(View):
+class RoutingExplorer(Listing):
     """What routing is worth, under thresholds and a policy of your own.
 
     A control shows its effect at once, with few resamples; `resample` computes every estimator with
@@ -125,7 +122,7 @@ class RoutingExplorer(View):
         *LISTING,
     )
 
-    cells = traitlets.Tuple()
+    cells = Cells()
     min_gain = traitlets.Float(MIN_GAIN, min=0.0, max=1.0)
     min_failure = traitlets.Float(MIN_FAILURE, min=0.0, max=1.0)
     operators = traitlets.Dict(
@@ -139,9 +136,6 @@ class RoutingExplorer(View):
     panel = traitlets.Enum(list(PLOTS), "comparators")
     regime = traitlets.Enum(["", *(each.value for each in Regime)], "")
     route = traitlets.Unicode("")
-    sort = traitlets.Unicode("")
-    descending = traitlets.Bool(False)
-    page = traitlets.Int(0, min=0)
 
     def __init__(
         self,
@@ -154,38 +148,16 @@ class RoutingExplorer(View):
     ) -> None:
         self.data = RoutingData(ds, interventions=interventions, counts=counts)
         self._slow = False
-        self._said_of = self._drawn = self._listed = None
+        self._said_of = self._drawn = None
         self._frames: dict[str, pd.DataFrame] = {}
-        self._rows = pd.DataFrame()
         super().__init__(selection=selection, **state)
-        self.selection.observe(self._follow, names=["problem"])
         self.selection.observe(lambda _: self._refreshed(), names=["problems"])
-        self._follow()
-
-    @traitlets.validate("cells")
-    def _named(self, proposal: Any) -> tuple[str, ...]:
-        if not all(isinstance(cell, str) for cell in proposal.value):
-            raise traitlets.TraitError(f"cells are {proposal.value!r}; allowed: names of cells")
-        return proposal.value
 
     def build(self) -> tuple[ipywidgets.Widget, ...]:
         """Lay out the controls, what is said, the chart and the table."""
-        self.chart, self.table = ChartPanel(), TableView(label="failed problems")
-        self.words, self.busy = ipywidgets.HTML(), Busy()
-        self.table.observe(lambda change: self._choose(change["new"]), names=["chosen"])
-        # All at once: a sort and a page that the reader changed together are one state.
-        self.table.observe(
-            lambda _: setattr(self, "value", {n: getattr(self.table, n) for n in LISTING}), LISTING
-        )
-        self.button = ipywidgets.Button(
-            description="resample",
-            icon="refresh",
-            tooltip="every estimator of these settings, with all resamples",
-        )
-        self.button.on_click(lambda _: self.resample())
-        self.controls = controls = _controls(self.data)
-        for name, control in controls.items():
-            tie(self, name, control)
+        self.chart, controls = ChartPanel(), _controls(self.data)
+        self.listing(label="failed problems")
+        self.answering(controls, "every estimator of these settings, with all resamples")
         cells = ipywidgets.VBox([controls["cells"], ipywidgets.HTML("none chosen = all")])
         named = (
             ("min_gain", "min_failure", "alpha", "seed"),
@@ -196,7 +168,7 @@ class RoutingExplorer(View):
         boxes = (ipywidgets.VBox(each) for each in (edges, policy, [*estimate, self.button]))
         return (
             ipywidgets.HTML(html.escape(self.data.lacks)),
-            ipywidgets.HBox([cells, *boxes], layout=_WRAP),
+            ipywidgets.HBox([cells, *boxes], layout=WRAP),
             self.busy,
             self.words,
             controls["panel"],
@@ -235,14 +207,8 @@ class RoutingExplorer(View):
 
     def resample(self) -> None:
         """Compute and show every estimator and the budgets of the settings with all resamples."""
-        self.button.disabled = True
-        try:
-            with self.speaking(), self._telling("Resampling every estimator", True) as tell:
-                self.data.resample(self.settings, progress=tell)
-        finally:
-            self.button.disabled = False
-        if not self.message:
-            self._refreshed()
+        with self.resampling(), self._telling("Resampling every estimator", True) as tell:
+            self.data.resample(self.settings, progress=tell)
 
     @contextmanager
     def _telling(self, what: str, slow: bool) -> Iterator[Callable[[str], None]]:
@@ -287,17 +253,10 @@ class RoutingExplorer(View):
 
     def _say(self, data: dict) -> None:
         said = tables.say_routing(self._frames["comparators"], self._frames["tests"], self.alpha)
-        counts = [
-            f"{value:,} {name.removeprefix('n_')}"
-            for name, value in data["settings"].items()
-            if name in ROUGH
-        ]
-        said.append(
-            f"{'Resampled' if data['exact'] else 'Rough (press resample)'}: {', '.join(counts)}."
-        )
-        said += [_ROUTES_NOTE] if self.panel == "routes" else []
-        lines = "".join(f"<p>{html.escape(line)}</p>" for line in said)
-        self.words.value = f'<div role="status">{lines}</div>'
+        counts = {name: value for name, value in data["settings"].items() if name in ROUGH}
+        how = "Resampled" if data["exact"] else "Rough (press resample)"
+        said.append(f"{how}: {counted(counts)}.")
+        self.say(said + ([_ROUTES_NOTE] if self.panel == "routes" else []))
 
     def _frame(self, data: dict) -> pd.DataFrame:
         """Return what a panel other than the comparators draws."""
@@ -312,27 +271,13 @@ class RoutingExplorer(View):
     def _list(self) -> None:
         """Show the problems that the filters let through."""
         among = self.selection.problems
-        listed = (self.settings, self.regime, self.route, among)
-        with self.table.hold_sync():
-            if listed != self._listed:
-                self._rows = self.data.problems(
-                    self.settings, regime=self.regime, route=self.route, among=among
-                )
-                self.table.show(_narrow(self._rows), key="problem", digits=DIGITS)
-                self._listed = listed
-            set_state(self.table, LISTING, {name: getattr(self, name) for name in LISTING})
-        self.page = self.table.page
-
-    def _choose(self, problem: int) -> None:
-        """Let every linked view look at a problem, and at its first failed rollout."""
-        if problem < 0 or problem == self.selection.problem:
-            return
-        place = {"problem": problem, "rollout": self.data.first_failed(problem), "token": -1}
-        self.selection.value = {**place, "intervention": Intervention.NONE.value}
-
-    def _follow(self, _: Any = None) -> None:
-        self.table.chosen = self.selection.problem
-        self.table.reveal(self.selection.problem)
+        wanted = {"regime": self.regime, "route": self.route, "among": among}
+        self.list_problems(
+            (self.settings, *wanted.values()),
+            lambda: self.data.problems(self.settings, **wanted),
+            DIGITS,
+            _narrow,
+        )
 
     def charts(self) -> dict[str, Any]:
         """Return the chart of the panel."""

@@ -9,7 +9,6 @@ import xarray as xr
 
 from recover_nb import tables
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import Intervention
 from recover_nb.core.schema import cell_names
 from recover_nb.routing.evaluation import COUNTS, NEED_ATTEMPTS, PARTS, evaluate_inputs
 from recover_nb.routing.policy import PUBLISHED, RoutingPolicy
@@ -17,7 +16,7 @@ from recover_nb.routing.rescue import MIN_FAILURE, MIN_GAIN, TOLERANCE
 from recover_nb.routing.table import COSTS, Inputs, tabulate
 from recover_nb.stats.resampling import Resamples
 from recover_nb.tables.evaluation import NULLS
-from recover_nb.tables.inspection import first_failed
+from recover_nb.tables.kit import matching
 from recover_nb.tables.routing import CHOICES, decide_again, routed_interventions
 
 #: Resamples computed when a control moves, few enough to follow it.
@@ -244,12 +243,7 @@ class RoutingData:
                 f"no route {route!r}; allowed: {', '.join(self.interventions)}, or empty for any"
             )
         _, frame = self.decided(settings)
-        kept = np.ones(len(frame), bool)
-        for name, wanted in (("regime", regime), ("route", route)):
-            kept &= (frame[name] == wanted).to_numpy() if wanted else True
-        if len(among):
-            kept &= frame["problem"].isin(among).to_numpy()
-        return frame[kept]
+        return matching(frame, among, regime=regime, route=route)
 
     def budget(self, data: dict, basis: str) -> pd.DataFrame:
         """Return `tables.budget_lines` of one basis."""
@@ -262,10 +256,3 @@ class RoutingData:
                 f" {there}"
             )
         return rows.reset_index(drop=True)
-
-    def first_failed(self, problem: int) -> int:
-        """Return the first observed rollout of a problem that failed; -1 where none is stored."""
-        observed = (
-            "correct" in self.ds and Intervention.NONE.value in self.ds["intervention"].values
-        )
-        return first_failed(self.ds, problem) if observed else -1

@@ -10,15 +10,14 @@ import pandas as pd
 import traitlets
 import xarray as xr
 
-from recover_nb import charts
+from recover_nb import charts, tables
 from recover_nb.clustering import ClusterStability, Glance
 from recover_nb.clustering.grid import ALGORITHMS, KS
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Feature
-from recover_nb.tables import clustering as tables
-from recover_nb.widgets.parts.base import ChartPanel, View
-from recover_nb.widgets.parts.busy import Busy
-from recover_nb.widgets.parts.controls import sized, tie
+from recover_nb.widgets.parts.base import ChartPanel
+from recover_nb.widgets.parts.controls import WRAP, sized
+from recover_nb.widgets.parts.explorer import MAX_SEED, Cells, Explorer
 from recover_nb.widgets.parts.selection import Selection
 from recover_nb.widgets.parts.table_view import TableView
 from recover_nb.widgets.stability_data import Settings, StabilityData
@@ -30,12 +29,11 @@ PLOTS = {
     "consensus": charts.plot_consensus,
     "grid": charts.plot_stability_grid,
 }
-MAX_SEED, MAX_RESAMPLES = 2**31 - 1, 1000
+MAX_RESAMPLES = 1000
 DIGITS = {"share": 2, "jaccard": 2}
-_WRAP = {"flex_flow": "row wrap"}
 
 
-class StabilityExplorer(View):
+class StabilityExplorer(Explorer):
     """Clusters of failed problems, and whether data without clusters are as stable.
 
     A control shows its clusters at once, with a stability of few resamples that settles nothing;
@@ -109,7 +107,7 @@ class StabilityExplorer(View):
         "panel",
     )
 
-    cells = traitlets.Tuple()
+    cells = Cells()
     algorithm = traitlets.Enum(ALGORITHMS, ALGORITHMS[0])
     k = traitlets.Int(3, min=KS[0], max=KS[-1])
     within_cells = traitlets.Bool(False)
@@ -135,12 +133,6 @@ class StabilityExplorer(View):
         self.selection.observe(self._follow, names=["problems"])
         self._highlight()
 
-    @traitlets.validate("cells")
-    def _named(self, proposal: Any) -> tuple[str, ...]:
-        if not all(isinstance(cell, str) for cell in proposal.value):
-            raise traitlets.TraitError(f"cells are {proposal.value!r}; allowed: names of cells")
-        return proposal.value
-
     @traitlets.validate("brush")
     def _ranges(self, proposal: Any) -> dict[str, tuple[float, float]]:
         try:
@@ -159,27 +151,19 @@ class StabilityExplorer(View):
         self.scatter = ChartPanel(brush="brush", heard=self._heard)
         self.table, self.chart = TableView(label="clusters", page_size=10), ChartPanel()
         self.table.observe(lambda change: self._choose(change["new"]), names=["chosen"])
-        self.words, self.picked, self.busy = ipywidgets.HTML(), ipywidgets.HTML(), Busy()
-        self.button = ipywidgets.Button(
-            description="resample",
-            icon="refresh",
-            tooltip="set the panel beside data without clusters",
-        )
-        self.button.on_click(lambda _: self.resample())
+        self.picked, controls = ipywidgets.HTML(), _controls(self.data.cells)
+        self.answering(controls, "set the panel beside data without clusters")
         self.clear = ipywidgets.Button(
             description="clear brush", icon="eraser", tooltip="look at every problem again"
         )
         self.clear.on_click(lambda _: self._clear())
-        self.controls = controls = _controls(self.data.cells)
-        for name, control in controls.items():
-            tie(self, name, control)
         named = (("algorithm", "k", "seed"), ("within_cells", "ranks", "n_resamples"), ("x", "y"))
         how, what, axes = ([controls[name] for name in names] for names in named)
         cells = ipywidgets.VBox([controls["cells"], ipywidgets.HTML("none chosen = all")])
         boxes = (ipywidgets.VBox(each) for each in (how, [*what, self.button]))
-        axes = ipywidgets.HBox([*axes, self.clear], layout=_WRAP)
+        axes = ipywidgets.HBox([*axes, self.clear], layout=WRAP)
         return (
-            ipywidgets.HBox([cells, *boxes], layout=_WRAP),
+            ipywidgets.HBox([cells, *boxes], layout=WRAP),
             axes,
             self.scatter,
             self.picked,
@@ -211,14 +195,8 @@ class StabilityExplorer(View):
             else "Resampling beside data without clusters"
         )
         work, done = self.data.compare if grid else self.data.judge, count(1)
-        self.button.disabled = True
-        try:
-            with self.speaking(), self.busy.doing(what, self.data.n_stages) as tell:
-                work(self.settings, self.n_resamples, progress=lambda _: tell(next(done)))
-        finally:
-            self.button.disabled = False
-        if not self.message:
-            self._refreshed()
+        with self.resampling(), self.busy.doing(what, self.data.n_stages) as tell:
+            work(self.settings, self.n_resamples, progress=lambda _: tell(next(done)))
 
     def refresh(self) -> None:
         """Say what is known of the clusters, then draw them.
@@ -301,8 +279,7 @@ class StabilityExplorer(View):
             self.chart.clear()
             raise
         finally:
-            lines = "".join(f"<p>{html.escape(line)}</p>" for line in said if line)
-            self.words.value = f'<div role="status">{lines}</div>'
+            self.say(said)
         self._frames[self.panel] = frame
         if (
             self._panelled is None

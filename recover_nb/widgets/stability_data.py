@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from recover_nb import tables
 from recover_nb.clustering import (
     ClusterStability,
     Glance,
@@ -19,7 +20,7 @@ from recover_nb.clustering.grid import ALGORITHMS, KS
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Algorithm, Null
 from recover_nb.core.schema import cell_names
-from recover_nb.tables import clustering as tables
+from recover_nb.tables.clustering import NOISE_NAME
 
 #: Resamples when a control moves, few enough to follow it.
 ROUGH = 3
@@ -175,7 +176,7 @@ class StabilityData:
         frame = tables.cluster_rows(found)
         n_noise = int((found.labels == -1).sum())
         if n_noise:
-            noise = {"cluster": tables.NOISE_NAME, "problems": n_noise, "share": n_noise / found.n}
+            noise = {"cluster": NOISE_NAME, "problems": n_noise, "share": n_noise / found.n}
             row = pd.DataFrame([noise])
             frame = pd.concat([frame, row], ignore_index=True) if len(frame) else row
         return frame.assign(place=np.arange(len(frame)))

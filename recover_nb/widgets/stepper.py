@@ -21,6 +21,7 @@ from recover_nb.widgets.live import LiveRollouts, Wanted
 from recover_nb.widgets.models import Models, stored_settings
 from recover_nb.widgets.parts.base import View
 from recover_nb.widgets.parts.busy import Busy
+from recover_nb.widgets.parts.controls import WRAP
 from recover_nb.widgets.parts.markup import alternatives_html, chip
 from recover_nb.widgets.parts.rollout_grid import RolloutGrid
 from recover_nb.widgets.parts.selection import Selection, set_state
@@ -176,12 +177,11 @@ class RolloutStepper(View):
         self.buttons = {
             name: _button(name, *about, getattr(self, name)) for name, about in buttons.items()
         }
-        wrap = ipywidgets.Layout(flex_flow="row wrap")
         return (
-            ipywidgets.HBox(list(fields.values()), layout=wrap),
+            ipywidgets.HBox(list(fields.values()), layout=WRAP),
             self.said,
             self._headline,
-            ipywidgets.HBox(list(self.buttons.values()), layout=wrap),
+            ipywidgets.HBox(list(self.buttons.values()), layout=WRAP),
             self.busy,
             self.grid,
             self.text,

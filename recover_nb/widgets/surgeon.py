@@ -13,17 +13,17 @@ import xarray as xr
 from recover_nb.charts.traces import plot_branches
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Anchoring, Continuation, Intervention
-from recover_nb.core.schema import cell_names
 from recover_nb.core.token_text import pieces_of
 from recover_nb.tables.examples import opening, problem_at
-from recover_nb.tables.inspection import Trace, first_failed, read_trace
+from recover_nb.tables.inspection import Trace, read_trace
 from recover_nb.tables.twin_tree import HISTORY, Branch, branch_rows, diff_tree
 from recover_nb.tasks.checkers import Checker
 from recover_nb.widgets.models import Models, stored_settings
 from recover_nb.widgets.parts.base import View
 from recover_nb.widgets.parts.busy import Busy
-from recover_nb.widgets.parts.markup import history_html, percent, tree_html
-from recover_nb.widgets.parts.selection import Selection
+from recover_nb.widgets.parts.controls import WRAP
+from recover_nb.widgets.parts.markup import headline, history_html, percent, tree_html
+from recover_nb.widgets.parts.selection import Selection, looking_at
 from recover_nb.widgets.parts.token_view import TokenView
 from recover_nb.widgets.problems import StudyReader
 
@@ -179,12 +179,11 @@ class TraceSurgeon(View):
             description="branch", icon="code-fork", tooltip="decode the twins live"
         )
         self.button.on_click(lambda _: self.branch())
-        wrap = ipywidgets.Layout(flex_flow="row wrap")
         return (
-            ipywidgets.HBox([self._problem, self._rollout], layout=wrap),
+            ipywidgets.HBox([self._problem, self._rollout], layout=WRAP),
             self._headline,
             self.text,
-            ipywidgets.HBox([*fields.values(), self.button], layout=wrap),
+            ipywidgets.HBox([*fields.values(), self.button], layout=WRAP),
             self.busy,
             self._summary,
             self._tree,
@@ -275,13 +274,8 @@ class TraceSurgeon(View):
     def _problem_asked(self, change: Any) -> None:
         if change["new"] == self.selection.problem:
             return
-        failed = first_failed(self._ds, change["new"]) if "correct" in self._ds else 0
-        self.selection.value = {
-            "problem": change["new"],
-            "rollout": max(failed, 0),
-            "intervention": NONE,
-            "token": -1,
-        }
+        chosen = looking_at(self._ds, change["new"])
+        self.selection.value = {**chosen, "rollout": max(chosen["rollout"], 0)}
 
     def _rollout_asked(self, change: Any) -> None:
         if change["new"] != self.selection.rollout:
@@ -347,13 +341,7 @@ class TraceSurgeon(View):
         return ("" if pieces else " ").join(pieces_of(tokens, pieces))
 
     def _say(self) -> str:
-        chosen, one = self.selection, self._one
-        prompt, answer = (html.escape(str(one[name].values[0])) for name in ("prompt", "answer"))
-        return (
-            f"<b>{html.escape(cell_names(one)[0])}</b>, problem {chosen.problem},"
-            f" {html.escape(chosen.intervention)} rollout {chosen.rollout}; the answer is"
-            f" {answer}<pre>{prompt}</pre>"
-        )
+        return headline(self._one, self.selection.value, ";")
 
     def _show_surgery(self) -> None:
         done = self.surgery

@@ -1,6 +1,5 @@
 """See what features say of methods and regimes, what transfers, what reading says; brush errors."""
 
-import html
 import time
 from itertools import count
 from typing import Any, ClassVar
@@ -13,23 +12,19 @@ import xarray as xr
 from recover_nb.charts.topography import CELL
 from recover_nb.core.errors import InputError
 from recover_nb.prediction.transcripts import ROLLOUTS
-from recover_nb.widgets.parts.base import ChartPanel, View
-from recover_nb.widgets.parts.busy import Busy
-from recover_nb.widgets.parts.controls import or_none, tie
+from recover_nb.widgets.parts.base import ChartPanel
+from recover_nb.widgets.parts.controls import WRAP, or_none
+from recover_nb.widgets.parts.explorer import LISTING, MAX_SEED, Listing
 from recover_nb.widgets.parts.matrix import NO_CELL, MatrixControl
-from recover_nb.widgets.parts.selection import Selection, set_state
-from recover_nb.widgets.parts.table_view import TableView
+from recover_nb.widgets.parts.selection import Selection, looking_at
 from recover_nb.widgets.topography_data import DOING, OF_ONE, PANELS, Settings, TopographyData
 
-MAX_SEED = 2**31 - 1
 #: Seconds of work before a bar follows it.
 PATIENCE = 0.2
-LISTING = ("sort", "descending", "page")
 DIGITS = {"spread": 3, "concentration": 3, "logit_dispersion": 3}
-_WRAP = {"flex_flow": "row wrap"}
 
 
-class TopographyExplorer(View):
+class TopographyExplorer(Listing):
     """What features say of a label, beside baselines, and if it holds elsewhere or could be read.
 
     A control shows its effect at once, with few resamples; `resample` computes the panel with all
@@ -113,9 +108,6 @@ class TopographyExplorer(View):
     by = traitlets.Unicode("family")
     rollouts = traitlets.Enum(ROLLOUTS, ROLLOUTS[0])
     seed = traitlets.Int(0, min=0, max=MAX_SEED)
-    sort = traitlets.Unicode("")
-    descending = traitlets.Bool(False)
-    page = traitlets.Int(0, min=0)
 
     def __init__(
         self,
@@ -127,53 +119,35 @@ class TopographyExplorer(View):
     ) -> None:
         self.data = TopographyData(ds, counts=counts)
         self._parts: tuple[str, ...] = ()
-        self._drawn = self._listed = self._brushed_of = None
+        self._drawn = self._brushed_of = None
         self._cell, self._brushed = NO_CELL, ()
         self._frames: dict[str, pd.DataFrame] = {}
-        self._rows = pd.DataFrame()
         super().__init__(selection=selection, **state)
-        self.selection.observe(self._follow, names=["problem"])
         self.selection.observe(self._brushed_elsewhere, names=["problems"])
-        self._follow()
 
     def build(self) -> tuple[ipywidgets.Widget, ...]:
         """Lay out the controls, what is said, the chart with its cells, and the problems."""
         # A place for the matrix, which hears clicks, and one for all others: changing places is
         # slow in the page.
-        self._plain, self.words, self.busy = ChartPanel(), ipywidgets.HTML(), Busy()
-        self.matrix, self.table = (
-            MatrixControl(ChartPanel()),
-            TableView(label="problems", page_size=10),
-        )
+        self._plain, self.matrix = ChartPanel(), MatrixControl(ChartPanel())
         self.matrix.observe(
             lambda change: setattr(self, "value", dict(zip(CELL, change["new"], strict=True))),
             names=["cell"],
         )
-        self.table.observe(lambda change: self._choose(change["new"]), names=["chosen"])
-        # All at once: a sort and a page that the reader changed together are one state.
-        self.table.observe(
-            lambda _: setattr(self, "value", {n: getattr(self.table, n) for n in LISTING}), LISTING
-        )
-        self.button = ipywidgets.Button(
-            description="resample",
-            icon="refresh",
-            tooltip="this panel, with all repeats, permutations and resamples",
-        )
-        self.button.on_click(lambda _: self.resample())
-        self.controls = controls = _controls(self.data)
-        for name, control in controls.items():
-            tie(self, name, control)
+        self.listing(label="problems", page_size=10)
+        controls = _controls(self.data)
+        self.answering(controls, "this panel, with all repeats, permutations and resamples")
         named = (("target", "within", "part"), ("by", "rollouts", "seed"))
         boxes = [ipywidgets.VBox([controls[name] for name in names]) for names in named]
         return (
             ipywidgets.HBox(
-                [*boxes, ipywidgets.VBox([controls["features"], self.button])], layout=_WRAP
+                [*boxes, ipywidgets.VBox([controls["features"], self.button])], layout=WRAP
             ),
             controls["panel"],
             self.busy,
             self.words,
             self._plain,
-            ipywidgets.HBox([self.matrix.chart, self.matrix], layout=_WRAP),
+            ipywidgets.HBox([self.matrix.chart, self.matrix], layout=WRAP),
             self.table,
         )
 
@@ -207,14 +181,8 @@ class TopographyExplorer(View):
 
     def resample(self) -> None:
         """Compute and show the panel with all repeats, permutations and resamples."""
-        self.button.disabled = True
-        try:
-            with self.speaking():
-                self.result(PANELS[self.panel].kind, exact=True)
-        finally:
-            self.button.disabled = False
-        if not self.message:
-            self._refreshed()
+        with self.resampling():
+            self.result(PANELS[self.panel].kind, exact=True)
 
     def refresh(self) -> None:
         """Draw the panel, brush the chosen cell, list the problems."""
@@ -262,8 +230,7 @@ class TopographyExplorer(View):
         said = self.data.said(self.panel, self.settings)
         if self.panel in OF_ONE and len(self._parts) > 1:
             said.append(f"Shown: {frame['part'].iloc[0]}, one of {len(self._parts)} parts.")
-        lines = "".join(f"<p>{html.escape(line)}</p>" for line in said)
-        self.words.value = f'<div role="status">{lines}</div>'
+        self.say(said)
         self._drawn = at
 
     def _brush(self) -> None:
@@ -294,7 +261,7 @@ class TopographyExplorer(View):
         first = problems and self.selection.problem not in problems
         self.selection.value = {
             "problems": self._brushed,
-            **(self.data.place(problems[0]) if first else {}),
+            **(looking_at(self.data.ds, problems[0]) if first else {}),
         }
 
     def _brushed_elsewhere(self, _: Any) -> None:
@@ -307,25 +274,12 @@ class TopographyExplorer(View):
 
     def _list(self) -> None:
         """List the problems: those brushed, or all of the part."""
-        listed = (self.settings, self.part, self.selection.problems)
-        with self.table.hold_sync():
-            if listed != self._listed:
-                self._rows = self.data.problems(
-                    self.settings, self.part, among=self.selection.problems
-                )
-                self.table.show(self._rows, key="problem", digits=DIGITS)
-                self._listed = listed
-            set_state(self.table, LISTING, {name: getattr(self, name) for name in LISTING})
-        self.page = self.table.page
-
-    def _choose(self, problem: int) -> None:
-        """Let every linked view look at a problem, and at its first failed rollout."""
-        if problem not in (-1, self.selection.problem):
-            self.selection.value = self.data.place(problem)
-
-    def _follow(self, _: Any = None) -> None:
-        self.table.chosen = self.selection.problem
-        self.table.reveal(self.selection.problem)
+        among = self.selection.problems
+        self.list_problems(
+            (self.settings, self.part, among),
+            lambda: self.data.problems(self.settings, self.part, among=among),
+            DIGITS,
+        )
 
     def charts(self) -> dict[str, Any]:
         """Return the chart of the panel."""

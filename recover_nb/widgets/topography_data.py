@@ -4,19 +4,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
 from recover_nb import charts, tables
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import Intervention
 from recover_nb.core.schema import text
 from recover_nb.prediction.reading import Reading, reading
 from recover_nb.prediction.targets import ALL, PARTITIONS, TARGETS, unit_names
 from recover_nb.prediction.topography import Topography, topography
 from recover_nb.prediction.transfer import ALLOWED, Transfer, transfer
-from recover_nb.tables.inspection import first_failed
+from recover_nb.tables.kit import counted, interval, matching
 
 Found = Topography | Transfer | Reading
 
@@ -232,12 +230,8 @@ class TopographyData:
         With no places given, all are meant.
         """
         frame = tables.unit_predictions(self.result("topography", settings))
-        kept = np.ones(len(frame), bool)
-        for name, wanted in (("part", part), ("true", cell[0]), ("predicted", cell[1])):
-            kept &= (frame[name] == wanted).to_numpy() if wanted else True
-        if len(among):
-            kept &= frame["problem"].isin(among).to_numpy()
-        frame = frame[kept].drop(columns="part").reset_index(drop=True)
+        frame = matching(frame, among, part=part, true=cell[0], predicted=cell[1])
+        frame = frame.drop(columns="part").reset_index(drop=True)
         rows = frame["problem"].to_numpy()
         units = {
             name: text(self.ds[name])[rows]
@@ -254,19 +248,6 @@ class TopographyData:
             {name for each, item in found.items() if part in ("", each) for name in item.classes}
         )
 
-    def place(self, problem: int) -> dict[str, Any]:
-        """Return the `Selection` state for a problem and its first failed rollout, if stored."""
-        observed = (
-            "correct" in self.ds and Intervention.NONE.value in self.ds["intervention"].values
-        )
-        rollout = first_failed(self.ds, problem) if observed else -1
-        return {
-            "problem": problem,
-            "rollout": rollout,
-            "intervention": Intervention.NONE.value,
-            "token": -1,
-        }
-
     def said(self, panel: str, settings: Settings) -> list[str]:
         """Say in sentences what a panel shows."""
         kind = PANELS[panel].kind
@@ -279,10 +260,7 @@ class TopographyData:
             name, reason = next(iter(left_out.items()))
             said.append(f"Left out: {len(left_out)}, such as {name} ({reason}).")
         if not self.exact(kind, settings):
-            counts = ", ".join(
-                f"{value:,} {name.removeprefix('n_')}" for name, value in ROUGH[kind].items()
-            )
-            said.append(f"Rough (press resample): {counts}.")
+            said.append(f"Rough (press resample): {counted(ROUGH[kind])}.")
         return said
 
 
@@ -295,7 +273,7 @@ def _say_losses(losses: pd.DataFrame) -> list[str]:
     name = "split" if "split" in set(losses["estimator"]) else "all"
     return [
         f"{row.source} to {row.target}: routed by the source's scale less by its own,"
-        f" {row.points:+.1f} points [{row.low_points:+.1f}, {row.high_points:+.1f}] ({name});"
+        f" {row.points:+.1f} points {interval((row.low_points, row.high_points))} ({name});"
         f" {100 * row.same_routes:.0f} % of steerable_hard problems are routed alike."
         for row in losses[losses["estimator"] == name].itertuples()
     ]

@@ -6,12 +6,12 @@ import pytest
 import xarray as xr
 from test_charts import COMPUTING, parts, plain
 
-from recover_nb.charts import clustering as charts
+from recover_nb import charts, tables
+from recover_nb.charts.clustering import CLUSTER_COLOURS, CLUSTER_SHAPES, NOISE_LOOK
 from recover_nb.charts.kit import in_turn
 from recover_nb.charts.theme import theme
 from recover_nb.clustering import cluster_stability, glance, stability_grid
 from recover_nb.core.errors import InputError
-from recover_nb.tables import clustering as tables
 
 QUICK = {"n_resamples": 4, "n_null": 19}
 
@@ -97,11 +97,10 @@ def test_colour_has_a_second_channel(frames):
 
 def test_many_clusters_look_different():
     colours, shapes = (
-        in_turn(range(42), looks).values()
-        for looks in (charts.CLUSTER_COLOURS, charts.CLUSTER_SHAPES)
+        in_turn(range(42), looks).values() for looks in (CLUSTER_COLOURS, CLUSTER_SHAPES)
     )
     looks = set(zip(colours, shapes, strict=True))
-    assert len(looks) == 42 and charts.NOISE_LOOK not in looks
+    assert len(looks) == 42 and NOISE_LOOK not in looks
 
 
 def test_cluster_rows(result):

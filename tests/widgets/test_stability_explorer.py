@@ -10,12 +10,12 @@ import xarray as xr
 from sklearn.metrics import adjusted_rand_score
 
 import recover_nb as rnb
+from recover_nb import tables
 from recover_nb.clustering import cluster_stability, glance, stability_grid
 from recover_nb.clustering.error_rates import make_points
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Feature
 from recover_nb.routing.simulate import make_study
-from recover_nb.tables import clustering as tables
 from recover_nb.widgets import RoutingExplorer, Selection, StabilityExplorer
 from recover_nb.widgets.stability_data import KEPT, ROUGH, Settings, StabilityData
 

@@ -9,6 +9,9 @@ import traitlets
 
 from recover_nb.core.labels import Feature
 
+#: Layout of a row of controls that goes on below where there is no room.
+WRAP = {"flex_flow": "row wrap"}
+
 
 def sized(label: int, whole: int) -> dict[str, dict[str, str]]:
     """Return keywords of a control `whole` pixels wide, `label` of them for its description."""

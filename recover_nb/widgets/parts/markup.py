@@ -2,14 +2,15 @@
 
 import html
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pandas as pd
+import xarray as xr
 
 from recover_nb.charts.theme import ON_BAR, OUTCOME_COLOURS
 from recover_nb.core.labels import OUTCOME_SIGNS, Outcome
-from recover_nb.core.schema import MODELS
+from recover_nb.core.schema import MODELS, cell_names
 from recover_nb.tables.twin_tree import SAID, Branch
 
 _VISIBLE = str.maketrans({" ": "\u00b7", "\n": "\u21b5", "\t": "\u21e5"})
@@ -18,6 +19,32 @@ _VISIBLE = str.maketrans({" ": "\u00b7", "\n": "\u21b5", "\t": "\u21e5"})
 def visible(text: str) -> str:
     """Return text with spaces and line ends to be seen, escaped."""
     return html.escape(text.translate(_VISIBLE)) or "\u2205"
+
+
+def paragraphs(lines: Iterable[str]) -> str:
+    """Return sentences as paragraphs that a screen reader says when they change; none if empty."""
+    text = "".join(f"<p>{html.escape(line)}</p>" for line in lines if line)
+    return f'<div role="status">{text}</div>'
+
+
+def headline(one: xr.Dataset, chosen: dict[str, Any], says: str) -> str:
+    """Name the trace that is read, with its question and answer.
+
+    Parameters
+    ----------
+    one : Dataset
+        Of its one problem.
+    chosen : dict
+        The selection's state.
+    says : str
+        What stands between the trace and its answer, as HTML.
+    """
+    prompt, answer = (html.escape(str(one[name].values[0])) for name in ("prompt", "answer"))
+    return (
+        f"<b>{html.escape(cell_names(one)[0])}</b>, problem {chosen['problem']},"
+        f" {html.escape(chosen['intervention'])} rollout {chosen['rollout']}{says} the answer is"
+        f" {answer}<pre>{prompt}</pre>"
+    )
 
 
 def chip(outcome: Outcome, text: str) -> str:

@@ -3,9 +3,11 @@
 from typing import Any
 
 import traitlets
+import xarray as xr
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention
+from recover_nb.tables.inspection import first_failed
 
 
 class Selection(traitlets.HasTraits):
@@ -51,6 +53,12 @@ class Selection(traitlets.HasTraits):
     @value.setter
     def value(self, state: dict[str, Any]) -> None:
         set_state(self, self._STATE, state)
+
+
+def looking_at(ds: xr.Dataset, problem: int) -> dict[str, Any]:
+    """Return the state of a selection of a problem, and its first failed rollout if stored."""
+    place = {"problem": problem, "rollout": first_failed(ds, problem), "token": -1}
+    return {**place, "intervention": Intervention.NONE.value}
 
 
 def set_state(target: traitlets.HasTraits, names: tuple[str, ...], state: dict[str, Any]) -> None:
