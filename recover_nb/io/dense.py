@@ -8,7 +8,7 @@ from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Feature, Intervention, Signal
 from recover_nb.core.schema import empty
 from recover_nb.features.features import junction, problem_features, rollout_features
-from recover_nb.io.rows import MISSING_MASS, ProblemRow, RolloutRow, Unit
+from recover_nb.io.rows import SIGNALS, ProblemRow, RolloutRow, Unit
 
 NONE, RETRY = Intervention.NONE.value, Intervention.RETRY.value
 #: A study whose dense traces would take more than this is refused: a few very long ones pad all
@@ -97,7 +97,7 @@ def lay_out(
 
 
 def _has_token(name: str, arrays: dict[str, np.ndarray]) -> bool:
-    return name in {*(each.value for each in Signal), *MISSING_MASS, "has_signals", "junction"}
+    return name in {*SIGNALS, "has_signals", "junction"}
 
 
 def _keep_stored(

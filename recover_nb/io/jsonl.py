@@ -18,7 +18,6 @@ import xarray as xr
 from tqdm import tqdm
 
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import Signal
 from recover_nb.core.places import placed
 from recover_nb.core.schema import INTERVENTION, PROBLEM, ROLLOUT, TOKEN, VARIABLES, text
 from recover_nb.features.features import DEFAULT_WINDOW
@@ -26,9 +25,10 @@ from recover_nb.io.dense import NONE
 from recover_nb.io.lines import Row, read_jsonl
 from recover_nb.io.paths import Source, by_intervention, names_of
 from recover_nb.io.records import Collector
-from recover_nb.io.rows import MISSING_MASS, RolloutRow, Unit
+from recover_nb.io.rows import MISSING_MASS, SIGNALS, RolloutRow, Unit
 
 WHAT = "rollouts as JSON lines (problem_id, rollout_idx, generated_text or output_ids, is_correct)"
+PROBLEMS = "problems as JSON lines (problem_id, prompt, answer)"
 #: Names that other tools give the fields, in order of preference.
 PROBLEM_ID = ("problem_id", "pid", "id")
 PROMPT = ("prompt", "question", "input")
@@ -50,7 +50,6 @@ PER_PROBLEM = (
 DECIDED = ("regime", "route")
 #: Problems read at a time from a stored study.
 BLOCK = 25
-SIGNALS = (*(name.value for name in Signal), *MISSING_MASS)
 
 
 def from_jsonl(
@@ -144,7 +143,7 @@ def read_rollouts(out: Collector, rows: Iterable[Row], intervention: str) -> dic
 
 def read_problems(out: Collector, path: str | PathLike) -> None:
     """Take prompts and answers from a file of problems."""
-    for row in read_jsonl(path, "problems as JSON lines (problem_id, prompt, answer)"):
+    for row in read_jsonl(path, PROBLEMS):
         problem = out.problem(_unit(out, row))
         problem.prompt = row.text(*PROMPT) or ""
         problem.answer = row.text("answer", needed=False) or ""

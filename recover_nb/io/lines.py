@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from recover_nb.core.errors import InputError
+from recover_nb.core.extras import need
 
 #: Longest line of a JSONL file that is read: 100 log-probabilities of each of 5,000 tokens fit.
 MAX_LINE_BYTES = 2**26
@@ -222,14 +223,7 @@ def read_parquet(path: str | Path, what: str, columns: Sequence[str] = ()) -> It
         No file, no parquet, a missing column, or pyarrow is not installed.
     """
     path = existing(path, what)
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ModuleNotFoundError:
-        raise InputError(
-            f"{path}: parquet needs pyarrow, which is not installed; run: pip install"
-            " 'recover-nb[io]'"
-        ) from None
+    pa, pq = (need(name, "io", f"{path}: parquet") for name in ("pyarrow", "pyarrow.parquet"))
     try:
         with pq.ParquetFile(path) as file:
             found = file.schema_arrow.names

@@ -8,13 +8,12 @@ import xarray as xr
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Split
 from recover_nb.core.schema import text
-from recover_nb.io.jsonl import PROBLEM_ID, PROMPT
+from recover_nb.io.jsonl import PROBLEM_ID, PROBLEMS, PROMPT
 from recover_nb.io.lines import read_jsonl
 from recover_nb.tasks import Problem
 
 #: Level of a problem that does not say.
 UNKNOWN = -1
-WHAT = "problems as JSON lines (problem_id, prompt, answer)"
 
 
 def read_problems(source: str | PathLike | xr.Dataset, *, task: str = "imported") -> list[Problem]:
@@ -50,7 +49,7 @@ def read_problems(source: str | PathLike | xr.Dataset, *, task: str = "imported"
     if isinstance(source, xr.Dataset):
         return _of_study(source)
     found: dict[str, Problem] = {}
-    for row in read_jsonl(Path(source), WHAT):
+    for row in read_jsonl(Path(source), PROBLEMS):
         name = row.text(*PROBLEM_ID, blank=False)
         if name in found:
             raise InputError(f"{row.where}: problem {name} was given before; each may occur once")

@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from recover_nb.core.labels import Split
+from recover_nb.core.labels import Signal, Split
 
 #: Carried beside signals that were computed from truncated lists.
 MISSING_MASS = ("missing_mass", "missing_mass_ancestor")
+#: What is known of each token of an observed rollout.
+SIGNALS = (*(name.value for name in Signal), *MISSING_MASS)
 
 Unit = tuple[str, str, str, str]
 

@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from recover_nb.core.errors import InputError
+from recover_nb.core.extras import need
 from recover_nb.core.places import placed
 from recover_nb.features.features import DEFAULT_WINDOW
 from recover_nb.io.dense import NONE
@@ -109,14 +110,7 @@ def to_parquet(
     InputError
         The study has no rollouts, `path` exists, or pyarrow is not installed.
     """
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ModuleNotFoundError:
-        raise InputError(
-            f"{path}: parquet needs pyarrow, which is not installed; run: pip install"
-            " 'recover-nb[io]'"
-        ) from None
+    pa, pq = (need(name, "io", f"{path}: parquet") for name in ("pyarrow", "pyarrow.parquet"))
     types = {
         "rollout_idx": pa.int64(),
         "is_correct": pa.bool_(),

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import Signal
 from recover_nb.core.schema import N_ALTERNATIVES
 from recover_nb.features.signals_topk import signals_from_topk
+from recover_nb.io.rows import SIGNALS
 
 #: One position: token id to log-probability at temperature 1, in nat.
 Listed = Mapping[int, float]
@@ -89,10 +89,9 @@ def signals_of_lists(
         top_k=top_k,
         k_cov=k_cov,
     )
-    names = (*(name.value for name in Signal), "missing_mass", "missing_mass_ancestor")
     both = [_likeliest(*each) for each in ((ids_s, values_s), (ids_a, values_a))]
     alternatives = tuple(np.stack(each, axis=1) for each in zip(*both, strict=True))
-    return {name: found[name].astype(np.float32) for name in names}, alternatives
+    return {name: found[name].astype(np.float32) for name in SIGNALS}, alternatives
 
 
 def _padded(lists: Sequence[Listed]) -> tuple[np.ndarray, np.ndarray]:

@@ -76,20 +76,11 @@ def from_trl(
         reward = found[0]
     graded = None if is_correct is not None else reward
     fields = ("prompt", "completion", None, graded)
-    return _study(
-        rows,
-        path,
-        "trl",
-        fields,
-        step,
-        threshold,
-        is_correct,
-        tokenizer,
-        unit,
-        task,
-        n_observed,
-        window,
+    out = Collector(
+        Path(path).name, "trl", unit=unit, task=task, is_correct=is_correct, tokenizer=tokenizer
     )
+    _take(out, _at_step(out, rows, path, step), fields, threshold)
+    return out.study(n_observed=n_observed, window=window)
 
 
 def from_verl(
@@ -127,57 +118,28 @@ def from_verl(
     """
     rows = list(read_jsonl(path, VERL))
     fields = ("input", "output", "gts", None if is_correct is not None else "score")
-    return _study(
-        rows,
-        path,
-        "verl",
-        fields,
-        step,
-        threshold,
-        is_correct,
-        tokenizer,
-        unit,
-        task,
-        n_observed,
-        window,
-    )
-
-
-def _study(
-    rows: list[Row],
-    path: Any,
-    name: str,
-    fields: tuple,
-    step: int | None,
-    threshold: float | None,
-    is_correct: Any,
-    tokenizer: Any,
-    unit: tuple[str, str],
-    task: str,
-    n_observed: int | None,
-    window: int,
-) -> xr.Dataset:
-    """Group the rows of one step by their prompts."""
     out = Collector(
-        Path(path).name, name, unit=unit, task=task, is_correct=is_correct, tokenizer=tokenizer
+        Path(path).name, "verl", unit=unit, task=task, is_correct=is_correct, tokenizer=tokenizer
     )
+    _take(out, _at_step(out, rows, path, step), fields, threshold)
+    return out.study(n_observed=n_observed, window=window)
+
+
+def _take(out: Collector, rows: Iterator[Row], fields: tuple, threshold: float | None) -> None:
+    """Take rows as rollouts, grouped by their prompts."""
     prompt, completion, answer, score = fields
     count: dict[str, int] = {}
-    for row in _at_step(out, rows, path, step):
+    for row in rows:
         text = _words(row, prompt)
         key = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
-        problem = out.problem((*unit, task, key))
+        unit = (out.family, out.method, out.task, key)
+        problem = out.problem(unit)
         problem.prompt = text
         if answer is not None:
             problem.answer = row.text(answer, needed=False) or ""
         number = count[key] = count.get(key, -1) + 1
         correct = None if score is None else _verdict(row, score, threshold)
-        out.add(
-            RolloutRow(
-                row.where, (*unit, task, key), NONE, number, correct, text=_words(row, completion)
-            )
-        )
-    return out.study(n_observed=n_observed, window=window)
+        out.add(RolloutRow(row.where, unit, NONE, number, correct, text=_words(row, completion)))
 
 
 def _at_step(out: Collector, rows: list[Row], path: Any, step: int | None) -> Iterator[Row]:

@@ -29,7 +29,7 @@ from recover_nb.features.features import (
 )
 from recover_nb.features.signal_reductions import default_k_cov
 from recover_nb.features.signals_topk import signals_from_topk
-from recover_nb.io.rows import MISSING_MASS
+from recover_nb.io.rows import MISSING_MASS, SIGNALS
 from recover_nb.io.served.completions import Retokenised, Scored, Sent, Unlisted, read, request
 from recover_nb.io.served.endpoint import Caller, Clock, Endpoint, Patience, Unanswered
 from recover_nb.io.topk import check_own
@@ -37,7 +37,6 @@ from recover_nb.routing.derive import derive
 
 #: Traces without an answer, one after the other, after which the server is left alone.
 GIVE_UP = 3
-NAMES = (*(name.value for name in Signal), *MISSING_MASS)
 #: Kept of each trace beside them: how unlikely the specialist finds its tokens, in nats.
 SURPRISAL = "surprisal"
 #: Attribute that says what became of the traces.
@@ -233,7 +232,7 @@ def _score(
     )
     return {
         SURPRISAL: (-s.token_logprob).tolist(),
-        **{name: values[name].tolist() for name in NAMES},
+        **{name: values[name].tolist() for name in SIGNALS},
     }
 
 
@@ -291,11 +290,11 @@ def _with_signals(
 ) -> xr.Dataset:
     """Put signals into the study, and what follows from them."""
     shape = ds.sizes["problem"], ds.sizes["rollout"]
-    longest = max([ds.sizes.get(TOKEN, 0), *(len(each[NAMES[0]]) for each in found.values())])
-    dense = {name: np.zeros((*shape, longest), np.float32) for name in NAMES}
+    longest = max([ds.sizes.get(TOKEN, 0), *(len(each[SIGNALS[0]]) for each in found.values())])
+    dense = {name: np.zeros((*shape, longest), np.float32) for name in SIGNALS}
     length = np.zeros(shape, np.int64)
     for place, values in list(found.items()):
-        n = len(values[NAMES[0]])
+        n = len(values[SIGNALS[0]])
         if TOKEN in ds.dims and n != int(ds["n_tokens"].sel(intervention="none").values[place]):
             # As text the end-of-sequence token, or another cut, is lost: positions would be off by
             # some.
@@ -303,7 +302,7 @@ def _with_signals(
             counts["scored"] -= 1
             continue
         length[place] = n
-        for name in NAMES:
+        for name in SIGNALS:
             dense[name][(*place, slice(0, n))] = values[name]
     pressure, variance = dense[Signal.DEMOTION_PRESSURE.value], dense[Signal.LOGIT_VARIANCE.value]
     used = length > 0
