@@ -14,14 +14,14 @@ import xarray as xr
 from recover_nb import charts, tables
 from recover_nb.core.errors import InputError
 from recover_nb.tables.evaluation import plain
+from recover_nb.tables.kit import pivot
 from recover_nb.tables.study import ALL
+from recover_nb.tables.text import SHOWN_BUDGETS
 
 #: Points of the feature chart; more make the file large and the chart unreadable.
 MAX_POINTS = 3000
 #: Most cells that get a panel each.
 MAX_PANELS = 24
-#: Budgets of retry in the table; the chart has every one.
-BUDGETS = (1, 2, 3, 5, 10, 20, 50)
 #: Signals of the example.
 SHOWN_SIGNALS = ("demotion_pressure", "logit_variance", "entropy")
 
@@ -104,11 +104,8 @@ def _findings(findings: list[dict]) -> Section:
 
 
 def _failures(ds: xr.Dataset, problems: pd.DataFrame) -> Section:
-    regimes = tables.regimes_by_cell(ds)
-    wide = tables.regimes_by_cell(ds, total=True).pivot(
-        index="cell", columns="regime", values="count"
-    )
-    wide = wide.loc[problems["cell"], list(dict.fromkeys(regimes["regime"]))]
+    regimes = tables.regimes_by_cell(ds, total=True)
+    wide = pivot(regimes, "cell", "regime", "count", problems["cell"])
     counted = problems.merge(wide.reset_index(), on="cell").dropna(axis="columns", how="all")
     formats = {"pass_at_1": PERCENT, "parseable": PERCENT, "rollouts": WHOLE}
     lead = (
@@ -129,7 +126,7 @@ def _failures(ds: xr.Dataset, problems: pd.DataFrame) -> Section:
         "failures",
         "Failures and what they need",
         lead,
-        [*_chart(charts.plot_regimes, regimes), *blocks],
+        [*_chart(charts.plot_regimes, regimes[regimes["cell"] != ALL]), *blocks],
     )
 
 
@@ -144,15 +141,11 @@ def _rescue(rescue: pd.DataFrame, fired: pd.DataFrame) -> Section:
         " together"
     )
     blocks = [*_chart(charts.plot_rescue, overall), Block("table", shown, caption, formats)]
-    names = list(dict.fromkeys(cells["intervention"]))
     if 1 < cells["cell"].nunique() <= MAX_PANELS:
         blocks += _chart(lambda frame: charts.plot_rescue(frame, width=150, columns=4), cells)
-    blocks.append(_by_cell(rescue, "rate", names, "Rescue rate by cell"))
+    blocks.append(_by_cell(rescue, "rate", "Rescue rate by cell"))
     if len(fired):
-        names = list(dict.fromkeys(fired["intervention"]))
-        blocks.append(
-            _by_cell(fired, "fired", names, "Share of attempts in which each operator acted")
-        )
+        blocks.append(_by_cell(fired, "fired", "Share of attempts in which each operator acted"))
     lead = (
         "Every failed problem, nothing selected. An operator that never fires is retry under"
         " another name."
@@ -160,10 +153,9 @@ def _rescue(rescue: pd.DataFrame, fired: pd.DataFrame) -> Section:
     return Section("rescue", "What rescues", lead, blocks)
 
 
-def _by_cell(frame: pd.DataFrame, value: str, names: list[str], caption: str) -> Block:
-    wide = frame.pivot(index="cell", columns="intervention", values=value)
-    wide = wide.loc[list(dict.fromkeys(frame["cell"])), names].reset_index()
-    return Block("table", wide, caption, dict.fromkeys(names, PERCENT))
+def _by_cell(frame: pd.DataFrame, value: str, caption: str) -> Block:
+    wide = pivot(frame, "cell", "intervention", value).reset_index()
+    return Block("table", wide, caption, dict.fromkeys(wide.columns[1:], PERCENT))
 
 
 def _routing(evaluation: Any, order: list[str]) -> Section:
@@ -218,7 +210,7 @@ def _in_order(frame: pd.DataFrame, order: list[str]) -> pd.DataFrame:
 
 def _budgets(ds: xr.Dataset, evaluation: Any) -> Section:
     lines, wide = tables.budget_lines(evaluation), tables.budgets(evaluation)
-    wide = wide[wide["k_retry"].isin(BUDGETS)]
+    wide = wide[wide["k_retry"].isin(SHOWN_BUDGETS)]
     formats = {
         "budget": WHOLE,
         "k_retry": WHOLE,

@@ -11,8 +11,9 @@ from recover_nb.clustering.preview import Glance
 from recover_nb.clustering.result import DISSOLVED, FIGURE_WORDS, LEFT_OUT, STABLE, ClusterStability
 from recover_nb.clustering.stability import DECIDING, FIGURES
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import Feature, Structure
+from recover_nb.core.labels import Structure
 from recover_nb.core.schema import cell_names, text
+from recover_nb.tables.kit import feature_columns
 
 #: Side of the largest consensus matrix that a chart takes.
 MAX_SIDE = 70
@@ -260,13 +261,12 @@ def cluster_points(result: ClusterStability | Glance, ds: xr.Dataset) -> pd.Data
     kept = np.flatnonzero(result.labels.values != LEFT_OUT)
     blank = np.full(ds.sizes["problem"], "", dtype=object)
     has_cells = "cell" in ds.coords or {"family", "method", "task"} <= set(ds.coords)
-    features = ds["features"].transpose("problem", "feature")
     return pd.DataFrame(
         {
             "cell": (cell_names(ds) if has_cells else blank)[kept],
             "problem": kept,
             "problem_id": (text(ds["problem_id"]) if "problem_id" in ds.coords else blank)[kept],
-            **{name.value: features.sel(feature=name.value).to_numpy()[kept] for name in Feature},
+            **feature_columns(ds, kept),
             "cluster": _cluster_names(result.labels.values[kept]),
         }
     )

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from recover_nb.core.labels import Feature
+
 
 def points(share: float | None) -> float:
     """Return a share of 1 in percentage points, NaN for JSON's None."""
@@ -59,6 +61,19 @@ def counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{value:,} {name.removeprefix('n_')}" for name, value in counts.items())
 
 
+def pivot(
+    frame: pd.DataFrame,
+    rows: str,
+    columns: str,
+    value: str,
+    order: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Spread one column over columns of its own; names come as they first occur, or by `order`."""
+    names = list(dict.fromkeys(frame[columns]))
+    order = list(dict.fromkeys(frame[rows]) if order is None else order)
+    return frame.pivot(index=rows, columns=columns, values=value).loc[order, names]
+
+
 def matching(frame: pd.DataFrame, among: Sequence[int] = (), **wanted: str) -> pd.DataFrame:
     """Return rows of the wanted values (empty = any), of some problems (empty = all)."""
     kept = np.ones(len(frame), bool)
@@ -72,3 +87,9 @@ def matching(frame: pd.DataFrame, among: Sequence[int] = (), **wanted: str) -> p
 def per_rollout(ds: xr.Dataset, name: str, intervention: str) -> np.ndarray:
     """Return a variable of one intervention's rollouts, (problem, rollout)."""
     return ds[name].sel(intervention=intervention).transpose("problem", "rollout").to_numpy()
+
+
+def feature_columns(ds: xr.Dataset, problems: np.ndarray) -> dict[str, np.ndarray]:
+    """Return each feature of some problems, by its name."""
+    features = ds["features"].transpose("problem", "feature")
+    return {name.value: features.sel(feature=name.value).to_numpy()[problems] for name in Feature}

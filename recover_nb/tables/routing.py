@@ -21,7 +21,7 @@ from recover_nb.routing.rescue import (
     MIN_GAIN,
     TOLERANCE,
     classify_regimes,
-    rescue_rate,
+    with_rates,
 )
 from recover_nb.routing.table import PERMUTED
 from recover_nb.tables.evaluation import (
@@ -73,13 +73,7 @@ def routing_inputs(ds: xr.Dataset) -> xr.Dataset:
             "the study has no variable 'features'; compute it with compute_features first"
         )
     kept = ds[[name for name in INPUTS if name in ds.data_vars]].compute()
-    if {"rescue_rate", "attempts"} <= set(kept.data_vars):
-        return kept
-    if "correct" not in kept:
-        raise InputError(
-            "the study has neither rescue_rate and attempts nor correct; one of them is needed"
-        )
-    return kept.merge(rescue_rate(kept["correct"]), compat="override")
+    return with_rates(kept)
 
 
 def routed_interventions(ds: xr.Dataset) -> tuple[str, ...]:

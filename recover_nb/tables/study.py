@@ -7,11 +7,11 @@ import pandas as pd
 import xarray as xr
 
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import ROUTED_INTERVENTIONS, Feature, Intervention, Regime
+from recover_nb.core.labels import ROUTED_INTERVENTIONS, Intervention, Regime
 from recover_nb.core.schema import cell_names
-from recover_nb.routing.rescue import classify_regimes, rescue_rate
+from recover_nb.routing.rescue import classify_regimes, with_rates
 from recover_nb.stats.resampling import bootstrap_ratio, bootstrap_weights
-from recover_nb.tables.kit import mean, per_rollout
+from recover_nb.tables.kit import feature_columns, mean, per_rollout
 
 #: Name of the row over every cell.
 ALL = "all"
@@ -391,7 +391,6 @@ def feature_points(ds: xr.Dataset) -> pd.DataFrame:
     rates, _ = _rates(ds)
     names = [str(name) for name in ds["intervention"].values]
     routed = [names.index(each) for each in ROUTED_INTERVENTIONS if each in names]
-    features = ds["features"].transpose("problem", "feature")
     blank = np.full(ds.sizes["problem"], "", dtype=object)
     text = {
         name: (ds[name].values if name in ds.variables else blank).astype(str)[kept]
@@ -403,7 +402,7 @@ def feature_points(ds: xr.Dataset) -> pd.DataFrame:
             "cell": cell_names(ds)[kept],
             "problem": kept,
             "problem_id": text["problem_id"],
-            **{name.value: features.sel(feature=name.value).to_numpy()[kept] for name in Feature},
+            **feature_columns(ds, kept),
             "regime": _regime(ds)[kept],
             "route": text["route"],
             "retry": rates[kept, names.index(RETRY)],
@@ -436,12 +435,7 @@ def _operators(ds: xr.Dataset) -> list[str]:
 
 def _rates(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Rescue rates and attempts, both (problem, intervention)."""
-    if "rescue_rate" not in ds or "attempts" not in ds:
-        if "correct" not in ds:
-            raise InputError(
-                "the study has neither rescue_rate and attempts nor correct; one of them is needed"
-            )
-        ds = ds.merge(rescue_rate(ds["correct"]), compat="override")
+    ds = with_rates(ds)
     if RETRY not in ds["intervention"].values:
         raise InputError("the study has no intervention retry; every comparison is with it")
     axes = ("problem", "intervention")

@@ -14,6 +14,7 @@ from recover_nb.tables.evaluation import (
     routing_by_cell,
     routing_by_estimator,
 )
+from recover_nb.tables.kit import pivot
 from recover_nb.tables.study import (
     ALL,
     costs,
@@ -202,7 +203,7 @@ def _regimes(ds: xr.Dataset) -> str:
     shown = [
         _share(count, share) for count, share in zip(frame["count"], frame["share"], strict=True)
     ]
-    wide = _pivot(frame.assign(shown=shown), "cell", "regime", "shown").reset_index()
+    wide = pivot(frame.assign(shown=shown), "cell", "regime", "shown").reset_index()
     failed = frame.drop_duplicates("cell").set_index("cell")["failed"]
     return render_text(wide.assign(failed=failed.loc[wide["cell"]].to_numpy()))
 
@@ -215,7 +216,7 @@ def _wide(frame: pd.DataFrame, value: str, factor: float) -> str:
     """One row a cell, one column an intervention."""
     if not len(frame):
         return ""
-    return render_text((_pivot(frame, "cell", "intervention", value) * factor).reset_index())
+    return render_text((pivot(frame, "cell", "intervention", value) * factor).reset_index())
 
 
 def _differences(rescue: pd.DataFrame) -> str:
@@ -251,20 +252,11 @@ def _spans(frame: pd.DataFrame, *names: str, sign: str = "+") -> list[str]:
     return [_span(*row, sign) for row in zip(*(frame[name] for name in names), strict=True)]
 
 
-def _pivot(
-    frame: pd.DataFrame, rows: str, columns: str, value: str, order: list[str] | None = None
-) -> pd.DataFrame:
-    """Spread one column over columns of its own; names come as they first occur, or by `order`."""
-    names = list(dict.fromkeys(frame[columns]))
-    order = list(dict.fromkeys(frame[rows])) if order is None else order
-    return frame.pivot(index=rows, columns=columns, values=value).loc[order, names]
-
-
 def _routing(evaluation: Any) -> str:
     """One row a comparator, one column an estimator."""
     frame = routing_by_estimator(evaluation)
     spans = _spans(frame, "lift_points", "low_points", "high_points")
-    wide = _pivot(frame.assign(span=spans), "comparator", "estimator", "span")
+    wide = pivot(frame.assign(span=spans), "comparator", "estimator", "span")
     wide = wide.drop(columns="null_twins", errors="ignore").fillna("-").reset_index()
     wide = wide.rename(columns={"comparator": "routed less"})
     sizes = frame.drop_duplicates("estimator").set_index("estimator")["n"]
@@ -294,7 +286,7 @@ def _cells(evaluation: Any, order: list[str]) -> str:
     """One row a cell: the lift by each estimator, and the permutation test of the least biased."""
     frame = routing_by_cell(evaluation)
     frame = frame.assign(span=_spans(frame, "lift_points", "low_points", "high_points"))
-    wide = _pivot(frame, "cell", "estimator", "span", _ordered(frame, order)).reset_index()
+    wide = pivot(frame, "cell", "estimator", "span", _ordered(frame, order)).reset_index()
     tested = "split" if "split" in wide else "all"
     p = frame[frame["estimator"] == tested].set_index("cell")["p_holm"]
     return render_text(wide.assign(p_Holm=p.loc[wide["cell"]].to_numpy()), {"p_Holm": 3})
@@ -302,7 +294,7 @@ def _cells(evaluation: Any, order: list[str]) -> str:
 
 def _routes(evaluation: Any, order: list[str]) -> str:
     frame = routes_by_cell(evaluation, total=True)
-    wide = _pivot(frame, "cell", "intervention", "count", _ordered(frame, order))
+    wide = pivot(frame, "cell", "intervention", "count", _ordered(frame, order))
     return render_text(wide.reset_index())
 
 
