@@ -5,6 +5,7 @@ half-written.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -12,7 +13,7 @@ from typing import NoReturn
 from recover_nb import __version__
 from recover_nb.core.errors import InputError
 
-EXIT_INPUT, EXIT_INTERRUPTED = 2, 130
+EXIT_INPUT, EXIT_INTERRUPTED, EXIT_PIPE = 2, 130, 141
 
 
 class Parser(argparse.ArgumentParser):
@@ -32,8 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         COMMANDS[options.command](options)
+        sys.stdout.flush()
     except InputError as error:
         return _fail(str(error), EXIT_INPUT)
+    except BrokenPipeError:
+        # Whoever read the output, such as `head`, has had enough: nothing is left to be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(

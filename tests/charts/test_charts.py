@@ -2,26 +2,13 @@ import json
 
 import pandas as pd
 import pytest
+from chart_parts import COMPUTING, parts, plain
 from traced_study import traced_study
 
 from recover_nb import charts, tables
 from recover_nb.charts.theme import theme
 from recover_nb.core.errors import InputError
 from recover_nb.routing.evaluation import evaluate_routing
-
-#: Keys by which Vega-Lite would compute something: none may occur anywhere in a specification.
-COMPUTING = (
-    "aggregate",
-    "bin",
-    "calculate",
-    "fold",
-    "impute",
-    "joinaggregate",
-    "stack",
-    "timeUnit",
-    "transform",
-    "window",
-)
 
 
 @pytest.fixture(scope="module")
@@ -59,18 +46,6 @@ NAMES = (
 )
 
 
-def parts(value, key=None):
-    """Every (key, value) of a specification, data left out."""
-    if isinstance(value, dict):
-        for name, item in value.items():
-            if name != "datasets":
-                yield name, item
-                yield from parts(item, name)
-    elif isinstance(value, list):
-        for item in value:
-            yield from parts(item, key)
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_charts_compute_nothing(frames, name):
     plot, frame = frames[name]
@@ -94,14 +69,6 @@ def test_encodings_name_columns_and_values_pass_unchanged(frames, name):
     rows = {json.dumps(row, sort_keys=True) for row in plain(frame[shared])}
     assert {json.dumps(row, sort_keys=True) for row in drawn} <= rows
     pd.testing.assert_frame_equal(frame, before)
-
-
-def plain(frame):
-    records = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    return [
-        {key: getattr(value, "item", lambda value=value: value)() for key, value in row.items()}
-        for row in records
-    ]
 
 
 def test_every_row_is_drawn(frames):

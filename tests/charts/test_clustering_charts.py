@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from test_charts import COMPUTING, parts, plain
+from chart_parts import COMPUTING, parts, plain
 
 from recover_nb import charts, tables
 from recover_nb.charts.clustering import CLUSTER_COLOURS, CLUSTER_SHAPES, NOISE_LOOK

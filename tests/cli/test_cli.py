@@ -13,6 +13,7 @@ from tiny_study import tiny_study
 from recover_nb import __version__
 from recover_nb.cli import commands
 from recover_nb.cli.main import main
+from recover_nb.core.shipped import data_folder
 from recover_nb.io import store
 from recover_nb.io.profiles import from_profiles, to_profiles
 
@@ -441,3 +442,13 @@ def test_interrupt(monkeypatch, capsys):
         capsys.readouterr().err
         == "recover-nb: interrupted; go on with the same command and --resume\n"
     )
+
+
+def test_a_reader_that_stops_reading_is_no_error():
+    study = data_folder() / "study.zarr.zip"
+    info = f"{sys.executable} -m recover_nb.cli info {study}; echo $? >&2"
+    # The reader is gone before the first line is written.
+    done = subprocess.run(
+        ["bash", "-c", f"({info}) | true"], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == "141\n"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from test_charts import COMPUTING, parts
+from chart_parts import COMPUTING, parts
 from traced_study import traced_study
 
 import recover_nb as rnb

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from dask.callbacks import Callback
-from test_study import assert_equal
+from same_study import assert_equal
 from tiny_study import tiny_study
 
 import recover_nb as rnb

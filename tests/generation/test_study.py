@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from same_study import assert_equal
 from tiny_study import tiny_study
 
 import recover_nb as rnb
@@ -27,17 +28,6 @@ from recover_nb.io import store
 
 SETTINGS = Settings(max_new_tokens=10)
 UNIT = ("qwen3", "sft")
-
-
-def assert_equal(left, right):
-    """Assert equality variable for variable: names, dims, dtype, values, no tolerance."""
-    assert set(left.variables) == set(right.variables)
-    assert dict(left.sizes) == dict(right.sizes)
-    for name in left.variables:
-        a, b = left[name], right[name]
-        assert a.dims == b.dims, name
-        assert a.dtype == b.dtype, name
-        np.testing.assert_array_equal(a.values, b.values, err_msg=str(name))
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from chart_parts import COMPUTING, parts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-from test_charts import COMPUTING, parts
+from units_study import THREE, units_study
 
 import recover_nb as rnb
 from recover_nb import charts, tables
@@ -35,26 +36,7 @@ from recover_nb.stats.classification import (
 )
 
 PUBLISHED = Path(__file__).resolve().parents[3] / "shared" / "reference" / "published_profiles.csv"
-THREE = ("spread", "concentration", "logit_dispersion")
 FEW = {"n_repeats": 2, "n_permutations": 10}
-
-
-def units_study(features, *, names=THREE, **labels):
-    """Return a study of units with these features (n, feature) and labels, the rest constant."""
-    n = len(features)
-    coords = {"family": "qwen3", "method": "sft", "task": "arithmetic", "split": "test"} | labels
-    coords = {"problem_id": [f"p{i}" for i in range(n)]} | coords
-    regime = coords.pop("regime", "resample")
-    coords = {
-        name: ("problem", np.broadcast_to(np.array(x), (n,)).astype(object))
-        for name, x in coords.items()
-    }
-    ds = xr.Dataset(
-        {"features": (("problem", "feature"), np.asarray(features, float))},
-        {**coords, "feature": list(names)},
-    )
-    ds["regime"] = ("problem", np.broadcast_to(np.array(regime), (n,)).astype(object))
-    return ds
 
 
 def two_methods(distance, n=1500, seed=0):

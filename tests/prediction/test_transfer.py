@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from chart_parts import COMPUTING, parts
 from scipy.stats import entropy
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import StandardScaler
-from test_charts import COMPUTING, parts
 
 import recover_nb as rnb
 from recover_nb import charts, tables

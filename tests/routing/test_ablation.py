@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import xarray as xr
-from test_charts import COMPUTING, parts
+from chart_parts import COMPUTING, parts
 from traced_study import traced_study
 
 import recover_nb as rnb

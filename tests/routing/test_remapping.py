@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 import xarray as xr
-from test_charts import COMPUTING, parts
+from chart_parts import COMPUTING, parts
 
 import recover_nb as rnb
 from recover_nb import tables, tasks

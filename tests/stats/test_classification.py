@@ -3,14 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from chart_parts import COMPUTING, parts
 from scipy.stats import mannwhitneyu, multivariate_normal, norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, confusion_matrix, roc_auc_score
 from sklearn.model_selection import PredefinedSplit, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from test_charts import COMPUTING, parts
-from test_topography import units_study
+from units_study import units_study
 
 from recover_nb import charts, tables
 from recover_nb.core.errors import InputError
