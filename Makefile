@@ -69,9 +69,11 @@ lock: $(VENV)/.made
 	$(LOCK) --extra models --extra lab --extra io --group pyproject.toml:build --constraints $(TEST_LOCK) \
 	  --output-file $(LAB_LOCK)
 
+# Format, names and imports, types. A type error that is mended leaves the baseline by itself; a new one fails.
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 clean:
 	rm -rf $(VENV) $(LATEST) runs

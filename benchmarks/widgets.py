@@ -269,7 +269,7 @@ def acts() -> dict[str, list[Act]]:
         "RoutingExplorer": [
             *(act for panel in ("comparators", "estimators", "budget") for act in routing(panel)),
             Act("panel", buttons(panels), before="setattr(it, 'cells', ())"),
-            Act("alpha", number("alpha")),
+            Act("test level", number("test level")),
             Act(
                 "budget in",
                 choose("budget in", ["generated tokens", "forward passes", "attempts"]),

@@ -20,7 +20,7 @@ from recover_nb.stats.resampling import (
     bootstrap_ratio,
     exceedance,
     holm,
-    permute_labels,
+    permuted_sums,
     ratio,
 )
 
@@ -96,7 +96,7 @@ def summarise(
         each, with ``p_holm``.
     """
     sums = {
-        cell: permute_labels(gain, label, n_permutations, rng)
+        cell: permuted_sums(gain, label, n_permutations, rng)
         for cell, (gain, label) in item.kernels.items()
     }
     observed = {

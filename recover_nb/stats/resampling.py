@@ -283,7 +283,7 @@ def _quantiles(draws: np.ndarray, levels: np.ndarray) -> np.ndarray:
     return np.where(known > 0, value, np.nan)
 
 
-def permute_labels(
+def permuted_sums(
     gain: np.ndarray,
     label: np.ndarray,
     n_permutations: int,

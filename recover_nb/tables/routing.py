@@ -290,7 +290,7 @@ def comparators(evaluation: Any, estimator: str = "published") -> pd.DataFrame:
 
 
 def significance(
-    evaluation: Any, estimator: str = "published", alpha: float = 0.05
+    evaluation: Any, estimator: str = "published", level: float = 0.05
 ) -> pd.DataFrame:
     """Hold the tests of one estimator against a level.
 
@@ -299,7 +299,7 @@ def significance(
     evaluation : Evaluation or dict
     estimator : str
         A name of `CHOICES`.
-    alpha : float
+    level : float
         Level. A test is significant where its one-sided p is at or below it.
 
     Returns
@@ -344,9 +344,9 @@ def significance(
     for row in rows:
         row["p"] = math.nan if row["p"] is None else row["p"]
         row["least_p"] = (1 if row["cell"] == ALL else max(cells, 1)) / (1 + counts[row.pop("of")])
-        known = not math.isnan(row["p"]) and row["least_p"] <= alpha
+        known = not math.isnan(row["p"]) and row["least_p"] <= level
         row["verdict"] = (
-            (SIGNIFICANT if row["p"] <= alpha else NOT_SIGNIFICANT) if known else NOT_TESTABLE
+            (SIGNIFICANT if row["p"] <= level else NOT_SIGNIFICANT) if known else NOT_TESTABLE
         )
     return table_of(rows, columns, text=("test", "cell", "verdict"))
 
@@ -362,7 +362,7 @@ _POPULATIONS = {
 _NULL_WORDS = {"null": "independent attempts", "null_twins": "attempts twinned as here"}
 
 
-def say_routing(frame: pd.DataFrame, tests: pd.DataFrame, alpha: float = 0.05) -> list[str]:
+def say_routing(frame: pd.DataFrame, tests: pd.DataFrame, level: float = 0.05) -> list[str]:
     """Put what one estimator says of routing into sentences.
 
     Parameters
@@ -371,7 +371,7 @@ def say_routing(frame: pd.DataFrame, tests: pd.DataFrame, alpha: float = 0.05) -
         From `comparators`.
     tests : DataFrame
         From `significance`, of the same estimator.
-    alpha : float
+    level : float
         The level it was held against.
 
     Returns
@@ -396,18 +396,18 @@ def say_routing(frame: pd.DataFrame, tests: pd.DataFrame, alpha: float = 0.05) -
     for row in tests[tests["test"] != "routes"].to_dict("records"):
         kind = _NULL_WORDS[row["test"].removeprefix("excess over ")]
         figure = span(row["points"], row["low_points"], row["high_points"])
-        said.append(f"Published less its null ({kind}): {figure} points, {_test(row, alpha)}.")
+        said.append(f"Published less its null ({kind}): {figure} points, {_test(row, level)}.")
     routes = tests[tests["test"] == "routes"].to_dict("records")
-    return said + ([_routes(routes, alpha)] if routes else [])
+    return said + ([_routes(routes, level)] if routes else [])
 
 
-def _routes(rows: list[dict], alpha: float) -> str:
+def _routes(rows: list[dict], level: float) -> str:
     """Put the permutation test, over all cells and in each, into words."""
     first, cells = rows[0], rows[1:]
     figure = span(first["points"], first["low_points"], first["high_points"])
     said = (
         f"Routed minus the rule's own choices dealt out at random: {figure} points,"
-        f" {_test(first, alpha)}"
+        f" {_test(first, level)}"
     )
     if first["verdict"] == NOT_TESTABLE:
         return said + "."
@@ -427,15 +427,15 @@ def _routes(rows: list[dict], alpha: float) -> str:
     )
 
 
-def _test(row: dict, alpha: float) -> str:
+def _test(row: dict, level: float) -> str:
     if math.isnan(row["p"]):
         return "which cannot be tested"
     if row["verdict"] == NOT_TESTABLE:
         return (
-            f"not testable at {alpha:g}: so few resamples cannot give a p below"
+            f"not testable at {level:g}: so few resamples cannot give a p below"
             f" {row['least_p']:.2g}"
         )
-    return f"p = {row['p']:.2g}, {row['verdict']} at {alpha:g}"
+    return f"p = {row['p']:.2g}, {row['verdict']} at {level:g}"
 
 
 def _side(low: float, high: float) -> str:

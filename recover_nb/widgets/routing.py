@@ -75,7 +75,7 @@ class RoutingExplorer(Listing):
         The policy: feature to operator, and the operator where no z-score is above 0.
     estimator : str
         ``published``, ``null``, ``split`` or ``all``.
-    alpha : float
+    level : float
         Level the p-values are held against. Intervals are at 95 % whatever it is.
     basis : str
         What budgets are made equal in: ``attempts``, ``generated_tokens`` or ``forward_passes``.
@@ -113,7 +113,7 @@ class RoutingExplorer(Listing):
         "operators",
         "fallback",
         "estimator",
-        "alpha",
+        "level",
         "basis",
         "seed",
         "panel",
@@ -130,7 +130,7 @@ class RoutingExplorer(Listing):
     )
     fallback = traitlets.Unicode(PUBLISHED.fallback)
     estimator = traitlets.Enum(CHOICES, CHOICES[0])
-    alpha = traitlets.Float(0.05, min=0.0, max=1.0)
+    level = traitlets.Float(0.05, min=0.0, max=1.0)
     basis = traitlets.Enum(BASES, BASES[0])
     seed = traitlets.Int(0, min=0, max=MAX_SEED)
     panel = traitlets.Enum(list(PLOTS), "comparators")
@@ -160,7 +160,7 @@ class RoutingExplorer(Listing):
         self.answering(controls, "every estimator of these settings, with all resamples")
         cells = ipywidgets.VBox([controls["cells"], ipywidgets.HTML("none chosen = all")])
         named = (
-            ("min_gain", "min_failure", "alpha", "seed"),
+            ("min_gain", "min_failure", "level", "seed"),
             ("operators", "fallback"),
             ("estimator", "basis"),
         )
@@ -233,11 +233,11 @@ class RoutingExplorer(Listing):
         """Say what the chosen estimator says, then draw the panel; leave what is there already."""
         data = self._evaluated(self._said_parts)
         at = (self.settings, data["exact"], self.panel)
-        said_of = (*at, self.estimator, self.basis, self.alpha)
+        said_of = (*at, self.estimator, self.basis, self.level)
         if said_of == self._said_of:
             return
         frames = {"comparators": tables.comparators(data, self.estimator)}
-        frames["tests"] = tables.significance(data, self.estimator, self.alpha)
+        frames["tests"] = tables.significance(data, self.estimator, self.level)
         self._frames = frames
         self._say(data)
         if self.panel not in frames:
@@ -252,7 +252,7 @@ class RoutingExplorer(Listing):
         self._said_of, self._drawn = said_of, drawn
 
     def _say(self, data: dict) -> None:
-        said = tables.say_routing(self._frames["comparators"], self._frames["tests"], self.alpha)
+        said = tables.say_routing(self._frames["comparators"], self._frames["tests"], self.level)
         counts = {name: value for name, value in data["settings"].items() if name in ROUGH}
         how = "Resampled" if data["exact"] else "Rough (press resample)"
         said.append(f"{how}: {counted(counts)}.")
@@ -305,7 +305,7 @@ def _controls(data: RoutingData) -> dict[str, ipywidgets.Widget]:
         ),
         "min_gain": ipywidgets.FloatSlider(description="min gain", **slide),
         "min_failure": ipywidgets.FloatSlider(description="min failure", **slide),
-        "alpha": ipywidgets.BoundedFloatText(max=1.0, step=0.01, description="alpha", **edge),
+        "level": ipywidgets.BoundedFloatText(max=1.0, step=0.01, description="test level", **edge),
         "seed": ipywidgets.BoundedIntText(max=MAX_SEED, description="seed", **edge),
         "operators": PolicyControl(data.interventions),
         "fallback": ipywidgets.Dropdown(options=data.interventions, description="fallback", **wide),

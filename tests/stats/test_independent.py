@@ -42,7 +42,7 @@ from recover_nb.stats.resampling import (
     bootstrap_weights,
     exceedance,
     holm,
-    permute_labels,
+    permuted_sums,
 )
 from recover_nb.stats.scaling import standardise
 
@@ -127,7 +127,7 @@ def test_permutation_p_is_scipys():
         vectorized=False,
     )
     kernel = rate[:, decision]
-    drawn = permute_labels(
+    drawn = permuted_sums(
         kernel[None], np.arange(len(kernel))[None], 20_000, np.random.default_rng(5)
     )
     p = exceedance(float(np.trace(kernel)), drawn)

@@ -14,7 +14,7 @@ from recover_nb.stats.resampling import (
     bootstrap_weights,
     exceedance,
     holm,
-    permute_labels,
+    permuted_sums,
     ratio,
 )
 
@@ -94,13 +94,13 @@ def test_constant_statistic_has_a_point_interval():
 def test_permutations_match_enumeration():
     kernel = np.random.default_rng(1).random((4, 4))
     exact = [sum(kernel[i, p[i]] for i in range(4)) for p in permutations(range(4))]
-    drawn = permute_labels(
+    drawn = permuted_sums(
         kernel[None], np.arange(len(kernel))[None], 20_000, np.random.default_rng(2)
     )
     assert drawn.mean() == pytest.approx(np.mean(exact), abs=0.01)
     assert drawn.std() == pytest.approx(np.std(exact), abs=0.01)
     assert set(np.round(drawn, 9)) == set(np.round(exact, 9))
-    assert permute_labels(
+    assert permuted_sums(
         np.zeros((1, 0, 0)), np.zeros((1, 0), int), 3, np.random.default_rng(0)
     ).tolist() == [0, 0, 0]
 
@@ -111,7 +111,7 @@ def test_permutations_of_draws_are_those_of_their_sum():
     gain, label = rng.random((3, 5, 2)), rng.integers(2, size=(3, 5))
     kernel = sum(gain[s][:, label[s]] for s in range(3))
     one, two = (
-        permute_labels(*each, 50, np.random.default_rng(4))
+        permuted_sums(*each, 50, np.random.default_rng(4))
         for each in ((gain, label), (kernel[None], np.arange(5)[None]))
     )
     assert one == pytest.approx(two, abs=1e-12) and np.ptp(one) > 0

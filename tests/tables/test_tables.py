@@ -428,7 +428,7 @@ def test_so_few_permutations_cannot_tell_a_cell_after_holm():
     cells = (("qwen3", "sft", "arithmetic"), ("qwen3", "sft", "program"))
     counts = {"n_bootstrap": 20, "n_permutations": 9, "n_null": 5, "n_splits": 2}
     found = evaluate_routing(make_study(effect="tied", n_problems=40, cells=cells), **counts)
-    rows = tables.routing.significance(found, "all", alpha=0.15).set_index("cell")
+    rows = tables.routing.significance(found, "all", level=0.15).set_index("cell")
     # One in ten for both cells together; a single cell's p is doubled.
     assert rows["least_p"].to_dict() == pytest.approx(
         {"all": 0.1, **{"|".join(cell): 0.2 for cell in cells}}

@@ -122,7 +122,7 @@ CHANGED = {
     "cells": (CELL,),
     "min_gain": 0.25,
     "min_failure": 0.75,
-    "alpha": 0.1,
+    "level": 0.1,
     "seed": 5,
     "operators": OTHER,
     "fallback": "dense_steer",
@@ -192,13 +192,13 @@ def test_problems_keep_their_place_in_the_study(view, study):
     )
 
 
-def test_alpha_is_the_level_of_the_words_and_verdicts(view):
+def test_level_is_that_of_the_words_and_verdicts(view):
     view.estimator = "all"
     p = view.tables()["tests"]["p"].iloc[0]
-    view.alpha = 0.2
+    view.level = 0.2
     assert f"p = {p:.2g}, significant at 0.2" in view.words.value
     assert view.tables()["tests"]["verdict"].iloc[0] == "significant"
-    view.alpha = 0.001
+    view.level = 0.001
     # 200 permutations cannot give so small a p: it is not called insignificant.
     assert "not testable at 0.001" in view.words.value
     assert set(view.tables()["tests"]["verdict"]) == {"not testable"}
@@ -394,7 +394,7 @@ def test_state_is_read_and_replayed(view, study):
         "operators": OTHER,
         "fallback": "dense_steer",
         "estimator": "all",
-        "alpha": 0.01,
+        "level": 0.01,
         "basis": "forward_passes",
         "seed": 2,
         "panel": "budget",
@@ -436,7 +436,7 @@ def test_what_is_wrong_is_said(view):
         {"estimator": "mine"},
         {"min_gain": 2.0},
         {"panel": "pie"},
-        {"alpha": "x"},
+        {"level": "x"},
         {"cells": (["x"],)},
         {"operators": {"spread": 3}},
     ],
