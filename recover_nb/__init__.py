@@ -7,6 +7,8 @@ xarray.
 from importlib import import_module
 from typing import Any
 
+from recover_nb.core.aliases import install as _install
+
 __version__ = "0.1.0"
 
 #: Public name -> module that defines it.
@@ -137,6 +139,9 @@ _PARTS = {
 }
 
 __all__ = ["__version__", *_EXPORTS]
+
+# `from recover_nb.decoding import Settings` goes on working, and means the same module.
+_install(__name__, _PARTS)
 
 
 def _load(module: str) -> Any:

@@ -78,6 +78,29 @@ def test_the_stub_says_what_the_package_hands_on():
     assert "from recover_nb.io.store import load_study as load_study" in stub.render()
 
 
+def test_short_names_are_the_modules_themselves():
+    code = """
+import recover_nb.decoding.sampling
+from recover_nb.decoding import Settings, memory
+from recover_nb.signals import signals_from_logits
+import recover_nb as rnb, recover_nb.generation.decoding.sampling as real
+from recover_nb.generation import decoding
+assert recover_nb.decoding is decoding is rnb.decoding
+assert recover_nb.decoding.sampling is real
+assert decoding.__name__ == decoding.__spec__.name == "recover_nb.generation.decoding"
+assert memory.__name__ == memory.__spec__.name == "recover_nb.generation.decoding.memory"
+assert signals_from_logits is rnb.signals_from_logits
+try:
+    import recover_nb.no_such_module
+except ModuleNotFoundError as error:
+    assert error.name == "recover_nb.no_such_module"
+else:
+    raise SystemExit("found a module that is not there")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_no_public_name_is_lost():
     """`public_names.txt` only grows: a name that leaves it is taken from somebody's notebook."""
     names = Path(__file__).with_name("public_names.txt").read_text().split()
