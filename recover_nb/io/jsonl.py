@@ -150,9 +150,10 @@ def read_problems(out: Collector, path: str | PathLike) -> None:
 
 
 def _unit(out: Collector, row: Row) -> Unit:
-    names = (("family", out.family), ("method", out.method), ("task", out.task))
-    parts = [row.text(name, needed=False) or default for name, default in names]
-    return (*parts, row.text(*PROBLEM_ID, blank=False))
+    family = row.text("family", needed=False) or out.family
+    method = row.text("method", needed=False) or out.method
+    task = row.text("task", needed=False) or out.task
+    return family, method, task, row.text(*PROBLEM_ID, blank=False)
 
 
 def _rollout(out: Collector, row: Row, intervention: str, place: int) -> RolloutRow:

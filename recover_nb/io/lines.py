@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 from tqdm import tqdm
 
@@ -48,6 +48,10 @@ class Row:
             raise InputError(f"{self.where} has no {' or '.join(map(repr, names))}; it has {known}")
         return "", None
 
+    @overload
+    def text(self, *names: str, needed: Literal[True] = ..., blank: bool = ...) -> str: ...
+    @overload
+    def text(self, *names: str, needed: Literal[False], blank: bool = ...) -> str | None: ...
     def text(self, *names: str, needed: bool = True, blank: bool = True) -> str | None:
         """Return text; numbers are written out, because ids and answers often are numbers."""
         name, value = self.find(*names, needed=needed)
@@ -57,6 +61,10 @@ class Row:
             return str(value)
         raise self.wrong(name, value, "text" if blank else "text that is not empty")
 
+    @overload
+    def whole(self, *names: str, needed: Literal[True] = ..., least: int = ...) -> int: ...
+    @overload
+    def whole(self, *names: str, needed: Literal[False], least: int = ...) -> int | None: ...
     def whole(self, *names: str, needed: bool = True, least: int = 0) -> int | None:
         """Return a whole number."""
         name, value = self.find(*names, needed=needed)
@@ -67,6 +75,10 @@ class Row:
             raise self.wrong(name, value, f"a whole number of at least {least} and below 2**31")
         return int(value)
 
+    @overload
+    def number(self, *names: str, needed: Literal[True] = ...) -> float: ...
+    @overload
+    def number(self, *names: str, needed: Literal[False]) -> float | None: ...
     def number(self, *names: str, needed: bool = True) -> float | None:
         """Return a finite number."""
         name, value = self.find(*names, needed=needed)
@@ -76,6 +88,10 @@ class Row:
             raise self.wrong(name, value, "a finite number")
         return float(value)
 
+    @overload
+    def flag(self, *names: str, needed: Literal[True] = ...) -> bool: ...
+    @overload
+    def flag(self, *names: str, needed: Literal[False]) -> bool | None: ...
     def flag(self, *names: str, needed: bool = True) -> bool | None:
         """Return true or false; 1 and 0 count."""
         name, value = self.find(*names, needed=needed)
@@ -85,6 +101,10 @@ class Row:
             raise self.wrong(name, value, "true, false, 1 or 0")
         return bool(value)
 
+    @overload
+    def ids(self, *names: str, needed: Literal[True] = ...) -> list[int]: ...
+    @overload
+    def ids(self, *names: str, needed: Literal[False]) -> list[int] | None: ...
     def ids(self, *names: str, needed: bool = True) -> list[int] | None:
         """Return a list of token ids."""
         name, value = self.find(*names, needed=needed)
@@ -98,6 +118,10 @@ class Row:
             raise self.wrong(name, value, "a list of token ids, whole numbers from 0")
         return value
 
+    @overload
+    def numbers(self, *names: str, needed: Literal[True] = ...) -> list[float]: ...
+    @overload
+    def numbers(self, *names: str, needed: Literal[False]) -> list[float] | None: ...
     def numbers(self, *names: str, needed: bool = True) -> list[float] | None:
         """Return a list of finite numbers."""
         name, value = self.find(*names, needed=needed)
@@ -107,6 +131,10 @@ class Row:
             raise self.wrong(name, value, "a list of finite numbers")
         return value
 
+    @overload
+    def part(self, name: str, *, needed: Literal[True] = ...) -> "Row": ...
+    @overload
+    def part(self, name: str, *, needed: Literal[False]) -> "Row | None": ...
     def part(self, name: str, *, needed: bool = True) -> "Row | None":
         """Return an object inside this one as a row of its own."""
         _, value = self.find(name, needed=needed)
