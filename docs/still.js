@@ -1,4 +1,5 @@
-// Runs widgets that bring a module of their own, on the state they had when the notebook had run. No kernel answers.
+// Runs widgets that bring a module of their own, on the state they had when the notebook had run.
+// No kernel answers.
 (() => {
   const data = JSON.parse(document.getElementById("still-data").textContent);
 
@@ -15,7 +16,8 @@
     buffers.forEach((buffer) => fill(state, buffer));
     const listeners = new Map();
     const each = (names, act) => names.split(/\s+/).forEach(act);
-    const tell = (name, ...args) => [...(listeners.get(name) || [])].forEach((listener) => listener(...args));
+    const tell = (name, ...args) =>
+      [...(listeners.get(name) || [])].forEach((listener) => listener(...args));
     const model = {
       changed: {},
       get: (name) => state[name],
@@ -29,16 +31,21 @@
           tell("change", model);
         }
       },
-      on: (names, act) => each(names, (name) => listeners.set(name, (listeners.get(name) || new Set()).add(act))),
+      on: (names, act) =>
+        each(names, (name) => listeners.set(name, (listeners.get(name) || new Set()).add(act))),
       off: (names, act) =>
-        names ? each(names, (name) => (act ? listeners.get(name)?.delete(act) : listeners.delete(name))) : listeners.clear(),
+        names
+          ? each(names, (name) => (act ? listeners.get(name)?.delete(act) : listeners.delete(name)))
+          : listeners.clear(),
       save_changes() {},
       send() {},
     };
     return model;
   };
 
-  const modules = data.modules.map((text) => import(URL.createObjectURL(new Blob([text], { type: "text/javascript" }))));
+  const load = (text) =>
+    import(URL.createObjectURL(new Blob([text], { type: "text/javascript" })));
+  const modules = data.modules.map(load);
   const models = new Map();
   const modelOf = async (name) => {
     const { module, ...stored } = data.models[name];

@@ -25,7 +25,8 @@ WHOLE = "whole"
 
 #: Names that a run gives. A folder with any other is somebody else's: nothing in it is touched.
 _OWN = re.compile(
-    r"run\.json|lock|block_\d{5,}\.npz|(run\.json|block_\d{5,}\.npz)\.[0-9a-f]{8}\.tmp|whole(\.zip)?"
+    r"run\.json|lock|block_\d{5,}\.npz"
+    r"|(run\.json|block_\d{5,}\.npz)\.[0-9a-f]{8}\.tmp|whole(\.zip)?"
 )
 _BLOCK = re.compile(r"block_\d{5,}\.npz")
 

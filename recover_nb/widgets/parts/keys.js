@@ -1,5 +1,6 @@
-// Lab has shortcuts for arrow keys, Enter and letters (b adds a cell), and takes them from lists, buttons and radios
-// that have the focus. What is pressed inside a view stays there; shortcuts with Ctrl, Alt or Meta go on to Lab.
+// Lab has shortcuts for arrow keys, Enter and letters (b adds a cell), and takes them from lists,
+// buttons and radios that have the focus. What is pressed inside a view stays there; shortcuts with
+// Ctrl, Alt or Meta go on to Lab.
 function render({ el }) {
   el.setAttribute("role", "none");
   const keep = (event) => {

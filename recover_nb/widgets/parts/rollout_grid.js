@@ -1,4 +1,5 @@
-// Radio buttons, so that the browser brings focus, arrow keys and speech. Text is never read as markup.
+// Radio buttons, so that the browser brings focus, arrow keys and speech. Text is never read as
+// markup.
 function render({ model, el }) {
   const field = document.createElement("fieldset");
   field.className = "recover-nb-rollouts";

@@ -1,4 +1,5 @@
-// Draws a page of rows as text (never as markup) and keeps a roving focus. Sorting and paging are asked for, not done.
+// Draws a page of rows as text (never as markup) and keeps a roving focus. Sorting and paging are
+// asked for, not done.
 function make(name, text, parent) {
   const element = document.createElement(name);
   if (text) element.textContent = text;

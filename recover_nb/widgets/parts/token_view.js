@@ -1,4 +1,5 @@
-// Draws tokens as text (never as markup) and keeps a roving focus. All that it knows is in its traits.
+// Draws tokens as text (never as markup) and keeps a roving focus. All that it knows is in its
+// traits.
 const SHOWN = { " ": "\u00b7", "\n": "\u21b5", "\t": "\u21e5" };
 const NAMES = { " ": "space", "\n": "line end", "\t": "tab" };
 
