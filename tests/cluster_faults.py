@@ -5,6 +5,7 @@ A restarted worker is a sound one again.
 
 import os
 import signal
+import time
 from pathlib import Path
 
 from recover_nb.generation import distributed, staging
@@ -26,10 +27,14 @@ def die_in_a_block(trace):
     runner.run_block = run
 
 
-def fill_disk():
-    """Let every write meet a full disk."""
+def fill_disk(done=1):
+    """Let every write meet a full disk, once `done` blocks are there (made by another worker)."""
 
     def full(self, block, arrays):
+        for _ in range(600):
+            if len(list(self.folder.glob("block_*.npz"))) >= done:
+                break
+            time.sleep(0.05)
         raise OSError(28, "No space left on device", f"{self.folder}/{staging.block_file(block)}")
 
     staging.Staging.write = full

@@ -102,6 +102,16 @@ def test_full_disk_is_one_sentence_and_resume_goes_on(client, serial, lab, tmp_p
     assert_equal(store.open_study(out, load=True), serial)
 
 
+def test_a_disk_that_is_full_from_the_start_leaves_nothing_to_resume(client, lab, tmp_path):
+    out = tmp_path / "s.zarr"
+    client.run(cluster_faults.fill_disk, done=0)
+    with pytest.raises(InputError, match=r"block \d \(qwen3 .*No space left on device"):
+        run_on(client, out, lab)
+    assert not list(tmp_path.iterdir())
+    client.run(cluster_faults.mend)
+    assert run_on(client, out, lab) == out
+
+
 def test_other_versions_and_other_checkpoints_on_a_worker_are_refused(client, lab, tmp_path):
     client.run(cluster_faults.other_version)
     with pytest.raises(InputError, match=r"tcp://127.0.0.1:\d+ has torch 0.1 and the client 2"):
