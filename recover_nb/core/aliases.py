@@ -23,7 +23,6 @@ class Aliases(MetaPathFinder, Loader):
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self._names = dict(names)
-        self._found: dict[str, ModuleSpec | None] = {}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -34,13 +33,15 @@ class Aliases(MetaPathFinder, Loader):
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """Return the module that a short name stands for."""
         module = import_module(self._longer(spec.name))
-        self._found[spec.name] = module.__spec__
+        # Python writes the short spec over the module's own, which is put back once it is loaded.
+        spec.loader_state = module.__spec__
         return module
 
     def exec_module(self, module: ModuleType) -> None:
         """Leave the module as it is: it has run, and keeps the name and place it had."""
-        for short in [each for each in self._found if sys.modules.get(each) is module]:
-            module.__spec__ = self._found.pop(short)
+        short = module.__spec__
+        if short is not None and short.loader is self:
+            module.__spec__ = short.loader_state
 
     def _longer(self, name: str) -> str:
         """Return the full name of a short one, "" for any other."""

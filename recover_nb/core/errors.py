@@ -12,3 +12,8 @@ class InputError(ValueError):
     def __init__(self, message: str = "") -> None:
         # What was given is quoted, and can hold a line break; the message is one line all the same.
         super().__init__(" ".join(str(message).splitlines()))
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, or its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

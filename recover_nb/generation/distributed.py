@@ -21,7 +21,7 @@ import numpy as np
 from distributed import Client, KilledWorker, as_completed, get_worker
 from tqdm import tqdm
 
-from recover_nb.core.errors import InputError
+from recover_nb.core.errors import InputError, first_line
 from recover_nb.core.schema import assemble, validate
 from recover_nb.generation import run
 from recover_nb.generation.config import StudyConfig
@@ -85,7 +85,7 @@ def connected(address: str) -> Iterator[Client]:
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise InputError(
             f"no scheduler answers at {address} ({reason}); start one with: dask scheduler, and"
             " give the address it prints, such as tcp://127.0.0.1:8786"

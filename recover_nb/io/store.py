@@ -18,7 +18,7 @@ import xarray as xr
 import zarr
 from numcodecs import Blosc
 
-from recover_nb.core.errors import InputError
+from recover_nb.core.errors import InputError, first_line
 from recover_nb.core.extras import need
 from recover_nb.core.places import check_free, placed
 from recover_nb.core.schema import PROBLEM, TEXT, TOKEN, VARIABLES, SchemaError, validate
@@ -171,7 +171,7 @@ def reading(path: str | Path) -> Iterator[None]:
     except InputError:
         raise
     except _READ_ERRORS as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise InputError(
             f"{path}: the study cannot be read, it is truncated or corrupt ({reason}); copy it"
             " again, or generate it again with recover-nb run"

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
-from recover_nb.core.errors import InputError
+from recover_nb.core.errors import InputError, first_line
 
 
 def check_device(device: str | torch.device) -> None:
@@ -23,7 +23,7 @@ def check_device(device: str | torch.device) -> None:
         torch.zeros(1, device=torch.device(device)).item()
     except (RuntimeError, AssertionError, NotImplementedError, TypeError, ValueError) as error:
         raise InputError(
-            f"device {str(device)!r} cannot be used here ({first_line(error)}); allowed:"
+            f"device {str(device)!r} cannot be used here ({plain_reason(error)}); allowed:"
             f" {', '.join(devices())}"
         ) from error
 
@@ -80,7 +80,7 @@ def load_checkpoint(
     # cannot be loaded.
     except Exception as error:
         raise InputError(
-            f"{role} {str(source)!r} cannot be loaded: {first_line(error)}; copy the checkpoint"
+            f"{role} {str(source)!r} cannot be loaded: {plain_reason(error)}; copy the checkpoint"
             " again, or give another"
         ) from error
     _check_report(role, source, model, report)
@@ -136,6 +136,6 @@ def _of_more_layers(unexpected: Any, model: Any) -> list[str]:
     return sorted(name for name in unexpected if re.sub(r"\d+", "#", name) in used)
 
 
-def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, or its kind."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".;")
+def plain_reason(error: BaseException) -> str:
+    """Return the first line of an error as a part of a sentence, without the stop at its end."""
+    return first_line(error).rstrip(".;")

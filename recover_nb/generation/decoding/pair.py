@@ -11,7 +11,7 @@ import torch
 from transformers import AutoTokenizer
 
 from recover_nb.core.errors import InputError
-from recover_nb.generation.decoding.loading import check_device, first_line, load_checkpoint
+from recover_nb.generation.decoding.loading import check_device, load_checkpoint, plain_reason
 from recover_nb.generation.decoding.memory import check_memory as check_memory_of
 
 PROBE = "Solve: 47 + 85 = 132; (a) x > y, then B?\n"
@@ -261,7 +261,7 @@ def _shared_tokenizer(sources: dict[str, Any], trust_remote_code: bool) -> Any:
         except (OSError, ValueError, KeyError) as error:
             if _is_path(source):
                 raise InputError(
-                    f"tokenizer of {role} {name!r} cannot be loaded: {first_line(error)}"
+                    f"tokenizer of {role} {name!r} cannot be loaded: {plain_reason(error)}"
                 ) from error
     if not loaded:
         raise InputError(
