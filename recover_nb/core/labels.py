@@ -42,6 +42,10 @@ class Intervention(StrEnum):
     DENSE_STEER = "dense_steer"
     DENSE_SAMPLE = "dense_sample"
     CALCULATOR = "calculator"
+    ANCESTOR = "ancestor"
+    GREEDY = "greedy"
+    CONTRASTIVE = "contrastive"
+    MIN_P = "min_p"
 
 
 #: The interventions of the published profile table; regimes and routes are defined over these.
@@ -58,7 +62,7 @@ Name = TypeVar("Name", bound=StrEnum)
 
 #: Interventions that draw nothing: their attempts are no twins of a retry and may repeat one
 #: another.
-DETERMINISTIC = (Intervention.DENSE_STEER.value,)
+DETERMINISTIC = (Intervention.DENSE_STEER.value, Intervention.GREEDY.value)
 
 
 class Feature(StrEnum):
@@ -82,6 +86,37 @@ class Outcome(StrEnum):
 
 #: What colour says of a rollout, said again: check mark, cross, dash.
 OUTCOME_SIGNS = {Outcome.CORRECT: "\u2713", Outcome.WRONG: "\u2717", Outcome.NOT_RUN: "\u2013"}
+
+
+class Origin(StrEnum):
+    """Where a failed answer went wrong (docs/method.md#origins), by a task that can tell."""
+
+    #: An answer without a step.
+    GUESS = "guess"
+    #: The first wrong step is a wrong result.
+    SLIP = "slip"
+    #: The first wrong step is about a number, name or operation other than the problem has there.
+    MISREAD = "misread"
+    #: Every step is right, but one is left out, or one too many is written.
+    LOST = "lost"
+    #: It ended by itself, and no answer can be read.
+    FORMAT = "format"
+    #: It was cut off at the length limit.
+    CUT_OFF = "cut off"
+
+
+class Slip(StrEnum):
+    """What kind of wrong result a slip is."""
+
+    CARRY = "carry"
+    BORROW = "borrow"
+    #: A product read off the row before.
+    ROW = "row"
+    #: The mother for the father, or the other way round.
+    PARENT = "parent"
+    #: The person named last.
+    LAST_NAMED = "last named"
+    OTHER = "other"
 
 
 class Regime(StrEnum):

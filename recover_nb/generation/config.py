@@ -13,8 +13,9 @@ from recover_nb.core.labels import SPECIALISTS, Family, Intervention, Method, Sp
 if TYPE_CHECKING:
     from recover_nb.generation.decoding import Settings
 
-#: Attempts that say all there is to say about a deterministic operator: one a mixture type.
-FIXED_ATTEMPTS = {Intervention.DENSE_STEER.value: 2}
+#: Attempts that say all there is to say about a deterministic operator: one a mixture type for
+#: `dense_steer`, one for `greedy`.
+FIXED_ATTEMPTS = {Intervention.DENSE_STEER.value: 2, Intervention.GREEDY.value: 1}
 
 #: What `StudyConfig.quick` changes: every cell of the lineage, small enough for a coffee break.
 QUICK = {"n_problems": 12, "n_rollouts": 12, "n_attempts": 10}
@@ -49,6 +50,10 @@ class StudyConfig:
     signal_rollouts : int
         Failed rollouts a problem whose token-level signals are stored (rounded, see
         `schema.SIGNAL_TOLERANCE`). Features use all of them at full precision.
+    value_problems : int
+        The first problems of each cell whose value map is measured, where they failed.
+    value_n : int
+        Continuations of each prefix of a value map.
     remap_seed : int, optional
         Run the problems over other numbers, drawn from this seed (`tasks.remap_all`); None: as they
         are.
@@ -72,6 +77,8 @@ class StudyConfig:
     settings: "Settings | dict[str, Any]" = field(default_factory=dict)
     block_size: int = 25
     signal_rollouts: int = 10
+    value_problems: int = 0
+    value_n: int = 24
     remap_seed: int | None = None
 
     def __post_init__(self) -> None:
@@ -84,9 +91,9 @@ class StudyConfig:
                 f"method {wrong[0]!r} is not a specialist; allowed: {', '.join(SPECIALISTS)}"
             )
         self._set("split", parse(Split, self.split).value)
-        for name in ("n_problems", "n_rollouts", "n_attempts", "block_size"):
+        for name in ("n_problems", "n_rollouts", "n_attempts", "block_size", "value_n"):
             self._need_whole(name, 1)
-        for name in ("seed", "problem_seed", "signal_rollouts"):
+        for name in ("seed", "problem_seed", "signal_rollouts", "value_problems"):
             self._need_whole(name, 0)
         if self.remap_seed is not None:
             self._need_whole("remap_seed", 0)

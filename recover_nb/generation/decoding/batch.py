@@ -70,8 +70,6 @@ class Proposal:
         Places in the batch; index any per-row state of an operator with it.
     position : (n,) int64
         Place of the token in the trace, counted from 0.
-    logits : (n, V) float32
-        The specialist's, raw. Signals come from these; tokens from `grid_logits`.
     fired_at : (n,) int64
         Where the operator first acted, -1 = not yet.
     """
@@ -79,8 +77,8 @@ class Proposal:
     batch: Batch
     rows: torch.Tensor
     position: torch.Tensor
-    logits: torch.Tensor
     fired_at: torch.Tensor
+    _read_specialist: Callable[[torch.Tensor], torch.Tensor] = field(repr=False)
     _read_ancestor: Callable[[torch.Tensor], torch.Tensor] = field(repr=False)
 
     def __len__(self) -> int:
@@ -111,6 +109,19 @@ class Proposal:
         if self.settings.continuation == "greedy":
             token = torch.where(fired, self.grid_logits.argmax(-1), token)
         return token
+
+    @cached_property
+    def logits(self) -> torch.Tensor:
+        """The specialist's raw logits, (n, V) float32. Its model runs only when this is read.
+
+        Signals come from these; tokens from `grid_logits`.
+        """
+        return self._read_specialist(self.rows)
+
+    @property
+    def has_logits(self) -> bool:
+        """Whether `logits` has been read."""
+        return "logits" in self.__dict__
 
     @cached_property
     def grid_logits(self) -> torch.Tensor:
@@ -154,11 +165,10 @@ class Proposal:
 
     def take(self, mask: torch.Tensor) -> "Proposal":
         """Return the same step for the rows where `mask` (n,) bool holds."""
-        chosen = {
-            name: getattr(self, name)[mask] for name in ("rows", "position", "logits", "fired_at")
-        }
-        part = replace(self, **chosen)
-        for name in ("candidate", "ancestor_logits", "u"):
+        part = replace(
+            self, **{name: getattr(self, name)[mask] for name in ("rows", "position", "fired_at")}
+        )
+        for name in ("candidate", "logits", "ancestor_logits", "u"):
             if name in self.__dict__:
                 part.__dict__[name] = self.__dict__[name][mask]
         return part
@@ -184,8 +194,8 @@ class Step:
         Whether the row ends here, and whether it ended by itself (an end-of-sequence token).
     forward_specialist, forward_ancestor : (n,) int32
         Positions evaluated so far by each model (the prompt counts once).
-    logits : (n, V) float32
-        The specialist's, raw.
+    logits : (n, V) float32, or None
+        The specialist's, raw; None where an operator did without it.
     signals : dict of str to (n,), or None
         Signals of the emitted token, when recorded.
     ancestor_logits : (n, V) float32, or None

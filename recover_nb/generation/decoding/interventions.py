@@ -7,9 +7,9 @@ import torch
 from recover_nb.core.labels import Anchoring
 from recover_nb.generation.decoding.batch import Batch, Proposal
 from recover_nb.generation.decoding.firing import firing_score
-from recover_nb.generation.decoding.mixtures import mix_rows
+from recover_nb.generation.decoding.mixtures import contrast, mix_rows, plausible
 from recover_nb.generation.decoding.operators import Operator, register
-from recover_nb.generation.decoding.sampling import Stream, inverse_cdf
+from recover_nb.generation.decoding.sampling import Stream, inverse_cdf, temper
 
 Fired = tuple[torch.Tensor, torch.Tensor]
 
@@ -33,6 +33,68 @@ class Temperature(Operator):
     def act(self, step: Proposal) -> Fired:
         """Draw every token at the other temperature."""
         return step.sample(step.settings.hot_temperature), _all(step)
+
+
+@register("greedy")
+class Greedy(Operator):
+    """The argmax of S everywhere, a control: `dense_steer` is an argmax too."""
+
+    def act(self, step: Proposal) -> Fired:
+        """Take the argmax."""
+        return step.grid_logits.argmax(-1), _all(step)
+
+
+@register("min_p")
+class MinP(Operator):
+    """S at T without its unlikely tokens: those below `min_p` of the largest probability.
+
+    Source: Nguyen et al., Turning Up the Heat: Min-p Sampling (2024).
+    """
+
+    def act(self, step: Proposal) -> Fired:
+        """Draw from what is left with this step's uniforms."""
+        settings = step.settings
+        probabilities = temper(step.grid_logits, settings.temperature)
+        kept = plausible(probabilities, settings.min_p)
+        return inverse_cdf(torch.where(kept, probabilities, 0.0), step.u), _all(step)
+
+
+@register("ancestor")
+class Ancestor(Operator):
+    """A at T: what the ancestor does alone, which nobody may claim for steering."""
+
+    def may_ask_ancestor(self, step: Proposal) -> torch.Tensor:
+        """Every row, always."""
+        return _all(step)
+
+    def act(self, step: Proposal) -> Fired:
+        """Draw from the ancestor with this step's uniforms; the specialist does not run."""
+        probabilities = temper(step.grid_ancestor_logits, step.settings.temperature)
+        return inverse_cdf(probabilities, step.u), _all(step)
+
+
+@register("contrastive")
+class Contrastive(Operator):
+    """Away from A: S's plausible tokens, each the likelier the more S favours it over A.
+
+    Source: Li et al., Contrastive Decoding (2022); `contrast` is its weight.
+    """
+
+    def may_ask_ancestor(self, step: Proposal) -> torch.Tensor:
+        """Every row, always."""
+        return _all(step)
+
+    def act(self, step: Proposal) -> Fired:
+        """Draw from the contrast with this step's uniforms."""
+        settings = step.settings
+        mixed = contrast(
+            step.grid_logits,
+            step.grid_ancestor_logits,
+            settings.contrast,
+            settings.min_p,
+            settings.temperature,
+        )
+        return inverse_cdf(mixed.exp(), step.u), _all(step)
 
 
 class FiresOnce(Operator):

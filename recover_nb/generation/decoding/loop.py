@@ -121,15 +121,11 @@ def _run(
         plays = alive & (batch.start <= first + step)
         if not bool(plays.any()):
             continue
-        logits, rows = specialist.logits(history, step), specialist.rows
-        if not bool(plays[rows].all()):
-            here = plays[rows]
-            logits, rows = logits[here], rows[here]
+        rows = plays.nonzero().squeeze(-1)
         position = torch.full_like(rows, first + step)
-        specialist.evaluated[rows] = (position + 1 - batch.start[rows]).int()
-        # Bound, not called: the ancestor runs only if an operator reads its logits.
-        read = partial(_read_ancestor, ancestor, specialist, history, step)
-        proposal = Proposal(batch, rows, position, logits, fired_at[rows], read)
+        # Bound, not called: a model runs only if an operator reads its logits.
+        readers = (partial(_read, each, batch, history, step) for each in (specialist, ancestor))
+        proposal = Proposal(batch, rows, position, fired_at[rows], *readers)
         if not record:
             asks[rows] = operator.may_ask_ancestor(proposal)
         ancestor.keep(alive & asks)
@@ -145,16 +141,17 @@ def _run(
         specialist.keep(alive)
 
 
-def _read_ancestor(
-    ancestor: Runner, specialist: Runner, history: torch.Tensor, step: int, rows: torch.Tensor
+def _read(
+    runner: Runner, batch: Batch, history: torch.Tensor, step: int, rows: torch.Tensor
 ) -> torch.Tensor:
-    """Return the ancestor's logits in the order of `rows`, all of which it must still hold."""
-    logits = ancestor.logits(history, step)
-    ancestor.evaluated[rows] = specialist.evaluated[rows]
-    if torch.equal(rows, ancestor.rows):
+    """Return a model's logits in the order of `rows`, all of which it must still hold."""
+    logits = runner.logits(history, step)
+    first = batch.settings.max_new_tokens - history.shape[1]
+    runner.evaluated[rows] = (first + step + 1 - batch.start[rows]).int()
+    if torch.equal(rows, runner.rows):
         return logits
     place = torch.full((len(history),), -1, device=logits.device)
-    place[ancestor.rows] = torch.arange(len(ancestor.rows), device=logits.device)
+    place[runner.rows] = torch.arange(len(runner.rows), device=logits.device)
     places = place[rows]
     if bool((places < 0).any()):
         raise RuntimeError(
@@ -189,7 +186,7 @@ def _emit(
         stopped=stopped,
         forward_specialist=specialist.evaluated[rows],
         forward_ancestor=ancestor.evaluated[rows],
-        logits=proposal.logits,
+        logits=proposal.logits if record or proposal.has_logits else None,
         signals=signals,
         ancestor_logits=proposal.ancestor_logits if record else None,
     )
@@ -256,3 +253,15 @@ def decode(
     return Decoded(
         token_id, n_tokens, fired_at, stopped, forward_specialist, forward_ancestor, signals
     )
+
+
+def deltas(progress: Callable[[int], object]) -> Callable[[int], None]:
+    """Turn `decode`'s running count into the increments that add up over many decodes."""
+    before = 0
+
+    def tell(n_done: int) -> None:
+        nonlocal before
+        progress(n_done - before)
+        before = n_done
+
+    return tell

@@ -51,6 +51,37 @@ def coverage_mixture(
     return mixed.log()
 
 
+def plausible(probabilities: torch.Tensor, share: float) -> torch.Tensor:
+    """Return which tokens (..., V) bool have at least `share` of the largest probability."""
+    return probabilities >= share * probabilities.amax(-1, keepdim=True)
+
+
+def contrast(
+    logits_s: torch.Tensor, logits_a: torch.Tensor, weight: float, share: float, temperature: float
+) -> torch.Tensor:
+    """Return log softmax(((1 + b) z_S - b z_A) / T) over S's plausible tokens, -inf elsewhere.
+
+    The e-geodesic continued beyond S. With a weight of 0 it is S at T without its unlikely tokens.
+
+    Parameters
+    ----------
+    logits_s, logits_a : (..., V) float
+        Raw logits.
+    weight : float of at least 0
+        b.
+    share : float in [0, 1]
+        Which tokens are plausible: see `plausible`; p_S at T decides.
+    temperature : float > 0
+
+    Returns
+    -------
+    (..., V) float64
+    """
+    pushed = path_mixture(logits_s, logits_a, 1 + weight, temperature)
+    kept = plausible(temper(logits_s, temperature), share)
+    return torch.log_softmax(pushed.masked_fill(~kept, -torch.inf), -1)
+
+
 MIXTURES: dict[Mixture, Callable[[torch.Tensor, torch.Tensor, float, float], torch.Tensor]] = {
     Mixture.PATH: path_mixture,
     Mixture.COVERAGE: coverage_mixture,

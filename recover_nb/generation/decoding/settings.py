@@ -31,6 +31,11 @@ class Settings:
     local_temperature, hot_temperature : float
         Temperature at the firing position (``local_temperature``), and everywhere
         (``temperature``).
+    min_p : float
+        Tokens below this share of the largest probability are removed (``min_p``), or not plausible
+        (``contrastive``).
+    contrast : float
+        How far ``contrastive`` goes beyond the specialist, away from the ancestor; 0 or more.
     width : int
         How many tokens ``sparse_steer`` emits once it fires.
     window : int
@@ -82,6 +87,8 @@ class Settings:
     alpha: float = 0.7
     local_temperature: float = 1.0
     hot_temperature: float = 1.0
+    min_p: float = 0.1
+    contrast: float = 0.5
     width: int = 1
     window: int = 8
     continuation: str = Continuation.TEMPERATURE
@@ -104,6 +111,8 @@ class Settings:
         for name in ("local_temperature", "hot_temperature"):
             self._need(name, getattr(self, name) > 0, "a positive number")
         self._need("alpha", 0 <= self.alpha <= 1, "a weight in [0, 1]")
+        self._need("min_p", 0 <= self.min_p <= 1, "a share in [0, 1]")
+        self._need("contrast", 0 <= self.contrast < float("inf"), "0 or a positive number")
         for name in ("top_k", "width", "max_new_tokens", "batch_size"):
             self._need(name, _is_whole(getattr(self, name), 1), "a whole number of at least 1")
         for name in ("window", "seed"):

@@ -329,7 +329,7 @@ def test_no_problem_or_rollout_gives_empty_arrays(pair):
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("sparse", {}, "unknown intervention 'sparse'; allowed: calculator"),
+        ("sparse", {}, "unknown intervention 'sparse'; allowed: ancestor, calculator"),
         ("sparse_steer", {}, "'sparse_steer' needs a calibration"),
         ("retry", {"anchoring": "replay"}, "anchoring='replay' needs a calibration"),
         ("retry", {"max_new_tokens": 120}, "at most 128 positions; lower max_new_tokens to 116"),
