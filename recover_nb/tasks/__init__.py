@@ -10,18 +10,28 @@ from collections.abc import Sequence
 import numpy as np
 
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import Task, parse
+from recover_nb.core.labels import Slip, Task, parse
 from recover_nb.tasks import arithmetic, deduction, program
 from recover_nb.tasks.base import (
     LEVELS,
     Problem,
+    Step,
     Style,
     TaskSpec,
+    Walk,
     draw_problem,
     draw_problems,
     make_problem,
 )
-from recover_nb.tasks.checkers import CHECKERS, make_checker, parse_answer
+from recover_nb.tasks.checkers import (
+    ANSWER_MARK,
+    CHECKERS,
+    has_step,
+    is_worked,
+    make_checker,
+    parse_answer,
+)
+from recover_nb.tasks.reasoning import Wrong, erring, first_wrong, written_out
 
 __all__ = [
     "ANSWER_MARK",
@@ -30,19 +40,21 @@ __all__ = [
     "TASKS",
     "Problem",
     "Style",
+    "Wrong",
     "draw_training_problem",
+    "erring_trace",
+    "find_origin",
+    "has_step",
+    "invited_slips",
     "is_correct",
+    "is_worked",
     "make_checker",
-    "noisy_trace",
     "parse_answer",
     "problems",
     "remap",
     "remap_all",
     "trace",
 ]
-
-#: What stands before the answer in every trace.
-ANSWER_MARK = "#"
 
 #: How many remappings of a problem are tried before giving up; one in ten falls in the test split.
 _REMAPPINGS = 1000
@@ -84,14 +96,55 @@ def draw_training_problem(task: str, rng: np.random.Generator, level: int) -> Pr
 
 def trace(problem: Problem, style: str) -> str:
     """Return the reference trace in a style, without an end-of-sequence mark."""
-    lines = TASKS[Task(problem.task)].steps(problem.program) if style == Style.STEP else []
-    return " ".join([*lines, ANSWER_MARK + problem.answer])
+    if style == Style.TERSE:
+        return ANSWER_MARK + problem.answer
+    return _text_of(*written_out(_walk(problem)))
 
 
-def noisy_trace(problem: Problem, rng: np.random.Generator) -> str:
-    """Return a step-by-step trace with one wrong step carried through to a wrong answer."""
-    lines, answer = TASKS[Task(problem.task)].corrupt(rng, problem.program)
-    return " ".join([*lines, ANSWER_MARK + answer])
+def erring_trace(problem: Problem, rng: np.random.Generator, rate: float) -> str:
+    """Return a worked trace of somebody who slips as people do, and goes on from there.
+
+    `rate` is the chance of a slip at each place where people slip: a carry, a borrow, a product,
+    the last hop of a deduction.
+    """
+    return _text_of(*erring(_walk(problem), rng, rate))
+
+
+def invited_slips(problem: Problem) -> set[Slip]:
+    """Return the kinds of slip that people make somewhere in a problem."""
+    steps, _ = written_out(_walk(problem))
+    return {step.slips[step.tempting] for step in steps if step.tempting is not None}
+
+
+def find_origin(problem: Problem, text: str) -> Wrong | None:
+    """Return how a trace that ended by itself first went wrong, None where nothing did.
+
+    docs/method.md#origins. A trace may end right although a step is wrong.
+
+    Parameters
+    ----------
+    problem : Problem
+    text : str
+        The trace, without special tokens.
+
+    Examples
+    --------
+    >>> from recover_nb.tasks import arithmetic, make_problem
+    >>> problem = make_problem("arithmetic", arithmetic.SPEC, (47, (("+", 85), ("*", 4))), 2)
+    >>> find_origin(problem, "47+85=22 22*4=88 #88")
+    Wrong(origin=<Origin.SLIP: 'slip'>, slip=<Slip.CARRY: 'carry'>, start=0, end=8)
+    >>> find_origin(problem, "47+85=32 32*4=28 #28") is None
+    True
+    """
+    return first_wrong(lambda: _walk(problem), problem.prompt, text)
+
+
+def _walk(problem: Problem) -> Walk:
+    return TASKS[Task(problem.task)].walk(problem.program)
+
+
+def _text_of(steps: Sequence[Step], answer: str) -> str:
+    return " ".join([*(step.head + step.result for step in steps), ANSWER_MARK + answer])
 
 
 def remap(problem: Problem, seed: int) -> Problem:

@@ -7,7 +7,8 @@ number and all is taken modulo 97: modulo 100 the last digit alone would be righ
 
 import numpy as np
 
-from recover_nb.tasks.base import TaskSpec
+from recover_nb.tasks.base import TaskSpec, Walk
+from recover_nb.tasks.slips import sum_step
 
 MODULUS, HARD_MODULUS = 100, 97
 _STEPS = {1: (1, 1), 2: (2, 2), 3: (3, 3), 4: (4, 5), 5: (2, 3)}
@@ -55,28 +56,13 @@ def render(program: tuple) -> tuple[str, str]:
     return f"({text})%{modulus}\n", str(value)
 
 
-def steps(program: tuple) -> list[str]:
-    """Return one equation a step."""
-    return _equations(program, wrong_at=-1, shift=0)[0]
-
-
-def corrupt(rng: np.random.Generator, program: tuple) -> tuple[list[str], str]:
-    """Return the steps and answer with one result off, carried through."""
-    at = int(rng.integers(len(program[1])))
-    return _equations(program, wrong_at=at, shift=int(rng.choice([-10, -1, 1, 10])))
-
-
-def _equations(program: tuple, wrong_at: int, shift: int) -> tuple[list[str], str]:
+def walk(program: tuple) -> Walk:
+    """Yield one equation a step."""
     value, moves = program
-    modulus = _modulus(program)
-    lines = []
-    for i, (op, operand) in enumerate(moves):
-        result = apply(value, op, operand, modulus)
-        if i == wrong_at:
-            result = (result + shift) % modulus
-        lines.append(f"{value}{op}{operand}={result}")
-        value = result
-    return lines, str(value)
+    for op, operand in moves:
+        written = yield sum_step("", value, op, operand, _modulus(program))
+        value = value if written is None else int(written)
+    return str(value)
 
 
 def remap(rng: np.random.Generator, program: tuple) -> tuple:
@@ -85,4 +71,4 @@ def remap(rng: np.random.Generator, program: tuple) -> tuple:
     return int(rng.integers(1, MODULUS)), moves
 
 
-SPEC = TaskSpec(draw, render, steps, corrupt, remap)
+SPEC = TaskSpec(draw, render, walk, remap)

@@ -1,14 +1,14 @@
 """What a problem is, and how problems are drawn, split and identified."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import Split, Task, parse
+from recover_nb.core.labels import Slip, Split, Task, parse
 
 #: Levels of difficulty. Level 5 asks for something that pretraining shows rarely: it is there to be
 #: out of reach.
@@ -56,6 +56,34 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Step:
+    """One step of a reasoning: what is written before its result, and the result.
+
+    Attributes
+    ----------
+    head : str
+        Such as ``"47+85="``.
+    result : str
+        The right one.
+    slips : dict of str to Slip
+        Wrong results that have a name.
+    tempting : str or None
+        The wrong result that people write here, if there is one.
+    may_be_left_out : bool
+        Whether people leave this step out, and still find an answer.
+    """
+
+    head: str
+    result: str
+    slips: dict[str, Slip]
+    tempting: str | None = None
+    may_be_left_out: bool = False
+
+
+Walk = Generator[Step, str | None, str]
+
+
+@dataclass(frozen=True)
 class TaskSpec:
     """The functions that define a task. `program` is a task's own tuple; see its module.
 
@@ -65,18 +93,16 @@ class TaskSpec:
         A random reasoning program with numbers.
     render : callable (program) -> (prompt, answer)
         The text of the problem and its answer.
-    steps : callable (program) -> list of str
-        The reference reasoning, one string a step.
-    corrupt : callable (rng, program) -> (list of str, str)
-        The same with one wrong step, carried through to a wrong answer: noise for pretraining.
+    walk : callable (program) -> generator of `Step`
+        The reasoning, step by step: it yields each step, is sent the result that was written
+        (None: the step was left out), goes on from there, and returns the answer that follows.
     remap : callable (rng, program) -> program
         Other numbers (or names), same reasoning program.
     """
 
     draw: Callable
     render: Callable
-    steps: Callable
-    corrupt: Callable
+    walk: Callable[[tuple], Walk]
     remap: Callable
 
 

@@ -6,10 +6,15 @@ from fractions import Fraction
 
 from recover_nb.core.errors import InputError
 
+#: What stands before the answer in every trace.
+ANSWER_MARK = "#"
+
 Checker = Callable[[str, str], bool]
 
 _NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?(?:/\d+)?")
 _BOXED = re.compile(r"\\boxed\{([^{}]*)\}")
+#: Where one line or sentence ends and another begins.
+_SENTENCE_END = re.compile(r"\n+|[.!?:;]\s+(?=\S)")
 _CHOICE = re.compile(r"(?<![A-Za-z])\(?([A-J])\)?(?![A-Za-z])")
 
 
@@ -20,6 +25,30 @@ def parse_answer(text: str) -> str | None:
     """
     _, mark, tail = text.rpartition("#")
     return tail if mark and re.fullmatch(r"\d{1,3}|[A-D]", tail) else None
+
+
+def is_worked(text: str) -> bool:
+    """Whether a trace of the shipped tasks has at least one step before its answer.
+
+    A trace without an answer counts what it wrote.
+    """
+    return bool(text.rpartition(ANSWER_MARK)[0].strip() if ANSWER_MARK in text else text.strip())
+
+
+def has_step(text: str) -> bool:
+    """Whether a text of any kind holds a reasoning step before its answer.
+
+    It does if it has an equation, or more than one line or sentence. Give a function of your own to
+    `generate` where that is not what a step looks like.
+
+    Examples
+    --------
+    >>> has_step("The answer is 12.")
+    False
+    >>> has_step("Three boxes of four: 3 * 4 = 12. The answer is 12.")
+    True
+    """
+    return "=" in text or len(_SENTENCE_END.findall(text.strip())) > 0
 
 
 def exact(text: str, answer: str) -> bool:

@@ -9,7 +9,8 @@ import string
 
 import numpy as np
 
-from recover_nb.tasks.base import TaskSpec
+from recover_nb.core.labels import Slip
+from recover_nb.tasks.base import Step, TaskSpec, Walk
 
 _HOPS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 3}
 _LETTERS = "ABCD"
@@ -17,7 +18,10 @@ RELATIONS = ("ma", "pa")
 
 
 def draw(rng: np.random.Generator, level: int) -> tuple:
-    """Draw a program of 1 to 4 hops by level; level 5 has three, the first walking backwards."""
+    """Draw a program of 1 to 4 hops by level; level 5 has three, the first walking backwards.
+
+    The choices are the right person, those to whom a slip would lead, and others to fill up.
+    """
     hops = _HOPS[level]
     people = iter(str(letter) for letter in rng.permutation(list(string.ascii_lowercase)))
     chain = [next(people) for _ in range(hops + 1)]
@@ -37,25 +41,17 @@ def draw(rng: np.random.Generator, level: int) -> tuple:
         others.append(facts[-1][2])
     if level == 5:
         relations[0] = "kid"
-    wrong = [str(p) for p in rng.permutation(others + chain[:-1])[:3]]
-    choices = tuple(str(p) for p in rng.permutation([chain[-1], *wrong]))
-    order = rng.permutation(len(facts))
-    return tuple(facts[i] for i in order), chain[0], tuple(relations), choices
+    told = tuple(facts[i] for i in rng.permutation(len(facts)))
+    before, right = chain[-2:]
+    tempting = [*_slips(told, before, relations[-1], right), before]
+    fill = [str(p) for p in rng.permutation(others + chain[:-1])]
+    wrong = [p for p in dict.fromkeys(tempting + fill) if p != right][:3]
+    choices = tuple(str(p) for p in rng.permutation([right, *wrong]))
+    return told, chain[0], tuple(relations), choices
 
 
 def _other(relation: str) -> str:
     return RELATIONS[relation == RELATIONS[0]]
-
-
-def _walk(program: tuple) -> list[str]:
-    facts, person, relations, _ = program
-    forward = {(source, relation): target for source, relation, target in facts}
-    backward = {target: source for source, _, target in facts}
-    path = [person]
-    for relation in relations:
-        person = backward[person] if relation == "kid" else forward[person, relation]
-        path.append(person)
-    return path
 
 
 def render(program: tuple) -> tuple[str, str]:
@@ -64,27 +60,63 @@ def render(program: tuple) -> tuple[str, str]:
     told = ";".join(f"{a}.{r}={b}" for a, r, b in facts)
     asked = ".".join((start, *relations))
     offered = " ".join(f"{p}.is={letter}" for letter, p in zip(_LETTERS, choices, strict=True))
-    return f"{told}\n{asked}?\n{offered}\n", _letter(choices, _walk(program)[-1])
+    person = start
+    for relation in relations:
+        person = _next(facts, person, relation)
+    return f"{told}\n{asked}?\n{offered}\n", _letter(choices, person)
 
 
 def _letter(choices: tuple, person: str) -> str:
     return _LETTERS[choices.index(person)]
 
 
-def steps(program: tuple) -> list[str]:
-    """Return one `person.relation=other` a hop, then the person's letter."""
-    path = _walk(program)
-    hops = [f"{a}.{r}={b}" for a, r, b in zip(path, program[2], path[1:], strict=False)]
-    return [*hops, f"{path[-1]}.is={_letter(program[3], path[-1])}"]
+def walk(program: tuple) -> Walk:
+    """Yield one `person.relation=other` a hop, then the person's letter.
+
+    People slip at the last hop, to somebody who is offered; after an earlier slip there is seldom a
+    fact to go on with.
+    """
+    facts, person, relations, choices = program
+    for i, relation in enumerate(relations):
+        right = _next(facts, person, relation) or ""
+        slips = _slips(facts, person, relation, right)
+        ends = i == len(relations) - 1
+        written = yield Step(
+            f"{person}.{relation}=",
+            right,
+            slips,
+            tempting=next((other for other in slips if ends and other in choices), None),
+            may_be_left_out=ends and i > 0 and person in choices,
+        )
+        person = person if written is None else written
+    letter = _letter(choices, person) if person in choices else ""
+    return (yield Step(f"{person}.is=", letter, {})) or ""
 
 
-def corrupt(rng: np.random.Generator, program: tuple) -> tuple[list[str], str]:
-    """Return the steps with the last hop landing on another choice, and that one's letter."""
-    *hops, _ = steps(program)
-    right = _walk(program)[-1]
-    stray = str(rng.choice([p for p in program[3] if p != right]))
-    letter = _letter(program[3], stray)
-    return [*hops[:-1], hops[-1].split("=")[0] + "=" + stray, f"{stray}.is={letter}"], letter
+def _next(facts: tuple, person: str, relation: str) -> str | None:
+    """Return who stands in a relation to a person, None where no fact tells."""
+    found = [
+        source if relation == "kid" else target
+        for source, told, target in facts
+        if (target if relation == "kid" else source) == person and relation in ("kid", told)
+    ]
+    return found[0] if found else None
+
+
+def _slips(facts: tuple, person: str, relation: str, right: str) -> dict[str, Slip]:
+    """Return whom people name in error, the likeliest first.
+
+    For the mother it is the father, for the father the person named last.
+    """
+    other = None if relation == "kid" else _next(facts, person, _other(relation))
+    named = [(other, Slip.PARENT), (facts[-1][2], Slip.LAST_NAMED)]
+    if relation == "pa":
+        named.reverse()
+    slips: dict[str, Slip] = {}
+    for who, slip in named:
+        if who and who != right:
+            slips.setdefault(who, slip)
+    return slips
 
 
 def remap(rng: np.random.Generator, program: tuple) -> tuple:
@@ -98,4 +130,4 @@ def remap(rng: np.random.Generator, program: tuple) -> tuple:
     return renamed, name[start], relations, offered
 
 
-SPEC = TaskSpec(draw, render, steps, corrupt, remap)
+SPEC = TaskSpec(draw, render, walk, remap)

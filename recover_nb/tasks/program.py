@@ -7,9 +7,12 @@ Values stay between 0 and 99; between 0 and 96 with a "mod", so that every value
 is a value modulo 97.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from recover_nb.tasks.base import TaskSpec
+from recover_nb.tasks.base import TaskSpec, Walk
+from recover_nb.tasks.slips import sum_step
 
 _LIMIT, _MODULUS = 100, 97
 _VARIABLES = ("a", "b")
@@ -23,33 +26,23 @@ def _value(env: dict, operand) -> int:
     return env[operand] if isinstance(operand, str) else operand
 
 
-def _assign(statement: tuple, env: dict, record) -> None:
+def _unrolled(program: tuple) -> Iterator[tuple]:
+    """Yield the statements in the order they run."""
+    for statement in program[:-1]:
+        if statement[0] == "for":
+            for _ in range(statement[1]):
+                yield from statement[2]
+        else:
+            yield statement
+
+
+def _sum_of(statement: tuple, env: dict) -> tuple[int, str, int, int]:
+    """Return left side, operation, right side and result of an assignment."""
     kind, var, *rest = statement
-    if kind == "set":
-        env[var] = rest[0]
-        return
     op, operand = ("*", rest[0]) if kind == "mod" else rest
     left, right = env[var], _value(env, operand)
     result = {"+": left + right, "-": left - right, "*": left * right}[op]
-    if kind == "mod":
-        result %= _MODULUS
-    env[var] = record(f"{var}:{left}{op}{right}", result)
-
-
-def _execute(program: tuple, record) -> dict:
-    """Run the statements and return what the variables hold.
-
-    `record(equation, value)` sees every computed assignment and returns the value to keep.
-    """
-    env: dict = {}
-    for statement in program:
-        if statement[0] == "for":
-            for _ in range(statement[1]):
-                for inner in statement[2]:
-                    _assign(inner, env, record)
-        else:
-            _assign(statement, env, record)
-    return env
+    return left, op, right, result % _MODULUS if kind == "mod" else result
 
 
 def _limit(program: tuple) -> int:
@@ -58,14 +51,16 @@ def _limit(program: tuple) -> int:
 
 def _run(program: tuple) -> dict:
     """Return the variables' final values; no value may leave the program's range on the way."""
-    limit = _limit(program)
-
-    def strict(_equation: str, value: int) -> int:
-        if not 0 <= value < limit:
+    env: dict = {}
+    for statement in _unrolled(program):
+        if statement[0] == "set":
+            env[statement[1]] = statement[2]
+            continue
+        *_, value = _sum_of(statement, env)
+        if not 0 <= value < _limit(program):
             raise _OutOfRangeError
-        return value
-
-    return _execute(program[:-1], strict)
+        env[statement[1]] = value
+    return env
 
 
 def _move(rng: np.random.Generator, names: tuple, *, in_loop: bool = False) -> tuple:
@@ -136,28 +131,22 @@ def render(program: tuple) -> tuple[str, str]:
     return "\n".join(_line(s) for s in program) + "\n", str(env[program[-1][1]])
 
 
-def steps(program: tuple) -> list[str]:
-    """Return one `variable:left+right=value` a computed assignment, loops unrolled."""
-    return _traced(program, wrong_at=-1, shift=0)[0]
+def walk(program: tuple) -> Walk:
+    """Yield one `variable:left+right=value` a computed assignment, loops unrolled.
 
-
-def corrupt(rng: np.random.Generator, program: tuple) -> tuple[list[str], str]:
-    """Return the steps and answer with one value off by one or ten, carried through."""
-    at = int(rng.integers(len(steps(program))))
-    return _traced(program, wrong_at=at, shift=int(rng.choice([-10, -1, 1, 10])))
-
-
-def _traced(program: tuple, wrong_at: int, shift: int) -> tuple[list[str], str]:
-    lines: list[str] = []
+    A value that a slip takes out of range comes back into it, modulo the range's end.
+    """
+    env: dict = {}
     limit = _limit(program)
-
-    def record(equation: str, value: int) -> int:
-        value = (value + shift * (len(lines) == wrong_at)) % limit
-        lines.append(f"{equation}={value}")
-        return value
-
-    env = _execute(program[:-1], record)
-    return lines, str(env[program[-1][1]])
+    for statement in _unrolled(program):
+        if statement[0] == "set":
+            env[statement[1]] = statement[2]
+            continue
+        left, op, right, _ = _sum_of(statement, env)
+        written = yield sum_step(f"{statement[1]}:", left, op, right, limit)
+        if written is not None:
+            env[statement[1]] = int(written)
+    return str(env[program[-1][1]])
 
 
 def _renumber(rng: np.random.Generator, statement: tuple, high: int) -> tuple:
@@ -184,4 +173,4 @@ def remap(rng: np.random.Generator, program: tuple) -> tuple:
         return other
 
 
-SPEC = TaskSpec(draw, render, steps, corrupt, remap)
+SPEC = TaskSpec(draw, render, walk, remap)
