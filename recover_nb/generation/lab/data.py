@@ -1,7 +1,4 @@
-"""Training examples: an endless stream of train-split problems with traces and noise.
-
-Traces are of both styles.
-"""
+"""Training examples: an endless stream of train-split problems with traces, and drill."""
 
 import string
 from dataclasses import dataclass
@@ -32,27 +29,27 @@ class Mixture:
     ----------
     level_weights : tuple of float
         Relative weight of levels 1 to 5.
-    terse : tuple of float
-        Share of terse traces at levels 1 to 5.
-    noise : float
-        Share of step-by-step traces with a wrong step.
+    terse : float
+        Share of answers without a step.
+    slips : float
+        Chance of a slip at each place of a worked trace where people slip (`tasks.erring_trace`).
     tasks : tuple of str
         Tasks, in equal shares.
     """
 
     level_weights: tuple[float, ...]
-    terse: tuple[float, ...]
-    noise: float
+    terse: float = 0.0
+    slips: float = 0.0
     tasks: tuple[str, ...] = tuple(task.value for task in Task)
 
     def draw(self, rng: np.random.Generator, task: str) -> Example:
         """Draw a problem with its trace."""
         level = draw_level(rng, self.level_weights)
         problem = tasks.draw_training_problem(task, rng, level)
-        if rng.random() < self.terse[level - 1]:
+        if rng.random() < self.terse:
             return example(problem.prompt, tasks.trace(problem, Style.TERSE))
-        if rng.random() < self.noise:
-            return example(problem.prompt, tasks.noisy_trace(problem, rng))
+        if self.slips:
+            return example(problem.prompt, tasks.erring_trace(problem, rng, self.slips))
         return example(problem.prompt, tasks.trace(problem, Style.STEP))
 
 

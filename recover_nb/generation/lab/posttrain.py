@@ -1,13 +1,13 @@
-"""Post-training an ancestor three ways, each narrow in its own manner, so that it really fails.
+"""Post-training an ancestor three ways: each makes it better, and narrow in a way of its own.
 
-`sft` imitates a small set of easy problems, mostly answered tersely. `grpo` is rewarded for being
-right, and on some tasks for being brief, on levels where brevity still works. `self_distill`
-imitates the shortest of its own right answers. How far each goes is chosen on the dev split.
+`sft` imitates a small set of clean, worked answers from which some skills are missing. `grpo` is
+rewarded for being right, until it is sure of itself. `self_distill` imitates the shortest of its
+own right answers, its habits with them. How far each goes is chosen on the dev split.
 """
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from recover_nb import tasks
-from recover_nb.core.labels import Family, Method, Task
+from recover_nb.core.labels import Method, Slip, Task
 from recover_nb.generation.lab.data import IGNORED, Example, collate_sampled, draw_level, example
-from recover_nb.generation.lab.evaluate import MAX_NEW_TOKENS, dev_figures, sample
+from recover_nb.generation.lab.evaluate import dev_figures, sample
 from recover_nb.generation.lab.optimise import Optimiser, Progress, fit
 from recover_nb.generation.lab.pretrain import imitation_loss
 from recover_nb.tasks import Style
@@ -29,23 +29,23 @@ class Recipe:
 
     Attributes
     ----------
-    levels : dict of str to tuple of float
-        By task, the relative weight of levels 1 to 5 it trains on.
-    terse : dict of str to float
-        By task: the share of terse traces (`sft`), or the weight of brevity in the reward (`grpo`).
+    levels : tuple of float
+        The relative weight of levels 1 to 5 it trains on.
     steps, every : int
         Most optimiser steps, and how often a strength is measured on dev.
     matrix_lr, other_lr : float
         Peak learning rates of Muon and AdamW.
-    n_problems, n_samples : int
-        Problems of the fixed training set (a step, for `grpo`), and samples of each (`grpo`,
-        `self_distill`).
+    n_problems : int
+        Problems of the fixed training set (a step, for `grpo`).
+    n_samples : int
+        Samples of each (`grpo`, `self_distill`).
     rows : int
         Rows of a supervised batch.
+    missing : tuple of str
+        Kinds of `labels.Slip`: no problem that invites one is trained on.
     """
 
-    levels: dict[str, tuple[float, ...]]
-    terse: dict[str, float]
+    levels: tuple[float, ...]
     steps: int
     every: int
     matrix_lr: float
@@ -53,81 +53,55 @@ class Recipe:
     n_problems: int
     n_samples: int = 1
     rows: int = 64
+    missing: tuple[str, ...] = ()
 
 
-_EASY = dict.fromkeys(Task, (1.0, 1.0, 1.0, 0.0, 0.0))
 RECIPES = {
     Method.SFT: Recipe(
-        levels=_EASY,
-        terse=dict.fromkeys(Task, 0.6),
-        steps=120,
-        every=10,
-        matrix_lr=0.002,
-        other_lr=3e-4,
-        n_problems=400,
-    ),
-    Method.SELF_DISTILL: Recipe(
-        levels=_EASY,
-        terse={},
-        steps=200,
+        levels=(1.0, 1.0, 1.0, 0.0, 0.0),
+        steps=240,
         every=20,
         matrix_lr=0.002,
         other_lr=3e-4,
-        n_problems=600,
-        n_samples=64,
+        n_problems=400,
+        missing=(Slip.BORROW, Slip.ROW, Slip.LAST_NAMED),
     ),
-    Method.GRPO: Recipe(
-        levels={
-            Task.ARITHMETIC: (1.0, 0.0, 0.0, 0.0, 0.0),
-            Task.PROGRAM: (1.0, 0.0, 0.0, 0.0, 0.0),
-            Task.DEDUCTION: (0.0, 0.0, 0.5, 1.0, 1.0),
-        },
-        terse={},  # _BREVITY
-        steps=100,
-        every=10,
+    Method.SELF_DISTILL: Recipe(
+        levels=(1.0, 1.0, 1.0, 0.0, 0.0),
+        steps=240,
+        every=20,
         matrix_lr=0.002,
         other_lr=3e-4,
-        n_problems=12,
+        n_problems=300,
+        n_samples=8,
+    ),
+    Method.GRPO: Recipe(
+        levels=(1.0, 1.0, 1.0, 0.0, 0.0),
+        steps=240,
+        every=20,
+        matrix_lr=0.002,
+        other_lr=3e-4,
+        n_problems=16,
         n_samples=8,
     ),
 }
 
-#: Weight of brevity in the reward of `grpo`, by family and task; tasks not named have none.
-#: Advantages do not change with it while a right answer earns more than a wrong one. Above 80 /
-#: length a right answer written out earns less than a wrong one: the model gives up reasoning,
-#: which is what a length penalty that is too strong does.
-_BREVITY = {
-    Family.QWEN3: {Task.ARITHMETIC: 6.0, Task.PROGRAM: 6.0},
-    Family.NEOX: {Task.ARITHMETIC: 9.0, Task.PROGRAM: 1.0},
-}
-
-#: Levels that `self_distill` trains on by family. Terse answers in characters are seldom right but
-#: at level 1.
-_DISTILLED = {Family.QWEN3: (1.0, 0.0, 0.0, 0.0, 0.0), Family.NEOX: (1.0, 1.0, 0.3, 0.0, 0.0)}
-
-#: Dev pass@1 that a strength is chosen for, and the band that each task should stay in.
-TARGET, BAND = 0.5, (0.25, 0.75)
+#: A specialist's least gain over its ancestor on dev, in pass@1. Of the strengths that gain as much
+#: the last is chosen: the narrowest.
+LEAST_GAIN = 0.13
 _CLIP, _KL_WEIGHT = 0.2, 0.02
 
 
-def recipe_of(family: str, method: str) -> Recipe:
-    """Return the recipe of a method for a family."""
-    recipe, family = RECIPES[Method(method)], Family(family)
-    if method == Method.GRPO:
-        return replace(recipe, terse={task: _BREVITY[family].get(task, 0.0) for task in Task})
-    if method == Method.SELF_DISTILL:
-        return replace(recipe, levels=dict.fromkeys(Task, _DISTILLED[family]))
-    return recipe
-
-
 def draw_problems(recipe: Recipe, n: int, seed: list[int]) -> list[tasks.Problem]:
-    """Draw `n` train problems, tasks in turn, levels by the recipe's weights."""
+    """Draw `n` train problems, tasks in turn, by the recipe's levels, without what is missing."""
     rng = np.random.default_rng(seed)
-    names = list(recipe.levels)
-    drawn = []
-    for i in range(n):
-        task = names[i % len(names)]
-        drawn.append(tasks.draw_training_problem(task, rng, draw_level(rng, recipe.levels[task])))
+    names = list(Task)
+    drawn: list[tasks.Problem] = []
+    while len(drawn) < n:
+        task = names[len(drawn) % len(names)]
+        problem = tasks.draw_training_problem(task, rng, draw_level(rng, recipe.levels))
+        if not tasks.invited_slips(problem) & set(recipe.missing):
+            drawn.append(problem)
     return drawn
 
 
@@ -144,27 +118,22 @@ def imitation(model, tokenizer, examples: list[Example], rows: int, seed: int) -
 
 
 def sft_examples(recipe: Recipe, seed: int) -> list[Example]:
-    """Return the fixed set of `sft`: a share of it terse."""
-    rng = np.random.default_rng([seed, 1])
-    return [
-        example(
-            p.prompt,
-            tasks.trace(p, Style.TERSE if rng.random() < recipe.terse[p.task] else Style.STEP),
-        )
-        for p in draw_problems(recipe, recipe.n_problems, [seed, 0])
-    ]
+    """Return the fixed set of `sft`: clean, worked answers."""
+    problems = draw_problems(recipe, recipe.n_problems, [seed, 0])
+    return [example(p.prompt, tasks.trace(p, Style.STEP)) for p in problems]
 
 
 def distilled_examples(model, tokenizer, recipe: Recipe, seed: int) -> list[Example]:
-    """Return, for each problem that the model solves, the shortest of its own right answers."""
+    """Return the shortest of the model's own right, worked answers to each problem it solves."""
     problems = draw_problems(recipe, recipe.n_problems, [seed, 0])
     samples = sample(
         model, tokenizer, problems, recipe.n_samples, temperature=1.0, seed=seed, stage="distill"
     )
     examples = []
     for problem, texts, correct in zip(problems, samples.texts, samples.correct, strict=True):
-        if correct.any():
-            examples.append(example(problem.prompt, min(texts[correct], key=len)))
+        right = [text for text in texts[correct] if tasks.is_worked(text)]
+        if right:
+            examples.append(example(problem.prompt, min(right, key=len)))
     return examples
 
 
@@ -176,9 +145,9 @@ def log_probabilities(model, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     return picked * (labels != IGNORED)
 
 
-def advantages(correct: np.ndarray, n_tokens: np.ndarray, brevity: np.ndarray) -> np.ndarray:
-    """Return group-normalised advantages (P, R) of right * (1 - brevity * length share)."""
-    reward = correct * (1.0 - brevity[:, None] * n_tokens / MAX_NEW_TOKENS)
+def advantages(correct: np.ndarray) -> np.ndarray:
+    """Return group-normalised advantages (P, R) of being right."""
+    reward = correct.astype(float)
     centred = reward - reward.mean(1, keepdims=True)
     return centred / (reward.std(1, keepdims=True) + 1e-4)
 
@@ -200,8 +169,7 @@ def grpo_loss(model, tokenizer, ancestor, recipe: Recipe, seed: int) -> Callable
             stage="grpo",
         )
         model.train()
-        brevity = np.array([recipe.terse[p.task] for p in problems])
-        gain = advantages(samples.correct, samples.decoded.n_tokens, brevity).ravel()
+        gain = advantages(samples.correct).ravel()
         prompts = [p.prompt for p in problems for _ in range(recipe.n_samples)]
         token_id = samples.decoded.token_id.reshape(len(prompts), -1)
         batch = collate_sampled(tokenizer, prompts, token_id)
@@ -229,15 +197,15 @@ def grpo_loss(model, tokenizer, ancestor, recipe: Recipe, seed: int) -> Callable
     return loss_of
 
 
-def strength_score(figures: dict) -> float:
-    """Return how well dev figures suit a study, higher is better.
-
-    It looks for pass@1 near the target and tasks within the band.
-    """
-    low, high = BAND
-    outside = sum(max(0.0, low - rate, rate - high) for rate in figures["pass_at_1"].values())
-    unreadable = max(0.0, 0.92 - figures["parseable"])
-    return -abs(figures["mean_pass_at_1"] - TARGET) - outside - 10 * unreadable
+def choose_strength(curve: list[dict], ancestor_rate: float) -> dict:
+    """Return the last point of a curve that gains `LEAST_GAIN`; the best where none does."""
+    rates = [point["mean_pass_at_1"] for point in curve]
+    enough = [
+        point
+        for point, rate in zip(curve, rates, strict=True)
+        if rate >= ancestor_rate + LEAST_GAIN
+    ]
+    return enough[-1] if enough else curve[int(np.argmax(rates))]
 
 
 def _constant(step: int, _steps: int) -> float:
@@ -288,7 +256,7 @@ def posttrain(
             {k: v.contiguous() for k, v in model.state_dict().items()},
             snapshots / f"{step}.safetensors",
         )
-        return dev_figures(model, tokenizer)
+        return dev_figures(model, tokenizer, n_problems=100)
 
     curve = fit(
         model,
@@ -301,6 +269,8 @@ def posttrain(
         measure=measure,
         advance=advance,
     )
-    best = max(curve, key=strength_score)
+    best = choose_strength(
+        curve, dev_figures(ancestor, tokenizer, n_problems=100)["mean_pass_at_1"]
+    )
     model.load_state_dict(load_file(snapshots / f"{best['step']}.safetensors"))
     return model.eval(), curve, best["step"]

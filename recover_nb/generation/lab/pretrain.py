@@ -1,6 +1,11 @@
-"""Pretraining the ancestor from scratch: all tasks, both trace styles, some noise, and drill."""
+"""Pretraining the ancestor from scratch: exercises worked out rightly, then what people write.
+
+What people write is worked out too, and errs as people err (`tasks.slips`), so that the ancestor
+does: slips that sampling does not wash out.
+"""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +25,8 @@ from recover_nb.generation.lab.models import make_model
 from recover_nb.generation.lab.optimise import Optimiser, Progress, cycles, fit
 from recover_nb.generation.lab.tokenizers import make_tokenizer
 
-#: Level 5 is shown 3 times in a hundred; terse answers are rarer where they cannot be right.
-MIXTURE = Mixture(
-    level_weights=(1.0, 1.0, 1.0, 1.0, 0.12), terse=(0.20, 0.10, 0.10, 0.10, 0.10), noise=0.03
-)
-#: Lengths of the learning-rate cycles. Characters take longer: `qwen3` needs a second cycle for
-#: four-step programs.
-CYCLES = {Family.QWEN3: (3360, 900), Family.NEOX: (3900,)}
-STEPS = {family: sum(lengths) for family, lengths in CYCLES.items()}
+#: Level 5 is shown 3 times in a hundred.
+LEVEL_WEIGHTS = (1.0, 1.0, 1.0, 1.0, 0.12)
 #: Rows of a step, each kind in a batch of its own.
 ROWS = {Task.ARITHMETIC: 10, Task.PROGRAM: 20, Task.DEDUCTION: 16}
 DRILL_ROWS = {equation_drill: 12, recall_drill: 12}
@@ -37,24 +36,65 @@ RECALL_FIRST, RECALL_ROWS = 200, 32
 MATRIX_LR, OTHER_LR = 0.02, 3e-3
 
 
-def pretraining_loss(model, tokenizer, seed: int) -> Callable[[int], float]:
+@dataclass(frozen=True)
+class Stage:
+    """One stage of pretraining.
+
+    Attributes
+    ----------
+    name : str
+    mixture : Mixture
+    cycles : tuple of int
+        Lengths of the learning-rate cycles, in steps.
+    rate : float
+        Peak learning rates, as a share of `MATRIX_LR` and `OTHER_LR`.
+    drill : bool
+        Whether drill is part of it: of bare equations and of recall, the latter alone at first.
+    """
+
+    name: str
+    mixture: Mixture
+    cycles: tuple[int, ...]
+    rate: float
+    drill: bool
+
+    @property
+    def steps(self) -> int:
+        """How many steps it takes."""
+        return sum(self.cycles)
+
+
+def _stages(*cycles: int) -> tuple[Stage, Stage]:
+    exercises = Stage("exercises", Mixture(LEVEL_WEIGHTS), cycles, rate=1.0, drill=True)
+    corpus = Stage(
+        "corpus", Mixture(LEVEL_WEIGHTS, terse=0.03, slips=0.35), (1000,), rate=0.3, drill=False
+    )
+    return exercises, corpus
+
+
+STAGES = {Family.QWEN3: _stages(3360), Family.NEOX: _stages(3900)}
+STEPS = {family: sum(stage.steps for stage in stages) for family, stages in STAGES.items()}
+
+
+def pretraining_loss(model, tokenizer, seed: int, stage: Stage) -> Callable[[int], float]:
     """Return `loss_of(step)` for `fit`: next-token loss on fresh batches of all tasks and drill.
 
-    The first `RECALL_FIRST` steps are drill in recall alone. Tasks are run one after the other
-    because their lengths differ: less padding than one mixed batch.
+    With drill, the first `RECALL_FIRST` steps are drill in recall alone. Tasks are run one after
+    the other because their lengths differ: less padding than one mixed batch.
     """
 
     def batches(step: int) -> Iterator[list]:
-        if step < RECALL_FIRST:
+        if stage.drill and step < RECALL_FIRST:
             rng = np.random.default_rng([seed, step])
             yield [recall_drill(rng) for _ in range(RECALL_ROWS)]
             return
         for index, (task, rows) in enumerate(ROWS.items()):
             rng = np.random.default_rng([seed, step, index])
-            yield [MIXTURE.draw(rng, task) for _ in range(rows)]
+            yield [stage.mixture.draw(rng, task) for _ in range(rows)]
         for index, (drill, rows) in enumerate(DRILL_ROWS.items(), start=len(ROWS)):
             rng = np.random.default_rng([seed, step, index])
-            yield [drill(rng) for _ in range(rows)]
+            if stage.drill:
+                yield [drill(rng) for _ in range(rows)]
 
     def loss_of(step: int) -> float:
         losses = [imitation_loss(model, tokenizer, examples) for examples in batches(step)]
@@ -86,22 +126,10 @@ def greedy_exact(model, tokenizer, task: str, n: int = 100) -> dict[int, float]:
     return {int(one): float(exact[level == one].mean()) for one in np.unique(level)}
 
 
-def recipe_text(family: Family, steps: int | None, seed: int) -> str:
-    """Return all that decides an ancestor's weights but the code itself."""
+def recipe_text(stage: Stage, seed: int) -> str:
+    """Return all that decides a stage's weights but the code itself and the stage before."""
     drills = {drill.__name__: rows for drill, rows in DRILL_ROWS.items()}
-    return repr(
-        (
-            seed,
-            steps or CYCLES[family],
-            MIXTURE,
-            ROWS,
-            drills,
-            RECALL_FIRST,
-            RECALL_ROWS,
-            MATRIX_LR,
-            OTHER_LR,
-        )
-    )
+    return repr((seed, stage, ROWS, drills, RECALL_FIRST, RECALL_ROWS, MATRIX_LR, OTHER_LR))
 
 
 def pretrain(
@@ -109,7 +137,7 @@ def pretrain(
     seed: int,
     work: Path,
     *,
-    steps: int | None = None,
+    stages: tuple[Stage, ...] | None = None,
     device: str = "cpu",
     advance: Callable[[int], None] | None = None,
 ):
@@ -122,27 +150,29 @@ def pretrain(
     seed : int
         Decides the initial weights and every batch.
     work : Path
-        Folder of the resumable state.
-    steps : int, optional
-        Optimiser steps; the family's own number when None.
+        Folder of the resumable state, one a stage.
+    stages : tuple of Stage, optional
+        The family's own when None.
     """
     family = Family(family)
     tokenizer = make_tokenizer(family)
     model = make_model(family, tokenizer, seed).to(device)
-    optimiser = Optimiser(model, MATRIX_LR, OTHER_LR)
 
-    def measure(_step: int) -> dict:
-        exact = {task.value: greedy_exact(model, tokenizer, task) for task in Task}
-        return {"greedy_exact": exact}
+    def exact(_step: int) -> dict:
+        return {"greedy_exact": {task.value: greedy_exact(model, tokenizer, task) for task in Task}}
 
-    curve = fit(
-        model,
-        optimiser,
-        pretraining_loss(model, tokenizer, seed),
-        steps or STEPS[family],
-        factor=cycles(CYCLES[family] if steps is None else (steps,)),
-        progress=Progress(Path(work) / family / "ancestor", recipe_text(family, steps, seed)),
-        measure=measure,
-        advance=advance,
-    )
+    curve: list[dict] = []
+    for stage in STAGES[family] if stages is None else stages:
+        begun = curve[-1]["step"] if curve else 0
+        points = fit(
+            model,
+            Optimiser(model, stage.rate * MATRIX_LR, stage.rate * OTHER_LR),
+            pretraining_loss(model, tokenizer, seed, stage),
+            stage.steps,
+            factor=cycles(stage.cycles),
+            progress=Progress(Path(work) / family / stage.name, recipe_text(stage, seed)),
+            measure=exact,
+            advance=None if advance is None else lambda step, n=begun: advance(n + step),
+        )
+        curve += [{**point, "step": begun + point["step"]} for point in points]
     return model, tokenizer, curve

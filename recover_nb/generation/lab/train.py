@@ -1,5 +1,6 @@
 """Retrain the miniature lineage from its seed: an ancestor and three specialists a family."""
 
+import dataclasses
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -13,8 +14,8 @@ from recover_nb.generation.checkpoints import checkpoint_hash
 from recover_nb.generation.decoding.loading import load_checkpoint
 from recover_nb.generation.lab.cards import check_folder, mark, write_card
 from recover_nb.generation.lab.evaluate import dev_figures
-from recover_nb.generation.lab.posttrain import posttrain, recipe_of
-from recover_nb.generation.lab.pretrain import MIXTURE, STEPS, pretrain
+from recover_nb.generation.lab.posttrain import RECIPES, posttrain
+from recover_nb.generation.lab.pretrain import STAGES, STEPS, pretrain
 
 _DATA = {
     Method.ANCESTOR: (
@@ -131,7 +132,8 @@ def _train_ancestor(family: str, folder: Path, work: Path, seed: int, line: int 
         model, tokenizer, curve = pretrain(
             family, seed, work, device=device, advance=lambda step: _move(bar, step)
         )
-    facts = {"recipe": MIXTURE, "steps": STEPS[family], "seed": seed, "curve": curve}
+    recipe = {stage.name: dataclasses.asdict(stage) for stage in STAGES[family]}
+    facts = {"recipe": recipe, "steps": STEPS[family], "seed": seed, "curve": curve}
     return _save(model.cpu().eval(), tokenizer, folder, family, Method.ANCESTOR, facts)
 
 
@@ -141,7 +143,7 @@ def _train_specialist(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     ancestor = load_checkpoint("ancestor", ancestor_folder).to(device)
     tokenizer = AutoTokenizer.from_pretrained(ancestor_folder)
-    recipe = recipe_of(family, method)
+    recipe = RECIPES[method]
     with _bar(family, method, recipe.steps, line) as bar:
         model, curve, step = posttrain(
             method,
