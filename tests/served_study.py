@@ -5,7 +5,7 @@ import numpy as np
 import recover_nb as rnb
 from recover_nb.core.labels import Signal
 from recover_nb.core.schema import TOKEN
-from recover_nb.generation.generate import trace_text
+from recover_nb.generation.traces import trace_text
 
 FAMILY, METHOD = "qwen3", "grpo"
 

@@ -16,7 +16,7 @@ from recover_nb.clustering.nulls import DRAWS, check_counts, null_limit
 from recover_nb.core.checks import check_whole
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import FEATURES, Algorithm, Intervention, Null, Signal, parse
-from recover_nb.core.schema import cell_names
+from recover_nb.core.schema import cell_names, failed_rollouts
 from recover_nb.features.features import (
     feature_matrix,
     problem_features,
@@ -210,11 +210,9 @@ def _stored(ds: xr.Dataset, space: Space) -> tuple[np.ndarray, np.ndarray]:
             " from the signals of each: choose a study that stores them"
         )
     ds = ds.isel(problem=space.rows)
-    observed = ds[["n_tokens", "correct"]].sel(intervention=Intervention.NONE.value)
-    n_tokens, correct = (
-        observed[name].transpose("problem", "rollout").to_numpy() for name in observed
-    )
-    usable = (correct == 0) & (n_tokens > 0)
+    observed = ds["n_tokens"].sel(intervention=Intervention.NONE.value)
+    n_tokens = observed.transpose("problem", "rollout").to_numpy()
+    usable = failed_rollouts(ds) & (n_tokens > 0)
     if "has_signals" in ds:
         usable &= ds["has_signals"].transpose("problem", "rollout").to_numpy() == 1
     window = window_of(ds)

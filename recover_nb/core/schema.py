@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import Feature, Intervention, Regime, Signal
+from recover_nb.core.labels import Feature, Intervention, Origin, Regime, Signal, Slip
 
 #: Of the layout, not of the package: it changes when a stored study would be read wrongly.
 SCHEMA_VERSION = "1"
@@ -26,6 +26,10 @@ PROBLEM, ROLLOUT, INTERVENTION, TOKEN, FEATURE = (
 
 
 ROLE, ALTERNATIVE = "role", "alternative"
+
+
+#: Tokens that a failed trace is cut after: 0 to all of them, one more than `token` has places.
+PREFIX = "prefix"
 
 
 #: Names along `role`, and how many of each model's likeliest tokens are stored.
@@ -140,6 +144,56 @@ VARIABLES: dict[str, Variable] = {
             "1 = ended by itself with an answer, 0 = not, -1 = not run",
         ),
         Variable(
+            "ended",
+            _ATTEMPT,
+            "int8",
+            -1,
+            None,
+            "1 = stopped by itself, 0 = cut off at the length limit, -1 = not run",
+        ),
+        Variable(
+            "worked",
+            _ATTEMPT,
+            "int8",
+            -1,
+            None,
+            "1 = at least one reasoning step before the answer, 0 = answer alone, -1 = not run",
+        ),
+        Variable(
+            "first_wrong",
+            _ATTEMPT,
+            "int32",
+            -1,
+            None,
+            "token at which the first wrong step of a wrong rollout is complete; -1 = none, or not"
+            " known",
+        ),
+        Variable(
+            "wrong_step_start",
+            _ATTEMPT,
+            "int32",
+            -1,
+            None,
+            "token at which the first wrong step begins; -1 = none, or not known",
+        ),
+        Variable(
+            "origin",
+            _ATTEMPT,
+            TEXT,
+            "",
+            None,
+            "where a wrong rollout went wrong: guess, slip, misread, lost, format or cut off; empty"
+            " = right, not run, or not known",
+        ),
+        Variable(
+            "slip",
+            _ATTEMPT,
+            TEXT,
+            "",
+            None,
+            "kind of the first wrong step of a slip; empty = no slip",
+        ),
+        Variable(
             "fired_at",
             _ATTEMPT,
             "int32",
@@ -183,6 +237,32 @@ VARIABLES: dict[str, Variable] = {
             "their log-probability at temperature 1, nat; 0 past the end",
         ),
         Variable(
+            "answer_id",
+            _OBSERVED,
+            "int32",
+            -1,
+            None,
+            "which of its problem's different answers an observed rollout gives, numbered as they"
+            " come; -1 = none, or not known",
+        ),
+        Variable(
+            "value_right",
+            (PROBLEM, INTERVENTION, PREFIX),
+            "int16",
+            -1,
+            None,
+            "right continuations after each prefix of the first failed rollout; -1 = not run, or"
+            " past its end",
+        ),
+        Variable(
+            "value_n",
+            _UNIT,
+            "int32",
+            0,
+            None,
+            "continuations of each prefix; 0 = no value map",
+        ),
+        Variable(
             "junction",
             _OBSERVED,
             "int32",
@@ -191,12 +271,29 @@ VARIABLES: dict[str, Variable] = {
             "argmax of demotion pressure; -1 = not a failed rollout",
         ),
         Variable(
+            "first_firing",
+            _OBSERVED,
+            "int32",
+            -1,
+            None,
+            "token of a failed rollout at which the firing rule would first fire; -1 = nowhere, or"
+            " not a failed rollout",
+        ),
+        Variable(
             "n_failed_rollouts",
             _UNIT,
             "int32",
             0,
             None,
             "observed rollouts the checker calls wrong",
+        ),
+        Variable(
+            "ancestor_pass_at_1",
+            _UNIT,
+            "float64",
+            np.nan,
+            None,
+            "share of the ancestor's own rollouts that is right, failed problem or not",
         ),
         Variable(
             "fire_threshold", _UNIT, "float64", np.nan, None, "score above which an operator fires"
@@ -242,6 +339,10 @@ VARIABLES: dict[str, Variable] = {
 
 #: Variables that need every problem of a cell, or every attempt; `derive` computes them.
 DERIVED = ("rescue_rate", "attempts", "regime", "route")
+
+
+#: Value maps: a study has both or neither.
+VALUE = ("value_right", "value_n")
 
 
 class SchemaError(InputError):
@@ -418,7 +519,7 @@ def _check_units(ds: xr.Dataset) -> None:
 
 def _check_values(ds: xr.Dataset) -> None:
     """Check what costs little to load: nothing with a token dimension."""
-    for name in ("correct", "parseable"):
+    for name in ("correct", "parseable", "ended", "worked"):
         if name in ds:
             _need(ds, name, np.isin(ds[name].values, (-1, 0, 1)), "1, 0 or -1 (not run)")
     if "has_signals" in ds:
@@ -437,6 +538,9 @@ def _check_values(ds: xr.Dataset) -> None:
     _need(ds, "features", ~np.isinf(features), "a finite number, or NaN (no failed rollout)")
     if "n_tokens" in ds:
         _check_lengths(ds)
+    for name, kind in (("origin", Origin), ("slip", Slip)):
+        if name in ds:
+            _check_text(ds, name, ["", *(each.value for each in kind)])
     if "regime" in ds:
         _check_text(ds, "regime", ["", *(each.value for each in Regime)])
     if "route" in ds:
@@ -458,6 +562,11 @@ def _check_lengths(ds: xr.Dataset) -> None:
             (length > 0) | (ds["correct"].values == -1),
             "above 0 wherever correct is not -1",
         )
+    for name in ("first_wrong", "wrong_step_start"):
+        if name in ds:
+            place = ds[name].values
+            inside = (place >= -1) & (place < np.maximum(length, 0))
+            _need(ds, name, inside, "-1, or a position below n_tokens")
     if "fired_at" in ds:
         fired = ds["fired_at"].values
         _need(
@@ -520,8 +629,22 @@ def assemble(
     return xr.Dataset(variables, coords, attrs or {})
 
 
+def failed_rollouts(ds: xr.Dataset) -> np.ndarray:
+    """Return which observed rollouts are failures of reasoning, (problem, rollout) bool.
+
+    docs/method.md#cut-off. Wrong, and not cut off at the length limit: an answer that never came
+    says nothing about the reasoning. A study that does not know how its rollouts ended counts every
+    wrong one.
+    """
+    observed = ds.sel({INTERVENTION: Intervention.NONE.value})
+    failed = observed["correct"].transpose(PROBLEM, ROLLOUT).values == 0
+    if "ended" in observed:
+        failed &= observed["ended"].transpose(PROBLEM, ROLLOUT).values != 0
+    return failed
+
+
 def failed_units(ds: xr.Dataset) -> np.ndarray:
     """Return which problems failed at least once when observed, (problem,) bool."""
     if "n_failed_rollouts" in ds:
         return ds["n_failed_rollouts"].values > 0
-    return (ds["correct"].sel(intervention=Intervention.NONE.value) == 0).any("rollout").values
+    return failed_rollouts(ds).any(1)

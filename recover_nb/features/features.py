@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from recover_nb.core.checks import check_whole
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import FEATURES, Intervention, Signal
+from recover_nb.core.schema import failed_rollouts
 
 __all__ = [
     "compute_features",
@@ -252,14 +253,14 @@ def compute_features(
     0          0.65           0.54             -0.69
     1          0.74           0.48             -0.89
     """
-    pressure, variance, n_tokens, correct = _variables(ds)
+    pressure, variance, n_tokens = _variables(ds)
     if has_signals is None:
         has_signals = ds.get("has_signals")
     usable = True if has_signals is None else _mask(has_signals, n_tokens)
     n_problems = n_tokens.shape[0]
     step = max(1, _BLOCK_BYTES // max(1, 8 * int(np.prod(pressure.shape[1:]))))
     features = np.full((n_problems, len(FEATURES)), np.nan)
-    failed = (correct == 0) & (n_tokens > 0) & usable
+    failed = failed_rollouts(ds) & (n_tokens > 0) & usable
     for start in range(0, n_problems, step):
         block = slice(start, start + step)
         rows = rollout_features(
@@ -300,8 +301,8 @@ def _traces(
 
 def _variables(
     ds: xr.Dataset,
-) -> tuple[xr.DataArray, xr.DataArray, NDArray[np.int64], NDArray[np.int8]]:
-    """Return what features need of a study, in the order of dimensions they need."""
+) -> tuple[xr.DataArray, xr.DataArray, NDArray[np.int64]]:
+    """Return pressure, variance and lengths, in the order of dimensions that features need."""
     names = (Signal.DEMOTION_PRESSURE.value, Signal.LOGIT_VARIANCE.value, "n_tokens", "correct")
     missing = [name for name in names if name not in ds]
     if missing:
@@ -317,7 +318,7 @@ def _variables(
         counts = [observed[name].transpose("problem", "rollout").to_numpy() for name in names[2:]]
     except ValueError as error:
         raise InputError(f"dimensions of {', '.join(names)}: {error}") from None
-    return signals[0], signals[1], counts[0], counts[1]
+    return signals[0], signals[1], counts[0]
 
 
 def _mask(has_signals: ArrayLike, n_tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -395,9 +396,9 @@ def failed_rollout_features(ds: xr.Dataset) -> tuple[NDArray[np.float64], NDArra
             " rollouts are not known; use a study with signals, or a companion of"
             " rnb.load_remapped()"
         )
-    observed = ds[["n_tokens", "correct"]].sel(intervention=Intervention.NONE.value)
-    length, correct = (observed[name].transpose("problem", "rollout").values for name in observed)
-    kept = correct == 0
+    observed = ds["n_tokens"].sel(intervention=Intervention.NONE.value)
+    length = observed.transpose("problem", "rollout").values
+    kept = failed_rollouts(ds)
     if "has_signals" in ds:
         kept = kept & (ds["has_signals"].transpose("problem", "rollout").values == 1)
     pressure, variance = (

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Method, Signal
 from recover_nb.core.places import check_free, placed, taken
-from recover_nb.core.schema import UNIT_COORDS, text
+from recover_nb.core.schema import UNIT_COORDS, failed_rollouts, text
 from recover_nb.features.features import problem_features, rollout_features
 from recover_nb.features.signal_reductions import default_k_cov
 from recover_nb.generation.checkpoints import checkpoint_hash
@@ -36,11 +36,11 @@ from recover_nb.generation.decoding import (
     decode,
     problem_key,
 )
-from recover_nb.generation.generate import threads_for
+from recover_nb.generation.decoding.threads import threads_for
 from recover_nb.generation.lineage import checkpoint_folder, load_lineage
 from recover_nb.generation.provenance import git_commit, package_versions
 from recover_nb.generation.recompute import compute_signals
-from recover_nb.generation.stepping import check_traces
+from recover_nb.generation.traces import check_traces
 from recover_nb.io.store import partial_folder
 from recover_nb.routing.ablation.stored import (
     ATTEMPT_VARIATIONS,
@@ -452,7 +452,7 @@ def _decode(
 def _calibration(ds: xr.Dataset, warmup: np.ndarray) -> Calibration:
     """Return the calibration that a study stores, with another warm-up. It can replay nothing."""
     observed = ds.sel(intervention=Intervention.NONE.value)
-    failed = (observed["correct"].values == 0) & (observed["n_tokens"].values > 0)
+    failed = failed_rollouts(ds) & (observed["n_tokens"].values > 0)
     lengths = np.ma.masked_array(observed["n_tokens"].values, ~failed)
     n = ds.sizes["problem"]
     return Calibration(

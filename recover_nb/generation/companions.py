@@ -17,6 +17,7 @@ from recover_nb import tasks
 from recover_nb.core.extras import need
 from recover_nb.core.labels import ROUTED_INTERVENTIONS, Companion, Intervention, Signal, parse
 from recover_nb.core.places import check_free, check_study_folder, remove_study, taken
+from recover_nb.core.schema import failed_rollouts
 from recover_nb.core.shipped import data_folder
 from recover_nb.features.features import rollout_features
 from recover_nb.generation.config import StudyConfig
@@ -152,9 +153,8 @@ def compact(ds: xr.Dataset, config: StudyConfig) -> xr.Dataset:
 
 def _rollout_features(ds: xr.Dataset, config: StudyConfig) -> xr.DataArray:
     """Compute features of each failed rollout, a few problems at a time."""
-    observed = ds[["n_tokens", "correct"]].sel(intervention=Intervention.NONE.value)
-    observed = observed.isel(rollout=slice(config.n_rollouts))
-    length = np.where(observed["correct"].values == 0, observed["n_tokens"].values, 0)
+    observed = ds["n_tokens"].sel(intervention=Intervention.NONE.value)
+    length = np.where(failed_rollouts(ds), observed.values, 0)[:, : config.n_rollouts]
     rows = []
     for start in range(0, ds.sizes["problem"], store.CHUNK_PROBLEMS):
         block = {

@@ -3,8 +3,8 @@
 Needs torch.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numcodecs
@@ -14,11 +14,13 @@ import xarray as xr
 
 from recover_nb import tasks
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import Feature, Intervention, Signal
+from recover_nb.core.labels import Feature, Intervention, Origin, Signal
 from recover_nb.core.schema import (
     DERIVED,
     N_ALTERNATIVES,
+    PREFIX,
     SIGNAL_BITS,
+    VALUE,
     VARIABLES,
     assemble,
     empty,
@@ -32,22 +34,29 @@ from recover_nb.generation.decoding import (
     Settings,
     calibrate,
     decode,
+    firing_score,
     problem_key,
     top_alternatives,
 )
+from recover_nb.generation.decoding.loop import deltas
+from recover_nb.generation.decoding.threads import threads_for
 from recover_nb.generation.provenance import study_attrs
+from recover_nb.generation.surgery import value_map
+from recover_nb.generation.traces import check_traces, trace_text
 from recover_nb.routing.derive import derive
-from recover_nb.tasks import Problem, make_checker
+from recover_nb.tasks import Problem, has_step, make_checker
 from recover_nb.tasks.checkers import Checker
 
 #: Every intervention a study may hold, `none` and `retry` first.
 ALL_INTERVENTIONS = tuple(name.value for name in Intervention)
 
 
-#: Models below this many parameters run on one thread. Their matrices are too small to share out,
-#: and where another program holds a core, threads that wait for each other make them tens of times
-#: slower.
-ONE_THREAD_BELOW = 20_000_000
+#: By which interventions, beside the specialist alone, a stored value map goes on from each prefix.
+MAPPED = (
+    Intervention.SPARSE_STEER.value,
+    Intervention.DENSE_SAMPLE.value,
+    Intervention.ANCESTOR.value,
+)
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,10 @@ class Plan:
     settings : Settings
     checker : callable (text, answer) -> bool, or None
         None: the task's own.
+    worked : callable (text) -> bool
+        Whether a text holds a reasoning step, where the task cannot tell.
+    value_n : int
+        Continuations of each prefix of a value map; 0: no value maps.
     """
 
     interventions: tuple[str, ...]
@@ -70,6 +83,8 @@ class Plan:
     settings: Settings
     signal_rollouts: int = 10
     checker: Checker | None = None
+    worked: Callable[[str], bool] = has_step
+    value_n: int = 0
 
     @property
     def rows(self) -> int:
@@ -90,6 +105,7 @@ def generate(
     unit: tuple[str, str] = ("", ""),
     signal_rollouts: int = 10,
     checker: str | Checker | None = None,
+    worked: Callable[[str], bool] = has_step,
     progress: Callable[[int], object] | None = None,
 ) -> xr.Dataset:
     """Run a study of some problems in memory.
@@ -113,6 +129,9 @@ def generate(
         bits.
     checker : str or callable (text, answer) -> bool, optional
         See `tasks.make_checker`; the tasks' own unless given.
+    worked : callable (text) -> bool
+        Whether a text holds a reasoning step before its answer, for problems of your own; the
+        shipped tasks tell by themselves.
     progress : callable, optional
         Called with the number of rollouts done since the last call.
 
@@ -172,6 +191,7 @@ def generate(
         settings,
         signal_rollouts,
         None if checker is None else make_checker(checker),
+        worked,
     )
     arrays = run_block(pair, problems, unit, plan, progress=progress)
     described = {"n_rollouts": n_rollouts, "n_attempts": n_attempts, "settings": settings}
@@ -186,9 +206,12 @@ def run_block(
     unit: tuple[str, str],
     plan: Plan,
     *,
+    n_mapped: int = 0,
     progress: Callable[[int], object] | None = None,
 ) -> dict[str, np.ndarray]:
     """Run a block of problems of one (family, method).
+
+    The value maps of the first `n_mapped` problems are measured, where they failed.
 
     Returns
     -------
@@ -218,14 +241,16 @@ def run_block(
             calibration=calibration,
             record=name == Intervention.NONE,
             twins=twins,
-            progress=_deltas(progress),
+            progress=deltas(progress),
         )
         _keep_traces(arrays, decoded, chosen, plan.interventions.index(name))
         _keep_checks(arrays, pair, [problems[i] for i in chosen], decoded, chosen, name, plan)
         return decoded
 
     with threads_for(pair):
-        _run_all(arrays, run, pair, prompts, plan, progress)
+        _run_all(arrays, run, pair, problems, keys, plan, progress)
+        for i in range(min(n_mapped, len(problems)) if plan.value_n else 0):
+            _keep_value(arrays, pair, problems[i], int(keys[i]), i, plan)
     return arrays
 
 
@@ -233,20 +258,26 @@ def _run_all(
     arrays: dict,
     run: Callable[..., Decoded],
     pair: Pair,
-    prompts: list[str],
+    problems: Sequence[Problem],
+    keys: np.ndarray,
     plan: Plan,
     progress: Callable[[int], object],
 ) -> None:
     """Observe, learn features and calibration from failures, then try each intervention on them."""
+    prompts = [problem.prompt for problem in problems]
     observed = run(Intervention.NONE.value, np.arange(len(prompts)))
-    failed = arrays["correct"][:, : plan.n_rollouts, 0] == 0
+    wrong = arrays["correct"][:, : plan.n_rollouts, 0] == 0
+    failed = wrong & (arrays["ended"][:, : plan.n_rollouts, 0] != 0)
     _keep_features(arrays, observed, failed, plan)
     units = np.flatnonzero(failed.any(1))
+    if Intervention.ANCESTOR in plan.interventions:
+        arrays["ancestor_pass_at_1"][:] = _ancestor_rate(pair, problems, keys, plan)
     progress((len(prompts) - len(units)) * (plan.rows - plan.n_rollouts))
     if not len(units):
         return
     calibration = calibrate(_select(observed, units), failed[units], plan.settings)
     _keep_calibration(arrays, calibration, units)
+    _keep_firing(arrays, observed, failed, calibration, units)
     _keep_alternatives(arrays, pair, prompts, failed, units)
     retry = run(Intervention.RETRY.value, units, calibration)
     for name in plan.interventions[2:]:
@@ -254,17 +285,20 @@ def _run_all(
         run(name, units, calibration, _twins(retry, count, plan.settings))
 
 
-@contextmanager
-def threads_for(pair: Pair) -> Iterator[None]:
-    """Hold torch to one thread while a tiny pair decodes on the CPU."""
-    before = torch.get_num_threads()
-    tiny = sum(p.numel() for p in pair.specialist.parameters()) < ONE_THREAD_BELOW
-    if tiny and pair.device.type == "cpu":
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _ancestor_rate(
+    pair: Pair, problems: Sequence[Problem], keys: np.ndarray, plan: Plan
+) -> np.ndarray:
+    """Return how often the ancestor alone is right on each problem, (problem,) float64."""
+    name = Intervention.ANCESTOR.value
+    prompts, attempts = [problem.prompt for problem in problems], np.arange(plan.n_attempts)
+    decoded = decode(pair, prompts, keys, attempts, name, plan.settings)
+    right = [
+        check_traces(pair, tokens, lengths, problem.answer, plan.checker).mean()
+        for tokens, lengths, problem in zip(
+            decoded.token_id, decoded.n_tokens, problems, strict=True
+        )
+    ]
+    return np.array(right)
 
 
 def _blank(problems: Sequence[Problem], unit: tuple[str, str], plan: Plan) -> dict[str, np.ndarray]:
@@ -275,8 +309,10 @@ def _blank(problems: Sequence[Problem], unit: tuple[str, str], plan: Plan) -> di
         "intervention": len(plan.interventions),
         "token": plan.settings.max_new_tokens,
         "feature": len(Feature),
+        PREFIX: plan.settings.max_new_tokens + 1,
     }
-    arrays = {name: empty(name, sizes) for name in VARIABLES if name not in DERIVED}
+    left_out = DERIVED if plan.value_n else (*DERIVED, *VALUE)
+    arrays = {name: empty(name, sizes) for name in VARIABLES if name not in left_out}
     family, method = unit
     for i, problem in enumerate(problems):
         arrays["prompt"][i], arrays["answer"][i] = problem.prompt, problem.answer
@@ -289,18 +325,6 @@ def _blank(problems: Sequence[Problem], unit: tuple[str, str], plan: Plan) -> di
         "split": [each.split for each in problems],
     }
     return arrays | {name: np.array(values, dtype=object) for name, values in text.items()}
-
-
-def _deltas(progress: Callable[[int], object]) -> Callable[[int], None]:
-    """Turn `decode`'s running count into the increments that add up over many decodes."""
-    before = 0
-
-    def tell(n_done: int) -> None:
-        nonlocal before
-        progress(n_done - before)
-        before = n_done
-
-    return tell
 
 
 def _select(decoded: Decoded, problems: np.ndarray) -> Decoded:
@@ -341,31 +365,60 @@ def _keep_checks(
 ) -> None:
     place = plan.interventions.index(name)
     for i, problem in zip(range(len(problems)), problems, strict=True):
-        known: dict[tuple, tuple[bool, bool]] = {}
+        known: dict[tuple, dict[str, object]] = {}
+        answers: dict[str, int] = {}
         for r, n in enumerate(decoded.n_tokens[i]):
             trace = (*decoded.token_id[i, r, :n].tolist(), bool(decoded.stopped[i, r]))
             # Twins and easy problems give the same trace again and again: check it once.
             if trace not in known:
-                known[trace] = _check(pair, problem, trace[:-1], trace[-1], plan.checker)
-            arrays["correct"][chosen[i], r, place], arrays["parseable"][chosen[i], r, place] = (
-                known[trace]
-            )
+                known[trace] = _check(pair, problem, trace[:-1], trace[-1], plan)
+            for fact, value in known[trace].items():
+                arrays[fact][chosen[i], r, place] = value
+            if name == Intervention.NONE and plan.checker is None:
+                answer = tasks.parse_answer(trace_text(pair, trace[:-1]))
+                if answer is not None:
+                    arrays["answer_id"][chosen[i], r] = answers.setdefault(answer, len(answers))
 
 
 def _check(
-    pair: Pair, problem: Problem, tokens: tuple[int, ...], stopped: bool, checker: Checker | None
-) -> tuple[bool, bool]:
-    """Return whether a trace is correct, and whether it ended by itself with a readable answer."""
+    pair: Pair, problem: Problem, tokens: tuple[int, ...], stopped: bool, plan: Plan
+) -> dict[str, object]:
+    """Return what is known of a trace, by variable of the schema."""
     text = trace_text(pair, tokens)
-    if checker is None:
-        return tasks.is_correct(problem, text), stopped and tasks.parse_answer(text) is not None
-    return bool(checker(text, problem.answer)), stopped and bool(text.strip())
+    own = plan.checker is None
+    correct = tasks.is_correct(problem, text) if own else bool(plan.checker(text, problem.answer))
+    readable = tasks.parse_answer(text) is not None if own else bool(text.strip())
+    can_tell = own and problem.task in tasks.TASKS
+    facts = {
+        "correct": correct,
+        "parseable": stopped and readable,
+        "ended": stopped,
+        "worked": tasks.is_worked(text) if can_tell else bool(plan.worked(text)),
+    }
+    if correct:
+        return facts
+    if not stopped:
+        return facts | {"origin": Origin.CUT_OFF.value}
+    wrong = tasks.find_origin(problem, text) if can_tell else None
+    if wrong is None:
+        return facts | {"origin": "" if facts["worked"] else Origin.GUESS.value}
+    return facts | {
+        "origin": wrong.origin.value,
+        "slip": "" if wrong.slip is None else wrong.slip.value,
+        "first_wrong": _token_at(pair, tokens, wrong.end),
+        "wrong_step_start": _token_at(pair, tokens, wrong.start + 1 if wrong.start >= 0 else -1),
+    }
 
 
-def trace_text(pair: Pair, tokens: Sequence[int]) -> str:
-    """Return the text of generated tokens, without end-of-sequence and other special tokens."""
-    return pair.tokenizer.decode(
-        list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False
+def _token_at(pair: Pair, tokens: Sequence[int], end: int) -> int:
+    """Return the token with which the first `end` characters of a trace are complete, -1 if none.
+
+    The end-of-sequence token has no text.
+    """
+    if end < 0:
+        return -1
+    return bisect_left(
+        range(len(tokens)), end, key=lambda i: len(trace_text(pair, tokens[: i + 1]))
     )
 
 
@@ -393,6 +446,26 @@ def _keep_calibration(arrays: dict, calibration, units: np.ndarray) -> None:
         arrays[name][units] = getattr(calibration, name)
 
 
+def _keep_firing(
+    arrays: dict, observed: Decoded, failed: np.ndarray, calibration, units: np.ndarray
+) -> None:
+    """Store where the firing rule would first fire in each failed rollout."""
+    path, coverage = (
+        torch.from_numpy(observed.signals[name][units])
+        for name in ("path_score", Signal.COVERAGE_DEFORMATION)
+    )
+    mean, sd, threshold, warmup = (
+        getattr(calibration, name)[:, None, None]
+        for name in ("coverage_mean", "coverage_sd", "threshold", "warmup")
+    )
+    score, _ = firing_score(path, coverage, torch.from_numpy(mean), torch.from_numpy(sd))
+    place = np.arange(score.shape[-1])
+    fires = (score.numpy() > threshold) & (place >= warmup)
+    fires &= place < observed.n_tokens[units][..., None]
+    first = np.where(fires.any(-1) & failed[units], fires.argmax(-1), -1)
+    arrays["first_firing"][units, : first.shape[1]] = first
+
+
 def _keep_alternatives(
     arrays: dict, pair: Pair, prompts: list[str], failed: np.ndarray, units: np.ndarray
 ) -> None:
@@ -407,6 +480,32 @@ def _keep_alternatives(
     )
     arrays["alternative_token_id"][units] = token
     arrays["alternative_log_probability"][units] = round_mantissa(log_probability)
+
+
+def _keep_value(
+    arrays: dict, pair: Pair, problem: Problem, key: int, place: int, plan: Plan
+) -> None:
+    """Measure the value map of a problem's first failed rollout."""
+    failed = arrays["junction"][place] >= 0
+    if not failed.any():
+        return
+    first = int(failed.argmax())
+    values = value_map(
+        pair,
+        problem.prompt,
+        arrays["token_id"][place, first, 0, : arrays["n_tokens"][place, first, 0]],
+        answer=problem.answer,
+        n=plan.value_n,
+        interventions=[name for name in MAPPED if name in plan.interventions],
+        key=key,
+        settings=plan.settings,
+        checker=plan.checker,
+        coverage=(float(arrays["coverage_mean"][place]), float(arrays["coverage_sd"][place])),
+    )
+    for name, counts in zip(values["intervention"].values, values["right"].values, strict=True):
+        at = plan.interventions.index(name)
+        arrays["value_right"][place, at, : len(counts)] = counts
+    arrays["value_n"][place] = plan.value_n
 
 
 def round_mantissa(values: np.ndarray, bits: int = SIGNAL_BITS) -> np.ndarray:

@@ -10,7 +10,7 @@ import xarray as xr
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Signal
-from recover_nb.core.schema import TOKEN, VARIABLES, text, validate
+from recover_nb.core.schema import TOKEN, VARIABLES, failed_rollouts, text, validate
 from recover_nb.features.features import (
     DEFAULT_WINDOW,
     junction,
@@ -151,8 +151,8 @@ def add_signals(
     pressure, variance = (
         found[name.value].values for name in (Signal.DEMOTION_PRESSURE, Signal.LOGIT_VARIANCE)
     )
-    observed = ds.sel(intervention=Intervention.NONE.value)
-    length, failed = observed["n_tokens"].values, observed["correct"].values == 0
+    length = ds["n_tokens"].sel(intervention=Intervention.NONE.value).values
+    failed = failed_rollouts(ds)
     values = rollout_features(pressure, variance, length, window=window)
     place = np.where(failed, junction(pressure, length), -1).astype(np.int32)
     ds = ds.assign(

@@ -261,6 +261,7 @@ def plan_of(config: StudyConfig) -> Plan:
         config.n_attempts,
         config.settings,
         config.signal_rollouts,
+        value_n=config.value_n if config.value_problems else 0,
     )
 
 
@@ -291,7 +292,12 @@ def run_one(
     if config.remap_seed is not None:
         problems = tasks.remap_all(problems, config.remap_seed)
     return run_block(
-        pair, problems[block.start :], (block.family, block.method), plan, progress=progress
+        pair,
+        problems[block.start :],
+        (block.family, block.method),
+        plan,
+        n_mapped=max(config.value_problems - block.start, 0),
+        progress=progress,
     )
 
 

@@ -6,13 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from recover_nb import tasks
 from recover_nb.core.labels import Intervention
 from recover_nb.core.schema import N_ALTERNATIVES
 from recover_nb.generation.decoding import Decoded, Pair, Settings, Step, decode, steps
-from recover_nb.generation.generate import threads_for, trace_text
-from recover_nb.tasks import make_checker
-from recover_nb.tasks.checkers import Checker
+from recover_nb.generation.decoding.threads import threads_for
 
 
 @dataclass(frozen=True)
@@ -132,38 +129,3 @@ def roll_out(
             settings,
             progress=progress,
         )
-
-
-def check_traces(
-    pair: Pair,
-    token_id: np.ndarray,
-    n_tokens: np.ndarray,
-    answer: str,
-    checker: str | Checker | None = None,
-) -> np.ndarray:
-    """Say which traces of a problem are correct.
-
-    Parameters
-    ----------
-    pair : Pair
-    token_id : (n, token) int
-    n_tokens : (n,) int
-    answer : str
-        What the checker expects.
-    checker : str or callable (text, answer) -> bool, optional
-        See `tasks.make_checker`; that of the shipped tasks unless given.
-
-    Returns
-    -------
-    (n,) bool
-    """
-    rule = _of_the_tasks if checker is None else make_checker(checker)
-    texts = [
-        trace_text(pair, tokens[:n].tolist()) for tokens, n in zip(token_id, n_tokens, strict=True)
-    ]
-    verdicts = {text: bool(rule(text, answer)) for text in set(texts)}
-    return np.array([verdicts[text] for text in texts], dtype=bool)
-
-
-def _of_the_tasks(text: str, answer: str) -> bool:
-    return tasks.parse_answer(text) == answer

@@ -1,29 +1,34 @@
-"""Branch a failed trace at a token: twins sharing its prefix, an operator, and what comes of it.
+"""Branch a failed trace at a token, or at every token, and see what comes of it.
 
-The operator acts at that token.
+Twins share the prefix; an operator acts at the token.
 
 Needs torch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import torch
+import xarray as xr
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Anchoring, Continuation, Intervention, Signal
+from recover_nb.features.value import value_dataset
+from recover_nb.generation.config import attempts_of
 from recover_nb.generation.decoding import (
     Calibration,
+    Decoded,
     Pair,
     Settings,
     decode,
     firing_score,
     score_traces,
 )
-from recover_nb.generation.generate import threads_for
-from recover_nb.generation.stepping import check_traces
+from recover_nb.generation.decoding.loop import deltas
+from recover_nb.generation.decoding.threads import threads_for
+from recover_nb.generation.traces import check_traces
 from recover_nb.routing.rescue import proportion_interval
 from recover_nb.tasks.checkers import Checker
 
@@ -172,7 +177,7 @@ def branch(
     token_id = np.asarray(token_id, dtype=np.int32)
     _check(token_id, position, intervention, n, settings)
     with threads_for(pair):
-        calibration = _anchored(pair, prompt, token_id, position, settings, coverage)
+        calibration = _anchored(pair, prompt, token_id, np.array([position]), settings, coverage)
         decoded = decode(
             pair,
             [prompt],
@@ -199,6 +204,105 @@ def branch(
     )
 
 
+def value_map(
+    pair: Pair,
+    prompt: str,
+    token_id: np.ndarray,
+    *,
+    answer: str,
+    n: int = 24,
+    interventions: Sequence[str] = (),
+    key: int = 0,
+    settings: Settings | None = None,
+    checker: str | Checker | None = None,
+    coverage: tuple[float, float] | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> xr.Dataset:
+    r"""Measure the value of every prefix of a failed trace: how often it still ends right.
+
+    docs/method.md#20-the-value-of-a-prefix. The value after t tokens is the share of `n`
+    continuations by the specialist at T that are right. Continuation r draws the same random
+    numbers after every prefix, and the same as attempt r of ``retry``.
+
+    Parameters
+    ----------
+    pair : Pair
+    prompt : str
+    token_id : (T,) int
+        The failed trace.
+    answer : str
+        What the checker expects.
+    n : int
+        Continuations of each prefix.
+    interventions : sequence of str
+        Also continue by these, each acting from the end of the prefix on: those that fire once
+        fire there.
+    key, settings, checker, coverage
+        See `branch`.
+    progress : callable, optional
+        Called with the number of continuations finished since the last call.
+
+    Returns
+    -------
+    Dataset
+        `right` (intervention, prefix) int32: right continuations after 0 to T tokens, ``retry``
+        (the specialist itself) first. After all T tokens none is right. Attribute `n`.
+
+    Raises
+    ------
+    InputError
+        As `branch`.
+
+    See Also
+    --------
+    plot_value : Draws it.
+    recorded_value : The same from a study that stores it, without models.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> pair = rnb.load_lineage("neox", "sft")
+    >>> tokens = pair.tokenizer.encode("47+85=22 22*4=88 #88") + list(pair.eos_ids)[:1]
+    >>> values = rnb.value_map(pair, "((47+85)*4)%100\n", tokens, answer="28", n=4)
+    >>> values.sizes["prefix"] == len(tokens) + 1, values["right"].values[0, -1].item()
+    (True, 0)
+    """
+    settings = replace(settings or Settings(), anchoring=Anchoring.REPLAY)
+    token_id = np.asarray(token_id, dtype=np.int32)
+    names = list(dict.fromkeys([Intervention.RETRY.value, *interventions]))
+    for name in names:
+        _check(token_id, 0, name, n, settings)
+    length = len(token_id)
+    right = np.zeros((len(names), length + 1), np.int32)
+    with threads_for(pair):
+        calibration = _anchored(pair, prompt, token_id, np.arange(length), settings, coverage)
+        for i, name in enumerate(names):
+            attempts = attempts_of(name, n, n)
+            decoded = decode(
+                pair,
+                [prompt] * length,
+                np.full(length, key, np.uint64),
+                np.arange(attempts),
+                name,
+                settings,
+                calibration=calibration,
+                progress=None if progress is None else deltas(progress),
+            )
+            right[i, :length] = _right(pair, decoded, answer, checker)
+    return value_dataset(right, names, n)
+
+
+def _right(pair: Pair, decoded: Decoded, answer: str, checker: str | Checker | None) -> np.ndarray:
+    """Return how many continuations of each prefix are right, (prefix,) int64."""
+    shape = decoded.n_tokens.shape
+    tokens = decoded.token_id.reshape(-1, decoded.token_id.shape[-1])
+    # Twins give the same trace again and again: check it once.
+    different, which = np.unique(tokens, axis=0, return_inverse=True)
+    lengths = (different >= 0).sum(1)
+    correct = check_traces(pair, different, lengths, answer, checker)
+    return correct[which].reshape(shape).sum(1)
+
+
 def _check(
     token_id: np.ndarray, position: int, intervention: str, n: int, settings: Settings
 ) -> None:
@@ -223,30 +327,32 @@ def _anchored(
     pair: Pair,
     prompt: str,
     token_id: np.ndarray,
-    position: int,
+    positions: np.ndarray,
     settings: Settings,
     coverage: tuple[float, float] | None,
 ) -> Calibration:
-    """Return the calibration of one failed trace whose junction is `position`."""
+    """Return a calibration of one failed trace for each of `positions`: its junction is there."""
     found = score_traces(
         pair, [prompt], token_id[None, None], np.array([[len(token_id)]]), settings
     )
     path, spread = (found[name][0, 0] for name in ("path_score", Signal.COVERAGE_DEFORMATION.value))
     mean, sd = (float(spread.mean()), float(spread.std())) if coverage is None else coverage
-    here = (torch.from_numpy(each[position : position + 1]) for each in (path, spread))
-    _, is_coverage = firing_score(*here, mean, sd)
-    padded = np.full((1, 1, settings.max_new_tokens), -1, np.int32)
-    padded[0, 0, : len(token_id)] = token_id
+    _, is_coverage = firing_score(
+        *(torch.from_numpy(each[positions]) for each in (path, spread)), mean, sd
+    )
+    n = len(positions)
+    padded = np.full((n, 1, settings.max_new_tokens), -1, np.int32)
+    padded[:, 0, : len(token_id)] = token_id
     return Calibration(
-        threshold=np.array([np.inf]),
-        coverage_mean=np.array([mean]),
-        coverage_sd=np.array([sd]),
+        threshold=np.full(n, np.inf),
+        coverage_mean=np.full(n, mean),
+        coverage_sd=np.full(n, sd),
         # These two leave `sparse_steer_random` one position to choose: this one. Its mixture stays
         # random.
-        warmup=np.array([position]),
-        median_length=np.array([position + 1.0]),
-        n_failed=np.array([1]),
+        warmup=positions,
+        median_length=positions + 1.0,
+        n_failed=np.ones(n, np.int64),
         failed_token_id=padded,
-        junction=np.array([[position]]),
-        junction_is_coverage=is_coverage.numpy()[None],
+        junction=positions[:, None],
+        junction_is_coverage=is_coverage.numpy()[:, None],
     )

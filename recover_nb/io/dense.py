@@ -79,7 +79,7 @@ def lay_out(
     arrays = _about_problems(units, problems, sizes)
     arrays |= _about_rollouts(rows, at, sizes, traced)
     signals = _signals(rows, at, sizes)
-    failed = arrays["correct"][:, :, 0] == 0
+    failed = (arrays["correct"][:, :, 0] == 0) & (arrays["ended"][:, :, 0] != 0)
     arrays["n_failed_rollouts"] = failed.sum(1).astype(np.int32)
     arrays["features"] = empty("features", sizes)
     if signals:

@@ -8,7 +8,16 @@ import xarray as xr
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Signal
-from recover_nb.core.schema import ALTERNATIVE, MODELS, PROBLEM, ROLE, ROLLOUT, TOKEN, text
+from recover_nb.core.schema import (
+    ALTERNATIVE,
+    MODELS,
+    PROBLEM,
+    ROLE,
+    ROLLOUT,
+    TOKEN,
+    failed_rollouts,
+    text,
+)
 from recover_nb.core.token_text import token_pieces
 from recover_nb.features.features import DEFAULT_WINDOW, rollout_features, window_of
 
@@ -24,7 +33,7 @@ _SILENT = ("<pad>", "<eos>")
 MAX_CHARACTERS = 50_000
 
 
-def failed_rollouts(ds: xr.Dataset, rollouts: str = "all") -> np.ndarray:
+def rollouts_to_read(ds: xr.Dataset, rollouts: str = "all") -> np.ndarray:
     """Say which observed rollouts of each problem failed.
 
     Parameters
@@ -51,7 +60,7 @@ def failed_rollouts(ds: xr.Dataset, rollouts: str = "all") -> np.ndarray:
             f"the study stores no {missing[0]} (a profile table holds no traces), so there is no"
             " text to read; pass texts=, one string a problem"
         )
-    failed = (_observed(ds, "correct") == 0) & (_observed(ds, "n_tokens") > 0)
+    failed = failed_rollouts(ds) & (_observed(ds, "n_tokens") > 0)
     return failed & (failed.cumsum(axis=1) == 1) if rollouts == "first" else failed
 
 
@@ -96,7 +105,7 @@ def failed_text(
     >>> rnb.failed_text(ds, rollouts="first", prompt=True)[0].split()
     ['(50-22)%100', '#22']
     """
-    failed = failed_rollouts(ds, rollouts)
+    failed = rollouts_to_read(ds, rollouts)
     token = _observed(ds, "token_id")
     length = _observed(ds, "n_tokens")
     families = text(ds["family"])
@@ -146,7 +155,7 @@ def failed_numbers(ds: xr.Dataset, rollouts: str = "all") -> dict[str, np.ndarra
         out["failures"] = ds["n_failed_rollouts"].to_numpy().astype(float)[:, None]
     if any(name not in ds for name in ("token_id", "correct", "n_tokens")):
         return out
-    failed = failed_rollouts(ds, rollouts)
+    failed = rollouts_to_read(ds, rollouts)
     length = _observed(ds, "n_tokens")
     out["length"] = _row_means(length.astype(float), failed)[:, None]
     signalled = failed & _with_signals(ds, failed)
@@ -194,7 +203,7 @@ def _log_probability(ds: xr.Dataset) -> np.ndarray:
 
     The mean is over its tokens.
     """
-    first = failed_rollouts(ds, "first")
+    first = rollouts_to_read(ds, "first")
     place = first.argmax(axis=1)
     problem = np.arange(len(first))
     token = _observed(ds, "token_id")[problem, place]

@@ -63,6 +63,7 @@ from recover_nb.tables.routing import (
     say_routing,
     significance,
 )
+from recover_nb.tables.specimen import best_arms, failures_by_cell
 from recover_nb.tables.study import (
     costs,
     feature_points,
@@ -91,6 +92,7 @@ from recover_nb.tables.transfer import (
     transfer_losses,
     transfer_routing,
 )
+from recover_nb.tables.value import value_rows, value_sentence
 from recover_nb.tables.verdicts import find, findings, say
 
 __all__ = [
@@ -98,6 +100,7 @@ __all__ = [
     "ablation_figures",
     "ablation_moves",
     "agreement_rows",
+    "best_arms",
     "beyond_reach_problems",
     "budget_lines",
     "budgets",
@@ -117,6 +120,7 @@ __all__ = [
     "depths",
     "effect_sizes",
     "example_problems",
+    "failures_by_cell",
     "feature_points",
     "feature_quantiles",
     "features_by_window",
@@ -173,4 +177,6 @@ __all__ = [
     "twin_sentence",
     "twins",
     "unit_predictions",
+    "value_rows",
+    "value_sentence",
 ]

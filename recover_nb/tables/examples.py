@@ -7,8 +7,7 @@ import xarray as xr
 from recover_nb import tasks
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Task
-from recover_nb.core.schema import UNIT_COORDS, text
-from recover_nb.tables.kit import per_rollout
+from recover_nb.core.schema import UNIT_COORDS, failed_rollouts, text
 from recover_nb.tables.traces import choose_example
 from recover_nb.tasks import LEVELS, Problem, Style, problems
 
@@ -26,7 +25,7 @@ def opening(ds: xr.Dataset) -> dict[str, int]:
     """
     chosen = choose_example(ds)
     if chosen is None and "correct" in ds:
-        failed = np.argwhere(per_rollout(ds, "correct", NONE) == 0)
+        failed = np.argwhere(failed_rollouts(ds))
         chosen = (
             dict(zip(("problem", "rollout"), failed[0].tolist(), strict=True))
             if len(failed)

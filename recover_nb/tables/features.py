@@ -8,7 +8,7 @@ import xarray as xr
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Feature, Intervention, Signal
-from recover_nb.core.schema import cell_names
+from recover_nb.core.schema import cell_names, failed_rollouts
 from recover_nb.features.features import compute_features, rollout_features
 from recover_nb.features.reliability import feature_reliability
 from recover_nb.tables.kit import per_rollout
@@ -28,8 +28,8 @@ def _stored(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
         raise InputError(
             f"the study stores no {', '.join(missing)}: its features are known, their making is not"
         )
-    length, correct = (per_rollout(ds, name, NONE) for name in ("n_tokens", "correct"))
-    kept = correct == 0
+    length = per_rollout(ds, "n_tokens", NONE)
+    kept = failed_rollouts(ds)
     if "has_signals" in ds:
         kept = kept & (ds["has_signals"].transpose("problem", "rollout").values == 1)
     return length, kept

@@ -59,7 +59,7 @@ def problems_by_cell(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
     failed = _failed(ds)
     correct, parseable = (_observed(ds, name) for name in ("correct", "parseable"))
     rows = []
-    for cell, inside in _groups(ds, total):
+    for cell, inside in cells_of(ds, total):
         row = {
             "cell": cell,
             "problems": len(inside),
@@ -109,7 +109,7 @@ def regimes_by_cell(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
     regime = _regime(ds)
     columns = ["cell", "regime", "count", "share", "failed", "start", "middle", "end"]
     frames = []
-    for cell, inside in _groups(ds, total):
+    for cell, inside in cells_of(ds, total):
         counts = {each.value: int((regime[inside] == each.value).sum()) for each in Regime}
         frames.append(stack_shares(cell, "regime", counts, "failed"))
     return pd.concat(frames, ignore_index=True)[columns]
@@ -220,7 +220,7 @@ def rescue_by_intervention(
     )
     place_in_used = np.cumsum(used) - 1
     frames = []
-    for cell, inside in _groups(ds, total, by_cell):
+    for cell, inside in cells_of(ds, total, by_cell):
         rows = inside[used[inside]]
         found = _intervals(rates[rows], arms, resamples.subset(place_in_used[rows]))
         counted = np.where(np.isnan(rates[rows]), 0, attempts[rows]).sum(axis=0)
@@ -300,7 +300,7 @@ def firing(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
     rows = []
     for name in _operators(ds):
         fired_at, length = (per_rollout(ds, each, name) for each in ("fired_at", "n_tokens"))
-        for cell, inside in _groups(ds, total):
+        for cell, inside in cells_of(ds, total):
             run = length[inside] > 0
             where = fired_at[inside][run & (fired_at[inside] >= 0)]
             row = {"cell": cell, "intervention": name, "attempts": run.sum()}
@@ -352,7 +352,7 @@ def costs(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
             for each, column in COST_COLUMNS.items()
             if each in ds
         }
-        for cell, inside in _groups(ds, total):
+        for cell, inside in cells_of(ds, total):
             run = correct[inside] >= 0
             row = {"cell": cell, "intervention": name, "attempts": run.sum()}
             row |= {
@@ -411,7 +411,7 @@ def feature_points(ds: xr.Dataset) -> pd.DataFrame:
     )
 
 
-def _groups(ds: xr.Dataset, total: bool, by_cell: bool = True) -> Iterator[tuple[str, np.ndarray]]:
+def cells_of(ds: xr.Dataset, total: bool, by_cell: bool = True) -> Iterator[tuple[str, np.ndarray]]:
     """Each cell in the order of the study, and its problems; then all of them."""
     names = cell_names(ds)
     if by_cell:

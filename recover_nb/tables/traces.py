@@ -6,6 +6,7 @@ import xarray as xr
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Regime, Signal
+from recover_nb.core.schema import failed_rollouts
 from recover_nb.core.token_text import pieces_of, token_pieces
 from recover_nb.tables.kit import per_rollout
 
@@ -179,12 +180,8 @@ def choose_example(ds: xr.Dataset) -> dict[str, int] | None:
     """
     if any(name not in ds for name in NEEDED) or NONE not in ds["intervention"].values:
         return None
-    seen = (
-        (ds["has_signals"] == 1)
-        & (ds["junction"] >= 0)
-        & (ds["correct"].sel(intervention=NONE) == 0)
-    )
-    seen = seen.transpose("problem", "rollout").to_numpy()
+    seen = (ds["has_signals"] == 1) & (ds["junction"] >= 0)
+    seen = seen.transpose("problem", "rollout").to_numpy() & failed_rollouts(ds)
     retry, length = (per_rollout(ds, name, RETRY) for name in ("correct", "n_tokens"))
     score = np.where(length > 0, 1.0, 0.0) + (retry == 0)
     steer = Intervention.SPARSE_STEER.value

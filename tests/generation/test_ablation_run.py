@@ -15,7 +15,7 @@ from recover_nb.generation import ablation_run, run
 from recover_nb.generation.config import StudyConfig
 from recover_nb.generation.decoding import Settings, decode, problem_key
 from recover_nb.generation.lineage import load_lineage
-from recover_nb.generation.stepping import check_traces
+from recover_nb.generation.traces import check_traces
 from recover_nb.routing.ablation.stored import (
     ATTEMPT_VARIATIONS,
     OWN,

@@ -23,7 +23,8 @@ from recover_nb.features.features import problem_features, rollout_features
 from recover_nb.generation import run, staging
 from recover_nb.generation.config import StudyConfig, attempts_of
 from recover_nb.generation.decoding import Settings, calibrate, decode, problem_key
-from recover_nb.generation.generate import generate, round_mantissa, trace_text
+from recover_nb.generation.generate import generate, round_mantissa
+from recover_nb.generation.traces import trace_text
 from recover_nb.io import store
 
 SETTINGS = Settings(max_new_tokens=10)

@@ -20,7 +20,15 @@ from tqdm import tqdm
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Feature, Intervention, Reply, Signal
-from recover_nb.core.schema import INTERVENTION, MODELS, TOKEN, VARIABLES, text, validate
+from recover_nb.core.schema import (
+    INTERVENTION,
+    MODELS,
+    TOKEN,
+    VARIABLES,
+    failed_rollouts,
+    text,
+    validate,
+)
 from recover_nb.features.features import (
     DEFAULT_WINDOW,
     junction,
@@ -262,7 +270,7 @@ def _traces(ds: xr.Dataset, tokenizer: Any) -> Iterator[tuple[tuple[int, int], S
     observed = ds[[name for name in needed if INTERVENTION in ds[name].dims]].sel(
         intervention=Intervention.NONE.value
     )
-    failed = observed["correct"].transpose("problem", "rollout").values == 0
+    failed = failed_rollouts(ds)
     prompts = text(ds["prompt"]).tolist()
     for p in np.flatnonzero(failed.any(1)).tolist():
         one = observed.isel(problem=p).load()

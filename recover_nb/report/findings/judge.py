@@ -8,6 +8,7 @@ from typing import Any
 
 from recover_nb.report.findings.judge_extensions import OWN
 from recover_nb.report.findings.judgement import Claim, Judgement
+from recover_nb.report.findings.specimen import CLAIMS as SPECIMEN
 from recover_nb.tables import say
 from recover_nb.tables.verdicts import (
     CONTRADICTED,
@@ -407,4 +408,5 @@ CLAIMS: tuple[Claim, ...] = (
         _not_by_reading("first"),
     ),
     *OWN,
+    *SPECIMEN,
 )

@@ -12,7 +12,7 @@ import xarray as xr
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ROUTED_INTERVENTIONS, Intervention
-from recover_nb.core.schema import PROBLEM, ROLLOUT, text
+from recover_nb.core.schema import PROBLEM, ROLLOUT, failed_rollouts, text
 from recover_nb.core.token_text import token_pieces
 from recover_nb.routing.policy import PUBLISHED, RoutingPolicy
 from recover_nb.routing.rescue import with_rates
@@ -167,7 +167,7 @@ def read_problems(
     known = Known(
         names=names,
         x=x,
-        failed=(correct == 0).sum(axis=1).astype(np.int64),
+        failed=failed_rollouts(kept).sum(axis=1).astype(np.int64),
         observed=observed,
         cost=own / np.maximum(observed, 1),
         upfront=_total(kept, [NONE], BASES[basis])[:, 0],
@@ -256,7 +256,7 @@ def _descriptors(
     columns |= {f"{name}_z": z[:, i] for i, name in enumerate(features)}
     observed = ds.sel(intervention=NONE)
     correct = observed["correct"].transpose(PROBLEM, ROLLOUT).to_numpy()
-    failed = correct == 0
+    failed = failed_rollouts(ds)
     wrong, right = failed.sum(axis=1), (correct == 1).sum(axis=1)
     # Half a rollout on either side keeps the log-odds finite when all failed.
     columns["failure_logit"] = np.log((wrong + 0.5) / (right + 0.5))

@@ -1,0 +1,62 @@
+"""The chart of the value of a prefix: a staircase, with the step at which the answer was lost."""
+
+import altair as alt
+import pandas as pd
+
+from recover_nb.charts.kit import checked, colour_by, finish, in_turn, order, percents, rows, tip
+from recover_nb.charts.theme import PALETTE, VERMILION
+
+_SHARE = alt.Scale(domain=[0, 1])
+
+
+def plot_value(frame: pd.DataFrame, *, width: int = 560, height: int = 200) -> alt.LayerChart:
+    """Draw how often an answer still ends right after each of its tokens, and who could save it.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `tables.value_rows`.
+    width, height : int
+        Pixels.
+
+    Returns
+    -------
+    LayerChart
+        One staircase an intervention that goes on from the prefix; the band is the 95 % interval of
+        ``retry``, the specialist itself, and the dashed rule its fatal token.
+
+    Raises
+    ------
+    InputError
+        If a column is missing or there are too many rows.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> ds = rnb.load_study()
+    >>> values = rnb.recorded_value(ds, rnb.problems_with_value(ds)[0])
+    >>> chart = rnb.plot_value(rnb.tables.value_rows(values))
+    >>> chart.title.text
+    'The value of every prefix'
+    """
+    needed = ("intervention", "tokens", "token", "value", "low", "high", "right", "n", "is_fatal")
+    frame = checked(frame, needed)
+    names = order(frame["intervention"])
+    tooltip = [tip("intervention"), "tokens:Q", tip("token"), "right:Q", "n:Q"]
+    tooltip += percents("value", "low", "high")
+    x = alt.X("tokens:Q", title="tokens kept", axis=alt.Axis(tickMinStep=1))
+    y = alt.Y("value:Q", title="still ends right", scale=_SHARE, axis=alt.Axis(format="%"))
+    base = alt.Chart(rows(frame)).encode(x=x, tooltip=tooltip)
+    own = alt.Chart(rows(frame[frame["intervention"] == names[0]])).encode(x=x)
+    band = own.mark_area(opacity=0.2, interpolate="step-after").encode(
+        y=alt.Y("low:Q", scale=_SHARE), y2="high:Q"
+    )
+    colour = colour_by("intervention", in_turn(names, PALETTE))
+    line = base.mark_line(interpolate="step-after", strokeWidth=2).encode(y=y, color=colour)
+    marks = base.mark_point(filled=True, size=24, opacity=1).encode(y=y, color=colour)
+    rule = alt.Chart(rows(frame[frame["is_fatal"]])).mark_rule(
+        color=VERMILION, strokeDash=[5, 3], strokeWidth=2
+    )
+    layers = alt.layer(band, rule.encode(x=x, tooltip=tooltip), line, marks)
+    title = alt.Title("The value of every prefix", subtitle="dashed: the fatal token")
+    return finish(layers, title, width, height)

@@ -1,0 +1,123 @@
+"""What the value of a prefix says: where an answer was lost, and until when it could be saved.
+
+docs/method.md#20-the-value-of-a-prefix. Needs no torch: the counts come from
+`recover_nb.value_map`, or from a study.
+"""
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Intervention
+from recover_nb.core.schema import PREFIX, PROBLEM, text
+
+RETRY = Intervention.RETRY.value
+
+
+def fatal_token(right: NDArray[np.integer], n: int) -> int:
+    """Return the token at which most of the value is lost, counted from 0.
+
+    Parameters
+    ----------
+    right : (T + 1,) int
+        Right continuations among `n`, after 0, 1, ... T tokens.
+    n : int
+        Continuations of each prefix.
+
+    Returns
+    -------
+    int
+        The earliest token whose loss is within 1 / `n`, the resolution, of the largest; -1 where
+        nothing is lost at any token.
+
+    Examples
+    --------
+    Of 24 continuations 20 are right at first; the third token takes 15 of them at once.
+
+    >>> fatal_token(np.array([20, 21, 18, 3, 2, 0]), 24)
+    2
+    >>> fatal_token(np.array([20, 14, 13, 6, 6]), 24)
+    0
+    """
+    right = np.asarray(right)
+    if right.ndim != 1 or len(right) < 2 or n < 1:
+        raise InputError(
+            f"right has shape {right.shape} and n is {n}; allowed: one count a prefix, two or more"
+            " of them, and n of at least 1"
+        )
+    lost = right[:-1].astype(np.int64) - right[1:]
+    return -1 if lost.max() <= 0 else int((lost >= max(lost.max() - 1, 1)).argmax())
+
+
+def recoverable_until(right: NDArray[np.integer]) -> int:
+    """Return the longest prefix whose value is above half of that of the empty one, in tokens.
+
+    -1 where the empty prefix has no value.
+
+    Examples
+    --------
+    >>> recoverable_until(np.array([20, 21, 18, 3, 2, 0]))
+    2
+    """
+    right = np.asarray(right)
+    above = np.flatnonzero(2 * right > right[0])
+    return int(above[-1]) if right[0] > 0 else -1
+
+
+def recorded_value(ds: xr.Dataset, problem: int) -> xr.Dataset:
+    """Return the value map of a problem's first failed rollout, as a study stores it.
+
+    Parameters
+    ----------
+    ds : Dataset
+        With `value_right` and `value_n`.
+    problem : int
+        Place along `problem`.
+
+    Returns
+    -------
+    Dataset
+        As `recover_nb.value_map` returns it.
+
+    Raises
+    ------
+    InputError
+        The study stores no value map of this problem; which problems it has, is said.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> ds = rnb.load_study()
+    >>> values = rnb.recorded_value(ds, rnb.problems_with_value(ds)[0])
+    >>> values["right"].dims
+    ('intervention', 'prefix')
+    """
+    known = problems_with_value(ds)
+    if problem not in known:
+        some = ", ".join(map(str, known[:5])) or "none"
+        raise InputError(
+            f"the study stores no value map of problem {problem}; it has one of {len(known)}"
+            f" problems ({some}{', ...' if len(known) > 5 else ''}); compute one with value_map"
+        )
+    one = ds[["value_right", "value_n", "token_id", "n_tokens", "correct"]]
+    one = one.isel({PROBLEM: problem}).load()
+    right = one["value_right"].transpose("intervention", PREFIX).values
+    run = (right >= 0).any(1)
+    length = int((right[run][0] >= 0).sum())
+    names = text(one["intervention"])[run]
+    return value_dataset(right[run][:, :length], names.tolist(), int(one["value_n"]))
+
+
+def value_dataset(right: NDArray[np.integer], interventions: list[str], n: int) -> xr.Dataset:
+    """Return counts of right continuations as a Dataset: `right` on (intervention, prefix)."""
+    variable = (("intervention", PREFIX), right.astype(np.int32))
+    coords = {"intervention": interventions, PREFIX: np.arange(right.shape[1])}
+    return xr.Dataset({"right": variable}, coords, {"n": n})
+
+
+def problems_with_value(ds: xr.Dataset) -> list[int]:
+    """Return the places of the problems whose value map a study stores."""
+    if "value_n" not in ds:
+        return []
+    return np.flatnonzero(ds["value_n"].values > 0).tolist()

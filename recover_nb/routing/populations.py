@@ -1,0 +1,166 @@
+"""Which failures a figure is about, what a vote among attempts says, what ever rescues a problem.
+
+docs/method.md#populations, #majority and #reach.
+"""
+
+import numpy as np
+import xarray as xr
+
+from recover_nb.core.checks import check_whole
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Intervention
+from recover_nb.core.schema import (
+    INTERVENTION,
+    PROBLEM,
+    ROLLOUT,
+    failed_rollouts,
+    failed_units,
+    text,
+)
+
+_NONE = Intervention.NONE.value
+
+
+def first_failed(ds: xr.Dataset, m: int) -> np.ndarray:
+    """Return which problems somebody has in hand whose first `m` rollouts all failed.
+
+    docs/method.md#populations.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A study with rollouts.
+    m : int
+        0: every failed problem, however many of its rollouts failed.
+
+    Returns
+    -------
+    (problem,) bool
+
+    Raises
+    ------
+    InputError
+        The study stores no rollouts, or fewer than `m` were observed.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> ds = rnb.load_study()
+    >>> some = ds.isel(problem=rnb.first_failed(ds, 5))
+    >>> bool((some["correct"].sel(intervention="none").isel(rollout=slice(5)) == 0).all())
+    True
+    """
+    check_whole("m", m, 0)
+    if m == 0:
+        return failed_units(ds)
+    if ROLLOUT not in ds.dims:
+        raise InputError(
+            "the study stores no rollouts, so which problems failed at first is not known; m=0"
+            " takes every failed problem"
+        )
+    if m > ds.sizes[ROLLOUT]:
+        raise InputError(f"m={m} rollouts were not observed; allowed: at most {ds.sizes[ROLLOUT]}")
+    return failed_rollouts(ds)[:, :m].all(1)
+
+
+def reach(ds: xr.Dataset) -> xr.DataArray:
+    """Return which interventions ever rescued each failed problem, (problem, intervention) bool.
+
+    docs/method.md#reach. `regime` is told over the published four: a problem "beyond reach" of them
+    may be within that of another.
+
+    Parameters
+    ----------
+    ds : Dataset
+        With `rescue_rate`.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> ds = rnb.load_study()
+    >>> beyond = rnb.reach(ds).isel(problem=(ds["regime"] == "beyond_reach").values)
+    >>> bool(beyond.sel(intervention=["sparse_steer", "dense_steer"]).any())
+    False
+    """
+    tried = [name for name in text(ds[INTERVENTION]).tolist() if name != _NONE]
+    return (ds["rescue_rate"].sel({INTERVENTION: tried}) > 0).rename("reach")
+
+
+def majority_vote(
+    ds: xr.Dataset, k: int, *, skip: int = 0, draws: int = 200, seed: int = 0
+) -> xr.DataArray:
+    """Return how often the commonest of `k` observed answers is right: self-consistency.
+
+    docs/method.md#majority. What a user would do first, at the cost of `k` attempts. Of equally
+    common answers the first counts; a rollout without an answer does not vote.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A study with `answer_id`.
+    k : int
+        Votes.
+    skip : int
+        Observed rollouts that are not drawn from: those that say which problems are in hand
+        (`first_failed`).
+    draws : int
+        Random sets of `k` rollouts a problem. With `k` rollouts left, the one set.
+    seed : int
+
+    Returns
+    -------
+    (problem,) float64
+
+    Raises
+    ------
+    InputError
+        No `answer_id`, or fewer than `skip` + `k` rollouts observed.
+
+    Notes
+    -----
+    Wang et al., Self-Consistency Improves Chain of Thought Reasoning (2022).
+
+    Examples
+    --------
+    Two of three votes are for the right answer of the first problem.
+
+    >>> import numpy as np, xarray as xr
+    >>> correct = xr.DataArray([[[1], [0], [1]]], dims=("problem", "rollout", "intervention"))
+    >>> given = xr.DataArray([[7, 9, 7]], dims=("problem", "rollout"))
+    >>> votes = xr.Dataset({"correct": correct, "answer_id": given}, {"intervention": ["none"]})
+    >>> majority_vote(votes, 3).values.tolist()
+    [1.0]
+    """
+    check_whole("k", k, 1)
+    check_whole("skip", skip, 0)
+    if "answer_id" not in ds:
+        raise InputError("the study has no variable answer_id, so its answers cannot be counted")
+    right, given = _votes(ds)
+    right, given = right[:, skip:], given[:, skip:]
+    n = right.shape[1]
+    if k > n:
+        raise InputError(f"{skip} + {k} rollouts are needed, and {skip + n} were observed")
+    rng = np.random.default_rng(seed)
+    orders = (
+        np.arange(n)[None] if k == n else np.array([rng.permutation(n)[:k] for _ in range(draws)])
+    )
+    won = np.zeros(len(right))
+    for order in orders:
+        won += _winners(right[:, order], given[:, order])
+    return xr.DataArray(won / len(orders), dims=PROBLEM, name="majority", attrs={"k": k})
+
+
+def _votes(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Return whether each observed rollout is right, and which answer it gives (-1: none)."""
+    observed = ds["correct"].sel({INTERVENTION: _NONE}).transpose(PROBLEM, ROLLOUT).values
+    run = (observed >= 0).all(0)
+    given = ds["answer_id"].transpose(PROBLEM, ROLLOUT).values
+    return observed[:, run] == 1, given[:, run]
+
+
+def _winners(right: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """Return whether the first of the commonest answers is right, (problem,) bool."""
+    votes = (given[:, :, None] == given[:, None, :]).sum(-1) * (given >= 0)
+    first = votes.argmax(1)
+    place = np.arange(len(right))
+    return right[place, first] & (votes[place, first] > 0)

@@ -1,0 +1,175 @@
+"""What the failures of a study are made of: who fails, how, and what is best for them."""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Intervention, Origin
+from recover_nb.core.schema import failed_rollouts, failed_units, text
+from recover_nb.tables.kit import mean, per_rollout
+from recover_nb.tables.study import NONE, cells_of
+
+#: A failed rollout of more tokens than this is worked out at length.
+LONG = 12
+#: Failed rollouts whose origin is not stored.
+UNKNOWN = "not known"
+
+
+def failures_by_cell(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
+    """Say who fails in each cell, how long the failed answers are, and where they went wrong.
+
+    docs/method.md#origins and docs/method.md#cut-off.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A study with rollouts.
+    total : bool
+        Add a last row ``all``.
+
+    Returns
+    -------
+    DataFrame
+        One row a cell: ``cell``, ``problems``, ``failed``; ``pass_at_1`` of the specialist and
+        ``ancestor_pass_at_1`` over all problems; ``wrong`` (observed rollouts that are wrong),
+        ``cut_off`` (those of them that the length limit cut off, which are no failures of
+        reasoning) and ``failures`` (the others); of these the median length ``tokens``, the share
+        ``long`` of more than 12 tokens and the share of each origin: ``guess``, ``slip``,
+        ``misread``, ``lost``, ``format`` and ``not_known``. NaN for what is not stored.
+
+    Raises
+    ------
+    InputError
+        The study stores no rollouts.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> found = rnb.tables.failures_by_cell(rnb.load_study(), total=True).iloc[-1]
+    >>> bool(found["wrong"] == found["failures"] + found["cut_off"])
+    True
+    """
+    if "correct" not in ds:
+        raise InputError(
+            "the study stores no rollouts (a profile table has rates only), so how its failures"
+            " came about is not known"
+        )
+    correct = per_rollout(ds, "correct", NONE)
+    failed, wrong, units = failed_rollouts(ds), correct == 0, failed_units(ds)
+    length = per_rollout(ds, "n_tokens", NONE) if "n_tokens" in ds else None
+    origin = _origins(ds)
+    ancestor = ds["ancestor_pass_at_1"].values if "ancestor_pass_at_1" in ds else None
+    rows = []
+    for cell, inside in cells_of(ds, total):
+        mine = failed[inside]
+        row = {
+            "cell": cell,
+            "problems": len(inside),
+            "failed": int(units[inside].sum()),
+            "pass_at_1": mean((correct[inside] == 1).sum(1) / (correct[inside] >= 0).sum(1)),
+            "ancestor_pass_at_1": np.nan if ancestor is None else mean(ancestor[inside]),
+            "wrong": int(wrong[inside].sum()),
+            "cut_off": int((wrong[inside] & ~mine).sum()),
+            "failures": int(mine.sum()),
+        }
+        known = length is not None and mine.any()
+        row["tokens"] = float(np.median(length[inside][mine])) if known else np.nan
+        row["long"] = float((length[inside][mine] > LONG).mean()) if known else np.nan
+        for each in (*REASONS, UNKNOWN):
+            share = (origin[inside][mine] == each).mean() if mine.any() else np.nan
+            row[each.replace(" ", "_")] = float(share)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+#: Origins of failures of reasoning.
+REASONS = tuple(each.value for each in Origin if each is not Origin.CUT_OFF)
+
+
+def _origins(ds: xr.Dataset) -> np.ndarray:
+    """Return the origin of each observed rollout, (problem, rollout) str."""
+    if "origin" not in ds:
+        shape = ds.sizes["problem"], ds.sizes["rollout"]
+        return np.full(shape, UNKNOWN)
+    stored = text(ds["origin"].sel(intervention=NONE).transpose("problem", "rollout"))
+    return np.where(stored == "", UNKNOWN, stored)
+
+
+def best_arms(ds: xr.Dataset, *, splits: int = 200, seed: int = 0) -> pd.DataFrame:
+    """Say which intervention rescues most in each cell, when halves of the attempts decide.
+
+    docs/method.md#best-arms. Of each split the arm with the highest rescue rate on the first half
+    is kept; the second half tells its rate. A deterministic arm has the same attempts in both.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A study with attempts.
+    splits, seed : int
+        Random halves, and their seed.
+
+    Returns
+    -------
+    DataFrame
+        One row a cell: ``cell``, ``failed``, ``best`` (the arm kept most often), ``share`` (of the
+        splits), ``rate`` (mean over splits, on the other half) and ``retry_rate``.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> rnb.tables.best_arms(rnb.load_study(), splits=20)["share"].max() <= 1
+    True
+    """
+    names = [str(name) for name in ds["intervention"].values if name != NONE]
+    right = ds["correct"].sel(intervention=names).transpose("problem", "intervention", "rollout")
+    right = right.values
+    used = failed_units(ds)
+    rng = np.random.default_rng(seed)
+    rows = []
+    halves = [_halves(right, rng) for _ in range(splits)]
+    retry = names.index(Intervention.RETRY.value)
+    for cell, inside in cells_of(ds, total=False):
+        mine = inside[used[inside]]
+        if not len(mine):
+            continue
+        kept, rates, retried = [], [], []
+        for first, second in halves:
+            chosen = int(np.nanmean(first[mine], axis=0).argmax())
+            kept.append(chosen)
+            rates.append(np.nanmean(second[mine][:, chosen]))
+            retried.append(np.nanmean(second[mine][:, retry]))
+        counts = np.bincount(kept, minlength=len(names))
+        rows.append(
+            {
+                "cell": cell,
+                "failed": len(mine),
+                "best": names[int(counts.argmax())],
+                "share": counts.max() / splits,
+                "rate": float(np.mean(rates)),
+                "retry_rate": float(np.mean(retried)),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _halves(right: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rescue rates (problem, intervention) of two random halves of the attempts.
+
+    Twins stay together: a half holds the same attempts of every arm.
+    """
+    run = right >= 0
+    most = int(run.any((0, 1)).sum())
+    order = rng.permutation(most)
+    halves = []
+    for part in (order[: most // 2], order[most // 2 :]):
+        there = run[:, :, part]
+        n = there.sum(-1)
+        won = ((right[:, :, part] == 1) & there).sum(-1)
+        halves.append(np.divide(won, n, out=np.full(n.shape, np.nan), where=n > 0))
+    # Few attempts say all there is to say about a deterministic arm: both halves have them all.
+    few = run.sum(-1).max(0) < most
+    whole = np.divide(
+        (right == 1).sum(-1), run.sum(-1), out=np.full(halves[0].shape, np.nan), where=run.any(-1)
+    )
+    return tuple(np.where(few, whole, half) for half in halves)
