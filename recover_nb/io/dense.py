@@ -5,12 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import Feature, Intervention, Signal
-from recover_nb.core.schema import empty
+from recover_nb.core.labels import Feature, Intervention, Origin, Signal
+from recover_nb.core.schema import PREFIX, empty
 from recover_nb.features.features import junction, problem_features, rollout_features
 from recover_nb.io.rows import SIGNALS, ProblemRow, RolloutRow, Unit
 
 NONE, RETRY = Intervention.NONE.value, Intervention.RETRY.value
+#: Facts of a rollout that a file may tell.
+_FACTS = ("ended", "worked")
 #: A study whose dense traces would take more than this is refused: a few very long ones pad all
 #: others.
 MAX_BYTES = 2**33
@@ -75,11 +77,14 @@ def lay_out(
         "token": max(least_tokens, *(row.length or 0 for row in rows)) if traced else 0,
         "feature": len(Feature),
     }
+    sizes[PREFIX] = sizes["token"] + 1
     _check_size(sizes, any(row.signals for row in rows))
     arrays = _about_problems(units, problems, sizes)
     arrays |= _about_rollouts(rows, at, sizes, traced)
     signals = _signals(rows, at, sizes)
-    failed = (arrays["correct"][:, :, 0] == 0) & (arrays["ended"][:, :, 0] != 0)
+    failed = arrays["correct"][:, :, 0] == 0
+    if arrays["ended"] is not None:
+        failed &= arrays["ended"][:, :, 0] != 0
     arrays["n_failed_rollouts"] = failed.sum(1).astype(np.int32)
     arrays["features"] = empty("features", sizes)
     if signals:
@@ -157,8 +162,16 @@ def _about_rollouts(
     shape = arrays["correct"].shape
     has_text = any(row.text is not None for row in rows)
     arrays["generated_text"] = np.full(shape, "", dtype=object) if has_text else None
+    facts = {name: any(getattr(row, name) is not None for row in rows) for name in _FACTS}
+    arrays |= {name: empty(name, sizes) if known else None for name, known in facts.items()}
+    arrays["origin"] = empty("origin", sizes) if any(facts.values()) else None
     for row, where in zip(rows, at, strict=True):
         arrays["correct"][where] = int(row.correct)
+        for name in _FACTS:
+            if getattr(row, name) is not None:
+                arrays[name][where] = int(getattr(row, name))
+        if arrays["origin"] is not None and not row.correct:
+            arrays["origin"][where] = _origin(row)
         if has_text:
             arrays["generated_text"][where] = row.text or ""
         if traced:
@@ -167,6 +180,13 @@ def _about_rollouts(
             if row.token_id is not None:
                 arrays["token_id"][(*where, slice(0, row.length))] = row.token_id
     return arrays
+
+
+def _origin(row: RolloutRow) -> str:
+    """Say what a file can tell of where a wrong rollout went wrong."""
+    if row.ended is False:
+        return Origin.CUT_OFF.value
+    return Origin.GUESS.value if row.worked is False else ""
 
 
 def _signals(rows: list[RolloutRow], at: list, sizes: dict[str, int]) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from recover_nb.io.archive import read_members
 from recover_nb.io.lines import Row, existing, parse_object, read_json
 from recover_nb.io.paths import Source, by_intervention, names_of
 from recover_nb.io.records import Collector
-from recover_nb.io.rows import RolloutRow
+from recover_nb.io.rows import RolloutRow, ended_by
 
 WHAT = "a log of inspect_ai (.eval or .json)"
 #: How scorers say correct and wrong. Partial credit and no answer are wrong.
@@ -145,6 +145,7 @@ def _rollout(
         None if grades else _score(row, scorer),
         text=_completion(choice),
         token_id=_tokens(out, choice),
+        ended=ended_by(choice.values.get("stop_reason")),
     )
 
 

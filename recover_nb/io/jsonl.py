@@ -19,13 +19,13 @@ from tqdm import tqdm
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.places import placed
-from recover_nb.core.schema import INTERVENTION, PROBLEM, ROLLOUT, TOKEN, VARIABLES, text
+from recover_nb.core.schema import INTERVENTION, PROBLEM, ROLLOUT, TEXT, TOKEN, VARIABLES, text
 from recover_nb.features.features import DEFAULT_WINDOW
 from recover_nb.io.dense import NONE
 from recover_nb.io.lines import Row, read_jsonl
 from recover_nb.io.paths import Source, by_intervention, names_of
 from recover_nb.io.records import Collector
-from recover_nb.io.rows import MISSING_MASS, SIGNALS, RolloutRow, Unit
+from recover_nb.io.rows import MISSING_MASS, REASON, SIGNALS, RolloutRow, Unit, ended_by
 
 WHAT = "rollouts as JSON lines (problem_id, rollout_idx, generated_text or output_ids, is_correct)"
 PROBLEMS = "problems as JSON lines (problem_id, prompt, answer)"
@@ -35,9 +35,25 @@ PROMPT = ("prompt", "question", "input")
 ROLLOUT_IDX = ("rollout_idx", "rollout_id", "sample_id")
 TOKENS = ("output_ids", "token_ids")
 #: Variables on (problem, rollout, intervention) and on (problem, ...) that are written as they are.
-PER_ROLLOUT = ("parseable", "forward_specialist", "forward_ancestor", "junction")
+PER_ROLLOUT = (
+    "parseable",
+    "ended",
+    "worked",
+    "first_wrong",
+    "wrong_step_start",
+    "origin",
+    "slip",
+    "forward_specialist",
+    "forward_ancestor",
+    "junction",
+    "first_firing",
+    "answer_id",
+)
 PER_PROBLEM = (
     "level",
+    "ancestor_pass_at_1",
+    "value_right",
+    "value_n",
     "features",
     "fire_threshold",
     "coverage_mean",
@@ -185,16 +201,22 @@ def _rollout(out: Collector, row: Row, intervention: str, place: int) -> Rollout
         n_tokens=row.whole("n_tokens", needed=False),
         fired_at=row.whole("fired_at", needed=False, least=-1) if row.find("fired_at")[0] else -1,
         signals=_read_signals(row),
-        extra=(
-            {}
-            if variables is None
-            else {
-                name: variables.whole(name, least=-1)
-                for name in PER_ROLLOUT
-                if name in variables.values
-            }
-        ),
+        ended=ended_by(row.find(*REASON)[1]),
+        extra={} if variables is None else _variables(variables),
     )
+
+
+def _variables(row: Row) -> dict[str, int | str]:
+    """Return what `to_jsonl` stored of a rollout."""
+    return {
+        name: (
+            row.text(name, needed=False) or ""
+            if VARIABLES[name].dtype == TEXT
+            else row.whole(name, least=-1)
+        )
+        for name in PER_ROLLOUT
+        if name in row.values
+    }
 
 
 def _read_signals(row: Row) -> dict[str, np.ndarray]:
@@ -365,9 +387,12 @@ def _trace(
     kept = {
         each: values[each]
         for each in PER_ROLLOUT
-        if each in values and (each != "junction" or name == NONE)
+        if each in values and (values[each].ndim == 2 or name == NONE)
     }
-    kept = {each: int(array[(r, i)[: array.ndim]]) for each, array in kept.items()}
+    kept = {
+        each: str(value) if VARIABLES[each].dtype == TEXT else int(value)
+        for each, value in ((each, array[(r, i)[: array.ndim]]) for each, array in kept.items())
+    }
     if kept:
         line["variables"] = kept
     if name == NONE and n and "has_signals" in values and values["has_signals"][r]:

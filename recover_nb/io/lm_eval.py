@@ -15,7 +15,7 @@ from recover_nb.features.features import DEFAULT_WINDOW
 from recover_nb.io.lines import Row, read_jsonl
 from recover_nb.io.paths import Source, by_intervention, names_of
 from recover_nb.io.records import Collector
-from recover_nb.io.rows import RolloutRow
+from recover_nb.io.rows import REASON, RolloutRow, ended_by
 
 WHAT = "a sample log of lm-evaluation-harness (samples_TASK_DATE.jsonl)"
 FILE_NAME = re.compile(r"samples_(?P<task>.+?)(_\d{4}-\d\d-\d\dT[\d.:-]+)?\.jsonl")
@@ -139,9 +139,23 @@ def _rollouts(
     problem = out.problem(unit)
     problem.prompt, problem.answer = _prompt(row), _target(row)
     return [
-        RolloutRow(row.where, unit, intervention, number, correct, text=text)
-        for number, text in enumerate(texts)
+        RolloutRow(
+            row.where, unit, intervention, number, correct, text=text, ended=ended_by(reason)
+        )
+        for number, (text, reason) in enumerate(zip(texts, _reasons(row, len(texts)), strict=True))
     ]
+
+
+def _reasons(row: Row, n: int) -> list[Any]:
+    """Return why each response ended, where the log says it: one reason, or one a response."""
+    name, value = row.find(*REASON)
+    while isinstance(value, list) and len(value) == 1 and isinstance(value[0], list):
+        value = value[0]
+    if not isinstance(value, list):
+        return [value] * n
+    if len(value) != n:
+        raise row.wrong(name, value, f"one reason a response, and there are {n}")
+    return value
 
 
 def _problem_id(row: Row) -> str:

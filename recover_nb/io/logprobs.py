@@ -22,7 +22,7 @@ from recover_nb.io.dense import NONE
 from recover_nb.io.jsonl import PROBLEM_ID, ROLLOUT_IDX, TOKENS
 from recover_nb.io.lines import Row, read_jsonl
 from recover_nb.io.records import Collector
-from recover_nb.io.rows import RolloutRow
+from recover_nb.io.rows import REASON, RolloutRow, ended_by
 from recover_nb.io.topk import Listed, check_own, signals_of_lists
 
 VLLM = "responses of vLLM (JSON lines with problem_id, rollout_idx, output_ids, prompt_logprobs)"
@@ -225,9 +225,11 @@ def _rollout(out: Collector, row: Row, key: tuple[str, int], tokens: list[int]) 
     problem = out.problem(unit)
     problem.prompt = row.text("prompt", needed=False) or problem.prompt
     problem.answer = row.text("answer", needed=False) or problem.answer
-    text = row.text("generated_text", needed=False)
-    if text is None and "choices" in row.values:
-        text = _choice(row).text("text", needed=False)
+    text, reason = row.text("generated_text", needed=False), row.find(*REASON)[1]
+    if "choices" in row.values:
+        choice = _choice(row)
+        text = choice.text("text", needed=False) if text is None else text
+        reason = choice.find(*REASON)[1] if reason is None else reason
     return RolloutRow(
         row.where,
         unit,
@@ -236,6 +238,7 @@ def _rollout(out: Collector, row: Row, key: tuple[str, int], tokens: list[int]) 
         row.flag("is_correct", needed=False),
         text=text,
         token_id=tokens,
+        ended=ended_by(reason),
     )
 
 

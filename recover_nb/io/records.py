@@ -17,13 +17,14 @@ from recover_nb.core.schema import (
     SCHEMA_VERSION,
     TOKEN,
     assemble,
+    failed_rollouts,
     validate,
 )
 from recover_nb.features.features import DEFAULT_WINDOW
 from recover_nb.io.dense import NONE, RETRY, lay_out, order_interventions
 from recover_nb.io.rows import MISSING_MASS, ProblemRow, RolloutRow, Unit
 from recover_nb.routing.derive import derive
-from recover_nb.tasks import make_checker
+from recover_nb.tasks import has_step, make_checker
 
 #: Other names of interventions in the wild (the authors' toolkit).
 ALIASES = {
@@ -148,6 +149,8 @@ class Collector:
         if n_observed is not None:
             _split_observed(rows, n_observed)
         rows = self._without_empty(rows)
+        if not attrs:  # a study that comes back brings its own
+            self._say_worked(rows)
         if not rows:
             raise InputError(f"{self.source}: no rollout is left to import")
         found = order_interventions([row.intervention for row in rows])
@@ -232,6 +235,18 @@ class Collector:
             )
         return rows
 
+    def _say_worked(self, rows: list[RolloutRow]) -> None:
+        for row in rows:
+            if row.worked is None and row.text:
+                row.worked = has_step(row.text)
+        cut = sum(row.ended is False and not row.correct for row in rows)
+        if cut:
+            self.counts["cut_off"] = cut
+            self.notes.append(
+                f"{cut} of {len(rows)} rollouts were cut off at the length limit before they were"
+                " right; they are counted apart, and are no failures of reasoning"
+            )
+
     def _without_empty(self, rows: list[RolloutRow]) -> list[RolloutRow]:
         """Leave out rollouts without a token, as docs/method.md#three-features does.
 
@@ -271,7 +286,7 @@ class Collector:
 def _blank_unfailed(ds: xr.Dataset) -> xr.Dataset:
     """Blank regime and route of problems observed that never failed, whatever was tried on them."""
     observed = ds["correct"].values[:, :, 0]
-    unfailed = (observed >= 0).any(1) & ~(observed == 0).any(1)
+    unfailed = (observed >= 0).any(1) & ~failed_rollouts(ds).any(1)
     for name in ("regime", "route"):
         ds[name].values[unfailed] = ""
     return ds

@@ -13,7 +13,7 @@ from recover_nb.features.features import DEFAULT_WINDOW
 from recover_nb.io.dense import NONE
 from recover_nb.io.lines import Row, read_jsonl, read_parquet
 from recover_nb.io.records import Collector
-from recover_nb.io.rows import RolloutRow
+from recover_nb.io.rows import REASON, RolloutRow, ended_by
 
 TRL = (
     "completions of TRL (completions_*.parquet with step, prompt, completion and a column a reward)"
@@ -139,7 +139,17 @@ def _take(out: Collector, rows: Iterator[Row], fields: tuple, threshold: float |
             problem.answer = row.text(answer, needed=False) or ""
         number = count[key] = count.get(key, -1) + 1
         correct = None if score is None else _verdict(row, score, threshold)
-        out.add(RolloutRow(row.where, unit, NONE, number, correct, text=_words(row, completion)))
+        out.add(
+            RolloutRow(
+                row.where,
+                unit,
+                NONE,
+                number,
+                correct,
+                text=_words(row, completion),
+                ended=ended_by(row.find(*REASON)[1]),
+            )
+        )
 
 
 def _at_step(out: Collector, rows: list[Row], path: Any, step: int | None) -> Iterator[Row]:

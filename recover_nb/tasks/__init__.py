@@ -54,6 +54,7 @@ __all__ = [
     "remap",
     "remap_all",
     "trace",
+    "written_out",
 ]
 
 #: How many remappings of a problem are tried before giving up; one in ten falls in the test split.
