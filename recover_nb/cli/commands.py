@@ -36,7 +36,7 @@ def run(options: Namespace) -> None:
     store.suffix_of(options.out)
     config = _config(options)
     runner = need("recover_nb.generation.run", "models", "running a study")
-    with _client(options.scheduler) as client:
+    with _client(options.scheduler, options.workers) as client:
         path = runner.run_study(
             config,
             options.out,
@@ -48,11 +48,21 @@ def run(options: Namespace) -> None:
     print(path)
 
 
-def _client(address: str | None) -> AbstractContextManager:
-    """Return what holds a client of the scheduler at `address`, or nothing where none is named."""
-    if address is None:
+def _client(address: str | None, workers: int | None) -> AbstractContextManager:
+    """Return what holds a client of the scheduler at `address`, or of workers of our own.
+
+    It holds nothing where neither is asked for.
+    """
+    if address is not None and workers is not None:
+        raise InputError(
+            "--workers begins processes on this machine and --scheduler uses those of a cluster;"
+            " give one of them"
+        )
+    if address is None and workers is None:
         return nullcontext()
-    return need("recover_nb.generation.distributed", "cluster", "--scheduler").connected(address)
+    asked = "--scheduler" if workers is None else "--workers"
+    cluster = need("recover_nb.generation.distributed", "cluster", asked)
+    return cluster.connected(address) if workers is None else cluster.own_workers(workers)
 
 
 def _config(options: Namespace) -> StudyConfig:

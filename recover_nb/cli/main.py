@@ -122,6 +122,9 @@ def _add_run(commands: argparse._SubParsersAction) -> None:
     run.add_argument(
         "--scheduler", metavar="ADDRESS", help="of a Dask cluster: its workers run the study"
     )
+    run.add_argument(
+        "--workers", type=int, metavar="N", help="processes on this machine that run the study"
+    )
     _device(run)
     _lab(run)
 

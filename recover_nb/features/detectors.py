@@ -148,15 +148,20 @@ def _judge(frame: pd.DataFrame, slips: pd.DataFrame, name: str) -> dict:
     return {
         "detector": name,
         "traces": len(frame),
-        "points": points.mean(),
-        "near": (points & (np.abs(at - fatal) <= NEAR)).mean(),
-        "near_chance": ((high - low + 1) / length).mean(),
+        "points": _mean(points),
+        "near": _mean(points & (np.abs(at - fatal) <= NEAR)),
+        "near_chance": _mean((high - low + 1) / length),
         "distance": float(np.median((at - fatal)[points])) if points.any() else np.nan,
-        "too_late": (at >= frame["lost_from"].to_numpy())[points].mean(),
+        "too_late": _mean((at >= frame["lost_from"].to_numpy())[points]),
         "slips": len(slips),
-        "in_step": ((place >= start) & (place <= end)).mean(),
-        "in_step_chance": ((end - start + 1) / slips["n_tokens"].to_numpy()).mean(),
+        "in_step": _mean((place >= start) & (place <= end)),
+        "in_step_chance": _mean((end - start + 1) / slips["n_tokens"].to_numpy()),
     }
+
+
+def _mean(values: np.ndarray) -> float:
+    """Return the mean, NaN of nothing."""
+    return float(values.mean()) if len(values) else float("nan")
 
 
 def fatal_in_step(ds: xr.Dataset) -> dict[str, float]:

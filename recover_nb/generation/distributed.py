@@ -7,6 +7,7 @@ two workers at once, and leaves the same bytes. Needs torch and the extra ``clus
 
 import asyncio
 import concurrent.futures
+import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -18,9 +19,10 @@ from typing import Any
 
 import dask.array
 import numpy as np
-from distributed import Client, KilledWorker, as_completed, get_worker
+from distributed import Client, KilledWorker, LocalCluster, as_completed, get_worker
 from tqdm import tqdm
 
+from recover_nb.core.checks import check_whole
 from recover_nb.core.errors import InputError, first_line
 from recover_nb.core.schema import assemble, validate
 from recover_nb.generation import run
@@ -71,6 +73,23 @@ class Job:
     attrs: dict[str, Any]
     models: dict[str, dict[str, str]]
     packages: dict[str, str]
+
+
+@contextmanager
+def own_workers(n: int) -> Iterator[Client]:
+    """Hold a client of `n` worker processes on this machine, which end with it."""
+    check_whole("workers", n, 1)
+    with (
+        LocalCluster(
+            n_workers=n,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address=None,
+            silence_logs=logging.ERROR,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
 
 
 @contextmanager

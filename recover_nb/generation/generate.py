@@ -373,7 +373,10 @@ def _keep_checks(
             if trace not in known:
                 known[trace] = _check(pair, problem, trace[:-1], trace[-1], plan)
             for fact, value in known[trace].items():
-                arrays[fact][chosen[i], r, place] = value
+                if arrays[fact].ndim == 3:
+                    arrays[fact][chosen[i], r, place] = value
+                elif name == Intervention.NONE:
+                    arrays[fact][chosen[i], r] = value
             if name == Intervention.NONE and plan.checker is None:
                 answer = tasks.parse_answer(trace_text(pair, trace[:-1]))
                 if answer is not None:
