@@ -25,6 +25,7 @@ TORCH = (
     "generation.single_trace",
     "generation.stepping",
     "generation.surgery",
+    "generation.traces",
 )
 
 

@@ -351,8 +351,12 @@ class SchemaError(InputError):
 
 
 def empty(name: str, sizes: dict[str, int]) -> np.ndarray:
-    """Return variable `name` holding only its fill code, for dimensions of the given sizes."""
-    variable, sizes = VARIABLES[name], FIXED_SIZES | sizes
+    """Return variable `name` holding only its fill code, for dimensions of the given sizes.
+
+    `prefix` is one more than `token` unless its size is given.
+    """
+    after = {PREFIX: sizes[TOKEN] + 1} if TOKEN in sizes else {}
+    variable, sizes = VARIABLES[name], FIXED_SIZES | after | sizes
     dtype = object if variable.dtype == TEXT else variable.dtype
     return np.full([sizes[dim] for dim in variable.dims], variable.fill, dtype=dtype)
 

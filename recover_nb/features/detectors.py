@@ -1,6 +1,6 @@
 """Do the signals point at the token where the answer was lost? Judged by the value of prefixes.
 
-docs/method.md#20-the-value-of-a-prefix.
+docs/method.md#16-prefix-value.
 """
 
 import numpy as np
@@ -110,7 +110,7 @@ def _first_disagreement(one: xr.Dataset, length: int) -> int:
 def judge_detectors(ds: xr.Dataset) -> pd.DataFrame:
     """Judge where detectors point against the fatal token and the first wrong step, beside chance.
 
-    docs/method.md#20-the-value-of-a-prefix.
+    docs/method.md#16-prefix-value.
 
     Parameters
     ----------

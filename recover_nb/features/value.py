@@ -1,6 +1,6 @@
 """What the value of a prefix says: where an answer was lost, and until when it could be saved.
 
-docs/method.md#20-the-value-of-a-prefix. Needs no torch: the counts come from
+docs/method.md#16-prefix-value. Needs no torch: the counts come from
 `recover_nb.value_map`, or from a study.
 """
 

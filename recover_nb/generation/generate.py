@@ -18,7 +18,6 @@ from recover_nb.core.labels import Feature, Intervention, Origin, Signal
 from recover_nb.core.schema import (
     DERIVED,
     N_ALTERNATIVES,
-    PREFIX,
     SIGNAL_BITS,
     VALUE,
     VARIABLES,
@@ -309,7 +308,6 @@ def _blank(problems: Sequence[Problem], unit: tuple[str, str], plan: Plan) -> di
         "intervention": len(plan.interventions),
         "token": plan.settings.max_new_tokens,
         "feature": len(Feature),
-        PREFIX: plan.settings.max_new_tokens + 1,
     }
     left_out = DERIVED if plan.value_n else (*DERIVED, *VALUE)
     arrays = {name: empty(name, sizes) for name in VARIABLES if name not in left_out}

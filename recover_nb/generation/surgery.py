@@ -220,7 +220,7 @@ def value_map(
 ) -> xr.Dataset:
     r"""Measure the value of every prefix of a failed trace: how often it still ends right.
 
-    docs/method.md#20-the-value-of-a-prefix. The value after t tokens is the share of `n`
+    docs/method.md#16-prefix-value. The value after t tokens is the share of `n`
     continuations by the specialist at T that are right. Continuation r draws the same random
     numbers after every prefix, and the same as attempt r of ``retry``.
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Feature, Intervention, Origin, Signal
-from recover_nb.core.schema import PREFIX, empty
+from recover_nb.core.schema import empty
 from recover_nb.features.features import junction, problem_features, rollout_features
 from recover_nb.io.rows import SIGNALS, ProblemRow, RolloutRow, Unit
 
@@ -77,7 +77,6 @@ def lay_out(
         "token": max(least_tokens, *(row.length or 0 for row in rows)) if traced else 0,
         "feature": len(Feature),
     }
-    sizes[PREFIX] = sizes["token"] + 1
     _check_size(sizes, any(row.signals for row in rows))
     arrays = _about_problems(units, problems, sizes)
     arrays |= _about_rollouts(rows, at, sizes, traced)
