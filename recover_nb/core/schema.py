@@ -247,6 +247,14 @@ VARIABLES: dict[str, Variable] = {
             " come; -1 = none, or not known",
         ),
         Variable(
+            "solved_by_majority",
+            _UNIT,
+            "int8",
+            -1,
+            None,
+            "1 = the commonest answer of all observed rollouts is right, 0 = not, -1 = not known",
+        ),
+        Variable(
             "value_right",
             (PROBLEM, INTERVENTION, PREFIX),
             "int16",

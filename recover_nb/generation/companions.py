@@ -33,6 +33,7 @@ KEPT = (
     "answer",
     "level",
     "n_failed_rollouts",
+    "solved_by_majority",
     "features",
     "rescue_rate",
     "attempts",

@@ -43,6 +43,7 @@ from recover_nb.generation.provenance import study_attrs
 from recover_nb.generation.surgery import value_map
 from recover_nb.generation.traces import check_traces, trace_text
 from recover_nb.routing.derive import derive
+from recover_nb.routing.populations import vote
 from recover_nb.tasks import Problem, has_step, make_checker
 from recover_nb.tasks.checkers import Checker
 
@@ -268,6 +269,9 @@ def _run_all(
     wrong = arrays["correct"][:, : plan.n_rollouts, 0] == 0
     failed = wrong & (arrays["ended"][:, : plan.n_rollouts, 0] != 0)
     _keep_features(arrays, observed, failed, plan)
+    if plan.checker is None:
+        right = arrays["correct"][:, : plan.n_rollouts, 0] == 1
+        arrays["solved_by_majority"][:] = vote(right, arrays["answer_id"][:, : plan.n_rollouts])
     units = np.flatnonzero(failed.any(1))
     if Intervention.ANCESTOR in plan.interventions:
         arrays["ancestor_pass_at_1"][:] = _ancestor_rate(pair, problems, keys, plan)

@@ -146,7 +146,7 @@ def majority_vote(
     )
     won = np.zeros(len(right))
     for order in orders:
-        won += _winners(right[:, order], given[:, order])
+        won += vote(right[:, order], given[:, order])
     return xr.DataArray(won / len(orders), dims=PROBLEM, name="majority", attrs={"k": k})
 
 
@@ -158,8 +158,15 @@ def _votes(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     return observed[:, run] == 1, given[:, run]
 
 
-def _winners(right: np.ndarray, given: np.ndarray) -> np.ndarray:
-    """Return whether the first of the commonest answers is right, (problem,) bool."""
+def vote(right: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """Return whether the first of the commonest answers is right, (problem,) bool.
+
+    Parameters
+    ----------
+    right : (problem, rollout) bool
+    given : (problem, rollout) int
+        Which answer a rollout gives, -1 none.
+    """
     votes = (given[:, :, None] == given[:, None, :]).sum(-1) * (given >= 0)
     first = votes.argmax(1)
     place = np.arange(len(right))

@@ -27,6 +27,8 @@ ANY = "any regime"
 #: Row over every problem of the comparison.
 ALL = "all"
 LEVEL = 0.95
+#: Whether a vote among all observed rollouts solves a problem.
+VOTE = "solved_by_majority"
 _GROUPS = ("task", "method", "family")
 
 
@@ -61,6 +63,11 @@ class RemapSurvival:
         correlation of each feature with the study's, `pooled` over all and `within` cell and level;
         with `companion` alone, `route_agreement` and `route_kappa_within` of the stored routes.
         Each with `_low` and `_high`; `n` problems. None where a study stores no features or routes.
+    drop : Dataset or None
+        Dimension `group`: of the `n` problems that a vote among all observed rollouts solves in the
+        study, the share that it does not solve in each companion (`remapped`, `redrawn`), and
+        `difference`, remapped less redrawn: the conditional accuracy drop that is due to the
+        numbers. Each share with `_low` and `_high`. None where a study does not know its votes.
     settings : mapping
     """
 
@@ -71,6 +78,7 @@ class RemapSurvival:
     survival: xr.Dataset
     agreement: xr.Dataset
     features: xr.Dataset | None
+    drop: xr.Dataset | None
     settings: Mapping[str, int]
 
     @property
@@ -149,6 +157,7 @@ def remap_survival(
         _survival(original, outcomes, groups, weights),
         _agreement(original, outcomes, strata, groups, weights),
         _features(ds, companions, strata, weights),
+        _drop(ds, companions, groups, weights),
         {"n_bootstrap": n_bootstrap, "seed": seed},
     )
 
@@ -253,6 +262,29 @@ def _transitions(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def _named(name: str, dims: tuple[str, ...], draws: np.ndarray) -> dict:
     value, low, high = value_and_interval(draws, LEVEL)
     return {name: (dims, value), f"{name}_low": (dims, low), f"{name}_high": (dims, high)}
+
+
+def _drop(
+    ds: xr.Dataset,
+    companions: Mapping[Companion, xr.Dataset],
+    groups: list[tuple[str, str, np.ndarray]],
+    weights: np.ndarray,
+) -> xr.Dataset | None:
+    """Of the problems solved by vote, the share not solved again; docs/method.md#accuracy-drop."""
+    studies = (ds, *companions.values())
+    if any(VOTE not in each or (each[VOTE].values < 0).any() for each in studies):
+        return None
+    inside = np.stack([mask for *_, mask in groups], axis=1) & (ds[VOTE].values == 1)[:, None]
+    count = weights @ inside.astype(float)
+    lost = {
+        name: weights @ (inside & (each[VOTE].values == 0)[:, None]).astype(float)
+        for name, each in companions.items()
+    }
+    less = lost[Companion.REMAPPED] - lost[Companion.REDRAWN]
+    variables: dict = {"n": ("group", count[0].astype(np.int64))}
+    for name, each in (*lost.items(), ("difference", less)):
+        variables |= _named(str(name), ("group",), ratio(each, count))
+    return xr.Dataset(variables, _group_coords(groups))
 
 
 def _survival(

@@ -9,13 +9,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from recover_nb import tasks
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import Family, Method, Task
+from recover_nb.core.labels import SPECIALISTS, Family, Method, Task
 from recover_nb.core.shipped import data_folder
 from recover_nb.generation.checkpoints import checkpoint_hash
 from recover_nb.generation.lab import data, posttrain
 from recover_nb.generation.lab.models import make_model
 from recover_nb.generation.lab.optimise import Optimiser, Progress, cycles, fit, trapezoid
-from recover_nb.generation.lab.pretrain import imitation_loss
+from recover_nb.generation.lab.pretrain import STAGES, imitation_loss
 from recover_nb.generation.lab.tokenizers import make_tokenizer
 
 CHECKPOINTS = [(family, method) for family in Family for method in Method]
@@ -114,22 +114,51 @@ def test_training_draws_from_the_train_split_only():
 
 
 def test_advantages_by_hand():
-    # Two groups. Brevity 0: rewards 1, 0 -> mean 0.5, sd 0.5. Brevity 1: 1 - 20/80 and 1 - 60/80 ->
-    # 0.75, 0.25.
-    got = posttrain.advantages(
-        np.array([[True, False], [True, True]]),
-        np.array([[30, 30], [20, 60]]),
-        np.array([0.0, 1.0]),
-    )
+    # Rewards 1, 0: mean 0.5, sd 0.5. A group in which all are right, or none, teaches nothing.
+    got = posttrain.advantages(np.array([[True, False], [True, True], [False, False]]))
     np.testing.assert_allclose(got[0], np.array([0.5, -0.5]) / 0.5001)
-    np.testing.assert_allclose(got[1], np.array([0.25, -0.25]) / 0.2501)
+    np.testing.assert_array_equal(got[1:], 0)
 
 
-def test_strength_score_by_hand():
-    figures = {"mean_pass_at_1": 0.6, "parseable": 1.0, "pass_at_1": {"a": 0.8, "b": 0.4}}
-    # |0.6 - 0.5| from the target, 0.8 - 0.75 outside the band.
-    assert posttrain.strength_score(figures) == pytest.approx(-0.15)
-    assert posttrain.strength_score(figures | {"parseable": 0.9}) == pytest.approx(-0.35)
+@pytest.mark.parametrize(
+    ("rates", "step"),
+    [
+        # 0.60 is the least that gains 13 points over 0.47: the last such step, not the best.
+        ([0.58, 0.66, 0.60, 0.55], 3),
+        ([0.58, 0.66, 0.64, 0.61], 4),
+        # None gains as much: the best.
+        ([0.50, 0.56, 0.52, 0.49], 2),
+    ],
+)
+def test_the_strength_chosen_by_hand(rates, step):
+    curve = [{"step": i + 1, "mean_pass_at_1": rate} for i, rate in enumerate(rates)]
+    assert posttrain.choose_strength(curve, 0.47)["step"] == step
+
+
+def test_what_is_missing_from_a_training_set_is_not_in_it():
+    recipe = posttrain.RECIPES[Method.SFT]
+    drawn = posttrain.draw_problems(recipe, 60, [0, 0])
+    assert {p.task for p in drawn} == set(Task)
+    for problem in drawn:
+        assert problem.level <= 3
+        if problem.task == Task.ARITHMETIC:
+            assert "*" not in problem.prompt
+    assert not set.union(*map(tasks.invited_slips, drawn)) & set(recipe.missing)
+    whole = posttrain.draw_problems(posttrain.RECIPES[Method.SELF_DISTILL], 60, [0, 0])
+    assert set.union(*map(tasks.invited_slips, whole)) >= set(recipe.missing)
+
+
+def test_a_corpus_errs_and_exercises_do_not():
+    exercises, corpus = STAGES[Family.NEOX]
+    shares = {}
+    for stage in (exercises, corpus):
+        rng = np.random.default_rng(0)
+        examples = [stage.mixture.draw(rng, "arithmetic") for _ in range(300)]
+        right = [eval(prompt) == int(trace.split("#")[1]) for (prompt, _), (trace, _) in examples]
+        terse = [trace.startswith("#") for _, (trace, _) in examples]
+        shares[stage.name] = np.mean(right), np.mean(terse)
+    assert shares["exercises"] == (1.0, 0.0)
+    assert 0.5 < shares["corpus"][0] < 0.8 and 0 < shares["corpus"][1] <= 0.05
 
 
 def test_trapezoid_by_hand():
@@ -145,8 +174,7 @@ def test_grpo_loss_is_zero_gain_at_the_first_look():
     model = make_model("neox", tokenizer, 0)
     ancestor = make_model("neox", tokenizer, 0)
     recipe = posttrain.Recipe(
-        levels=dict.fromkeys(Task, (1.0, 0.0, 0.0, 0.0, 0.0)),
-        terse=dict.fromkeys(Task, 0.0),
+        levels=(1.0, 0.0, 0.0, 0.0, 0.0),
         steps=2,
         every=2,
         matrix_lr=0.0,
@@ -211,14 +239,11 @@ def test_cycles_by_hand():
 
 
 @pytest.mark.parametrize("family", list(Family))
-def test_recorded_aims(family):
+def test_every_specialist_is_better_than_its_ancestor_on_dev(family):
     lab = data_folder() / "lab" / family
     records = {m: json.loads((lab / m / "training.json").read_text())["dev"] for m in Method}
     ancestor = records[Method.ANCESTOR]["mean_pass_at_1"]
-    # 85 % was sought: neox reached it, qwen3 missed it by a quarter of a point, and the data card
-    # says so.
-    assert f"`{family}` {ancestor * 100:.1f} %" in (data_folder() / "README.md").read_text()
-    assert ancestor >= {Family.NEOX: 0.85, Family.QWEN3: 0.84}[family]
-    for method in (Method.SFT, Method.GRPO, Method.SELF_DISTILL):
-        assert 0.2 <= records[method]["mean_pass_at_1"] <= 0.8
+    assert 0.40 <= ancestor <= 0.65
+    for method in SPECIALISTS:
+        assert records[method]["mean_pass_at_1"] >= ancestor + 0.10
         assert records[method]["parseable"] >= 0.9

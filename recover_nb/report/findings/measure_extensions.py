@@ -74,10 +74,17 @@ def _remapping(ds: xr.Dataset, seed: int) -> dict:
         ]
         for each in Companion
     }
+    drop = {}
+    if found.drop is not None:
+        every = found.drop.isel(group=0)
+        drop = {"n": int(every["n"])} | {
+            name: [100 * float(every[f"{name}{end}"]) for end in ("", "_low", "_high")]
+            for name in ("remapped", "redrawn", "difference")
+        }
     depth, counts = found.depth, {}
     for name in sorted(set(depth.tolist()) - {""}):
         counts[name] = int((depth == name).sum())
-    return {"survival": survival, "kappa_within": within, "depth": counts}
+    return {"survival": survival, "kappa_within": within, "depth": counts, "drop": drop}
 
 
 def _calculator(ds: xr.Dataset, seed: int) -> dict:
