@@ -18,7 +18,7 @@ FROM_INDEX = $(if $(TORCH_INDEX),--retries 2 --extra-index-url $(TORCH_INDEX))
 # One thread a process: two test workers with two threads each on two cores would wait for one another.
 test latest docs: export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lab docs picture stub binder lint latest lock clean
+.PHONY: demo test lab docs picture stub data binder lint latest lock clean
 
 demo: $(VENV)/.lab
 	$(BIN)/recover-nb demo --out runs
@@ -53,6 +53,10 @@ picture: $(VENV)/.lab
 # The stub that editors and type checkers read, made from the table of public names.
 stub: $(VENV)/.lab
 	$(BIN)/python tests/stub.py
+
+# The shipped data but for checkpoints and examples, anew: hours. It says how long; RESUME=1 goes on.
+data: $(VENV)/.test
+	BIN=$(BIN) RESUME=$(RESUME) sh data/make.sh
 
 # The Binder badges of this copy (REPO=OWNER/NAME where git cannot tell).
 binder: $(VENV)/.made

@@ -150,6 +150,12 @@ def majority_vote(
     return xr.DataArray(won / len(orders), dims=PROBLEM, name="majority", attrs={"k": k})
 
 
+def observed_rollouts(ds: xr.Dataset) -> int:
+    """Return how many rollouts of each problem were observed."""
+    observed = ds["correct"].sel({INTERVENTION: _NONE}).transpose(PROBLEM, ROLLOUT).values
+    return int((observed >= 0).all(0).sum())
+
+
 def _votes(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Return whether each observed rollout is right, and which answer it gives (-1: none)."""
     observed = ds["correct"].sel({INTERVENTION: _NONE}).transpose(PROBLEM, ROLLOUT).values

@@ -63,7 +63,7 @@ from recover_nb.tables.routing import (
     say_routing,
     significance,
 )
-from recover_nb.tables.specimen import best_arms, failures_by_cell
+from recover_nb.tables.specimen import best_arms, failures_by_cell, rescue_by_population
 from recover_nb.tables.study import (
     costs,
     feature_points,
@@ -145,6 +145,7 @@ __all__ = [
     "remapping_sentence",
     "render_text",
     "rescue_by_intervention",
+    "rescue_by_population",
     "route_rows",
     "router_cells",
     "router_curves",

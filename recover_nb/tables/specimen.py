@@ -1,5 +1,7 @@
 """What the failures of a study are made of: who fails, how, and what is best for them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -7,8 +9,9 @@ import xarray as xr
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Origin
 from recover_nb.core.schema import failed_rollouts, failed_units, text
+from recover_nb.routing.populations import first_failed, majority_vote, observed_rollouts
 from recover_nb.tables.kit import mean, per_rollout
-from recover_nb.tables.study import NONE, cells_of
+from recover_nb.tables.study import NONE, cells_of, rescue_by_intervention
 
 #: A failed rollout of more tokens than this is worked out at length.
 LONG = 12
@@ -94,6 +97,75 @@ def _origins(ds: xr.Dataset) -> np.ndarray:
         return np.full(shape, UNKNOWN)
     stored = text(ds["origin"].sel(intervention=NONE).transpose("problem", "rollout"))
     return np.where(stored == "", UNKNOWN, stored)
+
+
+def rescue_by_population(
+    ds: xr.Dataset,
+    firsts: Sequence[int] = (0, 1, 5),
+    *,
+    votes: int = 5,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return each intervention's rescue rate for those who have a failure in hand.
+
+    docs/method.md#populations and docs/method.md#majority.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A study with rollouts.
+    firsts : sequence of int
+        How many of the first observed rollouts all failed; 0: at least one of all.
+    votes : int
+        Answers of the vote that stands beside the interventions, where the study knows answers.
+    n_bootstrap, seed : int
+        Resamples of the questions within tasks, and their seed.
+
+    Returns
+    -------
+    DataFrame
+        One row a population and intervention, over all cells: ``first_failed``, ``problems``,
+        ``intervention`` (``"majority_5"`` for the vote), ``rate``, ``low`` and ``high`` at 95 %,
+        and the paired difference from retry ``lift_points``, ``lift_low_points``,
+        ``lift_high_points``.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> rescue = rnb.tables.rescue_by_population(rnb.load_study(), [0, 5], n_bootstrap=20)
+    >>> problems = rescue.groupby("first_failed")["problems"].first()
+    >>> bool(problems[5] < problems[0])
+    True
+    """
+    columns = ["first_failed", "problems", "intervention", "rate", "low", "high"]
+    columns += ["lift_points", "lift_low_points", "lift_high_points"]
+    frames = []
+    for m in firsts:
+        inside = first_failed(ds, m)
+        if not inside.any():
+            continue
+        some = ds.isel(problem=inside)
+        known = "answer_id" in some and votes + m <= observed_rollouts(some)
+        if known:
+            share = majority_vote(some, votes, skip=m, seed=seed)
+            some = with_arm(some, f"majority_{votes}", share.values)
+        frame = rescue_by_intervention(
+            some, total=True, by_cell=False, n_bootstrap=n_bootstrap, seed=seed
+        )
+        frames.append(frame.assign(first_failed=m, problems=int(inside.sum())))
+    return pd.concat(frames, ignore_index=True)[columns]
+
+
+def with_arm(ds: xr.Dataset, name: str, rate: np.ndarray) -> xr.Dataset:
+    """Return what tables of rates need of a study, with one more arm."""
+    kept = ds[["rescue_rate", "attempts"]]
+    more = kept.isel(intervention=[0]).assign_coords(intervention=[name])
+    more = more.assign(
+        rescue_rate=(("problem", "intervention"), rate[:, None]),
+        attempts=(("problem", "intervention"), np.ones((len(rate), 1), np.int32)),
+    )
+    return xr.concat([kept, more], "intervention").assign_attrs(ds.attrs)
 
 
 def best_arms(ds: xr.Dataset, *, splits: int = 200, seed: int = 0) -> pd.DataFrame:

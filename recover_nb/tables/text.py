@@ -7,6 +7,8 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
+from recover_nb.features.detectors import judge_detectors
+from recover_nb.features.value import problems_with_value
 from recover_nb.tables.evaluation import (
     budgets,
     null_excess,
@@ -15,6 +17,12 @@ from recover_nb.tables.evaluation import (
     routing_by_estimator,
 )
 from recover_nb.tables.kit import pivot
+from recover_nb.tables.specimen import (
+    REASONS,
+    best_arms,
+    failures_by_cell,
+    rescue_by_population,
+)
 from recover_nb.tables.study import (
     ALL,
     costs,
@@ -28,6 +36,8 @@ from recover_nb.tables.verdicts import find, say
 WIDTH = 100
 #: Words of a heading longer than this are broken over lines.
 WORD = 7
+#: Columns of interventions that fit side by side.
+MOST_ARMS = 9
 #: Budgets of retry shown in the terminal; the data frame has every one.
 SHOWN_BUDGETS = (1, 2, 3, 5, 10, 20, 50)
 
@@ -63,9 +73,12 @@ def _sections(ds: xr.Dataset, evaluation: Any) -> list[tuple[str, str]]:
     spent, order = costs(ds, total=True), list(dict.fromkeys(rescue["cell"]))
     return [
         ("Problems and pass@1 (%)", _problems(ds)),
+        ("Failures: how often, how long, and where they went wrong (%)", _failures(ds)),
         ("Regimes of the failed problems: count (share in %)", _regimes(ds)),
         ("Rescue rate by intervention, every failed problem (%)", _wide(rescue, "rate", 100)),
         ("Difference from retry, every failed problem, all cells (points)", _differences(rescue)),
+        ("Rescue rate where the first observed rollouts all failed (%)", _populations(ds)),
+        ("Best intervention of each cell, by split halves (%)", _best(ds)),
         ("How often each operator fired (% of attempts)", _wide(fired, "fired", 100)),
         ("Routing against every comparator (points)", _routing(evaluation)),
         ("Published lift less its null (points)", _nulls(evaluation)),
@@ -73,6 +86,7 @@ def _sections(ds: xr.Dataset, evaluation: Any) -> list[tuple[str, str]]:
         ("Where the rule sends steerable_hard problems (count)", _routes(evaluation, order)),
         ("Rescue at equal budgets, every failed problem (%)", _budgets(evaluation)),
         ("Cost of an attempt, all cells (positions evaluated)", _costs(spent)),
+        ("Who points at the token where the answer was lost (%)", _detectors(ds)),
         ("What the data support, and what they do not", _findings(find(evaluation, rescue, fired))),
     ]
 
@@ -216,7 +230,46 @@ def _wide(frame: pd.DataFrame, value: str, factor: float) -> str:
     """One row a cell, one column an intervention."""
     if not len(frame):
         return ""
-    return render_text((pivot(frame, "cell", "intervention", value) * factor).reset_index())
+    wide = pivot(frame, "cell", "intervention", value) * factor
+    blocks = [wide.iloc[:, i : i + MOST_ARMS] for i in range(0, wide.shape[1], MOST_ARMS)]
+    return "\n\n".join(render_text(block.reset_index()) for block in blocks)
+
+
+def _failures(ds: xr.Dataset) -> str:
+    if "correct" not in ds:
+        return ""
+    frame = failures_by_cell(ds, total=True).drop(columns=["problems", "failed", "wrong"])
+    shares = ["pass_at_1", "ancestor_pass_at_1", "long", *REASONS, "not_known"]
+    frame = _percent(frame, *shares)
+    names = {"pass_at_1": "pass@1", "ancestor_pass_at_1": "ancestor", "long": "over 12"}
+    return render_text(_drop_empty(frame).rename(columns=names), {name: 0 for name in REASONS})
+
+
+def _populations(ds: xr.Dataset) -> str:
+    """One row an intervention, one column a population."""
+    if "correct" not in ds:
+        return ""
+    frame = _percent(rescue_by_population(ds), "rate", "low", "high")
+    frame["span"] = _spans(frame, "rate", "low", "high", sign="")
+    heads = {
+        m: f"{'any' if m == 0 else f'first {m}'} failed ({n})"
+        for m, n in frame.groupby("first_failed")["problems"].first().items()
+    }
+    frame["who"] = frame["first_failed"].map(heads)
+    return render_text(pivot(frame, "intervention", "who", "span").fillna("-").reset_index())
+
+
+def _best(ds: xr.Dataset) -> str:
+    if "correct" not in ds:
+        return ""
+    return render_text(_percent(best_arms(ds), "share", "rate", "retry_rate"))
+
+
+def _detectors(ds: xr.Dataset) -> str:
+    if not problems_with_value(ds):
+        return ""
+    shares = ["points", "near", "near_chance", "too_late", "in_step", "in_step_chance"]
+    return render_text(_percent(judge_detectors(ds), *shares))
 
 
 def _differences(rescue: pd.DataFrame) -> str:

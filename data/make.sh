@@ -1,0 +1,34 @@
+#!/bin/sh
+# Everything in this folder but the checkpoints and the examples, anew: the study, its companions, the ablations, the
+# tables, the findings and the picture. Says how long each took. Run it as: make data
+# After an interruption, make data RESUME=1 goes on.
+set -e
+cd "$(dirname "$0")/.."
+bin=${BIN:-.venv/bin}
+began=$(date +%s)
+
+step() {
+    start=$(date +%s)
+    "$@"
+    echo "$(($(date +%s) - start)) s: $*"
+}
+
+tables() {
+    "$bin/recover-nb" evaluate data/study.zarr.zip > data/study.txt
+}
+
+if [ -z "$RESUME" ]; then
+    for each in study redrawn remapped; do
+        rm -rf "data/$each.zarr.zip" "data/$each.zarr.partial" "data/$each.whole.zarr" "data/$each.whole.zarr.partial"
+    done
+    rm -rf data/ablations.json data/ablations.json.partial
+fi
+step "$bin/recover-nb" run --out data/study.zarr.zip --workers 2 --resume
+step "$bin/recover-nb" remap --out data/remapped.zarr.zip --resume &
+step "$bin/recover-nb" remap --redraw --out data/redrawn.zarr.zip --resume &
+wait
+step "$bin/recover-nb" ablate --out data/ablations.json --resume
+step tables
+step "$bin/recover-nb" findings
+step "$bin/python" docs/screenshot.py
+echo "$((($(date +%s) - began) / 60)) min in all"
