@@ -30,7 +30,12 @@ ROUTE_COLOURS = {
     Intervention.LOCAL_TEMPERATURE: VERMILION,
     Intervention.DENSE_STEER: GREY,
 }
-OUTCOME_COLOURS = {Outcome.CORRECT: GREEN, Outcome.WRONG: ORANGE, Outcome.NOT_RUN: GREY}
+OUTCOME_COLOURS = {
+    Outcome.CORRECT: GREEN,
+    Outcome.WRONG: ORANGE,
+    Outcome.CUT_OFF: YELLOW,
+    Outcome.NOT_RUN: GREY,
+}
 KIND_COLOURS = {"measured": SKY, "null": GREY, "excess": ORANGE}
 KIND_SHAPES = {"measured": "circle", "null": "square", "excess": "diamond"}
 STRATEGY_COLOURS = {"routed": ORANGE, "retry": SKY}

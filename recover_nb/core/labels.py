@@ -81,11 +81,18 @@ class Outcome(StrEnum):
 
     CORRECT = "correct"
     WRONG = "wrong"
+    #: Wrong, because it reached the length limit: no failure of reasoning.
+    CUT_OFF = "cut off"
     NOT_RUN = "not run"
 
 
-#: What colour says of a rollout, said again: check mark, cross, dash.
-OUTCOME_SIGNS = {Outcome.CORRECT: "\u2713", Outcome.WRONG: "\u2717", Outcome.NOT_RUN: "\u2013"}
+#: What colour says of a rollout, said again: check mark, cross, ellipsis, dash.
+OUTCOME_SIGNS = {
+    Outcome.CORRECT: "\u2713",
+    Outcome.WRONG: "\u2717",
+    Outcome.CUT_OFF: "\u2026",
+    Outcome.NOT_RUN: "\u2013",
+}
 
 
 class Origin(StrEnum):

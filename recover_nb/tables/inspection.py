@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import Intervention, Signal
+from recover_nb.core.labels import Intervention, Origin, Outcome, Signal
 from recover_nb.core.schema import MODELS
 from recover_nb.core.token_text import pieces_of, token_pieces
 from recover_nb.features.features import junction, junction_window
@@ -35,6 +35,10 @@ class Trace:
         By name of `labels.Signal`; empty where none is known.
     junction : int
         -1 = none: no signals.
+    origin, slip : str
+        Where a wrong trace went wrong (`labels.Origin`) and the kind of slip; empty: not known.
+    first_wrong : int
+        Token with which its first wrong step is complete; -1 = none, or not known.
     """
 
     token_id: np.ndarray
@@ -42,6 +46,20 @@ class Trace:
     correct: bool
     signals: dict[str, np.ndarray]
     junction: int
+    origin: str = ""
+    slip: str = ""
+    first_wrong: int = -1
+
+    @property
+    def verdict(self) -> str:
+        """What the checker says of it, and where it went wrong as far as that is known."""
+        if self.correct:
+            return Outcome.CORRECT.value
+        if self.origin == Origin.CUT_OFF:
+            return "cut off at the length limit"
+        parts = [self.origin, f"({self.slip})" if self.slip else ""]
+        parts.append(f"at token {self.first_wrong}" if self.first_wrong >= 0 else "")
+        return ": ".join(filter(None, [Outcome.WRONG.value, " ".join(filter(None, parts))]))
 
     @property
     def text(self) -> str:
@@ -99,7 +117,11 @@ def read_trace(
     pressure = signals.get(Signal.DEMOTION_PRESSURE.value)
     place = -1 if pressure is None else int(junction(pressure, np.array(n)))
     tokens = pieces_of(ids, token_pieces(str(ds["family"].values[problem])))
-    return Trace(ids, tokens, int(at["correct"]) == 1, signals, place)
+    found = {name: str(at[name].values) for name in ("origin",) if name in at}
+    if "slip" in at and intervention == NONE:
+        found["slip"] = str(at["slip"].values)
+    first = int(at["first_wrong"]) if "first_wrong" in at else -1
+    return Trace(ids, tokens, int(at["correct"]) == 1, signals, place, **found, first_wrong=first)
 
 
 def _check_place(ds: xr.Dataset, problem: int, rollout: int, intervention: str) -> None:

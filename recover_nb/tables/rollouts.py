@@ -17,7 +17,11 @@ _OUTCOMES = {1: Outcome.CORRECT, 0: Outcome.WRONG, -1: Outcome.NOT_RUN}
 
 
 def outcome_grid(
-    correct: np.ndarray, n_tokens: np.ndarray, *, columns: int = COLUMNS
+    correct: np.ndarray,
+    n_tokens: np.ndarray,
+    *,
+    ended: np.ndarray | None = None,
+    columns: int = COLUMNS,
 ) -> pd.DataFrame:
     """Lay the rollouts of a problem out in rows.
 
@@ -26,6 +30,8 @@ def outcome_grid(
     correct : (n,) int
         1 = correct, 0 = wrong, -1 = not run.
     n_tokens : (n,) int
+    ended : (n,) int, optional
+        0 = cut off at the length limit.
     columns : int
         Rollouts in a row.
 
@@ -33,10 +39,14 @@ def outcome_grid(
     -------
     DataFrame
         ``rollout``, ``row``, ``column``, ``outcome`` (a `labels.Outcome`), ``sign`` (check mark,
-        cross, dash) and ``n_tokens``.
+        cross, ellipsis, dash) and ``n_tokens``.
     """
     place = np.arange(len(correct))
-    outcome = [_OUTCOMES[int(each)] for each in correct]
+    cut = np.zeros(len(place), bool) if ended is None else np.asarray(ended) == 0
+    outcome = [
+        Outcome.CUT_OFF if short and each == 0 else _OUTCOMES[int(each)]
+        for each, short in zip(correct, cut, strict=True)
+    ]
     return pd.DataFrame(
         {
             "rollout": place,
@@ -61,10 +71,9 @@ def study_grid(ds: xr.Dataset, problem: int, *, columns: int = COLUMNS) -> pd.Da
         raise InputError(
             "this study stores no rollouts (a profile table has none); choose a live source"
         )
-    one = (
-        ds[["correct", "n_tokens"]].isel(problem=problem).sel(intervention=Intervention.NONE.value)
-    )
-    return outcome_grid(one["correct"].values, one["n_tokens"].values, columns=columns)
+    names = [name for name in ("correct", "n_tokens", "ended") if name in ds]
+    one = ds[names].isel(problem=problem).sel(intervention=Intervention.NONE.value)
+    return outcome_grid(**{name: one[name].values for name in names}, columns=columns)
 
 
 @dataclass(frozen=True)

@@ -230,7 +230,7 @@ class TraceInspector(View):
         self._look()
 
     def _headline(self) -> str:
-        says = "correct" if self.trace.correct else "wrong"
+        says = html.escape(self.trace.verdict)
         return headline(self._one, self.selection.value, f": <b>{says}</b>,")
 
     def _say_colours(self, values: np.ndarray | None) -> str:
@@ -269,10 +269,7 @@ class TraceInspector(View):
                 )
             else:
                 other = read_trace(self._one, 0, self.compare_rollout, self.compare)
-                name = (
-                    f"{self.compare} rollout {self.compare_rollout}:"
-                    f" {'correct' if other.correct else 'wrong'}"
-                )
+                name = f"{self.compare} rollout {self.compare_rollout}: {other.verdict}"
             here, there = differences(self.trace.token_id, other.token_id)
             self.text.differs = here
             self.other.tokens, self.other.differs = other.tokens, there

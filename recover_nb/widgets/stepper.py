@@ -395,7 +395,9 @@ class RolloutStepper(View):
         problem = self._problem
         cell = html.escape("|".join((self.family, self.method, self.task)))
         whole = self.walk.ended and self._n_shown == len(self.walk)
-        outcome = Outcome.CORRECT if self.walk.trace.correct else Outcome.WRONG
+        trace = self.walk.trace
+        outcome = Outcome.CORRECT if trace.correct else Outcome.WRONG
+        outcome = Outcome.CUT_OFF if trace.origin == Outcome.CUT_OFF else outcome
         state = chip(outcome, outcome.value) if whole else f"{self._n_shown} tokens so far"
         level = f"level {problem.level}, " if problem.level > 0 else ""
         return (
