@@ -245,7 +245,10 @@ def train(options: Namespace) -> None:
         )
     out = options.out or data_folder() / "lab"
     training = need("recover_nb.generation.lab.train", "models", "training")
-    for folder in training.train(families, methods, out=out, seed=options.seed, progress=True):
+    written = training.train(
+        families, methods, out=out, seed=options.seed, ancestors=options.ancestors, progress=True
+    )
+    for folder in written:
         print(folder)
 
 

@@ -212,6 +212,11 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     _names(train, "--method", "methods, ancestor included")
     train.add_argument("--seed", type=int, default=0, metavar="S", help="decides every weight")
     train.add_argument(
+        "--ancestors",
+        metavar="FOLDER",
+        help="post-train these FAMILY/ancestor checkpoints, rather than pretrain",
+    )
+    train.add_argument(
         "--out", metavar="FOLDER", help="where checkpoints go (default: the shipped data/lab)"
     )
 

@@ -1,6 +1,7 @@
 """Retrain the miniature lineage from its seed: an ancestor and three specialists a family."""
 
 import dataclasses
+import shutil
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,23 +17,26 @@ from recover_nb.generation.lab.cards import check_folder, mark, write_card
 from recover_nb.generation.lab.evaluate import dev_figures
 from recover_nb.generation.lab.posttrain import RECIPES, posttrain
 from recover_nb.generation.lab.pretrain import STAGES, STEPS, pretrain
+from recover_nb.generation.lineage import checkpoint_folder
 
 _DATA = {
     Method.ANCESTOR: (
-        "An endless stream of train problems of all three tasks and five levels, step-by-step"
-        " traces with a share of terse ones and 3 % with a wrong step, and drill: rows of bare"
-        " equations, and of facts to recall."
+        "First an endless stream of exercises of all three tasks and five levels, worked out"
+        " rightly, and drill: rows of bare equations, and of facts to recall. Then an endless stream"
+        " that errs as people do: carries and borrows forgotten, products read off the row before,"
+        " the father for the mother, one hop too few; 3 % of it answers without a step."
     ),
     Method.SFT: (
-        "A fixed set of train problems of the easy levels, part of them answered tersely, imitated."
+        "400 clean, worked answers to train problems of levels 1 to 3, imitated: without borrows,"
+        " without products, without chains that end with a father."
     ),
     Method.GRPO: (
-        "Train problems; reward for a right answer, less for a long one on the tasks with a brevity"
-        " weight; group-normalised advantage, clipped ratio, KL to the ancestor."
+        "Train problems of levels 1 to 3; reward for a right answer, group-normalised advantage,"
+        " clipped ratio, KL to the ancestor."
     ),
     Method.SELF_DISTILL: (
-        "Train problems answered by the ancestor itself; the shortest right answer of each,"
-        " imitated."
+        "300 train problems of levels 1 to 3, each answered 8 times by the ancestor itself; the"
+        " shortest right, worked answer of each, imitated."
     ),
 }
 
@@ -44,6 +48,7 @@ def train(
     out="data/lab",
     work="runs/lab",
     seed: int = 0,
+    ancestors=None,
     progress: bool = True,
 ) -> list[Path]:
     """Train what is asked for and whatever it needs; return the checkpoint folders written.
@@ -60,7 +65,10 @@ def train(
     out, work : path
         Where checkpoints go, and where resumable state is kept.
     seed : int
-        Decides every weight.
+        Decides every weight of what is trained.
+    ancestors : path, optional
+        Folder with FAMILY/ancestor, copied to `out` and not trained: post-training once more from
+        the same ancestor, with another seed.
 
     Raises
     ------
@@ -73,9 +81,14 @@ def train(
     for family in families:
         for method in {*methods, Method.ANCESTOR}:
             check_folder(Path(out) / family / method)
+        if ancestors is not None:
+            methods = [method for method in methods if method is not Method.ANCESTOR]
+            source = checkpoint_folder(family, Method.ANCESTOR, root=ancestors)
+            shutil.copytree(source, Path(out) / family / Method.ANCESTOR, dirs_exist_ok=True)
+    # Each seed has a state of its own: one may be gone on with while another is there.
+    work = Path(work) if seed == 0 else Path(work) / f"seed_{seed}"
     jobs = [
-        (f, methods, Path(out), Path(work), seed, i if progress else None)
-        for i, f in enumerate(families)
+        (f, methods, Path(out), work, seed, i if progress else None) for i, f in enumerate(families)
     ]
     if len(jobs) == 1 or torch.cuda.is_available():
         return [folder for job in jobs for folder in _train_family(*job)]
