@@ -52,6 +52,7 @@ PER_ROLLOUT = (
 PER_PROBLEM = (
     "level",
     "ancestor_pass_at_1",
+    "solved_by_majority",
     "value_right",
     "value_n",
     "features",

@@ -22,9 +22,9 @@ from recover_nb.generation.lineage import checkpoint_folder
 _DATA = {
     Method.ANCESTOR: (
         "First an endless stream of exercises of all three tasks and five levels, worked out"
-        " rightly, and drill: rows of bare equations, and of facts to recall. Then an endless stream"
-        " that errs as people do: carries and borrows forgotten, products read off the row before,"
-        " the father for the mother, one hop too few; 3 % of it answers without a step."
+        " rightly, and drill: rows of bare equations, and of facts to recall. Then an endless"
+        " stream that errs as people do: carries and borrows forgotten, products read off the row"
+        " before, the father for the mother, one hop too few; 3 % of it answers without a step."
     ),
     Method.SFT: (
         "400 clean, worked answers to train problems of levels 1 to 3, imitated: without borrows,"
