@@ -4,15 +4,19 @@ docs/method.md#16-prefix-value. Needs no torch: the counts come from
 `recover_nb.value_map`, or from a study.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention
-from recover_nb.core.schema import PREFIX, PROBLEM, text
+from recover_nb.core.schema import PREFIX, PROBLEM, ROLLOUT, failed_rollouts, text
+from recover_nb.core.token_text import pieces_of, token_pieces
 
 RETRY = Intervention.RETRY.value
+_NEEDED = ("value_right", "value_n", "token_id", "correct")
 
 
 def fatal_token(right: NDArray[np.integer], n: int) -> int:
@@ -100,19 +104,34 @@ def recorded_value(ds: xr.Dataset, problem: int) -> xr.Dataset:
             f"the study stores no value map of problem {problem}; it has one of {len(known)}"
             f" problems ({some}{', ...' if len(known) > 5 else ''}); compute one with value_map"
         )
-    one = ds[["value_right", "value_n", "token_id", "n_tokens", "correct"]]
-    one = one.isel({PROBLEM: problem}).load()
-    right = one["value_right"].transpose("intervention", PREFIX).values
+    names = [name for name in (*_NEEDED, "ended") if name in ds]
+    one = ds[names].isel({PROBLEM: [problem]}).load()
+    right = one["value_right"].isel({PROBLEM: 0}).transpose("intervention", PREFIX).values
     run = (right >= 0).any(1)
-    length = int((right[run][0] >= 0).sum())
-    names = text(one["intervention"])[run]
-    return value_dataset(right[run][:, :length], names.tolist(), int(one["value_n"]))
+    size = int((right[run][0] >= 0).sum())
+    first = one.isel({PROBLEM: 0, ROLLOUT: int(failed_rollouts(one)[0].argmax())})
+    ids = first["token_id"].sel(intervention=Intervention.NONE.value).values[: size - 1]
+    tokens = pieces_of(ids, token_pieces(str(first["family"].values)))
+    arms = text(one["intervention"])[run].tolist()
+    return value_dataset(right[run][:, :size], arms, int(first["value_n"]), tokens)
 
 
-def value_dataset(right: NDArray[np.integer], interventions: list[str], n: int) -> xr.Dataset:
-    """Return counts of right continuations as a Dataset: `right` on (intervention, prefix)."""
+def value_dataset(
+    right: NDArray[np.integer], interventions: list[str], n: int, tokens: Sequence[str] = ()
+) -> xr.Dataset:
+    """Return counts of right continuations as a Dataset: `right` on (intervention, prefix).
+
+    The coordinate `token` is the text of each prefix's last token: empty for the empty prefix, and
+    where `tokens` does not say.
+    """
     variable = (("intervention", PREFIX), right.astype(np.int32))
-    coords = {"intervention": interventions, PREFIX: np.arange(right.shape[1])}
+    size = right.shape[1]
+    last = ["", *tokens][:size] + [""] * (size - 1 - len(tokens))
+    coords = {
+        "intervention": interventions,
+        PREFIX: np.arange(size),
+        "token": (PREFIX, np.array(last, dtype=object)),
+    }
     return xr.Dataset({"right": variable}, coords, {"n": n})
 
 

@@ -28,7 +28,7 @@ from recover_nb.generation.decoding import (
 )
 from recover_nb.generation.decoding.loop import deltas
 from recover_nb.generation.decoding.threads import threads_for
-from recover_nb.generation.traces import check_traces
+from recover_nb.generation.traces import check_traces, trace_text
 from recover_nb.routing.rescue import proportion_interval
 from recover_nb.tasks.checkers import Checker
 
@@ -289,7 +289,8 @@ def value_map(
                 progress=None if progress is None else deltas(progress),
             )
             right[i, :length] = _right(pair, decoded, answer, checker)
-    return value_dataset(right, names, n)
+    pieces = [trace_text(pair, [token]) for token in token_id.tolist()]
+    return value_dataset(right, names, n, pieces)
 
 
 def _right(pair: Pair, decoded: Decoded, answer: str, checker: str | Checker | None) -> np.ndarray:

@@ -84,6 +84,7 @@ def test_a_recorded_map_comes_back_as_it_was_measured():
     values = recorded_value(ds, 1)
     assert values["intervention"].values.tolist() == ["retry", "sparse_steer"]
     assert values["right"].values[0].tolist() == [20, 21, 18, 3, 2, 1, 0]
+    assert values["token"].values[0] == "" and len(values["token"]) == 7
     assert values.attrs["n"] == 24
     with pytest.raises(
         InputError, match=r"no value map of problem 2; it has one of 1 problems \(1\)"
@@ -143,15 +144,16 @@ def test_a_study_without_maps_says_how_to_get_one():
 
 
 def test_rows_and_sentence_of_a_map():
-    values = value_dataset(np.array([[20, 21, 18, 3, 0], [20, 22, 22, 20, 9]]), ["retry", "x"], 24)
-    frame = tables.value_rows(values, ["4", "7", "=", "9"])
+    counts = np.array([[20, 21, 18, 3, 0], [20, 22, 22, 20, 9]])
+    values = value_dataset(counts, ["retry", "x"], 24, ["4", "7", "=", "9"])
+    frame = tables.value_rows(values)
     assert frame["intervention"].tolist() == ["retry"] * 5 + ["x"] * 5
     assert frame["token"].tolist() == ["", "4", "7", "=", "9"] * 2
     assert frame.loc[frame["is_fatal"], "tokens"].tolist() == [3, 3]
     first = frame.iloc[0]
     # Wilson's interval of 20 in 24.
     assert (first["low"], first["high"]) == pytest.approx((0.6415, 0.9332), abs=1e-4)
-    said = tables.value_sentence(values, ["4", "7", "=", "9"])
+    said = tables.value_sentence(values)
     assert said == 'Right in 20 of 24 tries at first; lost at token 2 ("="): from 18 of 24 to 3.'
     flat = value_dataset(np.array([[2, 2, 2]]), ["retry"], 24)
     assert tables.value_sentence(flat).endswith("no token loses anything.")
