@@ -10,7 +10,6 @@ import recover_nb as rnb
 from recover_nb import tables
 from recover_nb.charts.features import plot_reliability
 from recover_nb.core.errors import InputError
-from recover_nb.core.shipped import data_folder
 from recover_nb.features.features import failed_rollout_features
 from recover_nb.features.reliability import (
     feature_reliability,
@@ -224,25 +223,6 @@ def test_tables_and_chart_show_what_was_computed():
         rnb.route_reliability(companion(planted(1, 1, 50, 4)), (1, 9), n_bootstrap=20)
     )
     assert routes["size"].tolist() == [1] and 0 < routes["agreement"].iloc[0] <= 1
-
-
-def test_needs_on_the_data_card():
-    redrawn = rnb.load_remapped()[1]
-    card = " ".join((data_folder() / "README.md").read_text().split())
-    needed = tables.needed_by_feature(needed_rollouts(redrawn, (5,), n_bootstrap=10))
-    within, pooled = (
-        needed[needed["scope"] == scope]["needed"].tolist() for scope in ("within", "pooled")
-    )
-    assert all(w > p for w, p in zip(within, pooled, strict=True))
-    said = "spread {:.1f}, concentration {:.1f}, logit dispersion {:.1f}; "
-    said += "pooled over cells, which differ, {:.1f}, {:.1f} and {:.1f}"
-    assert said.format(*within, *pooled) in card
-    route = tables.route_rows(route_reliability(redrawn, (5,), n_bootstrap=10)).iloc[0]
-    said = (
-        f"send {100 * route['agreement']:.0f} % of the problems the same way, where chance would"
-        " send"
-    )
-    assert f"{said} {100 * route['chance']:.0f} %" in card
 
 
 def test_the_prophecy_holds_on_the_same_problems():
