@@ -41,6 +41,7 @@ from recover_nb.charts.traces import plot_rollout_grid as plot_rollout_grid
 from recover_nb.charts.traces import plot_signals as plot_signals
 from recover_nb.charts.transfer import plot_transfer_clusters as plot_transfer_clusters
 from recover_nb.charts.transfer import plot_transfer_routing as plot_transfer_routing
+from recover_nb.charts.value import plot_value as plot_value
 from recover_nb.clustering import choose_k as choose_k
 from recover_nb.clustering import claim_rates as claim_rates
 from recover_nb.clustering import cluster_stability as cluster_stability
@@ -56,11 +57,18 @@ from recover_nb.core.schema import cell_names as cell_names
 from recover_nb.core.schema import validate as validate
 from recover_nb.core.shipped import example_folder as example_folder
 from recover_nb.features import signals as signals
+from recover_nb.features.detectors import fatal_in_step as fatal_in_step
+from recover_nb.features.detectors import judge_detectors as judge_detectors
+from recover_nb.features.detectors import value_traces as value_traces
 from recover_nb.features.features import compute_features as compute_features
 from recover_nb.features.reliability import feature_reliability as feature_reliability
 from recover_nb.features.reliability import needed_rollouts as needed_rollouts
 from recover_nb.features.signals import signals_from_logits as signals_from_logits
 from recover_nb.features.signals import signals_from_topk as signals_from_topk
+from recover_nb.features.value import fatal_token as fatal_token
+from recover_nb.features.value import problems_with_value as problems_with_value
+from recover_nb.features.value import recorded_value as recorded_value
+from recover_nb.features.value import recoverable_until as recoverable_until
 from recover_nb.generation import decoding as decoding
 from recover_nb.generation import lab as lab
 from recover_nb.generation.companions import load_remapped as load_remapped
@@ -75,6 +83,7 @@ from recover_nb.generation.recompute import add_signals as add_signals
 from recover_nb.generation.recompute import compute_signals as compute_signals
 from recover_nb.generation.run import run_study as run_study
 from recover_nb.generation.surgery import branch as branch
+from recover_nb.generation.surgery import value_map as value_map
 from recover_nb.io.inspect_log import from_inspect as from_inspect
 from recover_nb.io.jsonl import from_jsonl as from_jsonl
 from recover_nb.io.jsonl import to_jsonl as to_jsonl
@@ -111,6 +120,9 @@ from recover_nb.routing.evaluation import evaluate_routing as evaluate_routing
 from recover_nb.routing.policy import PUBLISHED as PUBLISHED
 from recover_nb.routing.policy import RoutingPolicy as RoutingPolicy
 from recover_nb.routing.policy import route as route
+from recover_nb.routing.populations import first_failed as first_failed
+from recover_nb.routing.populations import majority_vote as majority_vote
+from recover_nb.routing.populations import reach as reach
 from recover_nb.routing.reliability import route_reliability as route_reliability
 from recover_nb.routing.remapping import remap_survival as remap_survival
 from recover_nb.routing.rescue import classify_regimes as classify_regimes
