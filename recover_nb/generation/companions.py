@@ -62,7 +62,8 @@ def companion_config(
         Other fields of `StudyConfig`.
     """
     companion = parse(Companion, companion)
-    changes = {"interventions": tuple(name.value for name in ROUTED_INTERVENTIONS), **changes}
+    own = {"interventions": tuple(name.value for name in ROUTED_INTERVENTIONS), "value_problems": 0}
+    changes = {**own, **changes}
     config = StudyConfig(n_problems=n_problems, seed=seed, **changes)
     new_numbers = seed if companion is Companion.REMAPPED else None
     # Signals of every observed rollout, because features of each are kept.

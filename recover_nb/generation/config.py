@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FIXED_ATTEMPTS = {Intervention.DENSE_STEER.value: 2, Intervention.GREEDY.value: 1}
 
 #: What `StudyConfig.quick` changes: every cell of the lineage, small enough for a coffee break.
-QUICK = {"n_problems": 12, "n_rollouts": 12, "n_attempts": 10}
+QUICK = {"n_problems": 12, "n_rollouts": 12, "n_attempts": 10, "value_problems": 0}
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class StudyConfig:
         Failed rollouts a problem whose token-level signals are stored (rounded, see
         `schema.SIGNAL_TOLERANCE`). Features use all of them at full precision.
     value_problems : int
-        The first problems of each cell whose value map is measured, where they failed.
+        Failed problems of each block, the first ones, whose value map is measured.
     value_n : int
         Continuations of each prefix of a value map.
     remap_seed : int, optional
@@ -67,7 +67,7 @@ class StudyConfig:
     families: Sequence[str] = tuple(Family)
     methods: Sequence[str] = SPECIALISTS
     tasks: Sequence[str] = tuple(Task)
-    n_problems: int = 100
+    n_problems: int = 200
     split: str = Split.TEST
     n_rollouts: int = 50
     n_attempts: int = 20
@@ -77,7 +77,7 @@ class StudyConfig:
     settings: "Settings | dict[str, Any]" = field(default_factory=dict)
     block_size: int = 25
     signal_rollouts: int = 10
-    value_problems: int = 0
+    value_problems: int = 3
     value_n: int = 24
     remap_seed: int | None = None
 

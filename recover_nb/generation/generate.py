@@ -73,8 +73,9 @@ class Plan:
         None: the task's own.
     worked : callable (text) -> bool
         Whether a text holds a reasoning step, where the task cannot tell.
-    value_n : int
-        Continuations of each prefix of a value map; 0: no value maps.
+    value_problems, value_n : int
+        Failed problems, the first ones, whose value map is measured, and its continuations of each
+        prefix.
     """
 
     interventions: tuple[str, ...]
@@ -84,7 +85,8 @@ class Plan:
     signal_rollouts: int = 10
     checker: Checker | None = None
     worked: Callable[[str], bool] = has_step
-    value_n: int = 0
+    value_problems: int = 0
+    value_n: int = 24
 
     @property
     def rows(self) -> int:
@@ -206,19 +208,16 @@ def run_block(
     unit: tuple[str, str],
     plan: Plan,
     *,
-    n_mapped: int = 0,
     progress: Callable[[int], object] | None = None,
 ) -> dict[str, np.ndarray]:
     """Run a block of problems of one (family, method).
-
-    The value maps of the first `n_mapped` problems are measured, where they failed.
 
     Returns
     -------
     dict of str to array
         Every variable of the schema that concerns one problem at a time, and the coordinates on
         `problem`. The values depend on nothing but problem, unit and plan: not on the other
-        problems of the block.
+        problems of the block, but for which of them have a value map.
     """
     progress = progress or (lambda n: None)
     arrays = _blank(problems, unit, plan)
@@ -249,7 +248,8 @@ def run_block(
 
     with threads_for(pair):
         _run_all(arrays, run, pair, problems, keys, plan, progress)
-        for i in range(min(n_mapped, len(problems)) if plan.value_n else 0):
+        failed = np.flatnonzero((arrays["junction"] >= 0).any(1))
+        for i in failed[: plan.value_problems].tolist():
             _keep_value(arrays, pair, problems[i], int(keys[i]), i, plan)
     return arrays
 
@@ -313,7 +313,7 @@ def _blank(problems: Sequence[Problem], unit: tuple[str, str], plan: Plan) -> di
         "token": plan.settings.max_new_tokens,
         "feature": len(Feature),
     }
-    left_out = DERIVED if plan.value_n else (*DERIVED, *VALUE)
+    left_out = DERIVED if plan.value_problems else (*DERIVED, *VALUE)
     arrays = {name: empty(name, sizes) for name in VARIABLES if name not in left_out}
     family, method = unit
     for i, problem in enumerate(problems):
@@ -491,10 +491,7 @@ def _keep_value(
     arrays: dict, pair: Pair, problem: Problem, key: int, place: int, plan: Plan
 ) -> None:
     """Measure the value map of a problem's first failed rollout."""
-    failed = arrays["junction"][place] >= 0
-    if not failed.any():
-        return
-    first = int(failed.argmax())
+    first = int((arrays["junction"][place] >= 0).argmax())
     values = value_map(
         pair,
         problem.prompt,

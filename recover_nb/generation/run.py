@@ -261,7 +261,8 @@ def plan_of(config: StudyConfig) -> Plan:
         config.n_attempts,
         config.settings,
         config.signal_rollouts,
-        value_n=config.value_n if config.value_problems else 0,
+        value_problems=config.value_problems,
+        value_n=config.value_n,
     )
 
 
@@ -296,7 +297,6 @@ def run_one(
         problems[block.start :],
         (block.family, block.method),
         plan,
-        n_mapped=max(config.value_problems - block.start, 0),
         progress=progress,
     )
 

@@ -27,16 +27,16 @@ _DATA = {
         " before, the father for the mother, one hop too few; 3 % of it answers without a step."
     ),
     Method.SFT: (
-        "400 clean, worked answers to train problems of levels 1 to 3, imitated: without borrows,"
-        " without products, without chains that end with a father."
+        "400 clean, worked answers to train problems of levels 1 to 3 and a few of level 4,"
+        " imitated: without borrows, without products, without chains that end with a father."
     ),
     Method.GRPO: (
         "Train problems of levels 1 to 3; reward for a right answer, group-normalised advantage,"
         " clipped ratio, KL to the ancestor."
     ),
     Method.SELF_DISTILL: (
-        "300 train problems of levels 1 to 3, each answered 8 times by the ancestor itself; the"
-        " shortest right, worked answer of each, imitated."
+        "1,200 train problems of levels 1 to 3 and a few of level 4, each answered four times by the"
+        " ancestor itself; the shortest right, worked answer of each, imitated."
     ),
 }
 
