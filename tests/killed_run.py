@@ -38,7 +38,9 @@ def config():
         n_rollouts=3,
         n_attempts=2,
         interventions=["sparse_steer", "dense_steer"],
-        settings={"max_new_tokens": 10},
+        settings={"max_new_tokens": 24},
+        value_problems=1,
+        value_n=2,
         block_size=2,
     )
 

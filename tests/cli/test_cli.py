@@ -164,7 +164,7 @@ def test_run_writes_a_study(lab, tmp_path, capsys):
     with store.open_study(out) as ds:
         assert ds.sizes["problem"] == 2
         assert ds.attrs["seed"] == 4
-        assert ds.sizes["intervention"] == 10
+        assert ds.sizes["intervention"] == 14
     assert [each.name for each in tmp_path.iterdir()] == ["s.zarr.zip"]
 
 

@@ -38,7 +38,7 @@ def study(lab, tmp_path_factory):
         n_rollouts=6,
         n_attempts=4,
         interventions=["local_temperature", "sparse_steer", "sparse_steer_random", "dense_steer"],
-        settings={"max_new_tokens": 12},
+        settings={"max_new_tokens": 24},
         signal_rollouts=3,
     )
     return run.run_study(

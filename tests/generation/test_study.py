@@ -27,7 +27,7 @@ from recover_nb.generation.generate import generate, round_mantissa
 from recover_nb.generation.traces import trace_text
 from recover_nb.io import store
 
-SETTINGS = Settings(max_new_tokens=10)
+SETTINGS = Settings(max_new_tokens=24)
 UNIT = ("qwen3", "sft")
 
 
@@ -479,7 +479,7 @@ def test_unfinished_run_is_not_a_study_and_not_begun_again(unfinished, lab):
 def test_resume_names_the_field_that_differs(unfinished, lab):
     for changes, said in (
         ({"n_attempts": 3}, "n_attempts=2 and 3 was asked for"),
-        ({"settings": {"max_new_tokens": 11}}, "max_new_tokens=10 and 11"),
+        ({"settings": {"max_new_tokens": 25}}, "max_new_tokens=24 and 25"),
         ({"methods": ("sft",)}, "methods="),
     ):
         with pytest.raises(InputError, match=said):

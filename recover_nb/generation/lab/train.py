@@ -35,8 +35,8 @@ _DATA = {
         " clipped ratio, KL to the ancestor."
     ),
     Method.SELF_DISTILL: (
-        "1,200 train problems of levels 1 to 3 and a few of level 4, each answered four times by the"
-        " ancestor itself; the shortest right, worked answer of each, imitated."
+        "1,200 train problems of levels 1 to 3 and a few of level 4, each answered four times by"
+        " the ancestor itself; the shortest right, worked answer of each, imitated."
     ),
 }
 
