@@ -33,6 +33,8 @@ def lab(tmp_path_factory):
         model = AutoModelForCausalLM.from_config(config)
         # Random weights give flat logits; sharper ones make operators fire and traces differ.
         model.get_output_embeddings().weight.data *= 20
+        # One end of sequence among 60 tokens would seldom come: a sixth of them end a trace.
+        model.generation_config.eos_token_id = [tokenizer.eos_token_id, *range(6, 60, 6)]
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     return root

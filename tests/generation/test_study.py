@@ -18,7 +18,7 @@ import recover_nb as rnb
 from recover_nb import tasks
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Signal
-from recover_nb.core.schema import SIGNAL_TOLERANCE, VARIABLES, SchemaError
+from recover_nb.core.schema import SIGNAL_TOLERANCE, VALUE, VARIABLES, SchemaError, failed_rollouts
 from recover_nb.features.features import problem_features, rollout_features
 from recover_nb.generation import run, staging
 from recover_nb.generation.config import StudyConfig, attempts_of
@@ -72,13 +72,14 @@ def test_config_defaults_are_the_shipped_study():
     config = StudyConfig()
     assert len(config.cells) == 18
     assert (config.n_problems, config.n_rollouts, config.n_attempts, config.split) == (
-        100,
+        200,
         50,
         20,
         "test",
     )
     assert config.interventions[:2] == ("none", "retry")
-    assert len(config.interventions) == 10
+    assert len(config.interventions) == 14
+    assert (config.value_problems, config.value_n) == (3, 24)
 
 
 def test_retry_is_run_whether_asked_for_or_not():
@@ -90,8 +91,8 @@ def test_retry_is_run_whether_asked_for_or_not():
 
 
 def test_attempts_of():
-    counts = [attempts_of(name, 50, 20) for name in ("none", "retry", "dense_steer")]
-    assert counts == [50, 20, 2]
+    names = ("none", "retry", "dense_steer", "greedy")
+    assert [attempts_of(name, 50, 20) for name in names] == [50, 20, 2, 1]
     assert attempts_of("dense_steer", 50, 1) == 1
 
 
@@ -128,12 +129,13 @@ def test_config_says_what_is_allowed(changes, said):
 
 
 def test_generated_study_is_valid_and_complete(small):
-    assert set(VARIABLES) <= set(small.data_vars)
+    # Value maps are asked for apart.
+    assert set(VARIABLES) - set(VALUE) <= set(small.data_vars)
     sizes = {
         "problem": 3,
         "rollout": 4,
         "intervention": 4,
-        "token": 10,
+        "token": 24,
         "feature": 3,
         "role": 2,
         "alternative": 5,
@@ -147,7 +149,7 @@ def test_generated_study_is_valid_and_complete(small):
 
 
 def test_alternatives_are_those_of_the_first_failed_rollout(small, pair, problems):
-    failed = small["correct"].sel(intervention="none").values == 0
+    failed = failed_rollouts(small)
     for i, problem in enumerate(problems):
         tokens = small["alternative_token_id"].values[i]
         if not failed[i].any():
@@ -180,7 +182,7 @@ def test_decodes_checks_features_and_calibration_are_those_of_the_parts(small, p
             assert small["correct"].values[i, r, 0] == tasks.is_correct(problem, text)
             answered = observed.stopped[i, r] and tasks.parse_answer(text) is not None
             assert small["parseable"].values[i, r, 0] == answered
-    failed = small["correct"].values[:, :, 0] == 0
+    failed = failed_rollouts(small)
     pressure, variance = observed.signals["demotion_pressure"], observed.signals["logit_variance"]
     wanted = problem_features(rollout_features(pressure, variance, observed.n_tokens), failed)
     np.testing.assert_array_equal(small["features"].values, wanted)
@@ -197,7 +199,7 @@ def test_signals_are_rounded_and_of_the_first_failed_rollouts(small, pair, probl
         pair, [each.prompt for each in problems], keys, np.arange(4), "none", SETTINGS, record=True
     )
     has = small["has_signals"].values == 1
-    failed = small["correct"].values[:, :, 0] == 0
+    failed = failed_rollouts(small)
     np.testing.assert_array_equal(has, failed & (failed.cumsum(1) <= 2))
     for name in Signal:
         stored, exact = small[name.value].values, observed.signals[name]
@@ -238,7 +240,7 @@ def test_twins_agree_with_retry_until_they_fire(small):
     tokens, retry = small["token_id"].values, small["token_id"].values[:, :, 1]
     fired = small["fired_at"].values[:, :, 2]
     ran = small["correct"].values[:, :, 2] >= 0
-    before = np.arange(10) < np.where(fired < 0, 10, fired)[..., None]
+    before = np.arange(24) < np.where(fired < 0, 10, fired)[..., None]
     assert ((tokens[:, :, 2] == retry) | ~before)[ran].all()
     assert (fired[ran] >= 0).any()
 
@@ -290,7 +292,7 @@ def test_one_failed_rollout_is_enough(pair, problems):
         interventions=["sparse_steer"],
         n_rollouts=3,
         n_attempts=2,
-        settings=SETTINGS,
+        settings=replace(SETTINGS, max_new_tokens=80),
         checker=first_fails,
     )
     assert ds["n_failed_rollouts"].values.tolist() == [1]
@@ -336,7 +338,7 @@ def test_signals_computed_again_are_those_stored(small, pair):
         np.testing.assert_allclose(
             again[name.value].values[has], small[name.value].values[has], rtol=2e-3, atol=1e-3
         )
-    failed = small["correct"].values[:, :, 0] == 0
+    failed = failed_rollouts(small)
     features = problem_features(
         rollout_features(
             again["demotion_pressure"].values,
