@@ -292,7 +292,7 @@ def test_one_failed_rollout_is_enough(pair, problems):
         interventions=["sparse_steer"],
         n_rollouts=3,
         n_attempts=2,
-        settings=replace(SETTINGS, max_new_tokens=80),
+        settings=replace(SETTINGS, seed=1),
         checker=first_fails,
     )
     assert ds["n_failed_rollouts"].values.tolist() == [1]
