@@ -15,6 +15,7 @@ from recover_nb import charts, tables
 from recover_nb.core.errors import InputError
 from recover_nb.tables.evaluation import plain
 from recover_nb.tables.kit import pivot
+from recover_nb.tables.specimen import REASONS
 from recover_nb.tables.study import ALL
 from recover_nb.tables.text import SHOWN_BUDGETS
 
@@ -78,7 +79,7 @@ def build_page(ds: xr.Dataset, evaluation: Any, *, title: str) -> Page:
     sections = [
         _findings(tables.find(evaluation, rescue, fired)),
         _failures(ds, problems),
-        _rescue(rescue, fired),
+        _rescue(ds, rescue, fired),
         _routing(evaluation, list(problems["cell"])),
         _budgets(ds, evaluation),
         _features(ds),
@@ -122,6 +123,15 @@ def _failures(ds: xr.Dataset, problems: pd.DataFrame) -> Section:
             formats,
         )
     ]
+    if "correct" in ds:
+        came = tables.failures_by_cell(ds, total=True).drop(columns=["problems", "failed"])
+        shares = ("pass_at_1", "ancestor_pass_at_1", "long", *REASONS, "not_known")
+        caption = (
+            "How the failures came about: an answer cut off at the length limit is wrong, and no"
+            " failure of reasoning; long: more than 12 tokens; then where the others went wrong"
+        )
+        shown = came.dropna(axis="columns", how="all")
+        blocks.append(Block("table", shown, caption, dict.fromkeys(shares, PERCENT)))
     return Section(
         "failures",
         "Failures and what they need",
@@ -130,7 +140,7 @@ def _failures(ds: xr.Dataset, problems: pd.DataFrame) -> Section:
     )
 
 
-def _rescue(rescue: pd.DataFrame, fired: pd.DataFrame) -> Section:
+def _rescue(ds: xr.Dataset, rescue: pd.DataFrame, fired: pd.DataFrame) -> Section:
     overall = rescue[rescue["cell"] == ALL]
     cells = rescue[rescue["cell"] != ALL]
     formats = {name: PERCENT for name in ("rate", "low", "high")}
@@ -144,6 +154,9 @@ def _rescue(rescue: pd.DataFrame, fired: pd.DataFrame) -> Section:
     if 1 < cells["cell"].nunique() <= MAX_PANELS:
         blocks += _chart(lambda frame: charts.plot_rescue(frame, width=150, columns=4), cells)
     blocks.append(_by_cell(rescue, "rate", "Rescue rate by cell"))
+    if "correct" in ds:
+        who = "All cells, where the first so many observed rollouts all failed (0: any of them)"
+        blocks.append(Block("table", tables.rescue_by_population(ds), who, formats))
     if len(fired):
         blocks.append(_by_cell(fired, "fired", "Share of attempts in which each operator acted"))
     lead = (
