@@ -21,11 +21,25 @@ if [ -z "$RESUME" ]; then
     for each in study redrawn remapped; do
         rm -rf "data/$each.zarr.zip" "data/$each.zarr.partial" "data/$each.whole.zarr" "data/$each.whole.zarr.partial"
     done
-    rm -rf data/ablations.json data/ablations.json.partial
+    rm -rf data/ablations.json data/ablations.json.partial data/seed_*.zarr*
 fi
 step "$bin/recover-nb" run --out data/study.zarr.zip --workers 2 --resume
 step "$bin/recover-nb" remap --out data/remapped.zarr.zip --resume &
 step "$bin/recover-nb" remap --redraw --out data/redrawn.zarr.zip --resume &
+wait
+# More seeds of post-training for one family: trained once, asked as the redrawn companion asks.
+for seed in 1 2; do
+    lab=runs/seeds/$seed
+    if [ ! -e "$lab/neox/self_distill/README.md" ]; then
+        step "$bin/recover-nb" train --family neox --method sft grpo self_distill --seed $seed \
+            --ancestors data/lab --out "$lab" &
+    fi
+done
+wait
+for seed in 1 2; do
+    step "$bin/recover-nb" remap --redraw --family neox --lab "runs/seeds/$seed" \
+        --out "data/seed_$seed.zarr.zip" --resume &
+done
 wait
 step "$bin/recover-nb" ablate --out data/ablations.json --resume
 step tables

@@ -72,6 +72,7 @@ from recover_nb.features.value import recoverable_until as recoverable_until
 from recover_nb.generation import decoding as decoding
 from recover_nb.generation import lab as lab
 from recover_nb.generation.companions import load_remapped as load_remapped
+from recover_nb.generation.companions import load_seeds as load_seeds
 from recover_nb.generation.config import StudyConfig as StudyConfig
 from recover_nb.generation.decoding import Settings as Settings
 from recover_nb.generation.decoding import decode as decode
@@ -106,6 +107,8 @@ from recover_nb.io.training import from_trl as from_trl
 from recover_nb.io.training import from_verl as from_verl
 from recover_nb.io.vllm_logits import from_vllm_logits as from_vllm_logits
 from recover_nb.prediction.reading import reading as reading
+from recover_nb.prediction.seeds import fingerprint_across_seeds as fingerprint_across_seeds
+from recover_nb.prediction.seeds import seed_spread as seed_spread
 from recover_nb.prediction.topography import topography as topography
 from recover_nb.prediction.transcripts import failed_text as failed_text
 from recover_nb.prediction.transfer import transfer as transfer

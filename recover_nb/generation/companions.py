@@ -15,7 +15,14 @@ import xarray as xr
 
 from recover_nb import tasks
 from recover_nb.core.extras import need
-from recover_nb.core.labels import ROUTED_INTERVENTIONS, Companion, Intervention, Signal, parse
+from recover_nb.core.labels import (
+    ROUTED_INTERVENTIONS,
+    Companion,
+    Family,
+    Intervention,
+    Signal,
+    parse,
+)
 from recover_nb.core.places import check_free, check_study_folder, remove_study, taken
 from recover_nb.core.schema import failed_rollouts
 from recover_nb.core.shipped import data_folder
@@ -26,6 +33,9 @@ from recover_nb.io import store
 #: Problems a cell (two periods of the levels) and seed of the shipped companions; the bundled study
 #: has seed 0.
 N_PROBLEMS, SEED = 50, 1
+
+#: Family whose methods are trained with more seeds, and those seeds; the shipped lineage has 0.
+SEEDED, MORE_SEEDS = Family.NEOX.value, (1, 2)
 
 #: What a companion keeps of a run.
 KEPT = (
@@ -198,3 +208,33 @@ def load_remapped() -> tuple[xr.Dataset, xr.Dataset]:
         store.open_study(data_folder() / f"{name}.zarr.zip", load=True) for name in Companion
     )
     return remapped, redrawn
+
+
+def load_seeds() -> dict[int, xr.Dataset]:
+    """Return the same problems put to three checkpoints of each method of one family.
+
+    docs/method.md#seeds. The checkpoints differ by the seed of their post-training alone, and come
+    from one ancestor.
+
+    Returns
+    -------
+    dict of int to Dataset
+        By seed of post-training: 0 is the shipped lineage. What a companion keeps of a run.
+
+    Raises
+    ------
+    InputError
+        If the installation is incomplete.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> {seed: ds.sizes["problem"] for seed, ds in rnb.load_seeds().items()}
+    {0: 450, 1: 450, 2: 450}
+    """
+    own = store.open_study(data_folder() / f"{Companion.REDRAWN.value}.zarr.zip", load=True)
+    others = {
+        seed: store.open_study(data_folder() / f"seed_{seed}.zarr.zip", load=True)
+        for seed in MORE_SEEDS
+    }
+    return {0: own.isel(problem=own["family"].values.astype(str) == SEEDED), **others}
