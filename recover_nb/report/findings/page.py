@@ -6,6 +6,7 @@ from typing import Any
 
 from recover_nb.report.findings.judge import CLAIMS, judge
 from recover_nb.report.findings.judgement import Claim, Judgement
+from recover_nb.report.findings.specimen import FIXED_ON
 from recover_nb.report.findings.surprises import surprises
 from recover_nb.tables.verdicts import NOT_TESTABLE
 
@@ -56,7 +57,9 @@ def _head(figures: Mapping[str, Mapping[str, Any]]) -> str:
         f" {_AUTHORS_NOTE if AUTHORS in figures else ''}`supported`: the rule under the claim"
         " holds. `not shown`: it does not, and the opposite is not shown either. `contradicted`:"
         " the opposite is. `not testable`: the data lack what it takes. Claims without a figure of"
-        " the paper are ours: what has to hold as well for the paper's to mean what they say."
+        " the paper are ours: what has to hold as well for the paper's to mean what they say. The"
+        f" thresholds about the lineage and about prefixes were fixed on {FIXED_ON}, before the"
+        " study was made."
     )
 
 
