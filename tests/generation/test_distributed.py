@@ -133,11 +133,11 @@ def test_command_line_runs_on_a_scheduler(two_workers, lab, tmp_path, capsys):
         "--attempts",
         "2",
         "--max-new-tokens",
-        "10",
+        "24",
         "--intervention",
         "sparse_steer",
     ]
-    near, far = tmp_path / "near.zarr", tmp_path / "far.zarr"
+    near, far, own = (tmp_path / f"{name}.zarr" for name in ("near", "far", "own"))
     command = ["run", "--lab", str(lab), "--device", "cpu", *options, "--out"]
     assert main([*command, str(far), "--scheduler", two_workers.scheduler_address]) == 0
     said = capsys.readouterr()
@@ -145,6 +145,21 @@ def test_command_line_runs_on_a_scheduler(two_workers, lab, tmp_path, capsys):
     assert "rollout/s" in said.err
     assert main([*command, str(near)]) == 0
     assert_equal(store.open_study(far, load=True), store.open_study(near, load=True))
+    assert main([*command, str(own), "--workers", "2"]) == 0
+    assert_equal(store.open_study(own, load=True), store.open_study(near, load=True))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--workers", "0"], "workers 0; allowed: a whole number of at least 1"),
+        (["--workers", "2", "--scheduler", "tcp://127.0.0.1:1"], "give one of them"),
+    ],
+)
+def test_workers_that_cannot_be(options, said, tmp_path, capsys):
+    assert main(["run", "--quick", "--out", str(tmp_path / "s.zarr"), *options]) == 2
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 # The transport leaves the socket of a refused connection to the garbage collector (distributed
