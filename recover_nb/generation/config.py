@@ -67,7 +67,7 @@ class StudyConfig:
     families: Sequence[str] = tuple(Family)
     methods: Sequence[str] = SPECIALISTS
     tasks: Sequence[str] = tuple(Task)
-    n_problems: int = 200
+    n_problems: int = 150
     split: str = Split.TEST
     n_rollouts: int = 50
     n_attempts: int = 20

@@ -72,7 +72,7 @@ def test_config_defaults_are_the_shipped_study():
     config = StudyConfig()
     assert len(config.cells) == 18
     assert (config.n_problems, config.n_rollouts, config.n_attempts, config.split) == (
-        200,
+        150,
         50,
         20,
         "test",
