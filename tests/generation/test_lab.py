@@ -1,6 +1,7 @@
 """The lineage: what is shipped, how examples are built, rewards by hand, exact resuming."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from recover_nb.generation.checkpoints import checkpoint_hash
 from recover_nb.generation.lab import data, posttrain
 from recover_nb.generation.lab.models import make_model
 from recover_nb.generation.lab.optimise import Optimiser, Progress, cycles, fit, trapezoid
-from recover_nb.generation.lab.pretrain import STAGES, imitation_loss
+from recover_nb.generation.lab.pretrain import STAGES, Stage, imitation_loss, pretrain
 from recover_nb.generation.lab.tokenizers import make_tokenizer
 
 CHECKPOINTS = [(family, method) for family in Family for method in Method]
@@ -247,3 +248,73 @@ def test_every_specialist_is_better_than_its_ancestor_on_dev(family):
     for method in SPECIALISTS:
         assert records[method]["mean_pass_at_1"] >= ancestor + 0.10
         assert records[method]["parseable"] >= 0.9
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """Post-training of two steps, and no time for figures."""
+    from recover_nb.generation.lab import train
+
+    short = replace(posttrain.RECIPES[Method.SFT], steps=2, every=2, n_problems=6, rows=2)
+    monkeypatch.setitem(posttrain.RECIPES, Method.SFT, short)
+    figures = {
+        "pass_at_1": {},
+        "pass_at_1_by_level": {task.value: {1: 0.5} for task in Task},
+        "mean_pass_at_1": 0.5,
+        "parseable": 1.0,
+    }
+    for module in (posttrain, train):
+        monkeypatch.setattr(module, "dev_figures", lambda *_, **__: figures)
+    return train.train
+
+
+def test_other_seeds_begin_at_the_same_ancestor(hasty, tmp_path):
+    lab = data_folder() / "lab"
+    for seed in (1, 2):
+        written = hasty(
+            ["neox"],
+            ["sft"],
+            out=tmp_path / str(seed),
+            work=tmp_path / "work",
+            seed=seed,
+            ancestors=lab,
+            progress=False,
+        )
+        assert written == [tmp_path / str(seed) / "neox" / "sft"]
+    own = checkpoint_hash(lab / "neox" / "ancestor")
+    hashes = {
+        (seed, method): checkpoint_hash(tmp_path / seed / "neox" / method)
+        for seed in ("1", "2")
+        for method in ("ancestor", "sft")
+    }
+    assert hashes["1", "ancestor"] == hashes["2", "ancestor"] == own
+    assert len({own, hashes["1", "sft"], hashes["2", "sft"]}) == 3
+    # A state for each seed: either can be gone on with.
+    assert {each.name for each in (tmp_path / "work").iterdir()} == {"seed_1", "seed_2"}
+    again = hasty(
+        ["neox"],
+        ["sft"],
+        out=tmp_path / "again",
+        work=tmp_path / "afresh",
+        seed=1,
+        ancestors=lab,
+        progress=False,
+    )
+    assert checkpoint_hash(again[0]) == hashes["1", "sft"]
+
+
+def test_pretraining_goes_on_after_either_stage(tmp_path):
+    torch.set_num_threads(1)
+    mixture = data.Mixture((1.0, 1.0, 0.0, 0.0, 0.0))
+    exercises = Stage("exercises", mixture, (2,), rate=1.0, drill=True)
+    corpus = Stage("corpus", replace(mixture, slips=0.5), (2,), rate=0.5, drill=False)
+    whole, _, curve = pretrain("neox", 0, tmp_path / "whole", stages=(exercises, corpus))
+    assert [point["step"] for point in curve] == [2, 4]
+    pretrain("neox", 0, tmp_path / "parts", stages=(exercises,))
+    parts, _, again = pretrain("neox", 0, tmp_path / "parts", stages=(exercises, corpus))
+    assert [point["loss"] for point in again] == [point["loss"] for point in curve]
+    kept = parts.state_dict()
+    assert all(torch.equal(value, kept[name]) for name, value in whole.state_dict().items())
+    with pytest.raises(InputError, match="holds a run of another recipe"):
+        other = replace(corpus, rate=0.25)
+        pretrain("neox", 0, tmp_path / "parts", stages=(exercises, other))
