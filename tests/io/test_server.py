@@ -186,6 +186,14 @@ def test_text_alone_gives_features_of_what_was_written(study, server, shipped):
     assert counts(found)["scored"] == failed(study).sum()
 
 
+@pytest.fixture(scope="module")
+def asked():
+    """Return what llama.cpp was asked about, and the models that it served: of the first lineage."""
+    folder = FIXTURES / "llama_cpp"
+    pair = rnb.load_lineage(FAMILY, METHOD, root=folder / "lab", device="cpu")
+    return rnb.open_study(folder / "study.zarr.zip", load=True), pair
+
+
 @pytest.fixture
 def llama_cpp(monkeypatch):
     """Answer as llama.cpp's server did to `tests/fixtures/make_llama_cpp.py` about these traces."""
@@ -206,14 +214,15 @@ def llama_cpp(monkeypatch):
     return score
 
 
-def test_replies_of_llama_cpp_give_the_features_of_a_teacher_forced_pass(study, shipped, llama_cpp):
-    found = llama_cpp(as_text(study, shipped), "echo_late")
+def test_replies_of_llama_cpp_give_the_features_of_a_teacher_forced_pass(asked, llama_cpp):
+    study, pair = asked
+    found = llama_cpp(as_text(study, pair), "echo_late")
     assert counts(found) == none_but(scored=int(failed(study).sum()))
-    assert_features(found["features"].values, *of_text(study, shipped), study)
+    assert_features(found["features"].values, *of_text(study, pair), study)
 
 
-def test_a_server_that_is_one_place_off_is_refused(study, shipped, llama_cpp, tmp_path):
-    ds, partial = as_text(study, shipped), tmp_path / "scored.jsonl"
+def test_a_server_that_is_one_place_off_is_refused(asked, llama_cpp, tmp_path):
+    ds, partial = as_text(*asked), tmp_path / "scored.jsonl"
     with pytest.raises(
         InputError, match=r"'grpo' at .* 5 traces \d+\.\d nat .*; ask for reply='echo_late'"
     ):
