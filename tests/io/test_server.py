@@ -188,7 +188,7 @@ def test_text_alone_gives_features_of_what_was_written(study, server, shipped):
 
 @pytest.fixture(scope="module")
 def asked():
-    """Return what llama.cpp was asked about, and the models that it served: of the first lineage."""
+    """Return what llama.cpp was asked about, and the models it served: of the first lineage."""
     folder = FIXTURES / "llama_cpp"
     pair = rnb.load_lineage(FAMILY, METHOD, root=folder / "lab", device="cpu")
     return rnb.open_study(folder / "study.zarr.zip", load=True), pair
