@@ -14,7 +14,7 @@ import xarray as xr
 
 from recover_nb import tasks
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import Feature, Intervention, Origin, Signal
+from recover_nb.core.labels import Anchoring, Feature, Intervention, Origin, Signal
 from recover_nb.core.schema import (
     DERIVED,
     N_ALTERNATIVES,
@@ -294,7 +294,9 @@ def _ancestor_rate(
     """Return how often the ancestor alone is right on each problem, (problem,) float64."""
     name = Intervention.ANCESTOR.value
     prompts, attempts = [problem.prompt for problem in problems], np.arange(plan.n_attempts)
-    decoded = decode(pair, prompts, keys, attempts, name, plan.settings)
+    # From the beginning, whatever the attempts of operators replay.
+    settings = replace(plan.settings, anchoring=Anchoring.ONLINE)
+    decoded = decode(pair, prompts, keys, attempts, name, settings)
     right = [
         check_traces(pair, tokens, lengths, problem.answer, plan.checker).mean()
         for tokens, lengths, problem in zip(

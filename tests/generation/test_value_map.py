@@ -142,3 +142,15 @@ def test_an_answer_that_is_cut_off_is_no_failure_of_reasoning(pair):
     )
     wrong = (whole["correct"].sel(intervention="none").values == 0) & ~cut
     np.testing.assert_array_equal(short["n_failed_rollouts"].values, wrong.sum(1))
+
+
+def test_the_ancestors_own_rate_is_from_the_beginning_under_replay_too(pair):
+    problems = rnb.tasks.problems("arithmetic", "dev", 4)
+    arguments = {"interventions": ["ancestor"], "n_rollouts": 4, "n_attempts": 3}
+    rates = [
+        rnb.generate(pair, problems, settings=Settings(anchoring=anchoring), **arguments)[
+            "ancestor_pass_at_1"
+        ].values
+        for anchoring in ("online", "replay")
+    ]
+    np.testing.assert_array_equal(*rates)
