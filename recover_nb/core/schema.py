@@ -434,6 +434,8 @@ def validate(ds: xr.Dataset, *, deep: bool = True) -> xr.Dataset:
         _check_variable(ds, variable)
     _check_units(ds)
     _check_values(ds)
+    if deep:
+        _check_words(ds)
     if deep and "token_id" in ds:
         _check_tokens(ds)
         _check_signals(ds)
@@ -551,12 +553,6 @@ def _check_values(ds: xr.Dataset) -> None:
     _need(ds, "features", ~np.isinf(features), "a finite number, or NaN (no failed rollout)")
     if "n_tokens" in ds:
         _check_lengths(ds)
-    for name, kind in (("origin", Origin), ("slip", Slip)):
-        if name in ds:
-            allowed = ["", *(each.value for each in kind)]
-            # A few words, written many times: compared one by one only where one is wrong.
-            if not set(pd.unique(ds[name].values.astype(object).ravel())) <= set(allowed):
-                _check_text(ds, name, allowed)
     if "regime" in ds:
         _check_text(ds, "regime", ["", *(each.value for each in Regime)])
     if "route" in ds:
@@ -596,6 +592,16 @@ def _check_lengths(ds: xr.Dataset) -> None:
 def _check_text(ds: xr.Dataset, name: str, allowed: list[str]) -> None:
     found = text(ds[name])
     _need(ds, name, np.isin(found, allowed), ", ".join(filter(None, allowed)) + ", or empty")
+
+
+def _check_words(ds: xr.Dataset) -> None:
+    for name, kind in (("origin", Origin), ("slip", Slip)):
+        allowed = ["", *(each.value for each in kind)]
+        # A few words, written many times: compared one by one only where one is wrong.
+        if name in ds and not set(pd.unique(ds[name].values.astype(object).ravel())) <= set(
+            allowed
+        ):
+            _check_text(ds, name, allowed)
 
 
 def _check_tokens(ds: xr.Dataset) -> None:

@@ -21,7 +21,7 @@ from numcodecs import Blosc
 from recover_nb.core.errors import InputError, first_line
 from recover_nb.core.extras import need
 from recover_nb.core.places import check_free, placed
-from recover_nb.core.schema import PROBLEM, TEXT, TOKEN, VARIABLES, SchemaError, validate
+from recover_nb.core.schema import PROBLEM, ROLLOUT, TEXT, TOKEN, VARIABLES, SchemaError, validate
 from recover_nb.core.shipped import data_folder
 from recover_nb.io import layout
 
@@ -227,7 +227,7 @@ def open_study(
     with reading(path):
         ds = opener(path, chunks)
         try:
-            ds = _sourced(_plain_text(ds), path)
+            ds = _sourced(_plain_text(ds, every=load), path)
             if load:
                 ds.load()
             validate(ds, deep=load)
@@ -259,12 +259,16 @@ def load_study() -> xr.Dataset:
     return open_study(data_folder() / BUNDLED)
 
 
-def _plain_text(ds: xr.Dataset) -> xr.Dataset:
-    """Read text into object arrays.
+def _plain_text(ds: xr.Dataset, *, every: bool = True) -> xr.Dataset:
+    """Read text into object arrays; unless `every`, not that of rollouts, of which there is much.
 
     Numpy's variable-width strings, as zarr gives them, lack most conversions.
     """
-    found = [name for name, variable in ds.variables.items() if variable.dtype.kind == "T"]
+    found = [
+        name
+        for name, variable in ds.variables.items()
+        if variable.dtype.kind == "T" and (every or ROLLOUT not in variable.dims)
+    ]
     close = ds._close
     plain = {
         name: (ds[name].dims, ds[name].values.astype(object), ds[name].attrs) for name in found
@@ -343,7 +347,7 @@ def save_study(ds: xr.Dataset, path: str | Path, *, replace: bool = False) -> Pa
     check_free(path, replace=replace, source=ds)
     validate(ds)
     with placed(path, replace=replace, source=ds) as temporary:
-        writer(ds, temporary)
+        writer(_plain_text(ds), temporary)
     return path
 
 
