@@ -246,12 +246,12 @@ def compute_features(
     Signals of every token become three numbers a problem.
 
     >>> import recover_nb as rnb
-    >>> ds = rnb.load_study().isel(problem=[0, 1])
+    >>> ds = rnb.load_study().isel(problem=[1, 2])
     >>> rnb.compute_features(ds, window=2).round(2).to_pandas()
     feature  spread  concentration  logit_dispersion
     problem
-    0          0.65           0.54             -0.69
-    1          0.74           0.48             -0.89
+    0          0.43           1.27             -1.48
+    1          0.44           1.31             -2.22
     """
     pressure, variance, n_tokens = _variables(ds)
     if has_signals is None:

@@ -167,7 +167,7 @@ def generate(
     >>> pair = rnb.load_lineage("neox", "sft")
     >>> ds = rnb.generate(
     ...     pair,
-    ...     rnb.tasks.problems("program", "dev", 4),
+    ...     rnb.tasks.problems("arithmetic", "dev", 4),
     ...     interventions=["sparse_steer"],
     ...     n_rollouts=2,
     ...     n_attempts=2,
@@ -176,7 +176,7 @@ def generate(
     >>> ds["intervention"].values.tolist()
     ['none', 'retry', 'sparse_steer']
     >>> (ds["correct"].sel(intervention="none") == 0).any("rollout").values.tolist()
-    [True, True, False, True]
+    [False, False, False, True]
     """
     if not problems:
         raise InputError("no problem was given; generate needs at least one")

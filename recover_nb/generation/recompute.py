@@ -139,7 +139,7 @@ def add_signals(
     >>> ds = ds.isel(problem=(rnb.cell_names(ds) == "neox|sft|program").nonzero()[0][:3]).load()
     >>> bare = ds.drop_vars(["demotion_pressure", "logit_variance", "features", "junction"])
     >>> rnb.add_signals(bare, pair)["features"].notnull().all("feature").values.tolist()
-    [True, True, True]
+    [True, True, False]
     """
     if TOKEN not in ds.dims:
         raise InputError(

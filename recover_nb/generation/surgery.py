@@ -157,7 +157,7 @@ def branch(
 
     Examples
     --------
-    The first token of a failed trace is kept, and the ancestor has a say in the second.
+    A failed trace is kept to its junction, and the ancestor has a say in the token there.
 
     >>> import recover_nb as rnb
     >>> ds = rnb.load_study()
@@ -166,11 +166,11 @@ def branch(
     >>> pair = rnb.load_lineage(here["family"].item(), here["method"].item())
     >>> trace = here["token_id"].sel(intervention="none").values
     >>> trace = trace[trace >= 0]
-    >>> prompt, answer = here["prompt"].item(), here["answer"].item()
-    >>> surgery = rnb.branch(pair, prompt, trace, 1, "sparse_steer", answer=answer, n=8)
-    >>> control = rnb.branch(pair, prompt, trace, 1, "retry", answer=answer, n=8)
+    >>> prompt, answer, place = (here[name].item() for name in ("prompt", "answer", "junction"))
+    >>> surgery = rnb.branch(pair, prompt, trace, place, "sparse_steer", answer=answer, n=8)
+    >>> control = rnb.branch(pair, prompt, trace, place, "retry", answer=answer, n=8)
     >>> int(surgery.correct.sum()), int(control.correct.sum())
-    (1, 0)
+    (8, 3)
     """
     settings = replace(settings or Settings(), anchoring=Anchoring.REPLAY)
     settings = settings if seed is None else replace(settings, seed=seed)

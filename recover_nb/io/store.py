@@ -252,9 +252,9 @@ def load_study() -> xr.Dataset:
     >>> import recover_nb as rnb
     >>> ds = rnb.load_study()
     >>> ds.sizes["problem"], sorted(set(ds["method"].values.tolist()))
-    (1800, ['grpo', 'self_distill', 'sft'])
+    (2700, ['grpo', 'self_distill', 'sft'])
     >>> round(float(ds["rescue_rate"].sel(intervention="retry").mean()), 2)
-    0.46
+    0.49
     """
     return open_study(data_folder() / BUNDLED)
 

@@ -101,9 +101,9 @@ def failed_text(
     The prompt and the first failed answer to it.
 
     >>> import recover_nb as rnb
-    >>> ds = rnb.load_study().isel(problem=[0])
+    >>> ds = rnb.load_study().isel(problem=[1])
     >>> rnb.failed_text(ds, rollouts="first", prompt=True)[0].split()
-    ['(50-22)%100', '#22']
+    ['((70+17)*3)%100', '70+17=87', '87*3=64', '#64']
     """
     failed = rollouts_to_read(ds, rollouts)
     token = _observed(ds, "token_id")

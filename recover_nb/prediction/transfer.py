@@ -206,8 +206,8 @@ def transfer(
     >>> losses = rnb.tables.transfer_losses(moved).query("estimator == 'published'")
     >>> losses[["source", "target", "same_routes"]].round(2)
       source target  same_routes
-    0  qwen3   neox         0.75
-    3   neox  qwen3         0.86
+    0  qwen3   neox         0.54
+    3   neox  qwen3         0.65
     """
     counts = {"n_null": n_null, "n_splits": n_splits, "n_bootstrap": n_bootstrap}
     for name, count in counts.items():

@@ -285,10 +285,10 @@ def routes_by_cell(evaluation: Any, *, total: bool = False) -> pd.DataFrame:
     >>> routes = rnb.tables.routes_by_cell(evaluation, total=True)
     >>> routes.loc[routes["cell"] == "all", ["intervention", "count", "share"]].round(2)
                intervention  count  share
-    72         sparse_steer     87   0.20
-    73  sparse_steer_random     30   0.07
-    74    local_temperature    159   0.37
-    75          dense_steer    159   0.37
+    72         sparse_steer     73   0.35
+    73  sparse_steer_random     14   0.07
+    74    local_temperature     73   0.35
+    75          dense_steer     46   0.22
     """
     found = plain(evaluation)["cells"]
     cells = {cell: found[cell]["routed_counts"] for cell in sorted(found, key=_place)}

@@ -190,7 +190,7 @@ def best_arms(ds: xr.Dataset, *, splits: int = 200, seed: int = 0) -> pd.DataFra
     Examples
     --------
     >>> import recover_nb as rnb
-    >>> rnb.tables.best_arms(rnb.load_study(), splits=20)["share"].max() <= 1
+    >>> bool(rnb.tables.best_arms(rnb.load_study(), splits=20)["share"].max() <= 1)
     True
     """
     names = [str(name) for name in ds["intervention"].values if name != NONE]

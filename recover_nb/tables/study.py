@@ -53,8 +53,8 @@ def problems_by_cell(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
     >>> counts = rnb.tables.problems_by_cell(rnb.load_study(), total=True)
     >>> counts[["cell", "problems", "pass_at_1", "failed"]].round(2).tail(2)
                                cell  problems  pass_at_1  failed
-    17  neox|self_distill|deduction       100       0.33     100
-    18                          all      1800       0.56    1450
+    17  neox|self_distill|deduction       150       0.87      32
+    18                          all      2700       0.77    1190
     """
     failed = _failed(ds)
     correct, parseable = (_observed(ds, name) for name in ("correct", "parseable"))
@@ -102,9 +102,9 @@ def regimes_by_cell(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
     >>> regimes = rnb.tables.regimes_by_cell(rnb.load_study(), total=True).query("cell == 'all'")
     >>> regimes[["regime", "count", "share"]].round(2)
                 regime  count  share
-    54  steerable_hard    435   0.30
-    55    beyond_reach    214   0.15
-    56        resample    801   0.55
+    54  steerable_hard    206   0.17
+    55    beyond_reach    265   0.22
+    56        resample    719   0.60
     """
     regime = _regime(ds)
     columns = ["cell", "regime", "count", "share", "failed", "start", "middle", "end"]
@@ -147,8 +147,8 @@ def regime_sentence(ds: xr.Dataset) -> str:
     >>> import recover_nb as rnb
     >>> sentence = rnb.tables.regime_sentence(rnb.load_study())
     >>> print(rnb.tables.paragraphs(sentence, width=80))
-    Of 1450 failed problems: resample 801 (55%), steerable_hard 435 (30%),
-    beyond_reach 214 (15%).
+    Of 1190 failed problems: resample 719 (60%), beyond_reach 265 (22%),
+    steerable_hard 206 (17%).
     """
     frame = regimes_by_cell(ds)
     counts = frame.groupby("regime")["count"].sum().sort_values(ascending=False, kind="stable")
@@ -197,9 +197,9 @@ def rescue_by_intervention(
     ... )
     >>> rescue[["intervention", "rate", "low", "high"]].round(2).head(3)
             intervention  rate   low  high
-    0              retry  0.46  0.43  0.48
-    1        temperature  0.44  0.41  0.45
-    2  local_temperature  0.46  0.43  0.48
+    0              retry  0.49  0.46  0.52
+    1        temperature  0.43  0.40  0.46
+    2  local_temperature  0.48  0.45  0.51
     """
     if not (total or by_cell):
         raise InputError(
@@ -289,10 +289,10 @@ def firing(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
     >>> firing = rnb.tables.firing(rnb.load_study(), total=True).query("cell == 'all'")
     >>> firing[["intervention", "fired", "median_position"]].round(2).head(4)
                intervention  fired  median_position
-    144         temperature   1.00              0.0
-    145   local_temperature   0.78              0.0
-    146        sparse_steer   0.78              0.0
-    147  sparse_steer_wrong   0.78              0.0
+    216         temperature   1.00              0.0
+    217   local_temperature   0.79             12.0
+    218        sparse_steer   0.79             12.0
+    219  sparse_steer_wrong   0.79             12.0
     """
     columns = ["cell", "intervention", "attempts", "fired", "median_position"]
     if "fired_at" not in ds or "n_tokens" not in ds:
@@ -336,10 +336,10 @@ def costs(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
     >>> costs = rnb.tables.costs(rnb.load_study(), total=True).query("cell == 'all'")
     >>> costs[["intervention", "attempts", "tokens", "forward_per_rescue"]].round(0).head(4)
               intervention  attempts  tokens  forward_per_rescue
-    180               none     90000    18.0                65.0
-    181              retry     29000    17.0                37.0
-    182        temperature     29000    17.0                38.0
-    183  local_temperature     29000    17.0                56.0
+    252               none    135000    26.0                68.0
+    253              retry     23800    29.0                59.0
+    254        temperature     23800    29.0                67.0
+    255  local_temperature     23800    29.0                96.0
     """
     columns = ["cell", "intervention", "attempts", *COST_COLUMNS.values(), "forward_per_rescue"]
     if "correct" not in ds or not any(name in ds for name in COST_COLUMNS):
@@ -383,9 +383,9 @@ def feature_points(ds: xr.Dataset) -> pd.DataFrame:
     >>> points.groupby("regime")["spread"].agg(["size", "median"]).round(2)
                     size  median
     regime
-    beyond_reach     214    0.50
-    resample         801    0.67
-    steerable_hard   435    0.67
+    beyond_reach     265    0.45
+    resample         719    0.41
+    steerable_hard   206    0.42
     """
     kept = np.flatnonzero(_failed(ds))
     rates, _ = _rates(ds)

@@ -46,10 +46,10 @@ def prediction_scores(result: Topography) -> pd.DataFrame:
     >>> result = rnb.topography(rnb.load_study(), within="task", n_repeats=1, n_permutations=0)
     >>> rnb.tables.prediction_scores(result)[["part", "units", "accuracy", "majority"]].round(2)
              part  units  accuracy  majority
-    0  arithmetic    468      0.57      0.43
-    1     program    530      0.49      0.38
-    2   deduction    452      0.80      0.44
-    3     overall   1450      0.61      0.41
+    0  arithmetic    596      0.41      0.40
+    1     program    425      0.44      0.45
+    2   deduction    169      0.44      0.42
+    3     overall   1190      0.43      0.42
     """
     rows = [_scores(result.target, name, part) for name, part in result.parts.items()]
     if len(rows) > 1:
@@ -128,9 +128,9 @@ def feature_quantiles(result: Topography) -> pd.DataFrame:
     >>> spread = rnb.tables.feature_quantiles(result).query("feature == 'spread'")
     >>> spread[["class", "q25", "q50", "q75"]].round(2)
               class   q25   q50   q75
-    0          grpo  0.36  0.52  0.67
-    3  self_distill  0.50  0.60  0.67
-    6           sft  0.65  0.67  0.67
+    0          grpo  0.35  0.41  0.47
+    3  self_distill  0.38  0.43  0.48
+    6           sft  0.37  0.43  0.49
     """
     rows = []
     for name, part in result.parts.items():
@@ -167,9 +167,9 @@ def effect_sizes(result: Topography) -> pd.DataFrame:
     >>> result = rnb.topography(rnb.load_study(), n_repeats=1, n_permutations=0)
     >>> rnb.tables.effect_sizes(result)[["feature", "pair", "delta"]].round(2).head(3)
                 feature                       pair  delta
-    0            spread  grpo against self_distill  -0.18
-    1     concentration  grpo against self_distill   0.44
-    2  logit_dispersion  grpo against self_distill  -0.15
+    0            spread  grpo against self_distill  -0.10
+    1     concentration  grpo against self_distill   0.00
+    2  logit_dispersion  grpo against self_distill   0.05
     """
     rows = []
     for name, part in result.parts.items():
@@ -233,8 +233,8 @@ def score_lines(result: Topography) -> pd.DataFrame:
     >>> result = rnb.topography(rnb.load_study(), n_repeats=1, n_permutations=19)
     >>> rnb.tables.score_lines(result)[["score", "value", "baseline", "p"]].round(2)
           score  value  baseline     p
-    0  accuracy   0.53      0.41  0.05
-    1       auc   0.69      0.50  0.05
+    0  accuracy   0.39      0.39  0.25
+    1       auc   0.54      0.50  0.05
     """
     named: dict[str, Part | Topography] = dict(result.parts)
     if len(named) > 1:

@@ -118,10 +118,10 @@ def twins(
     >>> twins = rnb.tables.twins(ds, example["problem"], example["twin"])
     >>> twins[["intervention", "correct", "fired_at", "shared"]].head(4)
             intervention  correct  fired_at  shared
-    0              retry    False        -1       3
-    1        temperature    False         0       1
-    2  local_temperature    False         1       1
-    3       sparse_steer     True         1       1
+    0              retry    False        -1      11
+    1        temperature    False         0      11
+    2  local_temperature    False         6      11
+    3       sparse_steer     True         6       6
     """
     one = ds[["token_id", "n_tokens", "correct", "fired_at"]].isel(problem=problem, rollout=rollout)
     pieces = token_pieces(str(one["family"].values)) if pieces is None else pieces

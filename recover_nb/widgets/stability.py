@@ -89,7 +89,7 @@ class StabilityExplorer(Explorer):
     ... )
     >>> view.value = {"cluster": "1"}
     >>> len(selection.problems)
-    13
+    29
     """
 
     STATE: ClassVar = (

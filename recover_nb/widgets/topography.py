@@ -81,7 +81,7 @@ class TopographyExplorer(Listing):
     >>> view = rnb.widgets.TopographyExplorer(rnb.load_study(), panel="confusion")
     >>> view.value = {"true": "sft", "predicted": "grpo"}
     >>> len(view.tables()["problems"])
-    50
+    41
     """
 
     STATE: ClassVar = (
