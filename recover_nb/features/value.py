@@ -136,7 +136,15 @@ def value_dataset(
 
 
 def problems_with_value(ds: xr.Dataset) -> list[int]:
-    """Return the places of the problems whose value map a study stores."""
+    """Return the places of the problems whose value map a study stores.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> ds = rnb.load_study()
+    >>> bool((ds["n_failed_rollouts"][rnb.problems_with_value(ds)] > 0).all())
+    True
+    """
     if "value_n" not in ds:
         return []
     return np.flatnonzero(ds["value_n"].values > 0).tolist()
