@@ -11,10 +11,10 @@ FAMILY, METHOD = "qwen3", "grpo"
 
 
 def few_problems():
-    """Return three bundled problems with two to four failed rollouts each, without signals."""
+    """Return three bundled problems with three to five failed rollouts each, without signals."""
     with rnb.load_study() as ds:
         chosen = (ds["family"] == FAMILY) & (ds["method"] == METHOD)
-        few = np.flatnonzero(chosen & ds["n_failed_rollouts"].isin([2, 3, 4]))
+        few = np.flatnonzero(chosen & ds["n_failed_rollouts"].isin([3, 4, 5]))
         # The three with the longest traces.
         length = ds["n_tokens"].isel(problem=few, intervention=0).mean("rollout").values
         signals = [name.value for name in Signal]

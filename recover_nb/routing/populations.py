@@ -58,8 +58,10 @@ def first_failed(ds: xr.Dataset, m: int) -> np.ndarray:
             "the study stores no rollouts, so which problems failed at first is not known; m=0"
             " takes every failed problem"
         )
-    if m > ds.sizes[ROLLOUT]:
-        raise InputError(f"m={m} rollouts were not observed; allowed: at most {ds.sizes[ROLLOUT]}")
+    if m > observed_rollouts(ds):
+        raise InputError(
+            f"m={m} rollouts were not observed; allowed: at most {observed_rollouts(ds)}"
+        )
     return failed_rollouts(ds)[:, :m].all(1)
 
 

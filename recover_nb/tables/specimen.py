@@ -116,7 +116,8 @@ def rescue_by_population(
     ds : Dataset
         A study with rollouts.
     firsts : sequence of int
-        How many of the first observed rollouts all failed; 0: at least one of all.
+        How many of the first observed rollouts all failed; 0: at least one of all. Those of which
+        there are not so many are left out.
     votes : int
         Answers of the vote that stands beside the interventions, where the study knows answers.
     n_bootstrap, seed : int
@@ -142,6 +143,8 @@ def rescue_by_population(
     columns += ["lift_points", "lift_low_points", "lift_high_points"]
     frames = []
     for m in firsts:
+        if m > observed_rollouts(ds):
+            continue
         inside = first_failed(ds, m)
         if not inside.any():
             continue
@@ -154,6 +157,8 @@ def rescue_by_population(
             some, total=True, by_cell=False, n_bootstrap=n_bootstrap, seed=seed
         )
         frames.append(frame.assign(first_failed=m, problems=int(inside.sum())))
+    if not frames:
+        return pd.DataFrame(columns=columns)
     return pd.concat(frames, ignore_index=True)[columns]
 
 
