@@ -6,6 +6,7 @@ It is also said what each claim is judged against.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from recover_nb.core.labels import Intervention
 from recover_nb.report.findings.judge_extensions import OWN
 from recover_nb.report.findings.judgement import Claim, Judgement
 from recover_nb.report.findings.specimen import CLAIMS as SPECIMEN
@@ -20,6 +21,14 @@ from recover_nb.tables.verdicts import (
     interval_verdict,
 )
 
+#: Interventions that mix specialist and ancestor.
+STEERS = (
+    Intervention.SPARSE_STEER,
+    Intervention.SPARSE_STEER_WRONG,
+    Intervention.SPARSE_STEER_RANDOM,
+    Intervention.DENSE_STEER,
+    Intervention.DENSE_SAMPLE,
+)
 #: Least adjusted Rand index at which two clusterings are called alike.
 ALIKE = 0.5
 #: How far below the agreement of two halves of the target a transferred clustering may lie.
@@ -153,13 +162,19 @@ def _routing(name: str) -> Callable[[Mapping[str, Any]], Judgement]:
 
 def _steering(figures: Mapping[str, Any]) -> Judgement:
     finding = figures["interventions"]
-    best = max(
-        (x for key in ("better", "undecided", "worse") for x in finding["figure"][key]),
-        key=lambda x: x["lift_points"],
-        default=None,
+    # Only what mixes in the ancestor: a tool or a vote is no steering.
+    groups = {
+        key: [x for x in finding["figure"][key] if x["intervention"] in STEERS]
+        for key in ("better", "undecided", "worse")
+    }
+    found = [x for each in groups.values() for x in each]
+    if not found:
+        return Judgement(NOT_TESTABLE, "", "Cannot be tested here: no steering was run.")
+    best = max(found, key=lambda x: x["lift_points"])
+    verdict = SUPPORTED if groups["better"] else NOT_SHOWN if groups["undecided"] else CONTRADICTED
+    return Judgement(
+        verdict, f"{best['intervention']} {best['lift_points']:+.1f} points", say(finding)
     )
-    short = f"{best['intervention']} {best['lift_points']:+.1f} points" if best else ""
-    return Judgement(finding["verdict"], short, say(finding))
 
 
 def _control(thing: str) -> Callable[[Mapping[str, Any]], Judgement]:
@@ -291,7 +306,8 @@ CLAIMS: tuple[Claim, ...] = (
         "steering",
         "Steering back to the ancestor rescues what retrying does not.",
         "",
-        "an operator's difference from retry lies above 0, all comparisons together",
+        "the difference from retry of an operator that mixes in the ancestor lies above 0, all"
+        " comparisons together",
         "routing",
         _steering,
     ),
