@@ -669,4 +669,4 @@ def failed_units(ds: xr.Dataset) -> np.ndarray:
     """Return which problems failed at least once when observed, (problem,) bool."""
     if "n_failed_rollouts" in ds:
         return ds["n_failed_rollouts"].values > 0
-    return failed_rollouts(ds).any(1)
+    return np.asarray(failed_rollouts(ds).any(axis=1))

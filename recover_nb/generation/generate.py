@@ -392,11 +392,13 @@ def _check(
 ) -> dict[str, object]:
     """Return what is known of a trace, by variable of the schema."""
     text = trace_text(pair, tokens)
-    own = plan.checker is None
-    correct = tasks.is_correct(problem, text) if own else bool(plan.checker(text, problem.answer))
-    readable = tasks.parse_answer(text) is not None if own else bool(text.strip())
-    can_tell = own and problem.task in tasks.TASKS
-    facts = {
+    if plan.checker is None:
+        correct = tasks.is_correct(problem, text)
+        readable = tasks.parse_answer(text) is not None
+    else:
+        correct, readable = bool(plan.checker(text, problem.answer)), bool(text.strip())
+    can_tell = plan.checker is None and problem.task in tasks.TASKS
+    facts: dict[str, object] = {
         "correct": correct,
         "parseable": stopped and readable,
         "ended": stopped,
@@ -457,8 +459,9 @@ def _keep_firing(
     arrays: dict, observed: Decoded, failed: np.ndarray, calibration, units: np.ndarray
 ) -> None:
     """Store where the firing rule would first fire in each failed rollout."""
+    signals = observed.signals or {}
     path, coverage = (
-        torch.from_numpy(observed.signals[name][units])
+        torch.from_numpy(signals[name][units])
         for name in ("path_score", Signal.COVERAGE_DEFORMATION)
     )
     mean, sd, threshold, warmup = (

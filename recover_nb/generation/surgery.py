@@ -338,9 +338,8 @@ def _anchored(
     )
     path, spread = (found[name][0, 0] for name in ("path_score", Signal.COVERAGE_DEFORMATION.value))
     mean, sd = (float(spread.mean()), float(spread.std())) if coverage is None else coverage
-    _, is_coverage = firing_score(
-        *(torch.from_numpy(each[positions]) for each in (path, spread)), mean, sd
-    )
+    here, there = (torch.from_numpy(each[positions]) for each in (path, spread))
+    _, is_coverage = firing_score(here, there, mean, sd)
     n = len(positions)
     padded = np.full((n, 1, settings.max_new_tokens), -1, np.int32)
     padded[:, 0, : len(token_id)] = token_id

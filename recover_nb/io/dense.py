@@ -1,6 +1,7 @@
 """Rollouts laid out as the dense arrays of a study, with what their signals say."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -105,7 +106,7 @@ def _has_token(name: str, arrays: dict[str, np.ndarray]) -> bool:
 
 
 def _keep_stored(
-    arrays: dict[str, np.ndarray | None],
+    arrays: dict[str, Any],
     rows: list[RolloutRow],
     at: list,
     problems: list[ProblemRow],
@@ -156,8 +157,10 @@ def _about_problems(
 
 def _about_rollouts(
     rows: list[RolloutRow], at: list[tuple[int, int, int]], sizes: dict[str, int], traced: bool
-) -> dict[str, np.ndarray | None]:
-    arrays = {name: empty(name, sizes) for name in ("correct", "n_tokens", "fired_at", "token_id")}
+) -> dict[str, Any]:
+    arrays: dict[str, Any] = {
+        name: empty(name, sizes) for name in ("correct", "n_tokens", "fired_at", "token_id")
+    }
     shape = arrays["correct"].shape
     has_text = any(row.text is not None for row in rows)
     arrays["generated_text"] = np.full(shape, "", dtype=object) if has_text else None

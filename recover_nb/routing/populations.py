@@ -62,7 +62,7 @@ def first_failed(ds: xr.Dataset, m: int) -> np.ndarray:
         raise InputError(
             f"m={m} rollouts were not observed; allowed: at most {observed_rollouts(ds)}"
         )
-    return failed_rollouts(ds)[:, :m].all(1)
+    return np.asarray(failed_rollouts(ds)[:, :m].all(axis=1))
 
 
 def reach(ds: xr.Dataset) -> xr.DataArray:

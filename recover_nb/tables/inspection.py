@@ -51,6 +51,13 @@ class Trace:
     first_wrong: int = -1
 
     @property
+    def outcome(self) -> Outcome:
+        """What the checker says of it; an answer that was cut off is told apart."""
+        if self.correct:
+            return Outcome.CORRECT
+        return Outcome.CUT_OFF if self.origin == Origin.CUT_OFF else Outcome.WRONG
+
+    @property
     def verdict(self) -> str:
         """What the checker says of it, and where it went wrong as far as that is known."""
         if self.correct:

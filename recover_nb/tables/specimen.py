@@ -76,9 +76,9 @@ def failures_by_cell(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
             "cut_off": int((wrong[inside] & ~mine).sum()),
             "failures": int(mine.sum()),
         }
-        known = length is not None and mine.any()
-        row["tokens"] = float(np.median(length[inside][mine])) if known else np.nan
-        row["long"] = float((length[inside][mine] > LONG).mean()) if known else np.nan
+        lengths = np.zeros(0) if length is None else length[inside][mine]
+        row["tokens"] = float(np.median(lengths)) if lengths.size else np.nan
+        row["long"] = float((lengths > LONG).mean()) if lengths.size else np.nan
         for each in (*REASONS, UNKNOWN):
             share = (origin[inside][mine] == each).mean() if mine.any() else np.nan
             row[each.replace(" ", "_")] = float(share)
@@ -249,4 +249,5 @@ def _halves(right: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np
     whole = np.divide(
         (right == 1).sum(-1), run.sum(-1), out=np.full(halves[0].shape, np.nan), where=run.any(-1)
     )
-    return tuple(np.where(few, whole, half) for half in halves)
+    first, second = (np.where(few, whole, half) for half in halves)
+    return first, second

@@ -60,9 +60,9 @@ def render(program: tuple) -> tuple[str, str]:
     told = ";".join(f"{a}.{r}={b}" for a, r, b in facts)
     asked = ".".join((start, *relations))
     offered = " ".join(f"{p}.is={letter}" for letter, p in zip(_LETTERS, choices, strict=True))
-    person = start
+    person: str = start
     for relation in relations:
-        person = _next(facts, person, relation)
+        person = _next(facts, person, relation) or ""
     return f"{told}\n{asked}?\n{offered}\n", _letter(choices, person)
 
 

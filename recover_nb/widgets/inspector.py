@@ -230,7 +230,7 @@ class TraceInspector(View):
         self._look()
 
     def _headline(self) -> str:
-        says = html.escape(self.trace.verdict)
+        says = html.escape(self.trace.verdict) if self.trace else ""
         return headline(self._one, self.selection.value, f": <b>{says}</b>,")
 
     def _say_colours(self, values: np.ndarray | None) -> str:

@@ -12,7 +12,7 @@ import xarray as xr
 
 from recover_nb.charts.traces import plot_rollout_grid
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import Family, Intervention, Method, Outcome, Source, Task
+from recover_nb.core.labels import Family, Intervention, Method, Source, Task
 from recover_nb.tables.examples import opening
 from recover_nb.tables.rollouts import Walk, alternatives_at, emitted, study_grid
 from recover_nb.tasks import LEVELS
@@ -395,9 +395,7 @@ class RolloutStepper(View):
         problem = self._problem
         cell = html.escape("|".join((self.family, self.method, self.task)))
         whole = self.walk.ended and self._n_shown == len(self.walk)
-        trace = self.walk.trace
-        outcome = Outcome.CORRECT if trace.correct else Outcome.WRONG
-        outcome = Outcome.CUT_OFF if trace.origin == Outcome.CUT_OFF else outcome
+        outcome = self.walk.trace.outcome if self.walk else Outcome.NOT_RUN
         state = chip(outcome, outcome.value) if whole else f"{self._n_shown} tokens so far"
         level = f"level {problem.level}, " if problem.level > 0 else ""
         return (

@@ -141,12 +141,12 @@ def _save(model, tokenizer, folder: Path, family: str, method: str, facts: dict)
 
 def _train_ancestor(family: str, folder: Path, work: Path, seed: int, line: int | None) -> Path:
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    with _bar(family, Method.ANCESTOR, STEPS[family], line) as bar:
+    with _bar(family, Method.ANCESTOR, STEPS[Family(family)], line) as bar:
         model, tokenizer, curve = pretrain(
             family, seed, work, device=device, advance=lambda step: _move(bar, step)
         )
-    recipe = {stage.name: dataclasses.asdict(stage) for stage in STAGES[family]}
-    facts = {"recipe": recipe, "steps": STEPS[family], "seed": seed, "curve": curve}
+    recipe = {stage.name: dataclasses.asdict(stage) for stage in STAGES[Family(family)]}
+    facts = {"recipe": recipe, "steps": STEPS[Family(family)], "seed": seed, "curve": curve}
     return _save(model.cpu().eval(), tokenizer, folder, family, Method.ANCESTOR, facts)
 
 

@@ -55,7 +55,7 @@ def _specimen(ds: xr.Dataset, seed: int) -> dict:
     if "ancestor_pass_at_1" not in ds or "origin" not in ds:
         return {"missing": "the study does not store how the ancestor does, and how it failed"}
     cells = failures_by_cell(ds, total=True).set_index("cell")
-    every = cells.loc["all"]
+    every: dict[Any, Any] = cells.loc["all"].to_dict()
     used = failed_units(ds)
     regimes = text(ds["regime"])[used]
     fired = firing(ds, total=True)
@@ -114,7 +114,7 @@ def _value(ds: xr.Dataset, seed: int) -> dict:
         frame = value_traces(ds)
     except InputError as error:
         return {"missing": str(error)}
-    fatal = fatal_in_step(ds)
+    fatal: dict[str, Any] = dict(fatal_in_step(ds))
     fatal["interval"] = list(proportion_interval(fatal["inside"], fatal["slips"]))
     rows = judge_detectors(ds).set_index("detector")
     detectors = {}
