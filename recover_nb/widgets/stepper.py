@@ -12,7 +12,7 @@ import xarray as xr
 
 from recover_nb.charts.traces import plot_rollout_grid
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import Family, Intervention, Method, Source, Task
+from recover_nb.core.labels import Family, Intervention, Method, Outcome, Source, Task
 from recover_nb.tables.examples import opening
 from recover_nb.tables.rollouts import Walk, alternatives_at, emitted, study_grid
 from recover_nb.tasks import LEVELS
