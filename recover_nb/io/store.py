@@ -17,6 +17,8 @@ import numpy as np
 import xarray as xr
 import zarr
 from numcodecs import Blosc
+from xarray.backends import BackendArray
+from xarray.core import indexing
 
 from recover_nb.core.errors import InputError, first_line
 from recover_nb.core.extras import need
@@ -227,7 +229,7 @@ def open_study(
     with reading(path):
         ds = opener(path, chunks)
         try:
-            ds = _sourced(_plain_text(ds, every=load), path)
+            ds = _sourced(_plain_text(ds), path)
             if load:
                 ds.load()
             validate(ds, deep=load)
@@ -259,24 +261,40 @@ def load_study() -> xr.Dataset:
     return open_study(data_folder() / BUNDLED)
 
 
-def _plain_text(ds: xr.Dataset, *, every: bool = True) -> xr.Dataset:
-    """Read text into object arrays; unless `every`, not that of rollouts, of which there is much.
+class _Text(BackendArray):
+    """Text that is read when it is used, and then is an object array like all other text."""
+
+    def __init__(self, stored: xr.Variable) -> None:
+        self.stored, self.shape, self.dtype = stored, stored.shape, np.dtype(object)
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> np.ndarray:
+        support = indexing.IndexingSupport.OUTER
+        return indexing.explicit_indexing_adapter(key, self.shape, support, self._read)
+
+    def _read(self, key: tuple) -> np.ndarray:
+        return self.stored[key].values.astype(object)
+
+
+def _plain_text(ds: xr.Dataset) -> xr.Dataset:
+    """Make object arrays of text; that of rollouts, of which there is much, when it is used.
 
     Numpy's variable-width strings, as zarr gives them, lack most conversions.
     """
-    found = [
-        name
-        for name, variable in ds.variables.items()
-        if variable.dtype.kind == "T" and (every or ROLLOUT not in variable.dims)
-    ]
+    found = [name for name, variable in ds.variables.items() if variable.dtype.kind == "T"]
     close = ds._close
-    plain = {
-        name: (ds[name].dims, ds[name].values.astype(object), ds[name].attrs) for name in found
-    }
+    plain = {name: _as_objects(ds[name].variable) for name in found}
     coords = {name: plain.pop(name) for name in found if name in ds.coords}
     ds = ds.assign(plain).assign_coords(coords)
     ds.set_close(close)
     return ds
+
+
+def _as_objects(stored: xr.Variable) -> xr.Variable:
+    if ROLLOUT not in stored.dims:
+        return xr.Variable(stored.dims, stored.values.astype(object), stored.attrs)
+    if stored.chunks is not None:
+        return stored.astype(object)
+    return xr.Variable(stored.dims, indexing.LazilyIndexedArray(_Text(stored)), stored.attrs)
 
 
 def _sourced(ds: xr.Dataset, path: Path | str) -> xr.Dataset:
@@ -347,7 +365,7 @@ def save_study(ds: xr.Dataset, path: str | Path, *, replace: bool = False) -> Pa
     check_free(path, replace=replace, source=ds)
     validate(ds)
     with placed(path, replace=replace, source=ds) as temporary:
-        writer(_plain_text(ds), temporary)
+        writer(ds, temporary)
     return path
 
 
