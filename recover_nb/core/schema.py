@@ -651,6 +651,12 @@ def assemble(
     return xr.Dataset(variables, coords, attrs or {})
 
 
+def is_failure(correct: np.ndarray, ended: np.ndarray | None = None) -> np.ndarray:
+    """Return which rollouts are failures of reasoning, by the codes of `correct` and `ended`."""
+    wrong = correct == 0
+    return wrong if ended is None else wrong & (ended != 0)
+
+
 def failed_rollouts(ds: xr.Dataset) -> np.ndarray:
     """Return which observed rollouts are failures of reasoning, (problem, rollout) bool.
 
@@ -658,11 +664,9 @@ def failed_rollouts(ds: xr.Dataset) -> np.ndarray:
     says nothing about the reasoning. A study that does not know how its rollouts ended counts every
     wrong one.
     """
-    observed = ds.sel({INTERVENTION: Intervention.NONE.value})
-    failed = observed["correct"].transpose(PROBLEM, ROLLOUT).values == 0
-    if "ended" in observed:
-        failed &= observed["ended"].transpose(PROBLEM, ROLLOUT).values != 0
-    return failed
+    names = ["correct", *(["ended"] if "ended" in ds else [])]
+    observed = ds[names].sel({INTERVENTION: Intervention.NONE.value})
+    return is_failure(*(observed[name].transpose(PROBLEM, ROLLOUT).values for name in names))
 
 
 def failed_units(ds: xr.Dataset) -> np.ndarray:

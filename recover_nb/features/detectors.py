@@ -133,7 +133,11 @@ def judge_detectors(ds: xr.Dataset) -> pd.DataFrame:
     >>> rnb.judge_detectors(rnb.load_study())["detector"].tolist()[:2]
     ['junction', 'first_firing']
     """
-    frame = value_traces(ds)
+    return detector_rows(value_traces(ds))
+
+
+def detector_rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return `judge_detectors` of the rows of `value_traces`."""
     frame = frame[frame["fatal"] >= 0]
     slips = frame[frame["origin"] == Origin.SLIP]
     return pd.DataFrame([_judge(frame, slips, name) for name in DETECTORS])
@@ -173,7 +177,11 @@ def fatal_in_step(ds: xr.Dataset) -> dict[str, float]:
         ``slips`` (with a fatal token), ``inside``, ``share``, and ``without``: slips in which no
         token loses anything, because the problem had no value to begin with or kept it.
     """
-    frame = value_traces(ds)
+    return slips_in_step(value_traces(ds))
+
+
+def slips_in_step(frame: pd.DataFrame) -> dict:
+    """Return `fatal_in_step` of the rows of `value_traces`."""
     slips = frame[frame["origin"] == Origin.SLIP]
     lost = slips[slips["fatal"] >= 0]
     inside = (lost["fatal"] >= lost["step_start"]) & (lost["fatal"] <= lost["step_end"])

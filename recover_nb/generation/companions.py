@@ -204,10 +204,12 @@ def load_remapped() -> tuple[xr.Dataset, xr.Dataset]:
     InputError
         If the installation is incomplete.
     """
-    remapped, redrawn = (
-        store.open_study(data_folder() / f"{name}.zarr.zip", load=True) for name in Companion
-    )
+    remapped, redrawn = (_shipped(name.value) for name in Companion)
     return remapped, redrawn
+
+
+def _shipped(name: str) -> xr.Dataset:
+    return store.open_study(data_folder() / f"{name}.zarr.zip", load=True)
 
 
 def load_seeds() -> dict[int, xr.Dataset]:
@@ -232,9 +234,6 @@ def load_seeds() -> dict[int, xr.Dataset]:
     >>> {seed: ds.sizes["problem"] for seed, ds in rnb.load_seeds().items()}
     {0: 450, 1: 450, 2: 450}
     """
-    own = store.open_study(data_folder() / f"{Companion.REDRAWN.value}.zarr.zip", load=True)
-    others = {
-        seed: store.open_study(data_folder() / f"seed_{seed}.zarr.zip", load=True)
-        for seed in MORE_SEEDS
-    }
+    own = _shipped(Companion.REDRAWN.value)
+    others = {seed: _shipped(f"seed_{seed}") for seed in MORE_SEEDS}
     return {0: own.isel(problem=own["family"].values.astype(str) == SEEDED), **others}

@@ -23,6 +23,7 @@ from recover_nb.core.schema import (
     VARIABLES,
     assemble,
     empty,
+    is_failure,
     validate,
 )
 from recover_nb.features.features import junction, problem_features, rollout_features
@@ -266,12 +267,12 @@ def _run_all(
     """Observe, learn features and calibration from failures, then try each intervention on them."""
     prompts = [problem.prompt for problem in problems]
     observed = run(Intervention.NONE.value, np.arange(len(prompts)))
-    wrong = arrays["correct"][:, : plan.n_rollouts, 0] == 0
-    failed = wrong & (arrays["ended"][:, : plan.n_rollouts, 0] != 0)
+    correct, ended = (arrays[name][:, : plan.n_rollouts, 0] for name in ("correct", "ended"))
+    failed = is_failure(correct, ended)
     _keep_features(arrays, observed, failed, plan)
     if plan.checker is None:
-        right = arrays["correct"][:, : plan.n_rollouts, 0] == 1
-        arrays["solved_by_majority"][:] = vote(right, arrays["answer_id"][:, : plan.n_rollouts])
+        answer = arrays["answer_id"][:, : plan.n_rollouts]
+        arrays["solved_by_majority"][:] = vote(correct == 1, answer)
     units = np.flatnonzero(failed.any(1))
     if Intervention.ANCESTOR in plan.interventions:
         arrays["ancestor_pass_at_1"][:] = _ancestor_rate(pair, problems, keys, plan)
@@ -370,31 +371,29 @@ def _keep_checks(
     place = plan.interventions.index(name)
     for i, problem in zip(range(len(problems)), problems, strict=True):
         known: dict[tuple, dict[str, object]] = {}
-        answers: dict[str, int] = {}
+        answers: dict[str | None, int] = {None: -1}
         for r, n in enumerate(decoded.n_tokens[i]):
             trace = (*decoded.token_id[i, r, :n].tolist(), bool(decoded.stopped[i, r]))
             # Twins and easy problems give the same trace again and again: check it once.
             if trace not in known:
                 known[trace] = _check(pair, problem, trace[:-1], trace[-1], plan)
+                answer = known[trace].pop("answer")
+                known[trace]["answer_id"] = answers.setdefault(answer, len(answers) - 1)
             for fact, value in known[trace].items():
                 if arrays[fact].ndim == 3:
                     arrays[fact][chosen[i], r, place] = value
                 elif name == Intervention.NONE:
                     arrays[fact][chosen[i], r] = value
-            if name == Intervention.NONE and plan.checker is None:
-                answer = tasks.parse_answer(trace_text(pair, trace[:-1]))
-                if answer is not None:
-                    arrays["answer_id"][chosen[i], r] = answers.setdefault(answer, len(answers))
 
 
 def _check(
     pair: Pair, problem: Problem, tokens: tuple[int, ...], stopped: bool, plan: Plan
 ) -> dict[str, object]:
-    """Return what is known of a trace, by variable of the schema."""
+    """Return what is known of a trace, by variable of the schema, and the `answer` it gives."""
     text = trace_text(pair, tokens)
+    answer = tasks.parse_answer(text) if plan.checker is None else None
     if plan.checker is None:
-        correct = tasks.is_correct(problem, text)
-        readable = tasks.parse_answer(text) is not None
+        correct, readable = answer == problem.answer, answer is not None
     else:
         correct, readable = bool(plan.checker(text, problem.answer)), bool(text.strip())
     can_tell = plan.checker is None and problem.task in tasks.TASKS
@@ -403,6 +402,7 @@ def _check(
         "parseable": stopped and readable,
         "ended": stopped,
         "worked": tasks.is_worked(text) if can_tell else bool(plan.worked(text)),
+        "answer": answer,
     }
     if correct:
         return facts

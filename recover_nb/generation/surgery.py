@@ -14,7 +14,7 @@ import torch
 import xarray as xr
 
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import Anchoring, Continuation, Intervention, Signal
+from recover_nb.core.labels import DETERMINISTIC, Anchoring, Continuation, Intervention, Signal
 from recover_nb.features.value import value_dataset
 from recover_nb.generation.config import attempts_of
 from recover_nb.generation.decoding import (
@@ -199,8 +199,7 @@ def branch(
         n_tokens=lengths,
         fired_at=decoded.fired_at[0],
         correct=check_traces(pair, tokens, lengths, answer, checker),
-        deterministic=intervention == Intervention.DENSE_STEER
-        or (greedy and intervention in _ARGMAX),
+        deterministic=intervention in DETERMINISTIC or (greedy and intervention in _ARGMAX),
     )
 
 

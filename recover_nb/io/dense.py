@@ -7,7 +7,7 @@ import numpy as np
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Feature, Intervention, Origin, Signal
-from recover_nb.core.schema import empty
+from recover_nb.core.schema import empty, is_failure
 from recover_nb.features.features import junction, problem_features, rollout_features
 from recover_nb.io.rows import SIGNALS, ProblemRow, RolloutRow, Unit
 
@@ -82,9 +82,8 @@ def lay_out(
     arrays = _about_problems(units, problems, sizes)
     arrays |= _about_rollouts(rows, at, sizes, traced)
     signals = _signals(rows, at, sizes)
-    failed = arrays["correct"][:, :, 0] == 0
-    if arrays["ended"] is not None:
-        failed &= arrays["ended"][:, :, 0] != 0
+    known = (arrays[name] for name in ("correct", "ended"))
+    failed = is_failure(*(each[:, :, 0] for each in known if each is not None))
     arrays["n_failed_rollouts"] = failed.sum(1).astype(np.int32)
     arrays["features"] = empty("features", sizes)
     if signals:

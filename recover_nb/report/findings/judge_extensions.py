@@ -8,7 +8,14 @@ from typing import Any
 
 from recover_nb.core.labels import Companion, Conclusion, Regime
 from recover_nb.report.findings.judgement import Claim, Judgement
-from recover_nb.tables.verdicts import CONTRADICTED, NOT_SHOWN, NOT_TESTABLE, SUPPORTED, interval
+from recover_nb.tables.verdicts import (
+    CONTRADICTED,
+    NOT_SHOWN,
+    NOT_TESTABLE,
+    SUPPORTED,
+    interval,
+    interval_verdict,
+)
 
 #: Failed rollouts that one can be asked to gather for a problem.
 AFFORDABLE = 10
@@ -75,14 +82,8 @@ def _drop(figures: Mapping[str, Any]) -> Judgement:
         f" {said['remapped']} % are not solved over new numbers and {said['redrawn']} % not when"
         f" drawn again: new numbers cost {said['difference']} points."
     )
-    verdict = (
-        SUPPORTED
-        if drop["difference"][1] > 0
-        else CONTRADICTED
-        if drop["difference"][2] < 0
-        else NOT_SHOWN
-    )
-    return Judgement(verdict, f"{drop['difference'][0]:+.1f} points", text)
+    value, low, high = drop["difference"]
+    return Judgement(interval_verdict(low, high), f"{value:+.1f} points", text)
 
 
 def _program(figures: Mapping[str, Any]) -> Judgement:

@@ -15,7 +15,7 @@ from recover_nb.core.errors import InputError
 from recover_nb.core.labels import SPECIALISTS, Intervention, Regime
 from recover_nb.core.schema import failed_units, text
 from recover_nb.core.shipped import data_folder
-from recover_nb.features.detectors import fatal_in_step, judge_detectors, value_traces
+from recover_nb.features.detectors import detector_rows, slips_in_step, value_traces
 from recover_nb.generation.companions import load_seeds
 from recover_nb.prediction.seeds import fingerprint_across_seeds, seed_spread
 from recover_nb.report.findings.judgement import Claim, Judgement
@@ -25,7 +25,6 @@ from recover_nb.tables.specimen import best_arms, failures_by_cell
 from recover_nb.tables.study import firing
 from recover_nb.tables.verdicts import (
     CONTRADICTED,
-    NOT_SHOWN,
     SUPPORTED,
     interval,
     interval_verdict,
@@ -114,9 +113,8 @@ def _value(ds: xr.Dataset, seed: int) -> dict:
         frame = value_traces(ds)
     except InputError as error:
         return {"missing": str(error)}
-    fatal: dict[str, Any] = dict(fatal_in_step(ds))
-    fatal["interval"] = list(proportion_interval(fatal["inside"], fatal["slips"]))
-    rows = judge_detectors(ds).set_index("detector")
+    fatal = slips_in_step(frame)
+    rows = detector_rows(frame).set_index("detector")
     detectors = {}
     for name, row in rows.to_dict("index").items():
         near = round(row["near"] * row["traces"])
@@ -248,15 +246,9 @@ def _junction(figures: Mapping[str, Any]) -> Judgement:
         low, high = row["near_interval"]
         said.append(f"{name} {row['near']:.0%} [{100 * low:.0f}, {100 * high:.0f}]")
     low, high = near["near_interval"]
-    verdict = (
-        SUPPORTED
-        if low > near["near_chance"]
-        else CONTRADICTED
-        if high < near["near_chance"]
-        else NOT_SHOWN
-    )
+    chance = near["near_chance"]
     return Judgement(
-        verdict,
+        interval_verdict(low - chance, high - chance),
         f"{near['near']:.0%}, chance {near['near_chance']:.0%}",
         f"Within one token of the fatal token, of {near['traces']:.0f} failed traces:"
         f" {', '.join(said)}; a token at random {near['near_chance']:.0%}. The junction points"
