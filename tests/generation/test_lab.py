@@ -140,8 +140,9 @@ def test_what_is_missing_from_a_training_set_is_not_in_it():
     recipe = posttrain.RECIPES[Method.SFT]
     drawn = posttrain.draw_problems(recipe, 60, [0, 0])
     assert {p.task for p in drawn} == set(Task)
+    levels = [problem.level for problem in drawn]
+    assert max(levels) == 4 and levels.count(4) < min(levels.count(each) for each in (1, 2, 3))
     for problem in drawn:
-        assert problem.level <= 3
         if problem.task == Task.ARITHMETIC:
             assert "*" not in problem.prompt
     assert not set.union(*map(tasks.invited_slips, drawn)) & set(recipe.missing)

@@ -485,11 +485,11 @@ def test_the_shipped_file_is_of_the_bundled_study():
     assert found["about"]["command"] == "recover-nb ablate --problems 30"
     cells = found["cells"]
     assert len(cells) == 18
-    assert sum(len(each["features"]["temperature=0.3"][0]) for each in cells.values()) == 1450
+    assert sum(len(each["features"]["temperature=0.3"][0]) for each in cells.values()) == 1190
     # A score that equals its threshold fires or not by a last bit: nearly all attempts repeat the
     # study's, not all.
     repeated = [each["repeat_check"] for each in cells.values()]
     assert min(repeated) > 0.9 and np.mean(repeated) > 0.97
-    # Spread counts tokens with J_t > 0: where both models agree, a last bit decides, so the largest
-    # can be large.
-    assert np.median([each["signal_check"] for each in cells.values()]) < 0.01
+    # Spread counts tokens with J_t > 0: where both models agree, a last bit decides. So a feature
+    # may move by one token of a trace of 20, and by no more.
+    assert max(each["signal_check"] for each in cells.values()) <= 1 / 20
