@@ -23,24 +23,35 @@ if [ -z "$RESUME" ]; then
     done
     rm -rf data/ablations.json data/ablations.json.partial data/seed_*.zarr*
 fi
+# Waits for what runs side by side; fails if any of it did.
+both() {
+    for each in $running; do wait "$each"; done
+    running=
+}
+
 step "$bin/recover-nb" run --out data/study.zarr.zip --workers 2 --resume
+running=
 step "$bin/recover-nb" remap --out data/remapped.zarr.zip --resume &
+running="$running $!"
 step "$bin/recover-nb" remap --redraw --out data/redrawn.zarr.zip --resume &
-wait
+running="$running $!"
+both
 # More seeds of post-training for one family: trained once, asked as the redrawn companion asks.
 for seed in 1 2; do
     lab=runs/seeds/$seed
     if [ ! -e "$lab/neox/self_distill/README.md" ]; then
         step "$bin/recover-nb" train --family neox --method sft grpo self_distill --seed $seed \
             --ancestors data/lab --out "$lab" &
+        running="$running $!"
     fi
 done
-wait
+both
 for seed in 1 2; do
     step "$bin/recover-nb" remap --redraw --family neox --lab "runs/seeds/$seed" \
         --out "data/seed_$seed.zarr.zip" --resume &
+    running="$running $!"
 done
-wait
+both
 step "$bin/recover-nb" ablate --out data/ablations.json --resume
 step tables
 step "$bin/recover-nb" findings
