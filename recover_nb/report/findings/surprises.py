@@ -11,8 +11,8 @@ _SURPRISES: tuple[tuple[dict[str, str], str], ...] = (
         {"steering": SUPPORTED, "choice": CONTRADICTED},
         (
             "Steering works and choosing does not pay: operators that mix in the ancestor rescue"
-            " far more than retrying, and doing the same one everywhere in a cell rescues more than"
-            " the rule that picks among them."
+            " more than retrying, and doing the same one everywhere in a cell rescues more than the"
+            " rule that picks among them."
         ),
     ),
     (
