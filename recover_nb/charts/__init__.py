@@ -28,6 +28,7 @@ from recover_nb.charts.topography import (
 )
 from recover_nb.charts.traces import plot_branches, plot_rollout_grid, plot_signals
 from recover_nb.charts.transfer import plot_transfer_clusters, plot_transfer_routing
+from recover_nb.charts.value import plot_value
 
 __all__ = [
     "MAX_ROWS",
@@ -60,4 +61,5 @@ __all__ = [
     "plot_transfer_clusters",
     "plot_transfer_routing",
     "plot_transitions",
+    "plot_value",
 ]
