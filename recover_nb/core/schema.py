@@ -669,6 +669,24 @@ def failed_rollouts(ds: xr.Dataset) -> np.ndarray:
     return is_failure(*(observed[name].transpose(PROBLEM, ROLLOUT).values for name in names))
 
 
+def cut_off_hint(ds: xr.Dataset) -> str:
+    """Return what to do about wrong rollouts that were cut off, to end a message with.
+
+    Empty where none was cut off, or where the study does not know.
+    """
+    if not {"correct", "ended"} <= set(ds.variables) or INTERVENTION not in ds.dims:
+        return ""
+    observed = ds[["correct", "ended"]].sel({INTERVENTION: Intervention.NONE.value})
+    wrong = observed["correct"].values == 0
+    cut_off = int((wrong & (observed["ended"].values == 0)).sum())
+    if not cut_off:
+        return ""
+    return (
+        f"; {cut_off} of {int(wrong.sum())} wrong rollouts were cut off at the length limit, which"
+        " is no failure of reasoning: generate with a larger max_new_tokens"
+    )
+
+
 def failed_units(ds: xr.Dataset) -> np.ndarray:
     """Return which problems failed at least once when observed, (problem,) bool."""
     if "n_failed_rollouts" in ds:

@@ -371,7 +371,7 @@ def _keep_checks(
     place = plan.interventions.index(name)
     for i, problem in zip(range(len(problems)), problems, strict=True):
         known: dict[tuple, dict[str, object]] = {}
-        answers: dict[str | None, int] = {None: -1}
+        answers: dict[object, int] = {None: -1}
         for r, n in enumerate(decoded.n_tokens[i]):
             trace = (*decoded.token_id[i, r, :n].tolist(), bool(decoded.stopped[i, r]))
             # Twins and easy problems give the same trace again and again: check it once.

@@ -11,7 +11,7 @@ import xarray as xr
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import FEATURES
-from recover_nb.core.schema import PROBLEM, cell_names, text
+from recover_nb.core.schema import PROBLEM, cell_names, cut_off_hint, text
 from recover_nb.features.features import feature_matrix
 
 #: What can be predicted. ``model`` is the coordinate of a profile table, or ``family-method`` of a
@@ -90,7 +90,10 @@ def select_units(
     x = feature_matrix(ds, features)
     rows = np.flatnonzero(~np.isnan(x).any(axis=1) & (label != ""))
     if not len(rows):
-        raise InputError(f"no unit with features and a {target} is left; needed: failed problems")
+        raise InputError(
+            f"no unit with features and a {target} is left; needed: failed problems"
+            + cut_off_hint(ds)
+        )
     # A byte no name holds, so that two pairs never give one group.
     group = np.array(
         ["\0".join(pair) for pair in zip(task.tolist(), problem.tolist(), strict=True)]

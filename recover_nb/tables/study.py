@@ -8,7 +8,7 @@ import xarray as xr
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ROUTED_INTERVENTIONS, Intervention, Regime
-from recover_nb.core.schema import cell_names
+from recover_nb.core.schema import cell_names, cut_off_hint
 from recover_nb.routing.rescue import classify_regimes, with_rates
 from recover_nb.stats.resampling import bootstrap_ratio, bootstrap_weights
 from recover_nb.tables.kit import feature_columns, mean, per_rollout
@@ -152,6 +152,8 @@ def regime_sentence(ds: xr.Dataset) -> str:
     """
     frame = regimes_by_cell(ds)
     counts = frame.groupby("regime")["count"].sum().sort_values(ascending=False, kind="stable")
+    if not counts.sum():
+        return f"No problem failed{cut_off_hint(ds)}."
     parts = ", ".join(
         f"{name} {count} ({count / counts.sum():.0%})" for name, count in counts.items()
     )

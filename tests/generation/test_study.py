@@ -279,6 +279,25 @@ def test_all_correct_problems_are_no_failed_units(pair, problems):
         rnb.evaluate_routing(ds)
 
 
+def test_where_every_wrong_answer_was_cut_off_the_message_says_so(problems):
+    # No answer of a trained model is over in two tokens.
+    ds = generate(
+        rnb.load_lineage("qwen3", "grpo"),
+        problems[:2],
+        interventions=rnb.PUBLISHED.interventions,
+        n_rollouts=3,
+        n_attempts=1,
+        settings=replace(SETTINGS, max_new_tokens=2),
+        unit=("qwen3", "grpo"),
+    )
+    assert ds["n_failed_rollouts"].values.tolist() == [0, 0]
+    said = "; 6 of 6 wrong rollouts were cut off at the length limit"
+    for statistic in (rnb.evaluate_routing, rnb.cluster_stability, rnb.topography):
+        with pytest.raises(InputError, match=said):
+            statistic(ds)
+    assert rnb.tables.regime_sentence(ds).startswith("No problem failed" + said)
+
+
 def test_one_failed_rollout_is_enough(pair, problems):
     seen = []
 
