@@ -26,8 +26,8 @@ N_INIT = 3
 SHARE, LEAST_SIZE = 0.05, 5
 #: Least variance of a mixture's component, in squared z-scores: a tenth of an sd, which is what a
 #: feature of reliability 0.99 is off by. Features have ties (a share of few tokens, a floor):
-#: without a bound, a component on tied points alone has no limit to its likelihood, and BIC counts
-#: a tenth of the points at a floor as a cluster.
+#: without a bound, a component on tied points alone has no limit to its likelihood, and BIC would
+#: count a tenth of the points at a floor as a cluster.
 REG_COVAR = 1e-2
 #: Algorithms that draw random numbers; the others give the same labels for every seed.
 SEEDED = (Algorithm.KMEANS, Algorithm.GAUSSIAN_MIXTURE)

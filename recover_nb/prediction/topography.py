@@ -145,7 +145,7 @@ class Topography:
 
     Examples
     --------
-    Of 19 permutations of the labels, none is predicted as well: p is 1 / 20.
+    Of 19 permutations of the labels, four are predicted as well: p is 5 / 20.
 
     >>> import recover_nb as rnb
     >>> result = rnb.topography(rnb.load_study(), n_repeats=1, n_permutations=19)
@@ -293,7 +293,7 @@ def topography(
 
     Examples
     --------
-    Which post-training made a failure? The features say so more often than the commonest answer.
+    Which post-training made a failure? The features say so no oftener than the commonest does.
 
     >>> import recover_nb as rnb
     >>> result = rnb.topography(rnb.load_study(), n_repeats=1, n_permutations=19)

@@ -139,5 +139,5 @@ class LiveRollouts:
 
     def _check(self, wanted: Wanted, tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         pair = self._models.pair(wanted.family, wanted.method)
-        stepping = self._models.module("generation.stepping")
-        return stepping.check_traces(pair, tokens, lengths, wanted.problem.answer, self._checker)
+        traces = self._models.module("generation.traces")
+        return traces.check_traces(pair, tokens, lengths, wanted.problem.answer, self._checker)
