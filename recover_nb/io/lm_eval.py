@@ -75,7 +75,7 @@ def from_lm_eval(
     >>> logs = {arm: folder / f"samples_{arm}.jsonl" for arm in ("none", "retry")}
     >>> ds = rnb.from_lm_eval(logs, is_correct="regex:#(.+)$")
     >>> ds.sizes["problem"], round(float(ds["rescue_rate"].sel(intervention="retry").mean()), 2)
-    (8, 0.53)
+    (8, 0.75)
     """
     files = by_intervention(path)
     found = FILE_NAME.fullmatch(next(iter(files.values())).name)

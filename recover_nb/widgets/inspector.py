@@ -83,7 +83,7 @@ class TraceInspector(View):
     Examples
     --------
     >>> import recover_nb as rnb
-    >>> selection = rnb.widgets.Selection(problem=0)
+    >>> selection = rnb.widgets.Selection(problem=605)
     >>> view = rnb.widgets.TraceInspector(rnb.load_study(), selection=selection)
     >>> view.value = {"signal": "path_deformation", "window": 4}
     >>> sorted(view.tables()["signals"]["signal"].unique())

@@ -414,7 +414,9 @@ def test_what_is_shown_can_be_saved(view, tmp_path):
 def test_live_rollout_is_the_recorded_one(live, live_study):
     """The stepper takes what `steps` yields, so the study's rollouts come again to the letter."""
     assert (live.temperature, live.seed) == (0.8, 3)
-    for rollout in (0, 4):
+    longer = np.flatnonzero(live_study["n_tokens"].values[0, :, 0] > 1)
+    assert len(longer) >= 2
+    for rollout in longer[[0, -1]].tolist():
         live.selection.rollout = rollout
         live.step()
         assert shown_ids(live) == tokens_of(live_study, 0, rollout)[:1]
