@@ -12,7 +12,7 @@ import xarray as xr
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Origin, Outcome, Signal
-from recover_nb.core.schema import MODELS
+from recover_nb.core.schema import MODELS, failed_rollouts
 from recover_nb.core.token_text import pieces_of, token_pieces
 from recover_nb.features.features import junction, junction_window
 from recover_nb.tables.traces import signal_rows
@@ -179,8 +179,8 @@ def first_failed(ds: xr.Dataset, problem: int) -> int:
     """Return the first observed rollout of a problem that failed, -1 if none did or is stored."""
     if "correct" not in ds or NONE not in ds["intervention"].values:
         return -1
-    wrong = ds["correct"].isel(problem=problem).sel(intervention=NONE).values == 0
-    return int(wrong.argmax()) if wrong.any() else -1
+    failed = failed_rollouts(ds.isel(problem=[problem]))[0]
+    return int(failed.argmax()) if failed.any() else -1
 
 
 def stored_alternatives(

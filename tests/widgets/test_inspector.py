@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from tiny_study import tiny_study
 
 from recover_nb.charts.theme import shade
@@ -94,6 +95,16 @@ def test_alternatives_are_of_the_first_failed_rollout(ds):
     assert frame["emitted"].all()
     assert stored_alternatives(ds, 1, rollout + 1) is None
     assert stored_alternatives(ds.drop_vars("alternative_token_id"), 1, rollout) is None
+
+
+def test_a_cut_off_rollout_is_not_the_first_that_failed(ds):
+    rollout = first_failed(ds, 1)
+    ended = xr.ones_like(ds["correct"])
+    ended[{"problem": 1, "rollout": rollout}] = 0
+    later = first_failed(ds.assign(ended=ended), 1)
+    assert later == -1 or later > rollout
+    wrong = ds["correct"].sel(intervention="none").values[1] == 0
+    assert later == next((r for r in range(rollout + 1, len(wrong)) if wrong[r]), -1)
 
 
 def test_it_opens_on_the_selection_and_follows_it(ds, view):
