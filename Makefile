@@ -54,7 +54,8 @@ picture: $(VENV)/.lab
 stub: $(VENV)/.lab
 	$(BIN)/python tests/stub.py
 
-# The shipped data but for checkpoints and examples, anew: hours. It says how long; RESUME=1 goes on.
+# The shipped data but for checkpoints and examples, anew: an hour and a half on two cores. It says how long; RESUME=1
+# goes on.
 data: $(VENV)/.test
 	BIN=$(BIN) RESUME=$(RESUME) sh data/make.sh
 
