@@ -123,7 +123,9 @@ def test_a_branch_by_mouse_and_by_keyboard(notebook, stepper):
     said_of_branch(notebook, surgeon, 1)
     # Every view that looks at problems of one family and method shares its two models.
     shared = "__import__('recover_nb.widgets.models').widgets.models.shipped_pair"
-    names = "str(ds['family'].values[selection.problem]), str(ds['method'].values[selection.problem])"
+    names = (
+        "str(ds['family'].values[selection.problem]), str(ds['method'].values[selection.problem])"
+    )
     assert notebook.read(f"{shared}({names}) is surgeon._models._held[1]")
     picture(notebook, "TraceSurgeon")
 
