@@ -596,11 +596,12 @@ def _check_text(ds: xr.Dataset, name: str, allowed: list[str]) -> None:
 
 def _check_words(ds: xr.Dataset) -> None:
     for name, kind in (("origin", Origin), ("slip", Slip)):
+        if name not in ds:
+            continue
         allowed = ["", *(each.value for each in kind)]
+        found = pd.unique(ds[name].values.astype(object).ravel())
         # A few words, written many times: compared one by one only where one is wrong.
-        if name in ds and not set(pd.unique(ds[name].values.astype(object).ravel())) <= set(
-            allowed
-        ):
+        if not set(found) <= set(allowed):
             _check_text(ds, name, allowed)
 
 
@@ -676,14 +677,13 @@ def cut_off_hint(ds: xr.Dataset) -> str:
     """
     if not {"correct", "ended"} <= set(ds.variables) or INTERVENTION not in ds.dims:
         return ""
-    observed = ds[["correct", "ended"]].sel({INTERVENTION: Intervention.NONE.value})
-    wrong = observed["correct"].values == 0
-    cut_off = int((wrong & (observed["ended"].values == 0)).sum())
+    wrong = int((ds["correct"].sel({INTERVENTION: Intervention.NONE.value}) == 0).sum())
+    cut_off = wrong - int(failed_rollouts(ds).sum())
     if not cut_off:
         return ""
     return (
-        f"; {cut_off} of {int(wrong.sum())} wrong rollouts were cut off at the length limit, which"
-        " is no failure of reasoning: generate with a larger max_new_tokens"
+        f"; {cut_off} of {wrong} wrong rollouts were cut off at the length limit, which is no"
+        " failure of reasoning: generate with a larger max_new_tokens"
     )
 
 
