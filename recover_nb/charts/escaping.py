@@ -60,6 +60,10 @@ class Escaped:
         if renderer is None:
             return super()._repr_mimebundle_(*arguments, **options)
         spec = self.to_dict(context={"pre_transform": False})
+        if alt.renderers.active == "default":
+            from recover_nb.charts.showing import output
+
+            return output(spec)
         if alt.renderers.active in _BY_TEMPLATE:
             return renderer(spec, **_safe({}))
         found = renderer(spec)
@@ -106,7 +110,7 @@ class Escaped:
 
 
 #: Renderers that fill a template, and take arguments for the JSON in it.
-_BY_TEMPLATE = ("default", "html", "colab", "kaggle", "zeppelin", "olli", "browser")
+_BY_TEMPLATE = ("html", "colab", "kaggle", "zeppelin", "olli", "browser")
 #: In the context of a specification: the chart around this one escapes its JSON.
 _SAFE = "recover_nb_escaped"
 #: What ends a script, or opens something in it that hides its end.
