@@ -2,11 +2,38 @@
 // A chart is [place, specification]; what was asked for before this came waits in the queue.
 (() => {
   const SETTLED = 150; // Milliseconds after the last change of width.
+  const [TITLE, SUBTITLE] = [8, 6.4]; // Pixels of a character.
+  const TRIES = 5;
+  const NARROW = 480; // Pixels of a place in which a legend is a column.
   const LEAST = 140; // Pixels of a panel below which nothing is read.
 
-  // Panels side by side go below one another where they do not fit.
-  const arranged = (spec, wide, room) => {
+  // Words in lines of at most `most` characters; text that is in lines already is left alone.
+  const lines = (text, most) => {
+    if (typeof text !== "string" || text.length <= most) return text;
+    const found = [""];
+    for (const word of text.split(" ")) {
+      const last = found[found.length - 1];
+      if (last && last.length + word.length >= most) found.push(word);
+      else found[found.length - 1] = last ? `${last} ${word}` : word;
+    }
+    return found;
+  };
+
+  // A title is as wide as its place at most.
+  const titled = (spec, room) => {
+    const { title } = spec;
+    if (!title) return spec;
+    const { text, subtitle, ...rest } = typeof title === "object" && !Array.isArray(title) ? title : { text: title };
+    const broken = { ...rest, text: lines(text, Math.floor(room / TITLE)) };
+    if (subtitle) broken.subtitle = lines(subtitle, Math.floor(room / SUBTITLE));
+    return { ...spec, title: broken };
+  };
+
+  // Panels side by side go below one another where they do not fit, and so do words of a legend.
+  const arranged = (given, wide, room) => {
     const columns = (panel) => Math.max(1, Math.floor(room / panel));
+    const legend = { ...given.config?.legend, columns: 1 };
+    const spec = room < NARROW ? { ...given, config: { ...given.config, legend } } : given;
     const { hconcat, ...rest } = spec;
     if (hconcat) return { ...rest, concat: hconcat, columns: columns(wide / hconcat.length) };
     if (spec.facet && spec.columns) {
@@ -32,18 +59,20 @@
 
   const draw = async ([place, given]) => {
     if (!place || !given) return;
-    const options = { actions: false, renderer: "svg" };
-    const stage = document.createElement("div");
     let shown, drawn;
     const fit = async () => {
       const room = place.clientWidth;
       if (!room || room === drawn) return;
       drawn = room;
-      let spec = given;
-      for (let tries = 0; tries < 3; tries += 1) {
-        shown?.finalize();
-        shown = await window.vegaEmbed(stage, spec, options);
-        if (!stage.parentNode) place.replaceChildren(stage);
+      // Measured out of sight, then put in the place of what was there: nothing flickers.
+      const stage = document.createElement("div");
+      stage.style.cssText = "position:absolute;visibility:hidden;top:0;left:0";
+      place.append(stage);
+      let spec = titled(given, room);
+      let view;
+      for (let tries = 0; tries < TRIES; tries += 1) {
+        view?.finalize();
+        view = await window.vegaEmbed(stage, spec, { actions: false, renderer: "svg" });
         const over = width(stage) - room;
         if (over <= 1) break;
         const next = tries === 0 ? arranged(spec, width(stage), room) : spec;
@@ -51,10 +80,14 @@
         const across = next.concat ? next.columns : next.facet?.row ? 1 : next.columns || 1;
         spec = next === spec ? narrowed(spec, Math.ceil(over / across)) : next;
       }
+      shown?.finalize();
+      shown = view;
+      stage.style.cssText = "";
+      place.replaceChildren(stage);
       place.dataset.live = "yes";
     };
     try {
-      stage.className = "recover-nb-chart-live";
+      Object.assign(place.style, { position: "relative", overflowX: "clip" });
       await fit();
       let waits;
       new ResizeObserver(() => {
