@@ -16,11 +16,12 @@ PICTURE = Path(__file__).with_name("house.svg")
 #: From the ground up. A room imports from the floors below its own, and from nothing else.
 FLOORS = (
     ("core",),
-    ("stats", "tasks", "charts"),
+    ("stats", "tasks"),
     ("features",),
     ("clustering", "routing"),
     ("io", "prediction"),
     ("generation", "tables"),
+    ("charts",),
     ("cli", "report", "widgets"),
 )
 
@@ -29,7 +30,7 @@ CAPTIONS = {
     "core": "what a study is",
     "stats": "bootstrap, permutation, folds",
     "tasks": "problems and checkers",
-    "charts": "a frame, drawn",
+    "charts": "a study or a result, drawn",
     "features": "step 2: signals to features",
     "clustering": "step 3: are there clusters?",
     "routing": "step 4: what would rescue it?",

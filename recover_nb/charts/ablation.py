@@ -1,14 +1,17 @@
 """The chart of an ablation. It computes nothing: it draws a frame of `tables.ablations`."""
 
 import textwrap
+from typing import Any
 
 import altair as alt
 import pandas as pd
 
+from recover_nb import tables
 from recover_nb.charts.kit import (
     checked,
     colour_by,
     finish,
+    frame_of,
     interval,
     order,
     rows,
@@ -34,13 +37,14 @@ MOVE_SHAPES = {
 }
 
 
-def plot_ablations(frame: pd.DataFrame, *, width: int = 190) -> alt.HConcatChart:
+def plot_ablations(data: Any, *, width: int = 190) -> alt.HConcatChart:
     """Draw every setting's figures, a panel a conclusion.
 
     Parameters
     ----------
-    frame : DataFrame
-        From `tables.ablation_figures`; choose rows for fewer settings or conclusions.
+    data : Ablation or DataFrame
+        What `ablate` returned, or a frame from `tables.ablation_figures`; choose rows for fewer
+        settings or conclusions.
     width : int
         Pixels of a panel.
 
@@ -56,6 +60,7 @@ def plot_ablations(frame: pd.DataFrame, *, width: int = 190) -> alt.HConcatChart
     InputError
         If a column is missing or there are too many rows.
     """
+    frame = frame_of(data, tables.ablation_figures)
     needed = (
         "factor",
         "setting",

@@ -1,13 +1,16 @@
 """The chart of what a calculator rescues."""
 
-import altair as alt
-import pandas as pd
+from typing import Any
 
+import altair as alt
+
+from recover_nb import tables
 from recover_nb.charts.kit import (
     PERCENT,
     SHARE,
     checked,
     facet,
+    frame_of,
     interval,
     order,
     percents,
@@ -17,15 +20,14 @@ from recover_nb.charts.kit import (
 from recover_nb.charts.theme import ORANGE, SKY
 
 
-def plot_calculator(
-    frame: pd.DataFrame, *, width: int = 330, columns: int = 2
-) -> alt.Chart | alt.FacetChart:
+def plot_calculator(data: Any, *, width: int = 330, columns: int = 2) -> alt.Chart | alt.FacetChart:
     """Draw the rescue rate with a calculator, with its 95 % interval, beside that of retrying.
 
     Parameters
     ----------
-    frame : DataFrame
-        From `tables.calculator_by_regime`; more than one group gives a panel each.
+    data : Dataset or DataFrame
+        A study with a calculator, or a frame from `tables.calculator_by_regime`; more than one
+        group gives a panel each.
     width : int
         Pixels of a panel.
     columns : int
@@ -40,6 +42,7 @@ def plot_calculator(
     InputError
         If a column is missing or there are too many rows.
     """
+    frame = frame_of(data, tables.calculator_by_regime)
     lift = ("lift_points", "lift_low_points", "lift_high_points")
     rates = ("retry_rate", "calculator_rate", "low", "high", "rescued", "retried")
     frame = checked(frame, ("group", "regime", "problems", *rates, *lift))

@@ -9,6 +9,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from recover_nb import tables
 from recover_nb.charts.kit import (
     SHARE,
     checked,
@@ -16,6 +17,7 @@ from recover_nb.charts.kit import (
     feature_axes,
     feature_pairs,
     finish,
+    frame_of,
     heading,
     in_turn,
     numbers,
@@ -35,13 +37,13 @@ CLUSTER_SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triang
 NOISE_LOOK = (GREY, "triangle-right")
 
 
-def plot_stability(frame: pd.DataFrame, *, width: int = 460) -> alt.Chart:
+def plot_stability(data: Any, *, width: int = 460) -> alt.Chart:
     """Draw each stability figure of one clustering over its draws from data without clusters.
 
     Parameters
     ----------
-    frame : DataFrame
-        From `tables.clustering.stability_points`.
+    data : ClusterStability or DataFrame
+        What `cluster_stability` returned, or a frame from `tables.stability_points`.
     width : int
         Pixels.
 
@@ -64,6 +66,7 @@ def plot_stability(frame: pd.DataFrame, *, width: int = 460) -> alt.Chart:
     >>> chart.title.subtitle
     'circle: the data; thin ticks: draws of each null; thick tick: its 95 % limit'
     """
+    frame = frame_of(data, tables.stability_points)
     frame = checked(frame, ("figure", "source", "kind", "value"))
     figures = order(frame["figure"])
     sources = list(SOURCE_COLOURS)
@@ -97,15 +100,13 @@ def plot_stability(frame: pd.DataFrame, *, width: int = 460) -> alt.Chart:
     return finish(alt.LayerChart(layer=layers), title, width, 54 * len(figures))
 
 
-def plot_stability_grid(
-    frame: pd.DataFrame, *, width: int = 150, height: int = 120
-) -> alt.VConcatChart:
+def plot_stability_grid(data: Any, *, width: int = 150, height: int = 120) -> alt.VConcatChart:
     """Draw stability against the number of clusters, by algorithm, with the limits of both nulls.
 
     Parameters
     ----------
-    frame : DataFrame
-        From `tables.clustering.grid_lines`.
+    data : DataFrame or DataFrame
+        What `stability_grid` returned, or a frame from `tables.grid_lines`.
     width, height : int
         Pixels of a panel.
 
@@ -129,6 +130,7 @@ def plot_stability_grid(
     >>> chart.title.text
     'Stability by number of clusters'
     """
+    frame = frame_of(data, tables.grid_lines)
     frame = checked(frame, ("algorithm", "k", "figure", "source", "value", "verdict", "p_family"))
     algorithms, figures = order(frame["algorithm"]), order(frame["figure"])
     rows = []
@@ -170,13 +172,13 @@ def _grid_panel(part: pd.DataFrame, y_title: str | None, last: bool) -> alt.Laye
     )
 
 
-def plot_consensus(frame: pd.DataFrame, *, width: int = 380) -> alt.Chart:
+def plot_consensus(data: Any, *, width: int = 380) -> alt.Chart:
     """Draw how often resamples put two problems in one cluster.
 
     Parameters
     ----------
-    frame : DataFrame
-        From `tables.clustering.consensus_cells`.
+    data : ClusterStability or DataFrame
+        What `cluster_stability` returned, or a frame from `tables.consensus_cells`.
     width : int
         Pixels of a side.
 
@@ -190,6 +192,7 @@ def plot_consensus(frame: pd.DataFrame, *, width: int = 380) -> alt.Chart:
     InputError
         If a column is missing or there are too many rows.
     """
+    frame = frame_of(data, tables.consensus_cells)
     names = ("row", "column", "consensus")
     tips = ("row_problem", "column_problem", "row_cluster", "column_cluster")
     frame = checked(frame, (*names, *tips))

@@ -1,14 +1,18 @@
 """Charts of the three features and of how reliable they are."""
 
+from typing import Any
+
 import altair as alt
 import pandas as pd
 
+from recover_nb import tables
 from recover_nb.charts.kit import (
     SHARE,
     checked,
     colour_by,
     feature_pairs,
     finish,
+    frame_of,
     heading,
     numbers,
     order,
@@ -26,13 +30,13 @@ SCOPE_COLOURS = {Scope.POOLED: GREY, Scope.WITHIN: SKY}
 SCOPE_SHAPES = {Scope.POOLED: "square", Scope.WITHIN: "circle"}
 
 
-def plot_features(frame: pd.DataFrame, *, width: int = 250) -> alt.HConcatChart:
+def plot_features(data: Any, *, width: int = 250) -> alt.HConcatChart:
     """Draw the failed problems by their three features, two at a time, with their regime.
 
     Parameters
     ----------
-    frame : DataFrame
-        From `tables.feature_points`.
+    data : Dataset or DataFrame
+        A study, or a frame from `tables.feature_points`.
     width : int
         Pixels of a panel.
 
@@ -53,6 +57,7 @@ def plot_features(frame: pd.DataFrame, *, width: int = 250) -> alt.HConcatChart:
     >>> chart.title
     'Failed problems by their features'
     """
+    frame = frame_of(data, tables.feature_points)
     names = [name.value for name in Feature]
     frame = checked(
         frame, ("cell", "problem", "problem_id", *names, "regime", "route", "retry", "best")
@@ -68,15 +73,13 @@ def plot_features(frame: pd.DataFrame, *, width: int = 250) -> alt.HConcatChart:
     return finish(feature_pairs(marks, width), "Failed problems by their features")
 
 
-def plot_reliability(
-    frame: pd.DataFrame, *, width: int = 230, height: int = 220
-) -> alt.HConcatChart:
+def plot_reliability(data: Any, *, width: int = 230, height: int = 220) -> alt.HConcatChart:
     """Draw each feature's reliability against the failed rollouts averaged, with 95 % intervals.
 
     Parameters
     ----------
-    frame : DataFrame
-        From `tables.needed_rows`.
+    data : Dataset or DataFrame
+        What `needed_rollouts` returned, or a frame from `tables.needed_rows`.
     width, height : int
         Pixels of a panel.
 
@@ -91,6 +94,7 @@ def plot_reliability(
     InputError
         If a column is missing or there are too many rows.
     """
+    frame = frame_of(data, tables.needed_rows)
     measured = ("reliability", "low", "high", "foreseen", "needed", "needed_low", "needed_high")
     frame = checked(frame, ("feature", "scope", "size", "problems", *measured, "target"))
     tooltip = [tip("feature"), tip("scope"), "size:Q", "problems:Q"]

@@ -1,6 +1,6 @@
 """What all charts share: checks of a frame, colours, shapes, facets, intervals, number formats."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -16,6 +16,11 @@ MAX_ROWS = 5000
 
 #: Scale and axis of a share of 1.
 SHARE, PERCENT = alt.Scale(domain=[0, 1]), alt.Axis(format=".0%")
+
+
+def frame_of(data: Any, table: Callable[[Any], pd.DataFrame]) -> pd.DataFrame:
+    """Return what a chart draws: a frame as it is, anything else as `table` lays it out."""
+    return data if isinstance(data, pd.DataFrame) else table(data)
 
 
 def checked(frame: pd.DataFrame, needed: tuple[str, ...]) -> pd.DataFrame:

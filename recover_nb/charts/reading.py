@@ -1,21 +1,32 @@
 """The chart of reading: features against the text of failed rollouts."""
 
-import altair as alt
-import pandas as pd
+from typing import Any
 
-from recover_nb.charts.kit import checked, facet, interval, numbers, order, percents, tip, zero_line
+import altair as alt
+
+from recover_nb import tables
+from recover_nb.charts.kit import (
+    checked,
+    facet,
+    frame_of,
+    interval,
+    numbers,
+    order,
+    percents,
+    tip,
+    zero_line,
+)
 from recover_nb.charts.theme import SKY
 
 
-def plot_reading(
-    frame: pd.DataFrame, *, width: int = 420, columns: int = 2
-) -> alt.Chart | alt.FacetChart:
+def plot_reading(data: Any, *, width: int = 420, columns: int = 2) -> alt.Chart | alt.FacetChart:
     """Draw the features' lead in AUC over every reader, with 95 % intervals paired by fold.
 
     Parameters
     ----------
-    frame : DataFrame
-        From `tables.topography.reading_scores`; more than one part gives a panel each.
+    data : Reading or DataFrame
+        What `reading` returned, or a frame from `tables.reading_scores`; more than one part gives
+        a panel each.
     width : int
         Pixels of a panel.
     columns : int
@@ -41,6 +52,7 @@ def plot_reading(
     >>> chart.title
     'Features against reading'
     """
+    frame = frame_of(data, tables.reading_scores)
     needed = (
         "part",
         "units",

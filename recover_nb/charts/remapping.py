@@ -3,9 +3,11 @@
 They compute nothing: each draws a frame of `tables`.
 """
 
-import altair as alt
-import pandas as pd
+from typing import Any
 
+import altair as alt
+
+from recover_nb import tables
 from recover_nb.charts.kit import (
     PERCENT,
     SHARE,
@@ -13,6 +15,7 @@ from recover_nb.charts.kit import (
     colour_by,
     facet,
     finish,
+    frame_of,
     interval,
     order,
     percents,
@@ -29,15 +32,14 @@ COMPANION_COLOURS = {Companion.REDRAWN: SKY, Companion.REMAPPED: ORANGE}
 COMPANION_SHAPES = {Companion.REDRAWN: "circle", Companion.REMAPPED: "diamond"}
 
 
-def plot_remapping(
-    frame: pd.DataFrame, *, width: int = 380, columns: int = 2
-) -> alt.Chart | alt.FacetChart:
+def plot_remapping(data: Any, *, width: int = 380, columns: int = 2) -> alt.Chart | alt.FacetChart:
     """Draw how often each regime recurs, over other numbers and drawn again, with 95 % intervals.
 
     Parameters
     ----------
-    frame : DataFrame
-        From `tables.survival_rows`; more than one group gives a panel each.
+    data : RemapSurvival or DataFrame
+        What `remap_survival` returned, or a frame from `tables.survival_rows`; more than one group
+        gives a panel each.
     width : int
         Pixels of a panel.
     columns : int
@@ -52,6 +54,7 @@ def plot_remapping(
     InputError
         If a column is missing or there are too many rows.
     """
+    frame = frame_of(data, tables.survival_rows)
     lost = ("difference_points", "difference_low_points", "difference_high_points")
     frame = checked(frame, ("group", "outcome", "n", "companion", "share", "low", "high", *lost))
     tooltip = [tip("group"), tip("outcome"), "n:Q", tip("companion")]
@@ -73,13 +76,13 @@ def plot_remapping(
     return facet(layers, frame, "group", title, width=width, height=height, columns=columns)
 
 
-def plot_transitions(frame: pd.DataFrame, *, width: int = 330) -> alt.HConcatChart:
+def plot_transitions(data: Any, *, width: int = 330) -> alt.HConcatChart:
     """Draw what became of the problems of each regime, a panel a companion.
 
     Parameters
     ----------
-    frame : DataFrame
-        From `tables.transition_cells`.
+    data : RemapSurvival or DataFrame
+        What `remap_survival` returned, or a frame from `tables.transition_cells`.
     width : int
         Pixels of a panel.
 
@@ -93,6 +96,7 @@ def plot_transitions(frame: pd.DataFrame, *, width: int = 330) -> alt.HConcatCha
     InputError
         If a column is missing or there are too many rows.
     """
+    frame = frame_of(data, tables.transition_cells)
     frame = checked(frame, ("companion", "original", "outcome", "count", "share", "label"))
     tooltip = [tip("companion"), tip("original"), tip("outcome"), "count:Q", *percents("share")]
     panels = []

@@ -1,8 +1,11 @@
 """Charts of regimes, routes and rescue rates."""
 
+from typing import Any
+
 import altair as alt
 import pandas as pd
 
+from recover_nb import tables
 from recover_nb.charts.kit import (
     PERCENT,
     SHARE,
@@ -10,6 +13,7 @@ from recover_nb.charts.kit import (
     colour_by,
     facet,
     finish,
+    frame_of,
     interval,
     order,
     percents,
@@ -20,13 +24,13 @@ from recover_nb.charts.kit import (
 from recover_nb.charts.theme import ON_BAR, ORANGE, REGIME_COLOURS, ROUTE_COLOURS, SKY
 
 
-def plot_regimes(frame: pd.DataFrame, *, width: int = 560) -> alt.Chart:
+def plot_regimes(data: Any, *, width: int = 560) -> alt.Chart:
     """Draw the share of each regime among the failed problems of each cell.
 
     Parameters
     ----------
-    frame : DataFrame
-        From `tables.regimes_by_cell`.
+    data : Dataset or DataFrame
+        A study, or a frame from `tables.regimes_by_cell`.
     width : int
         Pixels.
 
@@ -47,19 +51,20 @@ def plot_regimes(frame: pd.DataFrame, *, width: int = 560) -> alt.Chart:
     >>> chart.title
     'What failed problems need: regimes by cell'
     """
+    frame = frame_of(data, tables.regimes_by_cell)
     title = "What failed problems need: regimes by cell"
     return _shares(
         frame, "regime", "failed", REGIME_COLOURS, title, "share of failed problems", width
     )
 
 
-def plot_routes(frame: pd.DataFrame, *, width: int = 560) -> alt.Chart:
+def plot_routes(data: Any, *, width: int = 560) -> alt.Chart:
     """Draw where the rule sends the steerable_hard problems of each cell.
 
     Parameters
     ----------
-    frame : DataFrame
-        From `tables.routes_by_cell`.
+    data : Evaluation or DataFrame
+        What `evaluate_routing` returned, or a frame from `tables.routes_by_cell`.
     width : int
         Pixels.
 
@@ -81,6 +86,7 @@ def plot_routes(frame: pd.DataFrame, *, width: int = 560) -> alt.Chart:
     >>> chart.title
     'Where the rule sends steerable_hard problems'
     """
+    frame = frame_of(data, tables.routes_by_cell)
     title = "Where the rule sends steerable_hard problems"
     colours = {
         name: ROUTE_COLOURS.get(name, SKY) for name in dict.fromkeys(frame.get("intervention", ()))
@@ -116,15 +122,14 @@ def _shares(
     return finish(alt.layer(bars, text), title, width, 24 * frame["cell"].nunique() + 4)
 
 
-def plot_rescue(
-    frame: pd.DataFrame, *, width: int = 420, columns: int = 3
-) -> alt.Chart | alt.FacetChart:
+def plot_rescue(data: Any, *, width: int = 420, columns: int = 3) -> alt.Chart | alt.FacetChart:
     """Draw the rescue rate of every intervention with its 95 % interval, beside that of retry.
 
     Parameters
     ----------
-    frame : DataFrame
-        From `tables.rescue_by_intervention`; more than one cell gives a panel each.
+    data : Dataset or DataFrame
+        A study, or a frame from `tables.rescue_by_intervention`; more than one cell gives a panel
+        each.
     width : int
         Pixels of a panel.
     columns : int
@@ -149,6 +154,7 @@ def plot_rescue(
     >>> chart.title.subtitle
     '95 % intervals; the orange tick is retry on the same problems'
     """
+    frame = frame_of(data, _over_cells)
     needed = ("cell", "intervention", "problems", "attempts", "rate", "low", "high", "retry_rate")
     needed += ("lift_points", "lift_low_points", "lift_high_points")
     frame = checked(frame, needed)
@@ -172,3 +178,8 @@ def plot_rescue(
     )
     height = 22 * frame["intervention"].nunique()
     return facet(layers, frame, "cell", title, width=width, height=height, columns=columns)
+
+
+def _over_cells(ds: Any) -> pd.DataFrame:
+    """Every intervention, over all cells together."""
+    return tables.rescue_by_intervention(ds, total=True, by_cell=False)

@@ -6,14 +6,17 @@ What colour says, shape, dash or text says a second time. Each chart carries
 `recover_nb.charts.theme.theme`.
 """
 
-import altair as alt
-import pandas as pd
+from typing import Any
 
+import altair as alt
+
+from recover_nb import tables
 from recover_nb.charts.kit import (
     PERCENT,
     checked,
     colour_by,
     finish,
+    frame_of,
     interval,
     numbers,
     order,
@@ -27,13 +30,13 @@ from recover_nb.charts.kit import (
 from recover_nb.charts.theme import BASIS_TITLES, GREY, KIND_COLOURS, KIND_SHAPES, STRATEGY_COLOURS
 
 
-def plot_estimators(frame: pd.DataFrame, *, width: int = 520) -> alt.Chart:
+def plot_estimators(data: Any, *, width: int = 520) -> alt.Chart:
     """Draw routed minus retry by every estimator, over the band that no effect at all would give.
 
     Parameters
     ----------
-    frame : DataFrame
-        From `tables.lift_over_retry`.
+    data : Evaluation or DataFrame
+        What `evaluate_routing` returned, or a frame from `tables.lift_over_retry`.
     width : int
         Pixels.
 
@@ -57,6 +60,7 @@ def plot_estimators(frame: pd.DataFrame, *, width: int = 520) -> alt.Chart:
     >>> chart.title
     'Lift of routing over retry, by estimator'
     """
+    frame = frame_of(data, tables.lift_over_retry)
     needed = ("estimator", "kind", "n", "lift_points", "low_points", "high_points", "p")
     frame = checked(frame, (*needed, "band_low_points", "band_high_points"))
     title = "Lift of routing over retry, by estimator"
@@ -78,13 +82,13 @@ def plot_estimators(frame: pd.DataFrame, *, width: int = 520) -> alt.Chart:
     return finish(layers, title, width, 30 * len(frame))
 
 
-def plot_comparators(frame: pd.DataFrame, *, width: int = 520) -> alt.Chart:
+def plot_comparators(data: Any, *, width: int = 520) -> alt.Chart:
     """Draw routing minus every comparator by one estimator, over what it reports without an effect.
 
     Parameters
     ----------
-    frame : DataFrame
-        From `tables.comparators`.
+    data : Evaluation or DataFrame
+        What `evaluate_routing` returned, or a frame from `tables.comparators`.
     width : int
         Pixels.
 
@@ -99,6 +103,7 @@ def plot_comparators(frame: pd.DataFrame, *, width: int = 520) -> alt.Chart:
     InputError
         If a column is missing or there are too many rows.
     """
+    frame = frame_of(data, tables.comparators)
     needed = (
         "estimator",
         "comparator",
@@ -145,13 +150,13 @@ def plot_comparators(frame: pd.DataFrame, *, width: int = 520) -> alt.Chart:
     return finish(alt.layer(*layers, data=rows(frame)), title, width, 22 * len(frame))
 
 
-def plot_budget(frame: pd.DataFrame, *, width: int = 280) -> alt.HConcatChart:
+def plot_budget(data: Any, *, width: int = 280) -> alt.HConcatChart:
     """Draw rescue against what it costs: attempts, generated tokens, forward passes.
 
     Parameters
     ----------
-    frame : DataFrame
-        From `tables.budget_lines`.
+    data : Evaluation or DataFrame
+        What `evaluate_routing` returned, or a frame from `tables.budget_lines`.
     width : int
         Pixels of a panel.
 
@@ -173,6 +178,7 @@ def plot_budget(frame: pd.DataFrame, *, width: int = 280) -> alt.HConcatChart:
     >>> len(chart.hconcat)  # attempts and forward passes; no tokens are simulated
     2
     """
+    frame = frame_of(data, tables.budget_lines)
     needed = (
         "basis",
         "strategy",

@@ -3,14 +3,17 @@
 They compute nothing: each draws a frame of `tables.topography`.
 """
 
-import altair as alt
-import pandas as pd
+from typing import Any
 
+import altair as alt
+
+from recover_nb import tables
 from recover_nb.charts.kit import (
     SHARE,
     checked,
     colour_by,
     facet,
+    frame_of,
     in_turn,
     interval,
     numbers,
@@ -33,7 +36,7 @@ QUANTILES = ("q05", "q25", "q50", "q75", "q95")
 
 
 def plot_confusion(
-    frame: pd.DataFrame,
+    data: Any,
     *,
     width: int = 300,
     columns: int = 3,
@@ -43,8 +46,9 @@ def plot_confusion(
 
     Parameters
     ----------
-    frame : DataFrame
-        From `tables.topography.confusion_cells`; more than one part gives a panel each.
+    data : Topography or DataFrame
+        What `topography` returned, or a frame from `tables.confusion_cells`; more than one part
+        gives a panel each.
     width : int
         Pixels of a side.
     columns : int
@@ -65,6 +69,7 @@ def plot_confusion(
     InputError
         If a column is missing or there are too many rows.
     """
+    frame = frame_of(data, tables.confusion_cells)
     frame = checked(frame, ("part", "true", "predicted", "count", "share", "label"))
     tooltip = [
         tip("part"),
@@ -112,13 +117,13 @@ def _frame(base: alt.Chart) -> alt.Chart:
     return base.mark_rect(fill=None, stroke=VERMILION).encode(strokeWidth=width)
 
 
-def plot_feature_quantiles(frame: pd.DataFrame, *, width: int = 230) -> alt.FacetChart:
+def plot_feature_quantiles(data: Any, *, width: int = 230) -> alt.FacetChart:
     """Draw the distribution of each feature in each class.
 
     Parameters
     ----------
-    frame : DataFrame
-        From `tables.topography.feature_quantiles`.
+    data : Topography or DataFrame
+        What `topography` returned, or a frame from `tables.feature_quantiles`.
     width : int
         Pixels of a panel.
 
@@ -141,6 +146,7 @@ def plot_feature_quantiles(frame: pd.DataFrame, *, width: int = 230) -> alt.Face
     >>> chart.title.subtitle
     'line: middle 90 %; bar: middle half; tick: median; diamond: mean'
     """
+    frame = frame_of(data, tables.feature_quantiles)
     frame = checked(frame, ("part", "class", "feature", "units", "mean", *QUANTILES))
     classes, features = order(frame["class"]), order(frame["feature"])
     titles = {name: str(FEATURE_TITLES.get(name, name)) for name in features}
@@ -178,15 +184,14 @@ def _boxes(colours: dict[str, str]) -> list[alt.Chart]:
     return [whiskers, bars, median, mean]
 
 
-def plot_effects(
-    frame: pd.DataFrame, *, width: int = 420, columns: int = 2
-) -> alt.Chart | alt.FacetChart:
+def plot_effects(data: Any, *, width: int = 420, columns: int = 2) -> alt.Chart | alt.FacetChart:
     """Draw how far apart two classes are in each feature, with 95 % intervals.
 
     Parameters
     ----------
-    frame : DataFrame
-        From `tables.topography.effect_sizes`; more than one part gives a panel each.
+    data : Topography or DataFrame
+        What `topography` returned, or a frame from `tables.effect_sizes`; more than one part gives
+        a panel each.
     width : int
         Pixels of a panel.
     columns : int
@@ -210,6 +215,7 @@ def plot_effects(
     >>> chart.title
     'How far apart classes are'
     """
+    frame = frame_of(data, tables.effect_sizes)
     frame = checked(frame, ("part", "feature", "class", "versus", "pair", "delta", "low", "high"))
     features = order(frame["feature"])
     tooltip = [tip("part"), tip("feature"), tip("class"), tip("versus")]
@@ -228,13 +234,13 @@ def plot_effects(
     return facet(layers, frame, "part", title, width=width, height=height, columns=columns)
 
 
-def plot_scores(frame: pd.DataFrame, *, width: int = 280) -> alt.FacetChart:
+def plot_scores(data: Any, *, width: int = 280) -> alt.FacetChart:
     """Draw how well a label is predicted, beside the baseline and permuted labels.
 
     Parameters
     ----------
-    frame : DataFrame
-        From `tables.prediction.score_lines`.
+    data : Topography or DataFrame
+        What `topography` returned, or a frame from `tables.score_lines`.
     width : int
         Pixels of a panel.
 
@@ -257,6 +263,7 @@ def plot_scores(frame: pd.DataFrame, *, width: int = 280) -> alt.FacetChart:
     >>> chart.title.subtitle
     'blue point: from the features; orange tick: baseline; grey bar: permuted labels'
     """
+    frame = frame_of(data, tables.score_lines)
     spans = ("null_low", "null_mean", "null_high")
     frame = checked(
         frame, ("score", "part", "units", "value", "baseline", *spans, "p", "permutations")
@@ -280,14 +287,15 @@ def plot_scores(frame: pd.DataFrame, *, width: int = 280) -> alt.FacetChart:
 
 
 def plot_coefficients(
-    frame: pd.DataFrame, *, width: int = 420, columns: int = 2
+    data: Any, *, width: int = 420, columns: int = 2
 ) -> alt.LayerChart | alt.FacetChart:
     """Draw what each feature says for each class.
 
     Parameters
     ----------
-    frame : DataFrame
-        From `tables.prediction.coefficient_spans`; more than one part gives a panel each.
+    data : Topography or DataFrame
+        What `topography` returned, or a frame from `tables.coefficient_spans`; more than one part
+        gives a panel each.
     width : int
         Pixels of a panel.
     columns : int
@@ -304,6 +312,7 @@ def plot_coefficients(
     InputError
         If a column is missing or there are too many rows.
     """
+    frame = frame_of(data, tables.coefficient_spans)
     frame = checked(frame, ("part", "class", "feature", "coefficient", "sd", "low", "high"))
     classes = order(frame["class"])
     tooltip = [tip("part"), tip("class"), tip("feature")]

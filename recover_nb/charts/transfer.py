@@ -1,13 +1,16 @@
 """Charts of transfer between families."""
 
-import altair as alt
-import pandas as pd
+from typing import Any
 
+import altair as alt
+
+from recover_nb import tables
 from recover_nb.charts.kit import (
     checked,
     colour_by,
     facet,
     finish,
+    frame_of,
     interval,
     numbers,
     order,
@@ -33,13 +36,13 @@ ASSIGNED_LOOKS = {
 }
 
 
-def plot_transfer_clusters(frame: pd.DataFrame, *, width: int = 460) -> alt.Chart:
+def plot_transfer_clusters(data: Any, *, width: int = 460) -> alt.Chart:
     """Draw how alike the source's clusters and the target's own are.
 
     Parameters
     ----------
-    frame : DataFrame
-        From `tables.topography.transfer_agreement`.
+    data : Transfer or DataFrame
+        What `transfer` returned, or a frame from `tables.transfer_agreement`.
     width : int
         Pixels.
 
@@ -62,6 +65,7 @@ def plot_transfer_clusters(frame: pd.DataFrame, *, width: int = 460) -> alt.Char
     >>> chart.title
     'Clusters of one, applied to another'
     """
+    frame = frame_of(data, tables.transfer_agreement)
     frame = checked(frame, ("direction", "n_source", "n_target", "assigned", "ari", "evenness"))
     tooltip = [
         tip("direction"),
@@ -91,13 +95,13 @@ def plot_transfer_clusters(frame: pd.DataFrame, *, width: int = 460) -> alt.Char
     return finish(points, "Clusters of one, applied to another", width, height)
 
 
-def plot_transfer_routing(frame: pd.DataFrame, *, width: int = 460) -> alt.FacetChart:
+def plot_transfer_routing(data: Any, *, width: int = 460) -> alt.FacetChart:
     """Draw what routing gains on the target by each standardisation, with 95 % intervals.
 
     Parameters
     ----------
-    frame : DataFrame
-        From `tables.topography.transfer_routing`.
+    data : Transfer or DataFrame
+        What `transfer` returned, or a frame from `tables.transfer_routing`.
     width : int
         Pixels of a panel.
 
@@ -120,6 +124,7 @@ def plot_transfer_routing(frame: pd.DataFrame, *, width: int = 460) -> alt.Facet
     >>> chart.title
     'Routing on the target, by whose scale standardises'
     """
+    frame = frame_of(data, tables.transfer_routing)
     needed = ("direction", "standardisation", "estimator", "n", "routed", "retry")
     frame = checked(frame, (*needed, "points", "low_points", "high_points", "p"))
     names = list(STANDARDISATION_COLOURS)

@@ -1,21 +1,33 @@
 """The chart of the value of a prefix: a staircase, with the step at which the answer was lost."""
 
-import altair as alt
-import pandas as pd
+from typing import Any
 
-from recover_nb.charts.kit import checked, colour_by, finish, in_turn, order, percents, rows, tip
+import altair as alt
+
+from recover_nb import tables
+from recover_nb.charts.kit import (
+    checked,
+    colour_by,
+    finish,
+    frame_of,
+    in_turn,
+    order,
+    percents,
+    rows,
+    tip,
+)
 from recover_nb.charts.theme import PALETTE, VERMILION
 
 _SHARE = alt.Scale(domain=[0, 1])
 
 
-def plot_value(frame: pd.DataFrame, *, width: int = 560, height: int = 200) -> alt.LayerChart:
+def plot_value(data: Any, *, width: int = 560, height: int = 200) -> alt.LayerChart:
     """Draw how often an answer still ends right after each of its tokens, and who could save it.
 
     Parameters
     ----------
-    frame : DataFrame
-        From `tables.value_rows`.
+    data : Dataset or DataFrame
+        What `value_map` or `recorded_value` returned, or a frame from `tables.value_rows`.
     width, height : int
         Pixels.
 
@@ -39,6 +51,7 @@ def plot_value(frame: pd.DataFrame, *, width: int = 560, height: int = 200) -> a
     >>> chart.title.text
     'The value of every prefix'
     """
+    frame = frame_of(data, tables.value_rows)
     needed = ("intervention", "tokens", "token", "value", "low", "high", "right", "n", "is_fatal")
     frame = checked(frame, needed)
     names = order(frame["intervention"])
