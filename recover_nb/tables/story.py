@@ -1,0 +1,263 @@
+"""One failure in four steps: it fails, where it was decided, one token, and whether it was luck.
+
+Everything is recorded in the study. Of each kind of failure below, one is told: the clearest.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Intervention
+from recover_nb.core.schema import cell_names, failed_rollouts, text
+from recover_nb.core.token_text import token_pieces
+from recover_nb.features.value import fatal_token, problems_with_value, recorded_value
+from recover_nb.routing.rescue import proportion_interval, with_rates
+from recover_nb.tables.inspection import alternatives, read_trace, stored_alternatives
+from recover_nb.tasks.checkers import parse_answer
+
+NONE, RETRY = Intervention.NONE.value, Intervention.RETRY.value
+SPARSE, DENSE = Intervention.SPARSE_STEER.value, Intervention.DENSE_STEER.value
+CALCULATOR, ANCESTOR = Intervention.CALCULATOR.value, Intervention.ANCESTOR.value
+#: Most tokens of a trace that is told: they are read in large letters.
+MAX_TOKENS = 32
+#: Bars at a token: the likeliest of both models.
+N_BARS = 5
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of failure, and who rescues it.
+
+    Attributes
+    ----------
+    name, headline : str
+        For people.
+    operator : str
+        Whose attempts stand beside those of retry.
+    belongs : callable
+        Says of the figures of a problem (a row of `candidates`) whether it is of this kind.
+    """
+
+    name: str
+    headline: str
+    operator: str
+    belongs: Callable[[pd.Series], bool]
+
+
+#: In the order in which they are told.
+KINDS = (
+    Kind(
+        "one token",
+        "One wrong token decided it, and changing that one token saves it.",
+        SPARSE,
+        lambda row: row[SPARSE] >= 0.7 and row[RETRY] <= 0.5,
+    ),
+    Kind(
+        "every token",
+        "Leaning on the ancestor at one token is not enough here; at every token, it is.",
+        DENSE,
+        lambda row: row[DENSE] == 1 and row[SPARSE] <= row[RETRY] + 0.1 and row[RETRY] <= 0.5,
+    ),
+    Kind(
+        "bad luck",
+        "A slip that the model seldom makes: asking again is enough.",
+        RETRY,
+        lambda row: row[RETRY] >= 0.8,
+    ),
+    Kind(
+        "a sum",
+        "The reasoning is right and a sum is not: a calculator saves it, steering does not.",
+        CALCULATOR,
+        lambda row: row[CALCULATOR] >= 0.9 and max(row[SPARSE], row[DENSE], row[RETRY]) <= 0.1,
+    ),
+    Kind(
+        "forgotten",
+        "Training made the model forget it: the ancestor alone still knows.",
+        ANCESTOR,
+        lambda row: row[ANCESTOR] >= 0.5
+        and max(row[SPARSE], row[DENSE], row[CALCULATOR], row[RETRY]) <= 0.1,
+    ),
+    Kind(
+        "nothing helps",
+        "Nothing that was tried rescues it, not once.",
+        SPARSE,
+        lambda row: row["best"] == 0,
+    ),
+)
+
+
+def candidates(ds: xr.Dataset) -> pd.DataFrame:
+    """List the failures that can be told: those whose value map and likeliest tokens are stored.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A study with value maps.
+
+    Returns
+    -------
+    DataFrame
+        ``problem``, ``rollout`` (the first that failed), ``cell``, ``tokens``, ``fatal``, ``loss``
+        (of value at the fatal token), ``best`` (the highest rescue rate of any intervention) and
+        the rescue rate of each, by its name.
+
+    Raises
+    ------
+    InputError
+        If the study stores no value map.
+    """
+    places = problems_with_value(ds)
+    if not places:
+        raise InputError(
+            "the study stores no value map, and a story shows where an answer was lost; generate"
+            " with value_problems above 0"
+        )
+    few = ds.isel(problem=places)
+    rates = with_rates(few)["rescue_rate"].to_pandas().reset_index(drop=True)
+    rates = rates.drop(columns=NONE, errors="ignore")
+    rows = []
+    for place, rollout in zip(places, failed_rollouts(few).argmax(1), strict=True):
+        values = recorded_value(ds, place)
+        right, n = values["right"].sel(intervention=RETRY).values, int(values.attrs["n"])
+        fatal = fatal_token(right, n)
+        rows.append(
+            {
+                "problem": place,
+                "rollout": int(rollout),
+                "tokens": len(right) - 1,
+                "fatal": fatal,
+                "loss": (right[fatal] - right[fatal + 1]) / n if fatal >= 0 else 0.0,
+            }
+        )
+    frame = pd.DataFrame(rows).join(rates)
+    return frame.assign(cell=cell_names(few), best=rates.max(axis=1))
+
+
+def choose_stories(ds: xr.Dataset) -> pd.DataFrame:
+    """Choose the clearest failure of each kind.
+
+    Of a kind, among traces of at most 32 tokens: the largest loss of value at one token, then the
+    shortest trace, then the first in the study. A task that was told already comes last.
+
+    Returns
+    -------
+    DataFrame
+        As `candidates`, one row a kind that the study has, with ``kind`` and ``of``: how many of
+        that kind there are.
+    """
+    frame = candidates(ds)
+    rows, told = [], []
+    for kind in KINDS:
+        members = frame[frame.apply(kind.belongs, axis=1)]
+        short = members[members["tokens"] <= MAX_TOKENS]
+        if not len(short):
+            continue
+        task = short["cell"].str.rpartition("|")[2]
+        again = task.map(told.count)
+        order = pd.DataFrame({"again": again, "loss": -short["loss"], "tokens": short["tokens"]})
+        best = order.sort_values(["again", "loss", "tokens"], kind="stable").index[0]
+        told.append(task[best])
+        rows.append({**short.loc[best], "kind": kind.name, "of": len(members)})
+    return pd.DataFrame(rows)
+
+
+def stories(ds: xr.Dataset) -> list[dict[str, Any]]:
+    """Return what `recover_nb.story` shows, as plain data.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A study with value maps.
+
+    Returns
+    -------
+    list of dict
+        One a kind: see the fields below in this module.
+    """
+    kinds = {kind.name: kind for kind in KINDS}
+    chosen = choose_stories(ds)
+    return [tell(ds, row, kinds[str(row["kind"])]) for _, row in chosen.iterrows()]
+
+
+def tell(ds: xr.Dataset, row: pd.Series, kind: Kind) -> dict[str, Any]:
+    """Lay out one failure: what is written at each of the four steps."""
+    problem, rollout = int(row["problem"]), int(row["rollout"])
+    trace = read_trace(ds, problem, rollout)
+    values = recorded_value(ds, problem)
+    one = ds.isel(problem=problem)
+    turn = int(row["fatal"]) if row["fatal"] >= 0 else max(trace.first_wrong, 0)
+    rescued = _rescued(ds, problem, trace.token_id, kind.operator)
+    return {
+        "kind": kind.name,
+        "headline": kind.headline,
+        "cell": str(row["cell"]),
+        "problem": problem,
+        "prompt": str(one["prompt"].values),
+        "said": parse_answer("".join(trace.tokens[:-1])),
+        "answer": str(one["answer"].values),
+        "tokens": trace.tokens,
+        "turn": turn,
+        "lost": row["fatal"] >= 0,
+        "value": (values["right"].sel(intervention=RETRY).values / values.attrs["n"]).tolist(),
+        "bars": _bars(ds, problem, rollout, turn),
+        "rescued": rescued,
+        "attempts": [_attempts(one, name) for name in dict.fromkeys((RETRY, kind.operator))],
+        "chosen": f"the clearest of {int(row['of'])} of its kind",
+    }
+
+
+def _rescued(
+    ds: xr.Dataset, problem: int, failed: np.ndarray, operator: str
+) -> dict[str, Any] | None:
+    """Return the right attempt that shares most with the failed answer; None where none is right.
+
+    One whose steps are right too comes before one that is right by luck. The twin of a retry that
+    wrote the failed answer shares all of it up to where the operator acted.
+    """
+    one = ds.isel(problem=problem).sel(intervention=operator)
+    ids, right = one["token_id"].values, np.flatnonzero(one["correct"].values == 1)
+    if not len(right):
+        return None
+    size = min(ids.shape[1], len(failed))
+    shared = np.cumprod(ids[:, :size] == failed[:size], axis=1).sum(1)
+    sound = one["first_wrong"].values < 0 if "first_wrong" in one else np.ones(len(ids), bool)
+    best = max(right.tolist(), key=lambda attempt: (bool(sound[attempt]), int(shared[attempt])))
+    trace = read_trace(ds, problem, best, operator)
+    return {"operator": operator, "tokens": trace.tokens, "shared": int(shared[best])}
+
+
+def _bars(ds: xr.Dataset, problem: int, rollout: int, at: int) -> list[dict[str, Any]]:
+    """Return what both models would have said at a token, the likeliest of either first."""
+    found = stored_alternatives(ds, problem, rollout)
+    if found is None:
+        return []
+    trace = read_trace(ds, problem, rollout)
+    pieces = token_pieces(str(text(ds["family"])[problem]))
+    frame = alternatives(trace, at, found, pieces)
+    wide = frame.pivot_table(index=["token", "token_id"], columns="model", values="probability")
+    wide = wide.fillna(0.0).assign(most=wide.max(axis=1)).sort_values("most", ascending=False)
+    return [
+        {
+            "token": token,
+            "specialist": float(bar["specialist"]),
+            "ancestor": float(bar["ancestor"]),
+            "emitted": token_id == int(trace.token_id[at]),
+        }
+        for (token, token_id), bar in wide.head(N_BARS).iterrows()
+    ]
+
+
+def _attempts(one: xr.Dataset, operator: str) -> dict[str, Any]:
+    """Return every attempt of an operator on the problem: right or not, with a 95 % interval."""
+    correct = one["correct"].sel(intervention=operator).values
+    right = (correct[correct >= 0] == 1).tolist()
+    return {
+        "operator": operator,
+        "right": right,
+        "interval": list(proportion_interval(sum(right), len(right))),
+    }
