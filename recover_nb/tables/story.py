@@ -191,7 +191,7 @@ def tell(ds: xr.Dataset, row: pd.Series, kind: Kind) -> dict[str, Any]:
     values = recorded_value(ds, problem)
     one = ds.isel(problem=problem)
     turn = int(row["fatal"]) if row["fatal"] >= 0 else max(trace.first_wrong, 0)
-    rescued = _rescued(ds, problem, trace.token_id, kind.operator)
+    rescued = _rescued(ds, problem, trace.token_id, turn, kind.operator)
     return {
         "kind": kind.name,
         "headline": kind.headline,
@@ -212,21 +212,21 @@ def tell(ds: xr.Dataset, row: pd.Series, kind: Kind) -> dict[str, Any]:
 
 
 def _rescued(
-    ds: xr.Dataset, problem: int, failed: np.ndarray, operator: str
+    ds: xr.Dataset, problem: int, failed: np.ndarray, turn: int, operator: str
 ) -> dict[str, Any] | None:
     """Return the right attempt that shares most with the failed answer; None where none is right.
 
-    One whose steps are right too comes before one that is right by luck. The twin of a retry that
-    wrote the failed answer shares all of it up to where the operator acted.
+    It must part from it where the answer was lost, or before: one that repeats the slip is right
+    by luck. The twin of a retry that wrote the failed answer parts where the operator acted.
     """
     one = ds.isel(problem=problem).sel(intervention=operator)
-    ids, right = one["token_id"].values, np.flatnonzero(one["correct"].values == 1)
-    if not len(right):
-        return None
+    ids = one["token_id"].values
     size = min(ids.shape[1], len(failed))
     shared = np.cumprod(ids[:, :size] == failed[:size], axis=1).sum(1)
-    sound = one["first_wrong"].values < 0 if "first_wrong" in one else np.ones(len(ids), bool)
-    best = max(right.tolist(), key=lambda attempt: (bool(sound[attempt]), int(shared[attempt])))
+    right = np.flatnonzero((one["correct"].values == 1) & (shared <= turn))
+    if not len(right):
+        return None
+    best = int(right[shared[right].argmax()])
     trace = read_trace(ds, problem, best, operator)
     return {"operator": operator, "tokens": trace.tokens, "shared": int(shared[best])}
 
