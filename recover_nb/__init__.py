@@ -89,6 +89,7 @@ _EXPORTS = {
     "judge_detectors": "features.detectors",
     "fatal_in_step": "features.detectors",
     "plot_value": "charts.value",
+    "story": "charts.story",
     "seed_spread": "prediction.seeds",
     "fingerprint_across_seeds": "prediction.seeds",
     "load_seeds": "generation.companions",

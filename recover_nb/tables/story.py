@@ -16,13 +16,31 @@ from recover_nb.core.labels import Intervention
 from recover_nb.core.schema import cell_names, failed_rollouts, text
 from recover_nb.core.token_text import token_pieces
 from recover_nb.features.value import fatal_token, problems_with_value, recorded_value
+from recover_nb.routing.evaluation import evaluate_routing
 from recover_nb.routing.rescue import proportion_interval, with_rates
+from recover_nb.tables.evaluation import budgets
 from recover_nb.tables.inspection import alternatives, read_trace, stored_alternatives
+from recover_nb.tables.study import rescue_by_intervention
 from recover_nb.tasks.checkers import parse_answer
 
 NONE, RETRY = Intervention.NONE.value, Intervention.RETRY.value
 SPARSE, DENSE = Intervention.SPARSE_STEER.value, Intervention.DENSE_STEER.value
 CALCULATOR, ANCESTOR = Intervention.CALCULATOR.value, Intervention.ANCESTOR.value
+#: What an intervention is called here, and what it does.
+NAMES = {
+    RETRY: "asking again (retry)",
+    SPARSE: "one token steered (sparse_steer)",
+    DENSE: "every token steered (dense_steer)",
+    CALCULATOR: "a calculator (calculator)",
+    ANCESTOR: "the ancestor alone (ancestor)",
+}
+WHAT_IT_DOES = {
+    RETRY: "Another draw of the same model",
+    SPARSE: "One token is taken from a mixture with the ancestor, and the model goes on by itself",
+    DENSE: "Every token is taken from a mixture with the ancestor",
+    CALCULATOR: "A tool writes what follows the equals sign, and the model goes on by itself",
+    ANCESTOR: "The model before its last training answers instead",
+}
 #: Most tokens of a trace that is told: they are read in large letters.
 MAX_TOKENS = 32
 #: Bars at a token: the likeliest of both models.
@@ -189,26 +207,80 @@ def tell(ds: xr.Dataset, row: pd.Series, kind: Kind) -> dict[str, Any]:
     problem, rollout = int(row["problem"]), int(row["rollout"])
     trace = read_trace(ds, problem, rollout)
     values = recorded_value(ds, problem)
+    value = values["right"].sel(intervention=RETRY).values / values.attrs["n"]
     one = ds.isel(problem=problem)
-    turn = int(row["fatal"]) if row["fatal"] >= 0 else max(trace.first_wrong, 0)
+    lost = row["fatal"] >= 0
+    turn = int(row["fatal"]) if lost else max(trace.first_wrong, 0)
     rescued = _rescued(ds, problem, trace.token_id, turn, kind.operator)
+    attempts = [_attempts(one, name) for name in dict.fromkeys((RETRY, kind.operator))]
+    family, method, task = str(row["cell"]).split("|")
     return {
         "kind": kind.name,
         "headline": kind.headline,
-        "cell": str(row["cell"]),
         "problem": problem,
+        "who": f"problem {problem}: {task}, model {family} trained by {method}",
         "prompt": str(one["prompt"].values),
         "said": parse_answer("".join(trace.tokens[:-1])),
         "answer": str(one["answer"].values),
         "tokens": trace.tokens,
         "turn": turn,
-        "lost": row["fatal"] >= 0,
-        "value": (values["right"].sel(intervention=RETRY).values / values.attrs["n"]).tolist(),
-        "bars": _bars(ds, problem, rollout, turn),
+        "value": value.tolist(),
+        "bars": _bars(ds, problem, rollout, turn, rescued),
         "rescued": rescued,
-        "attempts": [_attempts(one, name) for name in dict.fromkeys((RETRY, kind.operator))],
+        "attempts": attempts,
+        "notes": [
+            f"The model works it out in {len(trace.tokens)} tokens, and ends wrong. Is this a slip,"
+            " or does it not know better?",
+            _say_where(trace.tokens, turn, value, lost=lost),
+            _say_change(trace.tokens, turn, rescued, kind.operator),
+            _say_luck(attempts),
+        ],
         "chosen": f"the clearest of {int(row['of'])} of its kind",
     }
+
+
+def _say_where(tokens: list[str], turn: int, value: np.ndarray, *, lost: bool) -> str:
+    bars = "Below each token: how often this model still ends right when it goes on from there."
+    if lost:
+        fall = f"It falls from {value[turn]:.0%} to {value[turn + 1]:.0%}"
+        return f"{bars} {fall} at \u201c{tokens[turn]}\u201d: there the answer was lost."
+    return f"{bars} It is never right, from the start: this model cannot do it by asking again."
+
+
+def _say_change(
+    tokens: list[str], turn: int, rescued: dict[str, Any] | None, operator: str
+) -> str:
+    if rescued is None:
+        return "None of the attempts under any intervention ends right: this failure stays."
+    at = rescued["shared"]
+    new = f"\u201c{rescued['tokens'][at]}\u201d for \u201c{tokens[at]}\u201d"
+    same = "All before it stays the same." if at else "It begins anew."
+    return f"{WHAT_IT_DOES.get(operator, operator)}: {new}. {same}"
+
+
+def _say_luck(attempts: list[dict[str, Any]]) -> str:
+    if len(attempts) == 1:
+        rate = np.mean(attempts[0]["right"])
+        return f"Asking again ends right in {rate:.0%}: this failure was bad luck."
+    retry, operator = attempts
+    if operator["interval"][0] > retry["interval"][1]:
+        return "The intervals lie apart: on this problem it is not luck."
+    if not any(operator["right"]):
+        return "Neither ever ends right on this problem."
+    return "The intervals overlap: on this problem alone it could be luck."
+
+
+def overall_sentence(ds: xr.Dataset) -> str:
+    """Say what holds over every failure, and at equal cost."""
+    rates = rescue_by_intervention(ds, total=True, by_cell=False).set_index("intervention")
+    evaluation = evaluate_routing(ds, only=["budgets"], n_bootstrap=100)
+    frame = budgets(evaluation)
+    same = frame[frame["basis"] == "forward_passes"].iloc[-1]
+    return (
+        f"Over all {int(rates['problems'].iloc[0]):,} failed problems asking again rescues"
+        f" {rates['rate'][RETRY]:.0%} and one steered token {rates['rate'][SPARSE]:.0%}. At equal"
+        f" cost the published rule rescues {same['routed']:.0%}, asking again {same['retry']:.0%}."
+    )
 
 
 def _rescued(
@@ -228,10 +300,13 @@ def _rescued(
         return None
     best = int(right[shared[right].argmax()])
     trace = read_trace(ds, problem, best, operator)
-    return {"operator": operator, "tokens": trace.tokens, "shared": int(shared[best])}
+    name = NAMES.get(operator, operator)
+    return {"operator": operator, "name": name, "tokens": trace.tokens, "shared": int(shared[best])}
 
 
-def _bars(ds: xr.Dataset, problem: int, rollout: int, at: int) -> list[dict[str, Any]]:
+def _bars(
+    ds: xr.Dataset, problem: int, rollout: int, at: int, rescued: dict[str, Any] | None
+) -> list[dict[str, Any]]:
     """Return what both models would have said at a token, the likeliest of either first."""
     found = stored_alternatives(ds, problem, rollout)
     if found is None:
@@ -247,6 +322,7 @@ def _bars(ds: xr.Dataset, problem: int, rollout: int, at: int) -> list[dict[str,
             "specialist": float(bar["specialist"]),
             "ancestor": float(bar["ancestor"]),
             "emitted": token_id == int(trace.token_id[at]),
+            "right": bool(rescued) and rescued["shared"] == at and token == rescued["tokens"][at],
         }
         for (token, token_id), bar in wide.head(N_BARS).iterrows()
     ]
@@ -258,6 +334,7 @@ def _attempts(one: xr.Dataset, operator: str) -> dict[str, Any]:
     right = (correct[correct >= 0] == 1).tolist()
     return {
         "operator": operator,
+        "name": NAMES.get(operator, operator),
         "right": right,
         "interval": list(proportion_interval(sum(right), len(right))),
     }

@@ -1,0 +1,117 @@
+"""One failure in four steps, as a card that needs no kernel and asks no host."""
+
+import html
+import json
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from recover_nb import tables
+from recover_nb.charts.escaping import ScriptSafe
+from recover_nb.charts.showing import picture
+from recover_nb.charts.value import plot_value
+from recover_nb.core.places import check_free, placed
+from recover_nb.features.value import recorded_value
+from recover_nb.tables.story import overall_sentence, stories
+
+
+class Story:
+    """Failures told in four steps: it fails, where, one token, was it luck?
+
+    As the last line of a cell it shows itself, and goes on doing so without a kernel.
+
+    Attributes
+    ----------
+    stories : list of dict
+        What is told, as plain data: `tables.story.stories`.
+    overall : str
+        What holds over every failure.
+    """
+
+    def __init__(self, ds: xr.Dataset) -> None:
+        self.stories = stories(ds)
+        self.overall = overall_sentence(ds)
+        # Readers without scripts see where the first was lost.
+        chart = plot_value(tables.value_rows(recorded_value(ds, self.stories[0]["problem"])))
+        self._picture = picture(chart.to_dict())
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/html": self._html(), "text/plain": self.stories[0]["headline"]}
+
+    def save(self, path: str | Path, *, replace: bool = False) -> Path:
+        """Write a page of its own, which opens without a network.
+
+        Raises
+        ------
+        InputError
+            Something is at `path` already.
+        """
+        path = Path(path)
+        check_free(path, replace=replace)
+        page = (
+            '<!doctype html><html lang="en"><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width">'
+            "<title>One failure in four steps</title>"
+            '<meta name="color-scheme" content="light dark">'
+            f'<body style="margin:16px">{self._html()}</body></html>'
+        )
+        with placed(path, replace=replace) as temporary:
+            temporary.write_text(page, encoding="utf-8")
+        return path
+
+    def _html(self) -> str:
+        told = json.dumps({"stories": self.stories, "overall": self.overall}, cls=ScriptSafe)
+        first = self.stories[0]
+        words = " ".join([first["headline"], *first["notes"], self.overall])
+        script = (
+            f"(() => {{ {_script()} tell(document.currentScript.previousElementSibling, {told});"
+            " })();"
+        )
+        return (
+            f"<style>{_part('story.css')}</style>"
+            f'<div class="recover-nb-story"><p>{html.escape(words)}</p>{self._picture}</div>'
+            f"<script>{script}</script>"
+        )
+
+
+def story(ds: xr.Dataset | None = None) -> Story:
+    """Tell one failure in four steps, from what a study recorded.
+
+    Parameters
+    ----------
+    ds : Dataset, optional
+        A study with value maps; the bundled one unless given.
+
+    Returns
+    -------
+    Story
+        Six failures, one of each kind, by a written rule (`tables.story.choose_stories`).
+
+    Raises
+    ------
+    InputError
+        The study stores no value map.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> [each["kind"] for each in rnb.story().stories]
+    ['one token', 'every token', 'bad luck', 'a sum', 'forgotten', 'nothing helps']
+    """
+    if ds is None:
+        from recover_nb.io.store import load_study
+
+        ds = load_study()
+    return Story(ds)
+
+
+def _script() -> str:
+    return _part("story.js").replace("export function", "function")
+
+
+@cache
+def _part(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text("utf-8")
