@@ -8,6 +8,7 @@ from typing import Any
 
 import altair as alt
 import pandas as pd
+import xarray as xr
 
 from recover_nb import tables
 from recover_nb.charts.kit import (
@@ -27,6 +28,7 @@ from recover_nb.charts.kit import (
     tip,
 )
 from recover_nb.charts.theme import GREY, PALETTE, SKY, VERMILION
+from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Feature, parse
 
 SOURCE_COLOURS = {"data": VERMILION, "gaussian": SKY, "box": GREY}
@@ -105,7 +107,7 @@ def plot_stability_grid(data: Any, *, width: int = 150, height: int = 120) -> al
 
     Parameters
     ----------
-    data : DataFrame or DataFrame
+    data : DataFrame
         What `stability_grid` returned, or a frame from `tables.grid_lines`.
     width, height : int
         Pixels of a panel.
@@ -126,11 +128,11 @@ def plot_stability_grid(data: Any, *, width: int = 150, height: int = 120) -> al
     >>> import recover_nb as rnb
     >>> ds = rnb.make_study(n_problems=40, cells=[("qwen3", "sft", "program")])
     >>> grid = rnb.stability_grid(ds, algorithms=["ward"], ks=[2, 3], n_resamples=2, n_null=19)
-    >>> chart = rnb.plot_stability_grid(rnb.tables.grid_lines(grid))
+    >>> chart = rnb.plot_stability_grid(grid)
     >>> chart.title.text
     'Stability by number of clusters'
     """
-    frame = frame_of(data, tables.grid_lines)
+    frame = data if "figure" in data else tables.grid_lines(data)
     frame = checked(frame, ("algorithm", "k", "figure", "source", "value", "verdict", "p_family"))
     algorithms, figures = order(frame["algorithm"]), order(frame["figure"])
     rows = []
@@ -211,13 +213,15 @@ def plot_consensus(data: Any, *, width: int = 380) -> alt.Chart:
     return finish(cells, "Share of resamples that put two problems together", width, width)
 
 
-def plot_clusters(frame: pd.DataFrame, *, width: int = 250) -> alt.HConcatChart:
+def plot_clusters(data: Any, ds: xr.Dataset | None = None, *, width: int = 250) -> alt.HConcatChart:
     """Draw the failed problems by their three features, two at a time, with their cluster.
 
     Parameters
     ----------
-    frame : DataFrame
-        From `tables.clustering.cluster_points`.
+    data : ClusterStability or DataFrame
+        What `cluster_stability` returned for `ds`, or a frame from `tables.cluster_points`.
+    ds : Dataset, optional
+        The study, which has the features.
     width : int
         Pixels of a panel.
 
@@ -231,6 +235,9 @@ def plot_clusters(frame: pd.DataFrame, *, width: int = 250) -> alt.HConcatChart:
         If a column is missing or there are too many rows.
     """
     names = [name.value for name in Feature]
+    if ds is None and not isinstance(data, pd.DataFrame):
+        raise InputError("a clustering is drawn by its study's features: plot_clusters(found, ds)")
+    frame = frame_of(data, lambda found: tables.cluster_points(found, ds))
     frame = checked(frame, ("cell", "problem", "problem_id", *names, "cluster"))
     marks = _cluster_marks(frame)
     return finish(feature_pairs(marks, width), "Failed problems by cluster")

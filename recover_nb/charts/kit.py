@@ -18,9 +18,14 @@ MAX_ROWS = 5000
 SHARE, PERCENT = alt.Scale(domain=[0, 1]), alt.Axis(format=".0%")
 
 
-def frame_of(data: Any, table: Callable[[Any], pd.DataFrame]) -> pd.DataFrame:
-    """Return what a chart draws: a frame as it is, anything else as `table` lays it out."""
-    return data if isinstance(data, pd.DataFrame) else table(data)
+def frame_of(data: Any, table: Callable[[Any], pd.DataFrame] | None = None) -> pd.DataFrame:
+    """Return what a chart draws: a frame as it is, anything else as `table` lays it out.
+
+    Without a table, a result as its own `to_dataframe` does.
+    """
+    if isinstance(data, pd.DataFrame):
+        return data
+    return data.to_dataframe() if table is None else table(data)
 
 
 def checked(frame: pd.DataFrame, needed: tuple[str, ...]) -> pd.DataFrame:

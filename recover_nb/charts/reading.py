@@ -4,7 +4,6 @@ from typing import Any
 
 import altair as alt
 
-from recover_nb import tables
 from recover_nb.charts.kit import (
     checked,
     facet,
@@ -25,7 +24,7 @@ def plot_reading(data: Any, *, width: int = 420, columns: int = 2) -> alt.Chart 
     Parameters
     ----------
     data : Reading or DataFrame
-        What `reading` returned, or a frame from `tables.reading_scores`; more than one part gives
+        What `reading` returned, or its `to_dataframe`; more than one part gives
         a panel each.
     width : int
         Pixels of a panel.
@@ -48,11 +47,11 @@ def plot_reading(data: Any, *, width: int = 420, columns: int = 2) -> alt.Chart 
     >>> ds = rnb.make_study(n_problems=60, cells=[("qwen3", "sft", "program")])
     >>> texts = [f"it is {regime}" for regime in ds["regime"].values]
     >>> result = rnb.reading(ds, texts=texts, n_repeats=1)
-    >>> chart = rnb.plot_reading(rnb.tables.reading_scores(result))
+    >>> chart = rnb.plot_reading(result.to_dataframe())
     >>> chart.title
     'Features against reading'
     """
-    frame = frame_of(data, tables.reading_scores)
+    frame = frame_of(data)
     needed = (
         "part",
         "units",

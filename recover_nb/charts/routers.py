@@ -1,16 +1,20 @@
 """Chart of a comparison of routers.
 
-It computes nothing: it draws two data frames of `tables.routers`.
+It computes nothing: it draws data frames of `tables.routers`.
 """
+
+from typing import Any
 
 import altair as alt
 import pandas as pd
 
+from recover_nb import tables
 from recover_nb.charts.kit import (
     PERCENT,
     checked,
     colour_by,
     finish,
+    frame_of,
     in_turn,
     interval,
     numbers,
@@ -41,7 +45,7 @@ DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 2], [1, 3], [10, 3])
 
 
 def plot_routers(
-    curves: pd.DataFrame, lifts: pd.DataFrame, *, width: int = 380
+    data: Any, lifts: pd.DataFrame | None = None, *, width: int = 380
 ) -> alt.HConcatChart:
     """Draw rescue against cost, and every router less the best fixed operator.
 
@@ -49,10 +53,10 @@ def plot_routers(
 
     Parameters
     ----------
-    curves : DataFrame
-        From `tables.router_curves`.
-    lifts : DataFrame
-        From `tables.router_lifts`.
+    data : RouterComparison or DataFrame
+        What `compare_routers` returned, or a frame from `tables.router_curves`.
+    lifts : DataFrame, optional
+        From `tables.router_lifts`, beside a frame of curves.
     width : int
         Pixels of a panel.
 
@@ -68,6 +72,8 @@ def plot_routers(
     InputError
         If a column is missing or there are too many rows.
     """
+    curves = frame_of(data, tables.router_curves)
+    lifts = tables.router_lifts(data) if lifts is None else lifts
     needed = ("hold_out", "policy", "kind", "basis", "retries", "cost", "rescue", "low", "high")
     left = _curves(checked(curves, needed), width)
     needed = (

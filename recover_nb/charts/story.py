@@ -19,7 +19,7 @@ from recover_nb.tables.story import overall_sentence, stories
 
 
 class Story:
-    """Failures told in four steps: it fails, where, one token, was it luck?
+    """Failures told in four steps: it fails, where, one token, and whether it was luck.
 
     As the last line of a cell it shows itself, and goes on doing so without a kernel.
 

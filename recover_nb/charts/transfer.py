@@ -101,7 +101,7 @@ def plot_transfer_routing(data: Any, *, width: int = 460) -> alt.FacetChart:
     Parameters
     ----------
     data : Transfer or DataFrame
-        What `transfer` returned, or a frame from `tables.transfer_routing`.
+        What `transfer` returned, or its `to_dataframe`.
     width : int
         Pixels of a panel.
 
@@ -120,11 +120,11 @@ def plot_transfer_routing(data: Any, *, width: int = 460) -> alt.FacetChart:
     --------
     >>> import recover_nb as rnb
     >>> moved = rnb.transfer(rnb.load_study(), n_null=1, n_splits=1, n_bootstrap=10)
-    >>> chart = rnb.plot_transfer_routing(rnb.tables.transfer_routing(moved))
+    >>> chart = rnb.plot_transfer_routing(moved.to_dataframe())
     >>> chart.title
     'Routing on the target, by whose scale standardises'
     """
-    frame = frame_of(data, tables.transfer_routing)
+    frame = frame_of(data)
     needed = ("direction", "standardisation", "estimator", "n", "routed", "retry")
     frame = checked(frame, (*needed, "points", "low_points", "high_points", "p"))
     names = list(STANDARDISATION_COLOURS)

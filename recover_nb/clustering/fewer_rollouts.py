@@ -15,7 +15,7 @@ from recover_nb.clustering.feature_space import Space, check_k, feature_space, s
 from recover_nb.clustering.nulls import DRAWS, check_counts, null_limit
 from recover_nb.core.checks import check_whole
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import FEATURES, Algorithm, Intervention, Null, Signal, parse
+from recover_nb.core.labels import ALL, FEATURES, Algorithm, Intervention, Null, Signal, parse
 from recover_nb.core.schema import cell_names, failed_rollouts
 from recover_nb.features.features import (
     feature_matrix,
@@ -23,7 +23,7 @@ from recover_nb.features.features import (
     rollout_features,
     window_of,
 )
-from recover_nb.features.reliability import ALL, DEFAULT_SIZES, random_places
+from recover_nb.features.reliability import DEFAULT_SIZES, random_places
 
 # Problems are read and reduced this many at a time, so that a stored study need not fit in memory.
 _BLOCK = 256

@@ -2,13 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from recover_nb.clustering.nulls import LEVEL, null_limit
 from recover_nb.clustering.stability import DECIDING, FIGURES
 from recover_nb.core.labels import Algorithm, Null, Structure
+from recover_nb.core.result import Result, labelled
 from recover_nb.stats.resampling import exceedance
 
 #: A cluster whose mean Jaccard reaches the first is stable; one below the second is no cluster
@@ -87,7 +91,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class ClusterStability(Judged):
+class ClusterStability(Judged, Result):
     """A clustering of failed problems and how stable it is, beside data without clusters.
 
     Attributes
@@ -129,6 +133,14 @@ class ClusterStability(Judged):
     [False, False]
     """
 
+    title = "Do the failures fall into clusters?"
+    chart = "plot_stability"
+    following = (
+        "rnb.plot_clusters(found, ds)",
+        "rnb.plot_consensus(found)",
+        "found.to_dataframe()  # every figure beside both nulls",
+    )
+
     algorithm: str
     k: int
     labels: xr.DataArray
@@ -143,6 +155,68 @@ class ClusterStability(Judged):
     def n(self) -> int:
         """Problems that were clustered."""
         return int((self.labels != LEFT_OUT).sum())
+
+    @cached_property
+    def dataset(self) -> xr.Dataset:
+        """Labels by problem, figures beside their nulls, Jaccard by cluster, consensus by pair."""
+        names = list(self.figures)
+        by, member = ("figure", "null"), ("member", "member_too")
+        nulls = list(self.nulls)
+        draws = [[self.nulls[null][name] for null in nulls] for name in names]
+        data: dict[str, Any] = {
+            "label": self.labels.variable,
+            "jaccard": (("cluster",), self.jaccard),
+            "size": (("cluster",), self.sizes),
+            "claimed": (("cluster",), self.claimed),
+            "value": (("figure",), [self.figures[name] for name in names]),
+            "draws": ((*by, "draw"), np.array(draws)),
+            "limit": (by, [[self.limit(name, null) for null in nulls] for name in names]),
+            "p": (by, [[self.p(name, null) for null in nulls] for name in names]),
+            "consensus": (member, self.consensus),
+            "problem_of": (member[:1], self.consensus_problem),
+            "agreement": (("algorithm",), list(self.agreement.values())),
+            "alignment": (("name",), list(self.alignment.values())),
+        }
+        coords = {"figure": names, "null": nulls, "cluster": range(len(self.jaccard))}
+        coords |= {"algorithm": self.agreement, "name": self.alignment}
+        return labelled(data, coords, dict(self.settings))
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """List every stability figure that applies beside both nulls.
+
+        Returns
+        -------
+        DataFrame
+            One row for each figure: ``figure`` (in words), ``name``, ``stable_when`` (``higher`` or
+            ``lower``), ``value``, for each null its ``_median``, ``_limit`` (95 %) and ``_p``,
+            ``beyond`` (bool: past both limits) and ``deciding`` (bool: the verdict rests on it).
+
+        Examples
+        --------
+        >>> import recover_nb as rnb
+        >>> ds = rnb.make_study(n_problems=40, cells=[("qwen3", "sft", "program")])
+        >>> result = rnb.cluster_stability(ds, k=2, n_resamples=5, n_null=19, agreement=False)
+        >>> result.to_dataframe()[["name", "stable_when", "beyond", "deciding"]]
+                   name stable_when  beyond  deciding
+        0  mean_jaccard      higher   False      True
+        1  best_jaccard      higher   False     False
+        2           ari      higher   False      True
+        3           pac       lower   False      True
+        """
+        rows = []
+        for name in applying(self):
+            row = {
+                "figure": FIGURE_WORDS[name],
+                "name": name,
+                "stable_when": "higher" if FIGURES[name] else "lower",
+                "value": self.figures[name],
+            }
+            for null, figures in self.nulls.items():
+                row[f"{null}_median"] = float(np.median(figures[name]))
+                row[f"{null}_limit"] = self.limit(name, null)
+                row[f"{null}_p"] = self.p(name, null)
+            rows.append(row | {"beyond": self.beyond(name), "deciding": name in DECIDING})
+        return pd.DataFrame(rows)
 
     @property
     def sentence(self) -> str:
@@ -225,3 +299,8 @@ def _against(result: ClusterStability, figure: str) -> str:
 
 
 _NULL_WORDS = {Null.GAUSSIAN.value: "one Gaussian", Null.BOX.value: "a uniform box"}
+
+
+def applying(result: Any) -> list[str]:
+    """Return the figures that a clustering, or a glance at one, has."""
+    return [name for name, value in result.figures.items() if not np.isnan(value)]

@@ -13,6 +13,10 @@ from recover_nb.core.errors import InputError
 SOLVED = "solved"
 
 
+#: All cells, or all problems, together: the label beside theirs.
+ALL = "all"
+
+
 class Method(StrEnum):
     """How a checkpoint came about: the ancestor, or a post-training method applied to it."""
 
@@ -340,6 +344,15 @@ class Move(StrEnum):
     SIGN = "sign"
     #: Both leave out 0, on different sides.
     REVERSED = "reversed"
+
+
+class Verdict(StrEnum):
+    """What figures say of a claim."""
+
+    SUPPORTED = "supported"
+    NOT_SHOWN = "not shown"
+    CONTRADICTED = "contradicted"
+    NOT_TESTABLE = "not testable"
 
 
 class HoldOut(StrEnum):

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from recover_nb.core.checks import check_whole
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import FEATURES, Scope
+from recover_nb.core.labels import ALL, FEATURES, Scope
 from recover_nb.core.schema import cell_names, text
 from recover_nb.features.features import failed_rollout_features, usable_rollouts
 from recover_nb.stats.agreement import weighted_correlation
@@ -31,10 +31,6 @@ TARGET = 0.8
 
 
 LEVEL = 0.95
-
-
-#: Coordinate of the size None.
-ALL = "all"
 
 
 # Nothing is stepped up from a correlation this close to -1.

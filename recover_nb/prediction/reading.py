@@ -8,10 +8,11 @@ by fold.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from scipy.sparse import csr_matrix
 
@@ -19,8 +20,9 @@ from recover_nb.core.checks import check_whole
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import FEATURES
 from recover_nb.core.plain import plain
+from recover_nb.core.result import Result, labelled
 from recover_nb.prediction.ngrams import count_ngrams, predict_wide
-from recover_nb.prediction.targets import Units, select_units, split_units
+from recover_nb.prediction.targets import OVERALL, Units, select_units, split_units
 from recover_nb.prediction.transcripts import failed_numbers, failed_text
 from recover_nb.stats.classification import (
     fold_interval,
@@ -81,7 +83,7 @@ class ReadingPart:
 
 
 @dataclass(frozen=True)
-class Reading:
+class Reading(Result):
     """Prediction of a label from features and from what can be read.
 
     Attributes
@@ -97,6 +99,13 @@ class Reading:
         Readers, parts and classes that are not used, with the reason.
     settings : mapping
     """
+
+    title = "Could one tell by reading the failed answers?"
+    chart = "plot_reading"
+    following = (
+        "found.to_dataframe()  # every reader beside the features",
+        'found.difference("ngrams")  # the features\' lead, with its interval',
+    )
 
     target: str
     within: str | None
@@ -170,6 +179,60 @@ class Reading:
         values = self.scores(score, part)
         own = values[self.readers.index(reader)]
         return fold_interval(values[0] - own, values.shape[-1])
+
+    @cached_property
+    def dataset(self) -> xr.Dataset:
+        """Scores by part, reader, repeat and fold; problems and units of each part."""
+        dims = ("part", "reader", "repeat", "fold")
+        parts = self.parts.values()
+        data: dict[str, Any] = {
+            score: (dims, np.stack([getattr(part, score) for part in parts])) for score in SCORES
+        }
+        for name in ("n", "n_problems", "majority"):
+            data[name] = (("part",), np.array([getattr(part, name) for part in parts]))
+        data["about"] = (("reader",), [self.about[name] for name in self.readers])
+        return labelled(data, {"part": self.parts, "reader": self.readers}, dict(self.settings))
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Set every reader beside the features.
+
+        Returns
+        -------
+        DataFrame
+            One row for each part and reader, and ``overall`` where there are several parts:
+            ``target``, ``part``, ``units``, ``reader``, ``about``, ``auc`` and ``accuracy`` (means
+            over folds), and for each ``*_lead``: the features' less the reader's, paired by fold,
+            with its 95 % interval ``*_low``, ``*_high``; above 0 the features say more. NaN for the
+            features themselves.
+
+        Examples
+        --------
+        >>> import recover_nb as rnb
+        >>> ds = rnb.make_study(n_problems=60, cells=[("qwen3", "sft", "program")])
+        >>> texts = [f"it is {regime}" for regime in ds["regime"].values]
+        >>> result = rnb.reading(ds, texts=texts, n_repeats=1)
+        >>> result.to_dataframe()[["reader", "auc", "auc_lead"]].round(2)
+             reader   auc  auc_lead
+        0  features  0.66       NaN
+        1    ngrams  1.00     -0.34
+        """
+        rows = []
+        parts: list[str | None] = list(self.parts)
+        for part in parts + ([None] if len(parts) > 1 else []):
+            chosen = self.parts.values() if part is None else [self.parts[part]]
+            units = sum(each.n for each in chosen)
+            head = {"target": self.target, "part": part or OVERALL, "units": units}
+            scores = {name: self.scores(name, part) for name in ("auc", "accuracy")}
+            for place, reader in enumerate(self.readers):
+                row = head | {"reader": reader, "about": self.about[reader]}
+                for name, values in scores.items():
+                    lead = self.difference(reader, name, part) if place else (np.nan,) * 3
+                    known = values[place][~np.isnan(values[place])]
+                    row[name] = float(known.mean()) if len(known) else np.nan
+                    ends = (f"{name}_lead", f"{name}_low", f"{name}_high")
+                    row |= dict(zip(ends, lead, strict=True))
+                rows.append(row)
+        return pd.DataFrame(rows)
 
     @property
     def sentence(self) -> str:

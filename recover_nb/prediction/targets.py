@@ -10,17 +10,17 @@ import numpy as np
 import xarray as xr
 
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import FEATURES
+from recover_nb.core.labels import ALL, FEATURES
 from recover_nb.core.schema import PROBLEM, cell_names, cut_off_hint, text
 from recover_nb.features.features import feature_matrix
 
 #: What can be predicted. ``model`` is the coordinate of a profile table, or ``family-method`` of a
 #: study.
 TARGETS = ("method", "regime", "model", "family", "task", "cell")
+#: Name of all parts together, beside the others.
+OVERALL = "overall"
 #: What units can be taken apart by before predicting.
 PARTITIONS = ("cell", "family", "method", "task", "model")
-#: Name of the only part when units are not taken apart.
-ALL = "all"
 
 
 @dataclass(frozen=True)

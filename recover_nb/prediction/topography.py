@@ -8,16 +8,19 @@ way.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import combinations
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from recover_nb.core.checks import check_whole
 from recover_nb.core.labels import FEATURES
 from recover_nb.core.plain import plain
-from recover_nb.prediction.targets import Units, select_units, split_units
+from recover_nb.core.result import Result, labelled
+from recover_nb.prediction.targets import OVERALL, Units, select_units, split_units
 from recover_nb.stats.classification import (
     cliffs_interval,
     fit_softmax,
@@ -129,7 +132,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Topography:
+class Topography(Result):
     """Prediction of a label from the features, overall or within each part.
 
     Attributes
@@ -152,6 +155,14 @@ class Topography:
     >>> result.n, round(float(result.null.max()), 2), result.p
     (1190, 0.4, 0.25)
     """
+
+    title = "Do the three features tell the label?"
+    chart = "plot_scores"
+    following = (
+        "rnb.plot_effects(found)  # which feature differs between which classes",
+        "rnb.plot_confusion(found)",
+        "found.to_dataframe()  # each part, with its baselines",
+    )
 
     target: str
     within: str | None
@@ -200,6 +211,36 @@ class Topography:
         """The same of AUC."""
         return exceedance(float(self.auc.mean()), self.null_auc)
 
+    @cached_property
+    def dataset(self) -> xr.Dataset:
+        """Every figure by part: scores by repeat and permutation, the rest by class and feature."""
+        classes = list(dict.fromkeys(name for part in self.parts.values() for name in part.classes))
+        by = {
+            "counts": ("class",),
+            "confusion": ("class", "predicted"),
+            "coefficients": ("class", "feature"),
+            "mean": ("class", "feature"),
+        }
+        data: dict[str, Any] = {}
+        for name in ("n", "n_problems", "majority", "p", "p_auc", "accuracy", "auc"):
+            dims = ("repeat",) if name in ("accuracy", "auc") else ()
+            values = [getattr(part, name) for part in self.parts.values()]
+            data[name] = (("part", *dims), np.array(values))
+        for name in ("null", "null_auc"):
+            values = [getattr(part, name) for part in self.parts.values()]
+            data[name] = (("part", "permutation"), np.array(values))
+        for name, dims in by.items():
+            sizes = [len(self.features) if dim == "feature" else len(classes) for dim in dims]
+            values = np.full((len(self.parts), *sizes), np.nan)
+            for place, part in enumerate(self.parts.values()):
+                at = [classes.index(each) for each in part.classes]
+                found = getattr(part, name)
+                where = [range(len(self.features)) if dim == "feature" else at for dim in dims]
+                values[(place, *np.ix_(*where))] = found
+            data[name] = (("part", *dims), values)
+        coords = {"part": self.parts, "class": classes, "predicted": classes}
+        return labelled(data, coords | {"feature": self.features}, dict(self.settings))
+
     @property
     def sentence(self) -> str:
         """The headline in words, with what it is to be compared with."""
@@ -222,6 +263,34 @@ class Topography:
             f" commonest{null}; AUC {self.auc.mean():.3f}{null_auc}; {self.n} failed problem units."
         )
 
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return how well the label is predicted in each part, with its baselines.
+
+        Returns
+        -------
+        DataFrame
+            One row for each part, and ``overall`` where there are several: ``target``, ``part``,
+            ``units``, ``problems``, ``classes``, ``accuracy`` and ``accuracy_sd`` (over repeats),
+            ``majority``, ``null_mean``, ``null_sd`` and ``p`` (permuted labels), then ``auc``,
+            ``auc_sd``, ``null_auc_mean`` and ``p_auc``; ``permutations``. Shares are fractions
+            of 1.
+
+        Examples
+        --------
+        >>> import recover_nb as rnb
+        >>> result = rnb.topography(rnb.load_study(), within="task", n_repeats=1, n_permutations=0)
+        >>> result.to_dataframe()[["part", "units", "accuracy", "majority"]].round(2)
+                 part  units  accuracy  majority
+        0  arithmetic    596      0.41      0.40
+        1     program    425      0.44      0.45
+        2   deduction    169      0.44      0.42
+        3     overall   1190      0.43      0.42
+        """
+        rows = [_score_row(self.target, name, part) for name, part in self.parts.items()]
+        if len(rows) > 1:
+            rows.append(_score_row(self.target, OVERALL, self))
+        return pd.DataFrame(rows)
+
     def to_dict(self) -> dict:
         """Return the figures as plain data, NaN as None."""
         names = ("accuracy", "auc", "majority", "null", "null_auc", "p", "p_auc")
@@ -235,6 +304,36 @@ class Topography:
     def _mean(self, values: list[np.ndarray]) -> np.ndarray:
         sizes = np.array([part.n for part in self.parts.values()], dtype=float)
         return np.tensordot(sizes / sizes.sum(), np.stack(values), axes=1)
+
+
+def _sd(values: np.ndarray) -> float:
+    """Sample standard deviation; NaN for fewer than two."""
+    return float(values.std(ddof=1)) if len(values) > 1 else float("nan")
+
+
+def _score_row(target: str, name: str, found: Part | Topography) -> dict[str, Any]:
+    """Return one row; a `Topography` has no number of problems or classes of its own."""
+    part = isinstance(found, Part)
+    unknown = np.array([np.nan])
+    null, null_auc = (each if len(each) else unknown for each in (found.null, found.null_auc))
+    return {
+        "target": target,
+        "part": name,
+        "units": found.n,
+        "problems": found.n_problems if part else np.nan,
+        "classes": len(found.classes) if part else np.nan,
+        "accuracy": found.accuracy.mean(),
+        "accuracy_sd": _sd(found.accuracy),
+        "majority": found.majority,
+        "null_mean": null.mean(),
+        "null_sd": _sd(found.null),
+        "p": found.p,
+        "auc": found.auc.mean(),
+        "auc_sd": _sd(found.auc),
+        "null_auc_mean": null_auc.mean(),
+        "p_auc": found.p_auc,
+        "permutations": len(found.null),
+    }
 
 
 def topography(

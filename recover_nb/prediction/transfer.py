@@ -6,18 +6,19 @@ Everything is fitted on a source and applied unchanged to a target. Nothing here
 itself: that is `routing` and `estimators`.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
 from recover_nb.core.checks import check_whole
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import Intervention
-from recover_nb.core.plain import plain
+from recover_nb.core.result import Labelled, labelled
 from recover_nb.prediction.targets import unit_names
 from recover_nb.routing import estimators, nulls
 from recover_nb.routing.lifts import Contributions, compare, summarise_null
@@ -30,119 +31,131 @@ from recover_nb.stats.scaling import standardise
 #: What sources and targets can be.
 ALLOWED = ("family", "method", "task", "model", "cell")
 ESTIMATORS = ("published", "split", "all")
-RETRY = Intervention.RETRY.value
+STANDARDISATIONS = ("frozen", "refitted", "by_cell")
+#: Figure of `lifts.compare` or `lifts.summarise_null` -> its name here.
+_LIFT = {
+    "n": "n",
+    "routed": "routed",
+    "rate": "retry",
+    "lift": "lift",
+    "lift_low": "low",
+    "lift_high": "high",
+}
+_EXCESS = {
+    "lift": "null_mean",
+    "sd": "null_sd",
+    "excess": "excess",
+    "excess_low": "excess_low",
+    "excess_high": "excess_high",
+    "excess_p": "excess_p",
+}
 _N_INIT = 10
 #: Halves of the target that say how alike two clusterings of one family come out.
 _N_HALVES = 20
 
 
-@dataclass(frozen=True)
-class Clusters:
-    """The source's clusters on the target.
+class Transfer(Labelled):
+    """Every direction from one part of a study to another: made by `transfer`.
 
     Attributes
     ----------
-    ari_frozen, ari_refitted : float
-        Adjusted Rand index with the target's own clusters, of the source's centroids under the
-        source's scaler and under the target's; 1 = the same clusters, 0 = as alike as chance.
-    ari_halves : float
-        The same for clusters fitted on a random half of the target's problems, a mean over halves:
-        what a perfect transfer can be expected to reach.
-    share_source, share_frozen, share_refitted, share_own : float64 arrays, shape (k,)
-        Share of units in each cluster: the source's own, the two assignments of the target, its
-        own.
-    """
-
-    ari_frozen: float
-    ari_refitted: float
-    ari_halves: float
-    share_source: np.ndarray
-    share_frozen: np.ndarray
-    share_refitted: np.ndarray
-    share_own: np.ndarray
-
-
-@dataclass(frozen=True)
-class Routing:
-    """Routing on the target under one standardisation.
-
-    Attributes
-    ----------
-    routed : mapping of str to dict
-        By estimator (``published``, ``split`` where attempts are stored, ``all``): ``n``, ``rate``,
-        ``retry``, and the ``lift`` over retry with ``ci95``. Fractions; higher is better.
-    excess : dict
-        Of ``published`` over its null: ``mean`` and ``sd`` of the null, ``value``, ``ci95`` and
-        one-sided ``p``.
-    """
-
-    routed: Mapping[str, dict]
-    excess: Mapping[str, object]
-
-
-@dataclass(frozen=True)
-class Direction:
-    """From one source to one target.
-
-    Attributes
-    ----------
-    source, target : str
-        ``not TARGET`` is every unit but the target's.
-    n_source, n_target : int
-        Failed problem units.
-    shift, scale : float64 arrays, shape (feature,)
-        Mean of the target in sd of the source from its mean, and ratio of the sds (target over
-        source).
-    clusters : Clusters
-    routing : mapping of str to Routing
-        By whose mean and sd the target's features are routed: the source's (``frozen``), the
-        target's own (``refitted``), or its cells' own (``by_cell``, published).
-    same_routes : float
-        Share of the target's steerable_hard problems routed alike under frozen and refitted
-        standardisation.
-    lost : mapping of str to dict
-        By estimator: ``value`` and ``ci95`` of routing frozen less refitted, on the same problems.
-    """
-
-    source: str
-    target: str
-    n_source: int
-    n_target: int
-    shift: np.ndarray
-    scale: np.ndarray
-    clusters: Clusters
-    routing: Mapping[str, Routing]
-    same_routes: float
-    lost: Mapping[str, dict]
-
-
-@dataclass(frozen=True)
-class Transfer:
-    """Every direction, and how it was computed.
-
-    Attributes
-    ----------
-    by : str
-    features : tuple of str
-    directions : tuple of Direction
-    settings : mapping
+    dataset : Dataset
+        By ``direction``: ``source`` and ``target`` (``not TARGET`` is every unit but the target's),
+        ``n_source`` and ``n_target`` (failed units); ``shift`` and ``scale`` (feature): mean of the
+        target in sd of the source from its mean, and ratio of the sds (target over source); ``ari``
+        (assigned), the adjusted Rand index with the target's own clusters of the source's centroids
+        under the source's scaler (``frozen``) and under the target's (``refitted``), and of
+        clusters fitted on a random half of the target's problems (``halves``, a mean), what a
+        perfect transfer can be expected to reach; ``share`` (assignment, cluster) of the units in
+        each cluster. Routing by whose mean and sd the target's features are standardised, the
+        source's (``frozen``), the target's own (``refitted``) or its cells' own (``by_cell``, as
+        published), shape (direction, standardisation, estimator): ``n``, ``routed``, ``retry``
+        (rates) and the ``lift`` over retry with ``low`` and ``high``. ``excess`` of the published
+        estimator over its null: ``excess_low``, ``excess_high``, one-sided ``excess_p``,
+        ``null_mean``, ``null_sd``. ``lost`` (direction, estimator): routing frozen less refitted on
+        the same problems, with ``lost_low`` and ``lost_high``; ``same_routes``, the share of the
+        target's steerable_hard problems routed alike by both. ``split`` is NaN where attempts are
+        not stored.
 
     Examples
     --------
     >>> import recover_nb as rnb
     >>> moved = rnb.transfer(rnb.load_study(), n_null=1, n_splits=1, n_bootstrap=10)
-    >>> [(each.source, each.target) for each in moved.directions]
-    [('qwen3', 'neox'), ('neox', 'qwen3')]
+    >>> moved.dataset["direction"].values.tolist()
+    ['qwen3 to neox', 'neox to qwen3']
     """
 
-    by: str
-    features: tuple[str, ...]
-    directions: tuple[Direction, ...]
-    settings: Mapping[str, object]
+    title = "Does what is fitted on one part hold on another?"
+    chart = "plot_transfer_routing"
+    following = (
+        "rnb.plot_transfer_clusters(moved)",
+        "moved.to_dataframe()  # routing under each standardisation",
+        "moved.dataset  # all of it, labelled",
+    )
 
-    def to_dict(self) -> dict:
-        """Return the figures as plain data, NaN as None."""
-        return plain(_unarray(asdict(self)))
+    @property
+    def sentence(self) -> str:
+        """What each direction loses by freezing, and how alike its clusters are."""
+        return " ".join(self._say(place) for place in range(self.dataset.sizes["direction"]))
+
+    def _say(self, place: int) -> str:
+        one = self.dataset.isel(direction=place)
+        lost = one.sel(estimator="all")
+        value, low, high = (100 * float(lost[name]) for name in ("lost", "lost_low", "lost_high"))
+        ari = {name: float(one["ari"].sel(assigned=name)) for name in ("frozen", "halves")}
+        return (
+            f"{one['direction'].item()}: routing by the source's scale rescues {value:+.1f} points"
+            f" [{low:+.1f}, {high:+.1f}] against the target's own, and the source's clusters agree"
+            f" with the target's by an ARI of {ari['frozen']:.2f}, where half of the target reaches"
+            f" {ari['halves']:.2f}."
+        )
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return what routing gains on the target under each standardisation.
+
+        Returns
+        -------
+        DataFrame
+            One row for each direction, standardisation and estimator: ``direction``,
+            ``standardisation``, ``estimator``, ``source``, ``target``, ``n`` (problems), ``routed``
+            and ``retry`` (rescue rates; NaN for excess), ``points`` (routed minus retry, or the
+            excess: published less its null) with its 95 % interval ``low_points``,
+            ``high_points``, and the excess's one-sided ``p``. ``split`` is missing where attempts
+            are not stored.
+
+        Examples
+        --------
+        >>> import recover_nb as rnb
+        >>> moved = rnb.transfer(rnb.load_study(), n_null=1, n_splits=1, n_bootstrap=20)
+        >>> table = moved.to_dataframe().query("estimator == 'all'")
+        >>> table[["direction", "standardisation", "routed", "retry"]].round(2)
+                direction standardisation  routed  retry
+        3   qwen3 to neox          frozen    0.49   0.49
+        7   qwen3 to neox        refitted    0.52   0.49
+        11  qwen3 to neox         by_cell    0.53   0.49
+        15  neox to qwen3          frozen    0.53   0.48
+        19  neox to qwen3        refitted    0.52   0.48
+        23  neox to qwen3         by_cell    0.51   0.48
+        """
+        found = self.dataset
+        names = {"lift": "points", "low": "low_points", "high": "high_points"}
+        excess = {"excess": "points", "excess_low": "low_points", "excess_high": "high_points"}
+        excess["excess_p"] = "p"
+        measured = found[["n", "routed", "retry", *names]].rename(names)
+        taken = found[list(excess)].rename(excess)
+        taken["n"] = found["n"].sel(estimator="published", drop=True)
+        taken = taken.expand_dims(estimator=["excess"])
+        order = ["published", "excess", *ESTIMATORS[1:]]
+        both = xr.concat([measured, taken], "estimator", join="outer", data_vars="all")
+        both = both.sel(estimator=order)
+        both = both.assign(source=found["source"], target=found["target"])
+        dims = ("direction", "standardisation", "estimator")
+        frame = both.to_dataframe(dim_order=dims).reset_index()
+        frame = frame[frame["n"].notna()].copy()
+        frame[["points", "low_points", "high_points"]] *= 100
+        columns = ["direction", "source", "target", "standardisation", "estimator", "n", "routed"]
+        columns += ["retry", "points", "low_points", "high_points", "p"]
+        return frame[columns].reset_index(drop=True)
 
 
 def transfer(
@@ -203,11 +216,8 @@ def transfer(
 
     >>> import recover_nb as rnb
     >>> moved = rnb.transfer(rnb.load_study(), n_null=2, n_splits=2, n_bootstrap=20)
-    >>> losses = rnb.tables.transfer_losses(moved).query("estimator == 'published'")
-    >>> losses[["source", "target", "same_routes"]].round(2)
-      source target  same_routes
-    0  qwen3   neox         0.54
-    3   neox  qwen3         0.65
+    >>> moved.dataset["same_routes"].round(2).values.tolist()
+    [0.54, 0.65]
     """
     counts = {"n_null": n_null, "n_splits": n_splits, "n_bootstrap": n_bootstrap}
     for name, count in counts.items():
@@ -240,7 +250,44 @@ def transfer(
         directions.append(_direction((source, target), tables, k, seed, counts))
         tell(target)
     settings = {"leave_one_out": out, "k": k, "seed": seed, **counts, "policy": policy.to_dict()}
-    return Transfer(by, policy.features, tuple(directions), settings)
+    settings["by"] = by
+    return Transfer(_labelled(directions, pairs, policy.features, k, settings))
+
+
+def _labelled(
+    directions: list[dict[str, Any]],
+    pairs: list[tuple[str, str]],
+    features: tuple[str, ...],
+    k: int,
+    settings: dict[str, Any],
+) -> xr.Dataset:
+    """Stack the figures of each direction."""
+    by = ("standardisation", "estimator")
+    dims = {
+        "shift": ("feature",),
+        "scale": ("feature",),
+        "ari": ("assigned",),
+        "share": ("assignment", "cluster"),
+        **dict.fromkeys(("n", "routed", "retry", "lift", "low", "high"), by),
+        **dict.fromkeys(_EXCESS.values(), by[:1]),
+        **dict.fromkeys(("lost", "lost_low", "lost_high"), by[1:]),
+    }
+    data = {
+        name: (("direction", *dims.get(name, ())), np.array([each[name] for each in directions]))
+        for name in directions[0]
+    }
+    for place, name in enumerate(("source", "target")):
+        data[name] = (("direction",), [pair[place] for pair in pairs])
+    coords = {
+        "direction": [f"{source} to {target}" for source, target in pairs],
+        "feature": features,
+        "assigned": ("frozen", "refitted", "halves"),
+        "assignment": ("source", "frozen", "refitted", "own"),
+        "cluster": range(k),
+        "standardisation": STANDARDISATIONS,
+        "estimator": ESTIMATORS,
+    }
+    return labelled(data, coords, settings)
 
 
 def assignment_entropy(share: np.ndarray) -> float:
@@ -251,7 +298,7 @@ def assignment_entropy(share: np.ndarray) -> float:
 
 def _direction(
     names: tuple[str, str], tables: list[Table], k: int, seed: int, counts: dict
-) -> Direction:
+) -> dict[str, Any]:
     """Measure one direction."""
     source, target = tables
     means, sds = zip(
@@ -268,35 +315,32 @@ def _direction(
     # Pooling makes one cell of the target; only the z-scores depend on it.
     pooled = replace(target, cells=np.zeros(len(target.cells), dtype=int))
     frozen = pooled.as_kind(_FrozenTable, reference=_reference(source))
-    by_name = {"frozen": frozen, "refitted": pooled, "by_cell": target}
+    by_name = dict(zip(STANDARDISATIONS, (frozen, pooled, target), strict=True))
     resamples = bootstrap_weights(
         target.clusters, target.strata, counts["n_bootstrap"], np.random.default_rng([seed, 0])
     )
     found = {name: _estimate(table, seed, counts) for name, table in by_name.items()}
     hard = target.hard(target.rate)
     routes = [by_name[name].decide(hard[None])[0, hard] for name in ("frozen", "refitted")]
-    return Direction(
-        *names,
-        n_source=len(source.rate),
-        n_target=len(target.rate),
-        shift=(means[1] - means[0]) / np.where(sds[0] > 0, sds[0], np.nan),
-        scale=sds[1] / np.where(sds[0] > 0, sds[0], np.nan),
-        clusters=transfer_clusters(
-            source.features, target.features, target.clusters, k=k, seed=seed
-        ),
-        routing={name: _summarise(items, resamples) for name, items in found.items()},
-        same_routes=float((routes[0] == routes[1]).mean()) if hard.any() else float("nan"),
-        lost={
-            name: _lost(found["frozen"][name], found["refitted"][name], resamples)
-            for name in ESTIMATORS
-            if found["frozen"][name] is not None
-        },
+    figures = [_summarise(items, resamples) for items in found.values()]
+    lost = np.array(
+        [_lost(found["frozen"][name], found["refitted"][name], resamples) for name in ESTIMATORS]
     )
+    return {
+        "n_source": len(source.rate),
+        "n_target": len(target.rate),
+        "shift": (means[1] - means[0]) / np.where(sds[0] > 0, sds[0], np.nan),
+        "scale": sds[1] / np.where(sds[0] > 0, sds[0], np.nan),
+        **transfer_clusters(source.features, target.features, target.clusters, k=k, seed=seed),
+        **{name: np.array([each[name] for each in figures]) for name in figures[0]},
+        "same_routes": float((routes[0] == routes[1]).mean()) if hard.any() else float("nan"),
+        **dict(zip(("lost", "lost_low", "lost_high"), lost.T, strict=True)),
+    }
 
 
 def transfer_clusters(
     source: np.ndarray, target: np.ndarray, groups: np.ndarray, *, k: int, seed: int
-) -> Clusters:
+) -> dict[str, np.ndarray]:
     """Cluster one set of features by k-means and assign another to the clusters.
 
     Parameters
@@ -309,7 +353,8 @@ def transfer_clusters(
 
     Returns
     -------
-    Clusters
+    dict of str to float64 array
+        ``ari`` and ``share``, as in `Transfer`, shapes (3,) and (4, k).
 
     Notes
     -----
@@ -328,15 +373,13 @@ def transfer_clusters(
             continue
         part = _kmeans(standardise(target[half]), k, seed)
         halves.append(adjusted_rand_score(ideal.labels_, part.predict(_by(target[half], target))))
-    return Clusters(
-        ari_frozen=float(adjusted_rand_score(ideal.labels_, frozen)),
-        ari_refitted=float(adjusted_rand_score(ideal.labels_, refitted)),
-        ari_halves=float(np.mean(halves)) if halves else float("nan"),
-        share_source=_share(fitted.labels_, k),
-        share_frozen=_share(frozen, k),
-        share_refitted=_share(refitted, k),
-        share_own=_share(ideal.labels_, k),
-    )
+    ari = [adjusted_rand_score(ideal.labels_, each) for each in (frozen, refitted)]
+    return {
+        "ari": np.array([*ari, np.mean(halves) if halves else np.nan]),
+        "share": np.array(
+            [_share(each, k) for each in (fitted.labels_, frozen, refitted, ideal.labels_)]
+        ),
+    }
 
 
 def _by(reference: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -395,34 +438,32 @@ def _estimate(table: Table, seed: int, counts: dict) -> dict[str, Contributions 
     }
 
 
-def _summarise(found: dict[str, Contributions | None], resamples: Resamples) -> Routing:
-    """Figures against retry."""
-    rows = np.arange(len(resamples.clusters))
-    routed = {}
-    for name in ESTIMATORS:
-        if found[name] is None:
-            continue
-        item = compare(found[name], resamples, rows)
-        retry = item["comparators"][RETRY]
-        routed[name] = {"n": item["n"], "rate": item["rate"], "retry": retry["rate"]}
-        routed[name] |= {"lift": retry["lift"], "ci95": retry["ci95"]}
-    null = summarise_null(found["published"], found["null"], resamples)["comparators"][RETRY]
-    excess = {"mean": null["mean"], "sd": null["sd"], "value": null["excess"], "ci95": null["ci95"]}
-    return Routing(routed, excess | {"p": null["p"]})
+def _summarise(
+    found: dict[str, Contributions | None], resamples: Resamples
+) -> dict[str, np.ndarray]:
+    """Figures against retry: one for each estimator, and those of the excess."""
+    rows = [np.arange(len(resamples.clusters))]
+    unknown = dict.fromkeys(_LIFT, np.full((1, 2), np.nan))
+    items = [
+        unknown if found[name] is None else compare(found[name], resamples, rows)
+        for name in ESTIMATORS
+    ]
+    # The first column is routing itself, the second retry.
+    figures = {
+        name: np.array([item[key][0] if item[key].ndim == 1 else item[key][0, 1] for item in items])
+        for key, name in _LIFT.items()
+    }
+    null = summarise_null(found["published"], found["null"], resamples)
+    return figures | {name: null[key][1] for key, name in _EXCESS.items()}
 
 
-def _lost(frozen: Contributions, refitted: Contributions, resamples: Resamples) -> dict:
-    """Rescue rate of routing frozen less refitted, on the problems both select."""
+def _lost(
+    frozen: Contributions | None, refitted: Contributions | None, resamples: Resamples
+) -> tuple[float, float, float]:
+    """Rescue rate of routing frozen less refitted, on the problems both select, and its ends."""
+    if frozen is None or refitted is None:
+        return (np.nan,) * 3
     column = frozen.names.index(ROUTED)
     sums = [(each.value[:, [column]], each.weight[:, [column]]) for each in (frozen, refitted)]
     found = bootstrap_ratio(*sums[0], resamples, offset=sums[1])
-    return {"value": float(found.value[0]), "ci95": found.percentile[:, 0].tolist()}
-
-
-def _unarray(value: object) -> object:
-    """Arrays to lists, all the way down."""
-    if isinstance(value, Mapping):
-        return {key: _unarray(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_unarray(item) for item in value]
-    return value.tolist() if isinstance(value, np.ndarray) else value
+    return float(found.value[0]), *found.percentile[:, 0].tolist()

@@ -13,10 +13,10 @@ import xarray as xr
 
 from recover_nb import charts, tables
 from recover_nb.core.errors import InputError
-from recover_nb.tables.evaluation import plain
+from recover_nb.core.labels import ALL
+from recover_nb.routing.result import RETRY, Evaluation
 from recover_nb.tables.kit import pivot
 from recover_nb.tables.specimen import REASONS
-from recover_nb.tables.study import ALL
 from recover_nb.tables.text import SHOWN_BUDGETS
 
 #: Points of the feature chart; more make the file large and the chart unreadable.
@@ -27,6 +27,20 @@ MAX_PANELS = 24
 SHOWN_SIGNALS = ("demotion_pressure", "logit_variance", "entropy")
 
 PERCENT, SIGNED, WHOLE, ONE, P = "{:.1%}", "{:+.1f}", "{:,.0f}", "{:,.1f}", "{:.3f}"
+
+#: What a table of cells shows.
+_CELL_COLUMNS = (
+    "cell",
+    "estimator",
+    "n",
+    "routed",
+    "retry",
+    "lift_points",
+    "low_points",
+    "high_points",
+    "p",
+    "p_holm",
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +83,7 @@ class Page:
     sections: list[Section]
 
 
-def build_page(ds: xr.Dataset, evaluation: Any, *, title: str) -> Page:
+def build_page(ds: xr.Dataset, evaluation: Evaluation, *, title: str) -> Page:
     """Compute everything the report says; see `write_html`."""
     rescue, fired = tables.rescue_by_intervention(ds, total=True), tables.firing(ds, total=True)
     problems = tables.problems_by_cell(ds, total=True)
@@ -171,11 +185,13 @@ def _by_cell(frame: pd.DataFrame, value: str, caption: str) -> Block:
     return Block("table", wide, caption, dict.fromkeys(wide.columns[1:], PERCENT))
 
 
-def _routing(evaluation: Any, order: list[str]) -> Section:
-    full = tables.routing_by_estimator(evaluation)
+def _routing(evaluation: Evaluation, order: list[str]) -> Section:
+    full, cells = evaluation.to_dataframe(), evaluation.to_dataframe(cell=None)
+    cells = cells[(cells["comparator"] == RETRY) & (cells["cell"] != ALL)]
+    cells = cells.rename(columns={"rate": "retry"})[list(_CELL_COLUMNS)]
     excess = tables.null_excess(evaluation)
     cells, routes = (
-        _in_order(f(evaluation), order) for f in (tables.routing_by_cell, tables.routes_by_cell)
+        _in_order(frame, order) for frame in (cells, tables.routes_by_cell(evaluation))
     )
     formats = dict.fromkeys(("routed", "rate", "retry"), PERCENT) | {
         "n": WHOLE,
@@ -221,7 +237,7 @@ def _in_order(frame: pd.DataFrame, order: list[str]) -> pd.DataFrame:
     )
 
 
-def _budgets(ds: xr.Dataset, evaluation: Any) -> Section:
+def _budgets(ds: xr.Dataset, evaluation: Evaluation) -> Section:
     lines, wide = tables.budget_lines(evaluation), tables.budgets(evaluation)
     wide = wide[wide["k_retry"].isin(SHOWN_BUDGETS)]
     formats = {
@@ -289,7 +305,7 @@ def _example(ds: xr.Dataset) -> Section:
     return Section("example", title, lead, [Block("example", content), *drawn])
 
 
-def _provenance(ds: xr.Dataset, evaluation: Any) -> Section:
+def _provenance(ds: xr.Dataset, evaluation: Evaluation) -> Section:
     known = {name: str(ds.attrs[name]) for name in ds.attrs if not name.endswith("_json")}
     blocks = [Block("pairs", list(known.items()))]
     for name, caption in (
@@ -298,7 +314,7 @@ def _provenance(ds: xr.Dataset, evaluation: Any) -> Section:
     ):
         if name in ds.attrs:
             blocks.append(Block("code", _indented(str(ds.attrs[name])), caption))
-    settings = json.dumps(plain(evaluation)["settings"], indent=2, ensure_ascii=False)
+    settings = json.dumps(evaluation.settings, indent=2, ensure_ascii=False)
     blocks.append(Block("code", settings, "Settings of the evaluation"))
     return Section("provenance", "Where the numbers come from", "", blocks)
 

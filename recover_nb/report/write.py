@@ -1,7 +1,6 @@
 """Write the report: one file, whole or not at all, that asks nothing of any network."""
 
 from pathlib import Path
-from typing import Any
 
 import altair as alt
 import xarray as xr
@@ -10,6 +9,7 @@ from recover_nb.core.errors import InputError
 from recover_nb.core.places import check_free, placed
 from recover_nb.report.markup import GENERATOR, page_html
 from recover_nb.report.page import build_page
+from recover_nb.routing.result import Evaluation
 
 #: Characters of a page within which its generator is named.
 HEAD = 1000
@@ -17,7 +17,7 @@ HEAD = 1000
 
 def write_html(
     ds: xr.Dataset,
-    evaluation: Any,
+    evaluation: Evaluation,
     path: str | Path,
     *,
     title: str = "Recoverability report",
@@ -29,8 +29,8 @@ def write_html(
     ----------
     ds : Dataset
         A study, or a profile table (what it does not store is left out and said to be).
-    evaluation : Evaluation or dict
-        What `evaluate_routing` returned for it, or its ``to_dict()``.
+    evaluation : Evaluation
+        What `evaluate_routing` returned for it.
     path : str or Path
         The file.
     title : str

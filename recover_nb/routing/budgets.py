@@ -12,7 +12,13 @@ from recover_nb.routing.rescue import (
     rescue_at_k,
 )
 from recover_nb.routing.table import COSTS, Table
-from recover_nb.stats.resampling import Resamples, bootstrap_ratio
+from recover_nb.stats.resampling import Resamples, bootstrap_ratio, ratio
+
+#: What budgets are made equal in, whom they are compared on, and what the claim is tested at.
+BASES = ("attempts", *COSTS)
+POPULATIONS = ("all", "steerable_hard")
+CLAIM_BASES = ("attempts", "forward_passes")
+_ENDS = ("lift", "low", "high")
 
 #: The claim under test: this many routed rollouts match that many retries.
 CLAIM_ROUTED, CLAIM_RETRY = 10, 50
@@ -56,7 +62,9 @@ class Attempts:
         return np.concatenate([np.zeros((len(value), 1)), value], axis=1)
 
     def mean_cost(self, name: str) -> float:
-        """Mean cost of an attempt over the population."""
+        """Mean cost of an attempt over the population; NaN where it is not stored."""
+        if name == "attempts":
+            return 1.0
         return float(np.mean(self.cost[name])) if name in self.cost else float("nan")
 
 
@@ -85,7 +93,9 @@ def interpolate(curve: np.ndarray, k: np.ndarray) -> np.ndarray:
     return np.where(k <= curve.shape[1] - 1 + 1e-9, value, np.nan)
 
 
-def budget_curves(routed: Attempts, retry: Attempts, resamples: Resamples) -> dict:
+def budget_curves(
+    routed: Attempts, retry: Attempts, resamples: Resamples, n_max: int
+) -> dict[str, np.ndarray]:
     """Compare routing with retry attempt for attempt and at equal compute.
 
     Parameters
@@ -94,37 +104,42 @@ def budget_curves(routed: Attempts, retry: Attempts, resamples: Resamples) -> di
         The same problems under both.
     resamples : Resamples
         Bootstrap weights of those problems.
+    n_max : int
+        Retries to go up to.
 
     Returns
     -------
-    dict
-        ``attempts``: lists over k = 1, 2, ... of ``k``, ``n`` (problems with that many attempts of
-        both), ``routed``, ``retry``, ``lift``, ``ci95``. ``equal_cost``: the same lists for each
-        name of `COSTS`, over retry attempts ``k`` and the routed attempts ``k_routed`` of equal
-        cost, or None where costs are not stored. ``cost_per_attempt``, and ``claim``: see
-        `compare_claim`.
+    dict of str to float64 array
+        For each of `BASES` and each number k = 1, 2, ... of retries, shape (basis, k): the
+        ``budget`` of a problem, ``k_routed`` (the routed attempts of equal cost), ``n`` (problems
+        with that many attempts of both), ``routed``, ``retry`` (rescue), ``lift`` with ``low`` and
+        ``high``; NaN beyond the last budget that a problem reaches, and where costs are not stored.
+        ``cost`` of an attempt, shape (side, basis). The figures of `compare_claim`, each by its
+        name after ``claim_``.
     """
-    n_max = int(max(routed.attempts.max(initial=0), retry.attempts.max(initial=0)))
     curves = routed.curve(n_max), retry.curve(n_max)
     k = np.arange(1.0, n_max + 1)
-    equal = {}
-    for name in COSTS:
+    unknown = np.full(n_max, np.nan)
+    empty = dict.fromkeys(("k_retry", "k_routed", "n", "routed", "retry", *_ENDS), unknown)
+    rows = []
+    for name in BASES:
         # An import may leave costs at 0: then nothing can be compared at equal cost.
-        unit = retry.mean_cost(name) if name in routed.cost else 0.0
-        rate = routed.mean_cost(name) / unit if unit > 0 else np.nan
-        equal[name] = None
-        if np.isfinite(rate) and rate > 0:
-            equal[name] = _compare(curves, k / rate, k, resamples)
-            equal[name]["cost"] = (k * retry.mean_cost(name)).tolist()[: len(equal[name]["k"])]
-    return {
-        "attempts": _compare(curves, k, k, resamples),
-        "equal_cost": equal,
-        "cost_per_attempt": {
-            label: {name: side.mean_cost(name) for name in side.cost}
-            for label, side in (("routed", routed), ("retry", retry))
-        },
-        "claim": compare_claim(routed, retry, curves, resamples),
-    }
+        unit, rate = retry.mean_cost(name), _relative_cost(routed, retry, name)
+        known = np.isfinite(rate) and rate > 0
+        found = _compare(curves, k / rate, k, resamples) if known else empty
+        rows.append({**found, "budget": found["k_retry"] * unit})
+    out = {name: np.array([row[name] for row in rows]) for name in rows[0] if name != "k_retry"}
+    out["cost"] = np.array(
+        [[side.mean_cost(name) for name in BASES] for side in (routed, retry)], float
+    )
+    claim = compare_claim(routed, retry, curves, resamples)
+    return out | {f"claim_{name}": value for name, value in claim.items()}
+
+
+def _relative_cost(routed: Attempts, retry: Attempts, name: str) -> float:
+    """Mean cost of a routed attempt in retries; NaN where costs are not stored."""
+    unit = retry.mean_cost(name)
+    return routed.mean_cost(name) / unit if unit > 0 else float("nan")
 
 
 def _compare(
@@ -132,85 +147,73 @@ def _compare(
     k_routed: np.ndarray,
     k_retry: np.ndarray,
     resamples: Resamples,
-) -> dict:
-    """Compare two curves, paired, at given budgets on the problems that reach both; as lists."""
+) -> dict[str, np.ndarray]:
+    """Compare two curves, paired, at given budgets on the problems that reach both.
+
+    Budgets that no problem reaches are NaN.
+    """
     routed, retry = interpolate(curves[0], k_routed), interpolate(curves[1], k_retry)
     both = ~(np.isnan(routed) | np.isnan(retry))
-    # Budgets no problem reaches say nothing; they are all at the end.
-    reached = both.any(axis=0)
-    routed, retry, both = (x[:, reached] for x in (routed, retry, both))
     routed, retry = np.where(both, routed, 0.0), np.where(both, retry, 0.0)
     weight = both.astype(float)
     lift = bootstrap_ratio(routed - retry, weight, resamples, bca=False)
     count = weight.sum(axis=0)
-    return {
-        "k": k_retry[reached].tolist(),
-        "k_routed": k_routed[reached].tolist(),
-        "n": count.astype(int).tolist(),
-        "routed": (routed.sum(axis=0) / count).tolist(),
-        "retry": (retry.sum(axis=0) / count).tolist(),
-        "lift": lift.value.tolist(),
-        "ci95": lift.percentile.T.tolist(),
+    reached = count > 0
+    found = {
+        "k_retry": k_retry,
+        "k_routed": k_routed,
+        "n": count,
+        "routed": ratio(routed.sum(axis=0), count),
+        "retry": ratio(retry.sum(axis=0), count),
+        **dict(zip(_ENDS, (lift.value, *lift.percentile), strict=True)),
     }
+    return {name: np.where(reached, value, np.nan) for name, value in found.items()}
 
 
 def compare_claim(
     routed: Attempts, retry: Attempts, curves: tuple[np.ndarray, np.ndarray], resamples: Resamples
-) -> dict | None:
+) -> dict[str, np.ndarray]:
     """Test "ten routed rollouts match fifty retries", and the same at equal forward passes.
 
     Returns
     -------
-    dict or None
-        ``routed_attempts`` and ``retry_attempts`` are 10 and 50 where that many were run; else the
-        largest pair in the same ratio that most problems have, and ``scaled`` is True; None where
-        not even 1 and 5 were. ``attempts`` and ``forward_passes`` (None without costs) each hold
-        ``retry_attempts``, ``routed``, ``retry``, ``lift``, ``ci95``, ``n`` and ``matched``: the
-        interval lies above -`CLAIM_MARGIN`.
+    dict of str to float64 array, shape (2,)
+        At as many attempts as were claimed, and at equal forward passes: ``k_routed``, 10 where
+        that many were run, else the largest that most problems have with five times as many
+        retries; ``k_retry``, ``n``, ``routed``, ``retry``, ``lift``, ``low``, ``high``. NaN where
+        not even 1 and 5 were run, or costs are not stored.
     """
     factor = CLAIM_RETRY // CLAIM_ROUTED
     have_retry = int(np.median(retry.attempts)) if len(retry.attempts) else 0
     reach = np.where(routed.exhausted, CLAIM_ROUTED, routed.attempts)
     have_routed = int(np.median(reach)) if len(reach) else 0
     k = min(CLAIM_ROUTED, have_routed, have_retry // factor)
-    if k < 1:
-        return None
-    out = {"routed_attempts": k, "retry_attempts": factor * k, "scaled": k < CLAIM_ROUTED}
-    out["attempts"] = _claim_at(curves, k, factor * k, resamples)
-    ratio = routed.mean_cost("forward_passes") / retry.mean_cost("forward_passes")
-    out["forward_passes"] = (
-        _claim_at(curves, k, k * ratio, resamples) if np.isfinite(ratio) else None
-    )
-    return out
+    equal = _relative_cost(routed, retry, "forward_passes")
+    k_retry = np.array([factor, equal]) * k
+    able = (k >= 1) & np.isfinite(k_retry)
+    at = np.where(able, k_retry, 0.0)
+    found = _compare(curves, np.full(2, float(max(k, 0))), at, resamples)
+    return {name: np.where(able, value, np.nan) for name, value in found.items()}
 
 
-def _claim_at(
-    curves: tuple[np.ndarray, np.ndarray], k_routed: float, k_retry: float, resamples: Resamples
-) -> dict | None:
-    """Compare routed at one budget with retry at another; None where no problem reaches both."""
-    lists = _compare(curves, np.array([float(k_routed)]), np.array([float(k_retry)]), resamples)
-    if not lists["k"]:
-        return None
-    out = {name: lists[name][0] for name in ("n", "routed", "retry", "lift", "ci95")}
-    return {"retry_attempts": float(k_retry), **out, "matched": out["ci95"][0] > -CLAIM_MARGIN}
+def population_budgets(
+    table: Table, costs: dict[str, np.ndarray], resamples: Resamples
+) -> dict[str, np.ndarray]:
+    """Return `budget_curves` with a first axis of `POPULATIONS`.
 
-
-def _budgets(table: Table, costs: dict[str, np.ndarray], resamples: Resamples) -> dict:
-    """Return budget curves of all failed problems and of the steerable_hard ones.
-
-    Each is routed as its own population.
+    Each is routed as its own population; figures of an empty one are NaN.
     """
-    selected = {
-        "all": np.ones(len(table.rate), dtype=bool),
-        "steerable_hard": table.hard(table.rate),
-    }
-    out = {}
-    for name, mask in selected.items():
+    masks = (np.ones(len(table.rate), dtype=bool), table.hard(table.rate))
+    found, n_max = [], int(table.attempts.max(initial=0))
+    for mask in masks:
         rows = np.flatnonzero(mask)
         decision = table.decide(mask[None])[0, rows]
         sides = [_attempts(table, costs, rows, arm) for arm in (decision, np.zeros_like(decision))]
-        out[name] = budget_curves(*sides, resamples.subset(rows)) if len(rows) else None
-    return out
+        found.append(budget_curves(*sides, resamples.subset(rows), n_max) if len(rows) else {})
+    return {
+        name: np.array([each.get(name, np.full_like(values, np.nan)) for each in found])
+        for name, values in found[0].items()
+    }
 
 
 def _attempts(

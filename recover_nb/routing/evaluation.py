@@ -4,23 +4,26 @@ See docs/method.md#8-estimators.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, fields
+from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import ROUTED_INTERVENTIONS, Intervention
-from recover_nb.core.plain import plain
+from recover_nb.core.labels import ALL, ROUTED_INTERVENTIONS, Regime
+from recover_nb.core.result import labelled
 from recover_nb.routing import estimators, nulls
-from recover_nb.routing.budgets import _budgets
+from recover_nb.routing.budgets import BASES, CLAIM_BASES, POPULATIONS, population_budgets
 from recover_nb.routing.lifts import (
     Contributions,
-    _cells,
+    cell_figures,
+    strategies,
     summarise,
     summarise_null,
 )
 from recover_nb.routing.policy import PUBLISHED, RoutingPolicy
 from recover_nb.routing.rescue import MIN_FAILURE, MIN_GAIN, TOLERANCE
+from recover_nb.routing.result import ESTIMATORS, NORMAL_95, NULLS, RETRY, Evaluation
 from recover_nb.routing.table import Inputs, Table, generator, tabulate
 from recover_nb.stats.resampling import Resamples
 
@@ -28,55 +31,30 @@ from recover_nb.stats.resampling import Resamples
 #: of each attempt.
 PARTS = ("published", "null", "all", "split", "null_twins", "budgets")
 NEED_ATTEMPTS = ("split", "null_twins")
+#: Figures by estimator, cell and, but for some, comparator.
+_BY_CELL = ("n", "routed", "p", "p_holm", "selected")
+_FIGURES = (
+    *_BY_CELL,
+    "rate",
+    "lift",
+    "lift_low",
+    "lift_high",
+    "lift_low_bca",
+    "lift_high_bca",
+    "relative",
+    "relative_low",
+    "relative_high",
+    "sd",
+    "excess",
+    "excess_low",
+    "excess_high",
+    "excess_low_bca",
+    "excess_high_bca",
+    "excess_p",
+)
 #: Resamples of problems, permutations of routes, simulated nulls and halvings of attempts, unless
 #: told.
 COUNTS = {"n_bootstrap": 2000, "n_permutations": 2000, "n_null": 200, "n_splits": 100}
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The evaluation of a routing policy on one study, as plain data.
-
-    Attributes
-    ----------
-    cells : dict
-        Per cell: ``n``, ``regimes``, ``routed_counts`` and ``rescue`` over its steerable_hard
-        problems.
-    overall : dict
-        ``n``, ``steerable_hard_fraction`` and the headline lift over retry of each estimator.
-    estimators : dict
-        ``published``, ``null``, ``null_twins``, ``split``, ``all``: every comparator, every cell.
-        An entry is None where attempts are not stored, or it was not asked for.
-    budgets : dict
-        rescue@k and equal-compute curves for ``all`` failed problems and for the ``steerable_hard``
-        ones (the latter selected on the attempts that score them, hence inflated).
-    settings : dict
-        Seed, resample counts, edges, policy.
-
-    Examples
-    --------
-    >>> import recover_nb as rnb
-    >>> evaluation = rnb.evaluate_routing(
-    ...     rnb.make_study(), only=["published"], n_bootstrap=20, n_permutations=20
-    ... )
-    >>> evaluation.overall["n"], evaluation.settings["seed"]
-    (240, 0)
-    >>> sorted(evaluation.to_dict())
-    ['budgets', 'cells', 'estimators', 'overall', 'settings']
-    """
-
-    cells: dict
-    overall: dict
-    estimators: dict
-    budgets: dict
-    settings: dict
-
-    def to_dict(self) -> dict:
-        """Return the object ``recover-nb evaluate --json`` prints.
-
-        NaN and infinities become None.
-        """
-        return plain({each.name: getattr(self, each.name) for each in fields(self)})
 
 
 def evaluate_routing(
@@ -227,38 +205,107 @@ def evaluate_inputs(
     InputError
         If a count or part is not allowed.
     """
-    table, labels = inputs.table, inputs.labels
+    table = inputs.table
     counts, parts = _counted(counts), _parts(parts)
     tell = progress or (lambda stage: None)
     found = run_estimators(table, seed, counts, parts, tell)
     tell("bootstrap")
     if resamples is None:
         resamples = inputs.resamples(seed, counts["n_bootstrap"])
-    summaries = {}
+    figures = {}
     for index, name in enumerate(("published", "split", "all")):
-        item = found[name]
-        rng = generator(seed, 6 + index)
-        summaries[name] = item and summarise(
-            item,
-            table,
-            labels,
-            resamples,
-            counts["n_permutations"],
-            rng,
-            cell_intervals=cell_intervals,
-        )
-    for name in ("null", "null_twins"):
-        summaries[name] = found[name] and summarise_null(found["published"], found[name], resamples)
+        if found[name] is not None:
+            figures[name] = summarise(
+                found[name],
+                table,
+                resamples,
+                counts["n_permutations"],
+                generator(seed, 6 + index),
+                cell_intervals=cell_intervals,
+            )
+    for name in NULLS:
+        if found[name] is not None:
+            figures[name] = summarise_null(found["published"], found[name], resamples)
+    data, coords = _estimated(table, inputs.labels, figures)
+    more, labels = _counted_cells(inputs)
+    data, coords = data | more, coords | labels
     if "budgets" in parts:
         tell("budgets")
-    budgets = _budgets(table, inputs.costs, resamples) if "budgets" in parts else None
-    return Evaluation(
-        cells=_cells(table, labels),
-        overall=_overall(inputs, summaries),
-        estimators=summaries,
-        budgets=budgets,
-        settings={"seed": seed, **counts, **table.edges, "policy": table.policy.to_dict()},
-    )
+        more, labels = _budgeted(population_budgets(table, inputs.costs, resamples))
+        data, coords = data | more, coords | labels
+    settings = {"seed": seed, **counts, **table.edges, "policy": table.policy.to_dict()}
+    return Evaluation(labelled(data, coords, settings))
+
+
+#: Figures and the labels they are by.
+_Labelled = tuple[dict[str, tuple[tuple[str, ...], Any]], dict[str, Any]]
+
+
+def _estimated(
+    table: Table, labels: np.ndarray, figures: dict[str, dict[str, np.ndarray]]
+) -> _Labelled:
+    """Stack the figures of each estimator; NaN where one has none."""
+    names = [name for name in ESTIMATORS if name in figures]
+    by_cell, by_column = ("estimator", "cell"), ("estimator", "cell", "comparator")
+    n_cells, columns = 1 + len(labels), table.comparators[1:]
+    data: dict[str, tuple[tuple[str, ...], Any]] = {}
+    for figure in _FIGURES:
+        whole = figure in _BY_CELL
+        shape = (len(names), n_cells) + (() if whole else (len(columns),))
+        values = np.full(shape, np.nan)
+        for place, name in enumerate(names):
+            if figure in figures[name]:
+                value = figures[name][figure]
+                # A null is of all cells together.
+                at = (place, 0) if name in NULLS else place
+                values[at] = value if whole else value[..., 1:]
+        data[figure] = (by_cell if whole else by_column, values)
+    sd = data["sd"][1]
+    for end, sign in (("low", -1), ("high", 1)):
+        of_null = data["lift"][1] + sign * NORMAL_95 * sd
+        lifts = data[f"lift_{end}"][1]
+        lifts[~np.isnan(sd)] = of_null[~np.isnan(sd)]
+    return data, {"estimator": names, "cell": [ALL, *labels], "comparator": columns}
+
+
+def _counted_cells(inputs: Inputs) -> _Labelled:
+    """Count each cell's problems, regimes and routes, over all cells first."""
+    table = inputs.table
+    found = cell_figures(table, len(inputs.labels))
+    counts = ("problems", "regimes", "routes")
+    data = {name: np.concatenate([[found[name].sum(axis=0)], found[name]]) for name in counts}
+    by = {"regimes": ("regime",), "routes": ("intervention",)}
+    rescue = np.concatenate([np.full((1, found["rescue"].shape[1]), np.nan), found["rescue"]])
+    return {
+        **{name: (("cell", *by.get(name, ())), values) for name, values in data.items()},
+        "rescue": (("cell", "strategy"), rescue),
+        "left_out": ((), inputs.n_problems - len(table.rate)),
+        "hard": ((), float(table.hard(table.rate).mean())),
+    }, {
+        "regime": [regime.value for regime in Regime],
+        "intervention": table.arms[table.regime_arms],
+        "strategy": strategies(table),
+    }
+
+
+def _budgeted(found: dict[str, np.ndarray]) -> _Labelled:
+    """Name the axes of `population_budgets`."""
+    data = {}
+    for name, values in found.items():
+        if name == "cost":
+            data["budget_cost"] = (("population", "side", "basis"), values)
+        elif name.startswith("claim_"):
+            data[name] = (("population", "claim_basis"), values)
+        else:
+            named = name if name == "budget" else f"budget_{name}"
+            data[named] = (("population", "basis", "k"), values)
+    return data, {
+        "population": POPULATIONS,
+        "side": ("routed", RETRY),
+        "basis": BASES,
+        "claim_basis": CLAIM_BASES,
+        "k": range(1, found["budget"].shape[-1] + 1),
+    }
 
 
 def _counted(counts: dict[str, int]) -> dict[str, int]:
@@ -301,38 +348,3 @@ def run_estimators(
             count = "n_null" if name.startswith("null") else "n_splits"
             found[name] = run(table, generator(seed, stage), **{count: counts[count]})
     return found
-
-
-def _overall(inputs: Inputs, summaries: dict) -> dict:
-    """Headline figures: the lift over retry by each estimator."""
-    table = inputs.table
-    retry = Intervention.RETRY.value
-
-    def headline(name: str) -> dict | None:
-        item = summaries[name]
-        if item is None:
-            return None
-        lift = item["comparators"][retry]
-        keys = ("lift", "ci95", "ci95_bca", "relative", "relative_ci95")
-        return {"n": item["n"], **{key: lift[key] for key in keys}, "routes_p": item["p"]}
-
-    out = {
-        "n": len(table.rate),
-        "n_left_out": int(inputs.n_problems - len(table.rate)),
-        "steerable_hard_fraction": float(table.hard(table.rate).mean()),
-        "published": headline("published"),
-        "split": headline("split"),
-        "all": headline("all"),
-    }
-    for null, excess in (("null", "excess"), ("null_twins", "excess_twins")):
-        item = summaries[null]
-        out[null] = out[excess] = None
-        if item is not None:
-            lift = item["comparators"][retry]
-            out[null] = {
-                "mean": lift["mean"],
-                "sd": lift["sd"],
-                "steerable_hard_fraction": item["steerable_hard_fraction"],
-            }
-            out[excess] = {"value": lift["excess"], "p": lift["p"], "ci95": lift["ci95"]}
-    return out

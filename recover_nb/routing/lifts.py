@@ -1,4 +1,4 @@
-"""From contributions of problems to plain dicts of rates, lifts, intervals and p-values.
+"""From contributions of problems to rates, lifts, intervals and p-values, as arrays.
 
 See docs/method.md#8-estimators.
 """
@@ -14,7 +14,6 @@ from recover_nb.routing.rescue import (
 )
 from recover_nb.routing.table import ORACLE, ROUTED, Table
 from recover_nb.stats.resampling import (
-    Intervals,
     Resamples,
     bootstrap,
     bootstrap_ratio,
@@ -64,21 +63,18 @@ class Contributions:
 def summarise(
     item: Contributions,
     table: Table,
-    cell_names: np.ndarray,
     resamples: Resamples,
     n_permutations: int,
     rng: np.random.Generator,
     *,
     cell_intervals: bool = True,
-) -> dict:
+) -> dict[str, np.ndarray]:
     """Figures of one estimator, over all cells and in each.
 
     Parameters
     ----------
     item : Contributions
     table : Table
-    cell_names : array of str
-        Name of each cell number.
     resamples : Resamples
         Bootstrap weights of the table's problems.
     n_permutations : int
@@ -90,11 +86,11 @@ def summarise(
 
     Returns
     -------
-    dict
-        ``n`` (problems selected; a mean over halvings for split), ``rate`` of routing,
-        ``comparators`` (see `compare`), ``p`` of the permutation test, and ``cells``: the same for
-        each, with ``p_holm``.
+    dict of str to float64 array
+        As from `compare`, the first row over all cells and one for each after it, with ``p`` of the
+        permutation test and ``p_holm``, corrected over cells (NaN over all), shape (1 + cell,).
     """
+    n_cells = int(table.cells.max(initial=-1)) + 1
     sums = {
         cell: permuted_sums(gain, label, n_permutations, rng)
         for cell, (gain, label) in item.kernels.items()
@@ -103,80 +99,80 @@ def summarise(
         cell: float(np.take_along_axis(gain, label[..., None], axis=-1).sum())
         for cell, (gain, label) in item.kernels.items()
     }
-    out = compare(item, resamples, np.arange(len(table.rate)))
-    out["p"] = exceedance(sum(observed.values()), sum(sums.values())) if out["n"] else math.nan
-    cells = {}
-    inside = [np.flatnonzero(table.cells == code) for code in range(len(cell_names))]
-    found = _with_intervals(item, resamples, inside) if cell_intervals else _without(item, inside)
-    for code, (name, part) in enumerate(zip(cell_names, found, strict=True)):
-        part["p"] = exceedance(observed[code], sums[code]) if part["n"] else math.nan
-        cells[str(name)] = part
-    adjusted = holm(np.array([part["p"] for part in cells.values()]))
-    for part, p in zip(cells.values(), adjusted, strict=True):
-        part["p_holm"] = float(p)
-    return {**out, "cells": cells}
+    whole = compare(item, resamples, [np.arange(len(table.rate))])
+    inside = [np.flatnonzero(table.cells == code) for code in range(n_cells)]
+    apart = compare(item, resamples, inside, intervals=cell_intervals)
+    out = {name: np.concatenate([whole[name], apart[name]]) for name in whole}
+    of_all = exceedance(sum(observed.values()), sum(sums.values())) if out["n"][0] else math.nan
+    of_cells = [
+        exceedance(observed[code], sums[code]) if n else math.nan
+        for code, n in enumerate(apart["n"])
+    ]
+    out["p"] = np.array([of_all, *of_cells])
+    out["p_holm"] = np.array([math.nan, *holm(np.array(of_cells))])
+    return out
 
 
-def compare(item: Contributions, resamples: Resamples, rows: np.ndarray) -> dict:
-    """Routing against each comparator on the problems `rows`.
+def compare(
+    item: Contributions,
+    resamples: Resamples,
+    groups: list[np.ndarray],
+    *,
+    intervals: bool = True,
+) -> dict[str, np.ndarray]:
+    """Set routing against each comparator on groups of problems.
+
+    Parameters
+    ----------
+    item : Contributions
+    resamples : Resamples
+        Bootstrap weights of all problems.
+    groups : list of int arrays
+        Places of each group's problems.
+    intervals : bool
+        False: the ends of all intervals are NaN.
 
     Returns
     -------
-    dict
-        ``n``, ``rate``, and ``comparators``: for each its ``rate``, the ``lift`` of routing over it
-        (points) with ``ci95`` (percentile) and ``ci95_bca``, and the ``relative`` change with
-        ``relative_ci95``.
+    dict of str to float64 array
+        ``n`` and ``routed`` (the rate of routing), shape (group,). ``rate``, the ``lift`` of
+        routing over the comparator with its 95 % intervals ``lift_low``, ``lift_high`` (percentile)
+        and ``lift_low_bca``, ``lift_high_bca``, the ``relative`` change with ``relative_low``,
+        ``relative_high``: shape (group, column), in the order of the names of `item`, the first of
+        which is routing itself.
     """
-    return _with_intervals(item, resamples, [rows])[0]
-
-
-def _with_intervals(
-    item: Contributions, resamples: Resamples, groups: list[np.ndarray]
-) -> list[dict]:
-    """Compare on each group of problems."""
-    added = _added(item)
-    # One call for all three statistics of all comparators: they share the resamples, hence are
-    # paired.
-    return [
-        _figures(item, bootstrap(added[rows], _rates_and_lifts, resamples.subset(rows)), rows)
-        for rows in groups
-    ]
-
-
-def _without(item: Contributions, groups: list[np.ndarray]) -> list[dict]:
-    """Do the same, all groups at once, with NaN for intervals."""
-    added = _added(item)
-    # A product, as of resamples: to the last bit what it is beside an interval.
-    sums = np.concatenate([np.ones((1, len(rows))) @ added[rows] for rows in groups])
-    unknown = np.full((2, added.shape[1]), np.nan)
-    return [
-        _figures(item, Intervals(known, unknown, unknown), rows)
-        for known, rows in zip(_rates_and_lifts(sums), groups, strict=True)
-    ]
-
-
-def _added(item: Contributions) -> np.ndarray:
-    """Return what each problem adds to the sums of `_rates_and_lifts`."""
-    return np.concatenate([item.value, item.routed - item.value, item.weight], axis=1)
-
-
-def _figures(item: Contributions, found: Intervals, rows: np.ndarray) -> dict:
-    """Name the columns of `_rates_and_lifts`."""
-    value, percentile, bca = found.value.tolist(), found.percentile.T.tolist(), found.bca.T.tolist()
+    added = np.concatenate([item.value, item.routed - item.value, item.weight], axis=1)
     n = len(item.names)
-    comparators = {
-        name: {
-            "rate": value[i],
-            "lift": value[n + i],
-            "ci95": percentile[n + i],
-            "ci95_bca": bca[n + i],
-            "relative": value[2 * n + i],
-            "relative_ci95": percentile[2 * n + i],
-        }
-        for i, name in enumerate(item.names)
-        if name != ROUTED
+    if intervals:
+        # One call for all three statistics of all comparators: they share the resamples, hence are
+        # paired.
+        found = [
+            bootstrap(added[rows], _rates_and_lifts, resamples.subset(rows)) for rows in groups
+        ]
+        value = np.array([each.value for each in found])
+        percentile = np.array([each.percentile for each in found])
+        bca = np.array([each.bca for each in found])
+    else:
+        # A product, as of resamples: to the last bit what it is beside an interval.
+        sums = [np.ones((1, len(rows))) @ added[rows] for rows in groups]
+        value = _rates_and_lifts(np.concatenate(sums))
+        percentile = bca = np.full((len(groups), 2, 3 * n), np.nan)
+    out = {
+        "n": np.array([float(item.weight[rows, 0].sum()) for rows in groups]),
+        "routed": value[:, 0],
     }
-    return {"n": float(item.weight[rows, 0].sum()), "rate": value[0], "comparators": comparators}
+    for place, name in enumerate(("rate", "lift", "relative")):
+        columns = slice(place * n, (place + 1) * n)
+        out[name] = value[:, columns]
+        if name != "rate":
+            out |= {
+                f"{name}_{end}": percentile[:, i, columns] for i, end in enumerate(("low", "high"))
+            }
+        if name == "lift":
+            out |= {
+                f"{name}_{end}_bca": bca[:, i, columns] for i, end in enumerate(("low", "high"))
+            }
+    return out
 
 
 def _rates_and_lifts(sums: np.ndarray) -> np.ndarray:
@@ -188,16 +184,19 @@ def _rates_and_lifts(sums: np.ndarray) -> np.ndarray:
     return np.concatenate([ratio(value, weight), ratio(gain, weight), ratio(gain, value)], axis=-1)
 
 
-def summarise_null(published: Contributions, null: Contributions, resamples: Resamples) -> dict:
+def summarise_null(
+    published: Contributions, null: Contributions, resamples: Resamples
+) -> dict[str, np.ndarray]:
     """Set the published lifts against their distribution when no intervention differs from retry.
 
     Returns
     -------
-    dict
-        ``n`` (mean number selected), ``steerable_hard_fraction``, and ``comparators``: for each the
-        ``mean`` and ``sd`` of the lift over simulated studies, the ``excess`` (published lift less
-        `mean`) with ``ci95`` and ``ci95_bca`` from the paired bootstrap over problems, and its
-        one-sided ``p``: the share of simulated lifts at or above the published one.
+    dict of str to float64 array, shape (column,)
+        ``n`` (mean number selected) and ``selected`` (its share of problems) of the null; the mean
+        ``lift`` and its ``sd`` over simulated studies; the ``excess`` (published lift less that
+        mean) with ``excess_low``, ``excess_high`` and ``excess_low_bca``, ``excess_high_bca`` from
+        the paired bootstrap over problems, and its one-sided ``excess_p``: the share of simulated
+        lifts at or above the published one. ``n`` and ``selected`` are numbers.
     """
     lifts = null.lifts()
     found = bootstrap_ratio(
@@ -207,67 +206,74 @@ def summarise_null(published: Contributions, null: Contributions, resamples: Res
         offset=(null.routed - null.value, null.weight),
     )
     observed = ratio((published.routed - published.value).sum(axis=0), published.weight.sum(axis=0))
-    comparators = {}
-    for i, name in enumerate(null.names):
-        draws = lifts[:, i][~np.isnan(lifts[:, i])]
-        if name == ROUTED:
-            continue
-        mean = float(draws.mean()) if len(draws) else math.nan
-        shift = found.value[i] - (observed[i] - mean)
-        comparators[name] = {
-            "mean": mean,
-            "sd": float(draws.std()) if len(draws) else math.nan,
-            "excess": observed[i] - mean,
-            # The interval is of the pooled ratio; moved by its tiny distance from the mean of
-            # ratios.
-            "ci95": (found.percentile[:, i] - shift).tolist(),
-            "ci95_bca": (found.bca[:, i] - shift).tolist(),
-            "p": exceedance(observed[i], draws),
-        }
+    known = [column[~np.isnan(column)] for column in lifts.T]
+    mean = np.array([draws.mean() if len(draws) else math.nan for draws in known])
+    # The interval is of the pooled ratio; moved by its tiny distance from the mean of ratios.
+    shift = found.value - (observed - mean)
     weight = null.weight[:, 0]
+    ends = {
+        "excess_low": found.percentile[0],
+        "excess_high": found.percentile[1],
+        "excess_low_bca": found.bca[0],
+        "excess_high_bca": found.bca[1],
+    }
     return {
-        "n": float(weight.sum()),
-        "steerable_hard_fraction": float(weight.mean()),
-        "comparators": comparators,
+        "n": np.array(weight.sum()),
+        "selected": np.array(weight.mean()),
+        "lift": mean,
+        "sd": np.array([draws.std() if len(draws) else math.nan for draws in known]),
+        "excess": observed - mean,
+        **{name: end - shift for name, end in ends.items()},
+        "excess_p": np.array(
+            [exceedance(value, draws) for value, draws in zip(observed, known, strict=True)]
+        ),
     }
 
 
 def rescue_by_cell(
     table: Table, rows: np.ndarray, decision: np.ndarray, oracle: np.ndarray
-) -> dict:
-    """Return mean rescue rates on `rows`, None where undefined.
+) -> list[float]:
+    """Return mean rescue rates on `rows`, NaN where undefined: see `strategies`."""
 
-    They are those of routing, retry, the per-problem oracle and every arm.
-    """
-
-    def mean(values: np.ndarray) -> float | None:
+    def mean(values: np.ndarray) -> float:
         values = values[~np.isnan(values)]
-        return float(values.mean()) if len(values) else None
+        return float(values.mean()) if len(values) else math.nan
 
-    rates = {ROUTED: mean(table.rate[rows, decision]), table.arms[0]: mean(table.rate[rows, 0])}
-    rates[ORACLE] = mean(oracle[rows])
-    rates |= {arm: mean(table.rate[rows, i]) for i, arm in enumerate(table.arms) if i}
-    return rates
+    arms = [mean(table.rate[rows, i]) for i in range(len(table.arms))]
+    return [mean(table.rate[rows, decision]), arms[0], mean(oracle[rows]), *arms[1:]]
 
 
-def _cells(table: Table, labels: np.ndarray) -> dict:
-    """Sizes, regimes, routes and rescue rates of each cell, as published."""
+def strategies(table: Table) -> list[str]:
+    """Return what rescues: routing, retry, the best operator of each problem, every operator."""
+    return [ROUTED, table.arms[0], ORACLE, *table.arms[1:]]
+
+
+def cell_figures(table: Table, n_cells: int) -> dict[str, np.ndarray]:
+    """Sizes, regimes, routes and rescue rates of each cell, as published.
+
+    Returns
+    -------
+    dict of str to array
+        ``problems`` (cell,), ``regimes`` (cell, regime), ``routes`` (cell, arm of the rule),
+        ``rescue`` (cell, strategy) over its steerable_hard problems, by `strategies`.
+    """
     regime = regimes_from_rates(table.rate[:, 0], table.rate[:, table.regime_arms], **table.edges)
     hard = table.hard(table.rate)
     decision = table.decide(hard[None])[0]
     oracle = table.rate[:, table.regime_arms].max(axis=1)
-    out = {}
-    for code, name in enumerate(labels):
+    problems, regimes, routes, rescue = [], [], [], []
+    for code in range(n_cells):
         inside = table.cells == code
         rows = np.flatnonzero(inside & hard)
         made = decision[rows]
-        out[str(name)] = {
-            "n": int(inside.sum()),
-            "regimes": {str(r): int((regime[inside] == r).sum()) for r in Regime},
-            "routed_counts": {
-                arm: int((made == table.arms.index(arm)).sum())
-                for arm in table.arms[table.regime_arms]
-            },
-            "rescue": rescue_by_cell(table, rows, made, oracle),
-        }
-    return out
+        problems.append(int(inside.sum()))
+        regimes.append([int((regime[inside] == r).sum()) for r in Regime])
+        arms = table.arms[table.regime_arms]
+        routes.append([int((made == table.arms.index(arm)).sum()) for arm in arms])
+        rescue.append(rescue_by_cell(table, rows, made, oracle))
+    return {
+        "problems": np.array(problems),
+        "regimes": np.array(regimes),
+        "routes": np.array(routes),
+        "rescue": np.array(rescue),
+    }

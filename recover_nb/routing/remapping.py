@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from recover_nb.core.checks import check_whole
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import FEATURES, SOLVED, Companion, Depth, Regime
+from recover_nb.core.labels import ALL, FEATURES, SOLVED, Companion, Depth, Regime
+from recover_nb.core.result import Result
 from recover_nb.core.schema import UNIT_COORDS, cell_names, text
 from recover_nb.features.features import feature_matrix
 from recover_nb.features.reliability import question_weights
@@ -24,8 +26,6 @@ from recover_nb.stats.resampling import ratio, value_and_interval
 OUTCOMES = (*(each.value for each in Regime), SOLVED)
 #: Row over every problem that failed, whatever its regime.
 ANY = "any regime"
-#: Row over every problem of the comparison.
-ALL = "all"
 LEVEL = 0.95
 #: Whether a vote among all observed rollouts solves a problem.
 VOTE = "solved_by_majority"
@@ -33,7 +33,7 @@ _GROUPS = ("task", "method", "family")
 
 
 @dataclass(frozen=True)
-class RemapSurvival:
+class RemapSurvival(Result):
     """What became of the same problems over other numbers, and drawn again.
 
     Attributes
@@ -71,6 +71,10 @@ class RemapSurvival:
     settings : mapping
     """
 
+    title = "Is it the problem, or its numbers?"
+    chart = "plot_remapping"
+    following = ("rnb.plot_transitions(found)", "found.to_dataframe()  # every group and outcome")
+
     units: Mapping[str, np.ndarray]
     original: np.ndarray
     outcomes: Mapping[Companion, np.ndarray]
@@ -80,6 +84,32 @@ class RemapSurvival:
     features: xr.Dataset | None
     drop: xr.Dataset | None
     settings: Mapping[str, int]
+
+    @property
+    def dataset(self) -> xr.Dataset:
+        """`survival`, and the parts of `agreement`, which is by companion."""
+        more = self.agreement.rename(n="n_agreement")
+        return self.survival.merge(more, compat="override")
+
+    @property
+    def sentence(self) -> str:
+        """How often regimes survive, and what new numbers take away."""
+        found = self.survival.sel(group=ALL)
+        parts = []
+        for name in (ANY, Regime.BEYOND_REACH.value):
+            one = {key: float(value) for key, value in found.sel(outcome=name).data_vars.items()}
+            low, high = (100 * one[f"difference_{end}"] for end in ("low", "high"))
+            parts.append(
+                f"{'Any regime' if name == ANY else name} ({one['n']:.0f} problems) is the same"
+                f" again in {one['redrawn']:.0%} when drawn again and in {one['remapped']:.0%} over"
+                f" other numbers, which take {100 * one['difference']:.1f} points away"
+                f" [{low:.1f}, {high:.1f}]."
+            )
+        return " ".join(parts)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return `survival` with one row for each group and outcome."""
+        return self.survival.to_dataframe().reset_index()
 
     @property
     def depth(self) -> np.ndarray:

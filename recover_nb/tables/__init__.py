@@ -23,7 +23,6 @@ from recover_nb.tables.clustering import (
     say_glance,
     say_grid,
     say_null,
-    stability_figures,
     stability_points,
 )
 from recover_nb.tables.evaluation import (
@@ -33,8 +32,6 @@ from recover_nb.tables.evaluation import (
     null_excess,
     null_sentence,
     routes_by_cell,
-    routing_by_cell,
-    routing_by_estimator,
 )
 from recover_nb.tables.examples import example_problems, twin_sentence
 from recover_nb.tables.features import (
@@ -45,16 +42,14 @@ from recover_nb.tables.features import (
     reliability,
     route_rows,
 )
-from recover_nb.tables.reading import reading_scores
 from recover_nb.tables.remapping import (
     agreement_rows,
     beyond_reach_problems,
     depths,
-    remapping_sentence,
     survival_rows,
     transition_cells,
 )
-from recover_nb.tables.routers import router_cells, router_curves, router_lifts, router_rates
+from recover_nb.tables.routers import router_cells, router_curves, router_lifts
 from recover_nb.tables.routing import (
     comparators,
     decide,
@@ -81,7 +76,6 @@ from recover_nb.tables.topography import (
     confusion_total,
     effect_sizes,
     feature_quantiles,
-    prediction_scores,
     score_lines,
     unit_predictions,
 )
@@ -90,7 +84,6 @@ from recover_nb.tables.transfer import (
     transfer_agreement,
     transfer_clusters,
     transfer_losses,
-    transfer_routing,
 )
 from recover_nb.tables.value import value_rows, value_sentence
 from recover_nb.tables.verdicts import find, findings, say
@@ -135,14 +128,11 @@ __all__ = [
     "null_excess",
     "null_sentence",
     "paragraphs",
-    "prediction_scores",
     "problem_rows",
     "problems_by_cell",
-    "reading_scores",
     "regime_sentence",
     "regimes_by_cell",
     "reliability",
-    "remapping_sentence",
     "render_text",
     "rescue_by_intervention",
     "rescue_by_population",
@@ -150,10 +140,7 @@ __all__ = [
     "router_cells",
     "router_curves",
     "router_lifts",
-    "router_rates",
     "routes_by_cell",
-    "routing_by_cell",
-    "routing_by_estimator",
     "routing_inputs",
     "say",
     "say_ablation",
@@ -164,7 +151,6 @@ __all__ = [
     "say_routing",
     "score_lines",
     "significance",
-    "stability_figures",
     "stability_points",
     "summary_text",
     "survival_rows",
@@ -173,7 +159,6 @@ __all__ = [
     "transfer_agreement",
     "transfer_clusters",
     "transfer_losses",
-    "transfer_routing",
     "transition_cells",
     "twin_sentence",
     "twins",

@@ -4,8 +4,8 @@ import pandas as pd
 
 from recover_nb.core.labels import Conclusion, Factor, Move
 from recover_nb.routing.ablation.ablate import CONCLUSIONS, Ablation, Figure, Setting
+from recover_nb.routing.result import interval_verdict
 from recover_nb.tables.kit import in_points, interval
-from recover_nb.tables.verdicts import interval_verdict
 
 #: Each conclusion in words. All are lifts: above 0 the words hold.
 CONCLUSION_WORDS = {

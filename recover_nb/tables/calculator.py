@@ -5,9 +5,9 @@ import pandas as pd
 import xarray as xr
 
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import Intervention, Regime
+from recover_nb.core.labels import ALL, Intervention, Regime
 from recover_nb.core.schema import text
-from recover_nb.routing.remapping import ALL, ANY, align
+from recover_nb.routing.remapping import ANY, align
 from recover_nb.stats.resampling import Resamples, bootstrap_ratio, bootstrap_weights
 from recover_nb.tables.kit import per_rollout
 

@@ -8,8 +8,15 @@ import pandas as pd
 import xarray as xr
 
 from recover_nb.clustering.preview import Glance
-from recover_nb.clustering.result import DISSOLVED, FIGURE_WORDS, LEFT_OUT, STABLE, ClusterStability
-from recover_nb.clustering.stability import DECIDING, FIGURES
+from recover_nb.clustering.result import (
+    DISSOLVED,
+    FIGURE_WORDS,
+    LEFT_OUT,
+    STABLE,
+    ClusterStability,
+    applying,
+)
+from recover_nb.clustering.stability import FIGURES
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Structure
 from recover_nb.core.schema import cell_names, text
@@ -55,48 +62,6 @@ def cluster_rows(result: ClusterStability | Glance) -> pd.DataFrame:
     )
 
 
-def stability_figures(result: ClusterStability) -> pd.DataFrame:
-    """List every stability figure beside both nulls.
-
-    Parameters
-    ----------
-    result : ClusterStability
-
-    Returns
-    -------
-    DataFrame
-        One row a figure that applies: ``figure`` (in words), ``name``, ``stable_when`` (``higher``
-        or ``lower``), ``value``, for each null its ``_median``, ``_limit`` (95 %) and ``_p``,
-        ``beyond`` (bool: past both limits) and ``deciding`` (bool: the verdict rests on it).
-
-    Examples
-    --------
-    >>> import recover_nb as rnb
-    >>> ds = rnb.make_study(n_problems=40, cells=[("qwen3", "sft", "program")])
-    >>> result = rnb.cluster_stability(ds, k=2, n_resamples=5, n_null=19, agreement=False)
-    >>> rnb.tables.stability_figures(result)[["name", "stable_when", "beyond", "deciding"]]
-               name stable_when  beyond  deciding
-    0  mean_jaccard      higher   False      True
-    1  best_jaccard      higher   False     False
-    2           ari      higher   False      True
-    3           pac       lower   False      True
-    """
-    rows = []
-    for name in _applying(result):
-        row = {
-            "figure": FIGURE_WORDS[name],
-            "name": name,
-            "stable_when": "higher" if FIGURES[name] else "lower",
-        }
-        row["value"] = result.figures[name]
-        for null, figures in result.nulls.items():
-            row[f"{null}_median"] = float(np.median(figures[name]))
-            row[f"{null}_limit"] = result.limit(name, null)
-            row[f"{null}_p"] = result.p(name, null)
-        rows.append(row | {"beyond": result.beyond(name), "deciding": name in DECIDING})
-    return pd.DataFrame(rows)
-
-
 def stability_points(result: ClusterStability | Glance) -> pd.DataFrame:
     """Lay out figures, null draws and limits one by one, to be drawn.
 
@@ -121,7 +86,7 @@ def stability_points(result: ClusterStability | Glance) -> pd.DataFrame:
     is stable)', 'PAC (low is stable)']
     """
     rows = []
-    for name in _applying(result):
+    for name in applying(result):
         words = f"{FIGURE_WORDS[name]} ({'high' if FIGURES[name] else 'low'} is stable)"
         rows.append((words, DATA, "value", result.figures[name]))
         for null, figures in result.nulls.items():
@@ -389,10 +354,6 @@ def say_grid(grid: pd.DataFrame) -> str:
         f" tried. With all {len(first)} taken together, {held.sum()} still"
         f" {'is' if held.sum() == 1 else 'are'}{': ' + which if which else ''}."
     )
-
-
-def _applying(result: ClusterStability | Glance) -> list[str]:
-    return [name for name, value in result.figures.items() if not np.isnan(value)]
 
 
 def _cluster_names(labels: np.ndarray) -> np.ndarray:

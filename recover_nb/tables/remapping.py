@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from recover_nb.core.labels import Companion, Depth, Intervention, Regime
+from recover_nb.core.labels import ALL, Companion, Depth, Intervention, Regime
 from recover_nb.core.schema import text
-from recover_nb.routing.remapping import ALL, ANY, OUTCOMES, RemapSurvival, align_to
-from recover_nb.tables.kit import in_points, interval, points
+from recover_nb.routing.remapping import ANY, OUTCOMES, RemapSurvival, align_to
+from recover_nb.tables.kit import in_points
 
 #: Columns of a share with its interval.
 _ENDS = {"": "share", "_low": "low", "_high": "high"}
@@ -166,19 +166,3 @@ def depths(frame: pd.DataFrame, by: str = "task") -> pd.DataFrame:
             counts = {"problems": len(inside), "rescued": int((inside["calculator"] > 0).sum())}
             rows.append({by: value, "depth": depth.value, **counts})
     return pd.DataFrame(rows)
-
-
-def remapping_sentence(result: RemapSurvival) -> str:
-    """Say in two sentences how often regimes survive, and what new numbers take away."""
-    found = result.survival.sel(group=ALL)
-    parts = []
-    for name in (ANY, Regime.BEYOND_REACH.value):
-        one = {key: float(value) for key, value in found.sel(outcome=name).data_vars.items()}
-        ends = [points(one[f"difference_{end}"]) for end in ("low", "high")]
-        parts.append(
-            f"{'Any regime' if name == ANY else name} ({one['n']:.0f} problems) is the same again"
-            f" in {one['redrawn']:.0%} when drawn again and in {one['remapped']:.0%} over other"
-            f" numbers, which take {100 * one['difference']:.1f} points away"
-            f" {interval(ends, '.1f')}."
-        )
-    return " ".join(parts)

@@ -1,14 +1,9 @@
-"""Tables of a comparison of routers: rates, lifts and curves at equal cost.
-
-Every function takes a `RouterComparison` or the plain dict it prints.
-"""
-
-from typing import Any
+"""Tables of a comparison of routers: rates, lifts and curves at equal cost."""
 
 import pandas as pd
 
 from recover_nb.core.errors import InputError
-from recover_nb.tables.evaluation import plain
+from recover_nb.routing.routers.compare import RouterComparison
 from recover_nb.tables.kit import in_points, points
 
 #: Policies of a curve, where none are asked for: few enough to tell apart.
@@ -24,55 +19,14 @@ SHOWN = (
 BEST_FIXED = "best_fixed"
 
 
-def router_rates(comparison: Any, hold_out: str | None = None) -> pd.DataFrame:
-    """Return what every policy rescues at the headline budget.
-
-    Parameters
-    ----------
-    comparison : RouterComparison or dict
-    hold_out : str, optional
-        Way of holding out; all by default.
-
-    Returns
-    -------
-    DataFrame
-        ``hold_out``, ``policy``, ``kind`` (router or comparator), ``rate`` with ``low``, ``high``,
-        ``given`` (cost allowed a problem, mean) and ``paid`` (cost when one stops at the first
-        correct attempt). Best first.
-    """
-    rows = []
-    for name, item in _schemes(comparison, hold_out):
-        for policy, one in item["policies"].items():
-            low, high = one["ci95"]
-            row = {
-                "hold_out": name,
-                "policy": policy,
-                "kind": one["kind"],
-                "rate": one["rate"],
-                "low": low,
-                "high": high,
-            }
-            rows.append(row | {"given": one["given"], "paid": one["paid"]})
-    frame = pd.DataFrame(
-        rows, columns=["hold_out", "policy", "kind", "rate", "low", "high", "given", "paid"]
-    )
-    place = frame["hold_out"].map(
-        {name: i for i, name in enumerate(dict.fromkeys(frame["hold_out"]))}
-    )
-    frame = frame.assign(place=place).sort_values(
-        ["place", "rate"], ascending=[True, False], kind="stable"
-    )
-    return frame.drop(columns="place").reset_index(drop=True)
-
-
 def router_lifts(
-    comparison: Any, *, against: str = BEST_FIXED, hold_out: str | None = None
+    comparison: RouterComparison, *, against: str = BEST_FIXED, hold_out: str | None = None
 ) -> pd.DataFrame:
     """Every router less one comparator at the headline budget.
 
     Parameters
     ----------
-    comparison : RouterComparison or dict
+    comparison : RouterComparison
     against : str
         The comparator.
     hold_out : str, optional
@@ -127,13 +81,15 @@ def _lift(one: dict) -> dict:
 
 
 def router_curves(
-    comparison: Any, hold_out: str = "cell", policies: tuple[str, ...] | list[str] = SHOWN
+    comparison: RouterComparison,
+    hold_out: str = "cell",
+    policies: tuple[str, ...] | list[str] = SHOWN,
 ) -> pd.DataFrame:
     """Rescue of chosen policies against cost.
 
     Parameters
     ----------
-    comparison : RouterComparison or dict
+    comparison : RouterComparison
     hold_out : str
         Way of holding out.
     policies : sequence of str
@@ -145,7 +101,7 @@ def router_curves(
         ``hold_out``, ``policy``, ``kind``, ``basis``, ``retries`` (the budget), ``cost`` (the same
         by the basis, mean over problems), ``rescue`` with ``low``, ``high``.
     """
-    data = plain(comparison)
+    data = comparison.to_dict()
     ((name, item),) = _schemes(comparison, hold_out)
     rows = []
     for policy in policies:
@@ -169,7 +125,7 @@ def router_curves(
     return pd.DataFrame(rows, columns=columns)
 
 
-def router_cells(comparison: Any, hold_out: str = "cell") -> pd.DataFrame:
+def router_cells(comparison: RouterComparison, hold_out: str = "cell") -> pd.DataFrame:
     """Return every policy's rescue in each cell at the headline budget.
 
     Columns are ``cell``, ``n``, and one a policy.
@@ -180,8 +136,8 @@ def router_cells(comparison: Any, hold_out: str = "cell") -> pd.DataFrame:
     )
 
 
-def _schemes(comparison: Any, hold_out: str | None) -> list[tuple[str, dict]]:
-    found = plain(comparison)["hold_outs"]
+def _schemes(comparison: RouterComparison, hold_out: str | None) -> list[tuple[str, dict]]:
+    found = comparison.to_dict()["hold_outs"]
     if hold_out is not None and hold_out not in found:
         raise InputError(f"hold_out is {hold_out!r}; allowed: {', '.join(found)}")
     return [(name, item) for name, item in found.items() if hold_out in (None, name)]

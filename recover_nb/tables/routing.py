@@ -5,14 +5,13 @@ It gives regimes, routes and rates problem by problem, and what a test says.
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import ROUTED_INTERVENTIONS, Feature, Regime
+from recover_nb.core.labels import ALL, ROUTED_INTERVENTIONS, Feature, Regime, Verdict
 from recover_nb.core.schema import cell_names, text
 from recover_nb.routing.evaluation import NEED_ATTEMPTS
 from recover_nb.routing.policy import PUBLISHED, RoutingPolicy, route
@@ -23,23 +22,15 @@ from recover_nb.routing.rescue import (
     classify_regimes,
     with_rates,
 )
+from recover_nb.routing.result import ESTIMATORS, MEASURED, NULLS, RETRY, Evaluation
 from recover_nb.routing.table import PERMUTED
-from recover_nb.tables.evaluation import (
-    ESTIMATORS,
-    NULLS,
-    RETRY,
-    estimator_rows,
-    excess_rows,
-    plain,
-    table_of,
-)
-from recover_nb.tables.kit import in_points, span
-from recover_nb.tables.study import ALL, feature_points
-from recover_nb.tables.verdicts import NOT_TESTABLE
+from recover_nb.tables.evaluation import null_excess
+from recover_nb.tables.kit import span
+from recover_nb.tables.study import feature_points
 
 #: Estimators to choose from; the null of twins is shown beside ``null``.
 CHOICES = ("published", "null", "split", "all")
-#: What a test at a level says; the third word is `findings.NOT_TESTABLE`.
+#: What a test at a level says; the third word is `Verdict.NOT_TESTABLE`.
 SIGNIFICANT, NOT_SIGNIFICANT = "significant", "not significant"
 #: Variables of a study that routing is computed from.
 INPUTS = (
@@ -234,12 +225,12 @@ def routed_rates(rates: np.ndarray, names: Sequence[str], route: Sequence[str]) 
     return found
 
 
-def comparators(evaluation: Any, estimator: str = "published") -> pd.DataFrame:
+def comparators(evaluation: Evaluation, estimator: str = "published") -> pd.DataFrame:
     """Routing against every comparator by one estimator: what `plot_comparators` draws.
 
     Parameters
     ----------
-    evaluation : Evaluation or dict
+    evaluation : Evaluation
     estimator : str
         A name of `CHOICES`, or ``null_twins``.
 
@@ -258,45 +249,34 @@ def comparators(evaluation: Any, estimator: str = "published") -> pd.DataFrame:
     """
     if estimator not in ESTIMATORS:
         raise InputError(f"unknown estimator {estimator!r}; allowed: {', '.join(ESTIMATORS)}")
-    rows = estimator_rows(evaluation, (estimator,))
-    if not rows:
-        stored = plain(evaluation)["estimators"]
-        has = ", ".join(name for name in ESTIMATORS if stored.get(name)) or "none"
+    has = evaluation.estimators
+    if estimator not in has:
         needs = (
             " needs the outcome of each attempt, which is not stored"
             if estimator in NEED_ATTEMPTS
-            else ""
+            else " was not computed"
         )
-        raise InputError(f"estimator {estimator!r}{needs or ' was not computed'}; there is: {has}")
-    null = estimator_rows(evaluation, ("null",)) if estimator == "published" else []
-    bands = {row["comparator"]: row for row in null}
-    for row in rows:
-        band = bands.get(row["comparator"], {})
-        row |= {"kind": "null" if estimator in NULLS else "measured"}
-        row |= {f"band_{end}": band.get(end) for end in ("low_points", "high_points")}
-    columns = [
-        "estimator",
-        "comparator",
-        "kind",
-        "n",
-        "routed",
-        "rate",
-        "lift_points",
-        "low_points",
-        "high_points",
-    ]
-    columns += ["band_low_points", "band_high_points"]
-    return table_of(rows, columns, text=columns[:3])
+        raise InputError(f"estimator {estimator!r}{needs}; there is: {', '.join(has) or 'none'}")
+    full = evaluation.to_dataframe()
+    frame = full[full["estimator"] == estimator].reset_index(drop=True)
+    frame["kind"] = "null" if estimator in NULLS else "measured"
+    null = full[full["estimator"] == "null"].set_index("comparator")
+    beside = estimator == "published" and len(null)
+    columns = ["estimator", "comparator", "kind", "n", "routed", "rate", "lift_points"]
+    for end in ("low_points", "high_points"):
+        bands = null[end].reindex(frame["comparator"]).to_numpy() if beside else np.nan
+        frame[f"band_{end}"] = bands
+    return frame[[*columns, "low_points", "high_points", "band_low_points", "band_high_points"]]
 
 
 def significance(
-    evaluation: Any, estimator: str = "published", level: float = 0.05
+    evaluation: Evaluation, estimator: str = "published", level: float = 0.05
 ) -> pd.DataFrame:
     """Hold the tests of one estimator against a level.
 
     Parameters
     ----------
-    evaluation : Evaluation or dict
+    evaluation : Evaluation
     estimator : str
         A name of `CHOICES`.
     level : float
@@ -312,43 +292,28 @@ def significance(
         give (corrected likewise), and ``verdict``: significant, not significant, or not testable
         (nothing selected, or too few resamples for the level).
     """
-    data = plain(evaluation)
-    counts, rows = data["settings"], []
-    excess = excess_rows(data) if estimator in ("published", "null") else []
-    for one in (row for row in excess if row["comparator"] == RETRY):
-        found = {
-            "points": one["excess_points"],
-            "low_points": one["low_points"],
-            "high_points": one["high_points"],
-        }
-        rows.append(
-            {
-                "test": f"excess over {one['null']}",
-                "cell": ALL,
-                **found,
-                "p": one["p"],
-                "of": "n_null",
-            }
+    counts, tests = evaluation.settings, []
+    columns = ["test", "cell", "points", "low_points", "high_points", "p"]
+    if estimator in ("published", "null"):
+        excess = null_excess(evaluation)
+        excess = excess[excess["comparator"] == RETRY].rename(columns={"excess_points": "points"})
+        excess = excess.assign(test="excess over " + excess["null"], cell=ALL)
+        tests.append(excess[columns].assign(least_p=1 / (1 + counts["n_null"])))
+    if estimator in MEASURED and estimator in evaluation.estimators:
+        full = evaluation.to_dataframe(cell=None)
+        full = full[(full["estimator"] == estimator) & (full["comparator"] == PERMUTED)]
+        whole = full["cell"] == ALL
+        routes = full.rename(columns={"lift_points": "points"}).assign(
+            test="routes", p=full["p"].where(whole, full["p_holm"])
         )
-    item = data["estimators"].get(estimator)
-    for cell, part in (
-        {ALL: item, **item["cells"]}.items() if item and estimator not in NULLS else ()
-    ):
-        lift = part["comparators"][PERMUTED]
-        found = in_points(lift["lift"], lift["ci95"])
-        p = part["p"] if cell == ALL else part["p_holm"]
-        rows.append({"test": "routes", "cell": cell, **found, "p": p, "of": "n_permutations"})
-    columns = ["test", "cell", "points", "low_points", "high_points", "p", "least_p", "verdict"]
-    # Holm multiplies the smallest p of the cells by their number.
-    cells = sum(row["cell"] != ALL and row["p"] is not None for row in rows)
-    for row in rows:
-        row["p"] = math.nan if row["p"] is None else row["p"]
-        row["least_p"] = (1 if row["cell"] == ALL else max(cells, 1)) / (1 + counts[row.pop("of")])
-        known = not math.isnan(row["p"]) and row["least_p"] <= level
-        row["verdict"] = (
-            (SIGNIFICANT if row["p"] <= level else NOT_SIGNIFICANT) if known else NOT_TESTABLE
-        )
-    return table_of(rows, columns, text=("test", "cell", "verdict"))
+        # Holm multiplies the smallest p of the cells by their number.
+        cells = max(int((~whole & routes["p"].notna()).sum()), 1)
+        least = np.where(whole, 1, cells) / (1 + counts["n_permutations"])
+        tests.append(routes[columns].assign(least_p=least))
+    frame = pd.concat(tests, ignore_index=True) if tests else pd.DataFrame(columns=columns)
+    known = frame["p"].notna() & (frame.get("least_p", frame["p"]) <= level)
+    said = np.where(frame["p"] <= level, SIGNIFICANT, NOT_SIGNIFICANT)
+    return frame.assign(verdict=np.where(known, said, str(Verdict.NOT_TESTABLE)))
 
 
 _POPULATIONS = {
@@ -409,14 +374,14 @@ def _routes(rows: list[dict], level: float) -> str:
         f"Routed minus the rule's own choices dealt out at random: {figure} points,"
         f" {_test(first, level)}"
     )
-    if first["verdict"] == NOT_TESTABLE:
+    if first["verdict"] == Verdict.NOT_TESTABLE:
         return said + "."
     # The permutation keeps problems and shuffles routes, the bootstrap the reverse: both must speak
     # for it.
     both = first["verdict"] == SIGNIFICANT and first["low_points"] > 0
     carry = "carry" if both else "are not shown to carry"
     below = [row["cell"] for row in cells if row["verdict"] == SIGNIFICANT]
-    tested = sum(row["verdict"] != NOT_TESTABLE for row in cells)
+    tested = sum(row["verdict"] != Verdict.NOT_TESTABLE for row in cells)
     said = f"{said}: the routes {carry} information on which problem needs which operator."
     if not tested:
         return f"{said} So few resamples cannot tell a single cell after Holm's correction."
@@ -430,7 +395,7 @@ def _routes(rows: list[dict], level: float) -> str:
 def _test(row: dict, level: float) -> str:
     if math.isnan(row["p"]):
         return "which cannot be tested"
-    if row["verdict"] == NOT_TESTABLE:
+    if row["verdict"] == Verdict.NOT_TESTABLE:
         return (
             f"not testable at {level:g}: so few resamples cannot give a p below"
             f" {row['least_p']:.2g}"

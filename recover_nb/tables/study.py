@@ -7,14 +7,12 @@ import pandas as pd
 import xarray as xr
 
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import ROUTED_INTERVENTIONS, Intervention, Regime
+from recover_nb.core.labels import ALL, ROUTED_INTERVENTIONS, Intervention, Regime
 from recover_nb.core.schema import cell_names, cut_off_hint
 from recover_nb.routing.rescue import classify_regimes, with_rates
 from recover_nb.stats.resampling import bootstrap_ratio, bootstrap_weights
 from recover_nb.tables.kit import feature_columns, mean, per_rollout
 
-#: Name of the row over every cell.
-ALL = "all"
 NONE, RETRY = Intervention.NONE.value, Intervention.RETRY.value
 #: Cost variable of the study -> column.
 COST_COLUMNS = {

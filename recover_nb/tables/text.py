@@ -2,19 +2,18 @@
 
 import math
 import textwrap
-from typing import Any
 
 import pandas as pd
 import xarray as xr
 
+from recover_nb.core.labels import ALL
 from recover_nb.features.detectors import judge_detectors
 from recover_nb.features.value import problems_with_value
+from recover_nb.routing.result import RETRY, Evaluation
 from recover_nb.tables.evaluation import (
     budgets,
     null_excess,
     routes_by_cell,
-    routing_by_cell,
-    routing_by_estimator,
 )
 from recover_nb.tables.kit import pivot
 from recover_nb.tables.specimen import (
@@ -24,7 +23,6 @@ from recover_nb.tables.specimen import (
     rescue_by_population,
 )
 from recover_nb.tables.study import (
-    ALL,
     costs,
     firing,
     problems_by_cell,
@@ -42,15 +40,15 @@ MOST_ARMS = 9
 SHOWN_BUDGETS = (1, 2, 3, 5, 10, 20, 50)
 
 
-def summary_text(ds: xr.Dataset, evaluation: Any) -> str:
+def summary_text(ds: xr.Dataset, evaluation: Evaluation) -> str:
     """Write the result tables of a study, and what they support, as plain text.
 
     Parameters
     ----------
     ds : Dataset
         A study, or a profile table.
-    evaluation : Evaluation or dict
-        What `evaluate_routing` returned for it, or its ``to_dict()``.
+    evaluation : Evaluation
+        What `evaluate_routing` returned for it.
 
     Returns
     -------
@@ -67,7 +65,7 @@ def summary_text(ds: xr.Dataset, evaluation: Any) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _sections(ds: xr.Dataset, evaluation: Any) -> list[tuple[str, str]]:
+def _sections(ds: xr.Dataset, evaluation: Evaluation) -> list[tuple[str, str]]:
     """Title and text of each part, in reading order; an empty text is left out."""
     rescue, fired = rescue_by_intervention(ds, total=True), firing(ds, total=True)
     spent, order = costs(ds, total=True), list(dict.fromkeys(rescue["cell"]))
@@ -305,9 +303,9 @@ def _spans(frame: pd.DataFrame, *names: str, sign: str = "+") -> list[str]:
     return [_span(*row, sign) for row in zip(*(frame[name] for name in names), strict=True)]
 
 
-def _routing(evaluation: Any) -> str:
+def _routing(evaluation: Evaluation) -> str:
     """One row a comparator, one column an estimator."""
-    frame = routing_by_estimator(evaluation)
+    frame = evaluation.to_dataframe()
     spans = _spans(frame, "lift_points", "low_points", "high_points")
     wide = pivot(frame.assign(span=spans), "comparator", "estimator", "span")
     wide = wide.drop(columns="null_twins", errors="ignore").fillna("-").reset_index()
@@ -318,7 +316,7 @@ def _routing(evaluation: Any) -> str:
     return f"{render_text(wide)}\n{textwrap.fill(note, WIDTH)}"
 
 
-def _nulls(evaluation: Any) -> str:
+def _nulls(evaluation: Evaluation) -> str:
     frame = null_excess(evaluation)
     frame = frame[frame["comparator"].isin(["retry", "best_fixed", "permuted"])]
     table = pd.DataFrame(
@@ -335,9 +333,10 @@ def _nulls(evaluation: Any) -> str:
     return render_text(table, {"p": 3}) if len(table) else ""
 
 
-def _cells(evaluation: Any, order: list[str]) -> str:
+def _cells(evaluation: Evaluation, order: list[str]) -> str:
     """One row a cell: the lift by each estimator, and the permutation test of the least biased."""
-    frame = routing_by_cell(evaluation)
+    frame = evaluation.to_dataframe(cell=None)
+    frame = frame[(frame["comparator"] == RETRY) & (frame["cell"] != ALL)]
     frame = frame.assign(span=_spans(frame, "lift_points", "low_points", "high_points"))
     wide = pivot(frame, "cell", "estimator", "span", _ordered(frame, order)).reset_index()
     tested = "split" if "split" in wide else "all"
@@ -345,7 +344,7 @@ def _cells(evaluation: Any, order: list[str]) -> str:
     return render_text(wide.assign(p_Holm=p.loc[wide["cell"]].to_numpy()), {"p_Holm": 3})
 
 
-def _routes(evaluation: Any, order: list[str]) -> str:
+def _routes(evaluation: Evaluation, order: list[str]) -> str:
     frame = routes_by_cell(evaluation, total=True)
     wide = pivot(frame, "cell", "intervention", "count", _ordered(frame, order))
     return render_text(wide.reset_index())
@@ -360,7 +359,7 @@ def _ordered(frame: pd.DataFrame, order: list[str]) -> list[str]:
     return sorted(found, key=lambda cell: order.index(cell) if cell in order else len(order))
 
 
-def _budgets(evaluation: Any) -> str:
+def _budgets(evaluation: Evaluation) -> str:
     frame = budgets(evaluation)
     frame = _percent(frame[frame["k_retry"].isin(SHOWN_BUDGETS)], "routed", "retry")
     spans = _spans(frame, "lift_points", "low_points", "high_points")

@@ -6,12 +6,8 @@ They arrange what those modules computed, and no more.
 import numpy as np
 import pandas as pd
 
+from recover_nb.prediction.targets import OVERALL
 from recover_nb.prediction.topography import QUANTILES, Part, Topography
-from recover_nb.tables.kit import mean
-
-#: Name of the row over every part.
-OVERALL = "overall"
-
 
 #: Column of each quantile: ``q05`` to ``q95``.
 QUANTILE_COLUMNS = tuple(f"q{100 * level:02.0f}" for level in QUANTILES)
@@ -23,61 +19,6 @@ _LEVELS = (0.025, 0.975)
 
 #: AUC of a score that says nothing.
 _CHANCE = 0.5
-
-
-def prediction_scores(result: Topography) -> pd.DataFrame:
-    """How well the label is predicted in each part, with its baselines.
-
-    Parameters
-    ----------
-    result : Topography
-
-    Returns
-    -------
-    DataFrame
-        One row a part, and ``overall`` where there are several: ``target``, ``part``, ``units``,
-        ``problems``, ``classes``, ``accuracy`` and ``accuracy_sd`` (over repeats), ``majority``,
-        ``null_mean``, ``null_sd`` and ``p`` (permuted labels), then ``auc``, ``auc_sd``,
-        ``null_auc_mean`` and ``p_auc``; ``permutations``. Shares are fractions of 1.
-
-    Examples
-    --------
-    >>> import recover_nb as rnb
-    >>> result = rnb.topography(rnb.load_study(), within="task", n_repeats=1, n_permutations=0)
-    >>> rnb.tables.prediction_scores(result)[["part", "units", "accuracy", "majority"]].round(2)
-             part  units  accuracy  majority
-    0  arithmetic    596      0.41      0.40
-    1     program    425      0.44      0.45
-    2   deduction    169      0.44      0.42
-    3     overall   1190      0.43      0.42
-    """
-    rows = [_scores(result.target, name, part) for name, part in result.parts.items()]
-    if len(rows) > 1:
-        rows.append(_scores(result.target, OVERALL, result))
-    return pd.DataFrame(rows)
-
-
-def _scores(target: str, name: str, found: Part | Topography) -> dict:
-    """One row; a `Topography` has no number of problems or classes of its own."""
-    part = isinstance(found, Part)
-    return {
-        "target": target,
-        "part": name,
-        "units": found.n,
-        "problems": found.n_problems if part else np.nan,
-        "classes": len(found.classes) if part else np.nan,
-        "accuracy": found.accuracy.mean(),
-        "accuracy_sd": _sd(found.accuracy),
-        "majority": found.majority,
-        "null_mean": mean(found.null),
-        "null_sd": _sd(found.null),
-        "p": found.p,
-        "auc": found.auc.mean(),
-        "auc_sd": _sd(found.auc),
-        "null_auc_mean": mean(found.null_auc),
-        "p_auc": found.p_auc,
-        "permutations": len(found.null),
-    }
 
 
 def confusion_cells(result: Topography) -> pd.DataFrame:
@@ -204,11 +145,6 @@ def coefficients(result: Topography) -> pd.DataFrame:
                 values = {"coefficient": part.coefficients[i, j], "sd": part.coefficients_sd[i, j]}
                 rows.append(row | values)
     return pd.DataFrame(rows)
-
-
-def _sd(values: np.ndarray) -> float:
-    """Sample standard deviation; NaN for fewer than two."""
-    return float(values.std(ddof=1)) if len(values) > 1 else float("nan")
 
 
 def score_lines(result: Topography) -> pd.DataFrame:

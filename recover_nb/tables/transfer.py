@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from recover_nb.prediction.transfer import Clusters, Direction, Transfer, assignment_entropy
-from recover_nb.tables.kit import in_points
+from recover_nb.prediction.transfer import Transfer, assignment_entropy
 
 #: Ways to assign the target to clusters, in words.
 ASSIGNED = {
@@ -31,32 +30,22 @@ def transfer_clusters(result: Transfer) -> pd.DataFrame:
         ``evenness_*`` (the same over log k: 0 = one cluster, 1 = even); ``shift_FEATURE`` and
         ``scale_FEATURE``, the target's mean and sd in sd of the source.
     """
-    rows = []
-    for each in result.directions:
-        row = {"direction": _say_direction(each), "source": each.source, "target": each.target}
-        row |= {"n_source": each.n_source, "n_target": each.n_target}
-        row |= _cluster_figures(each.clusters)
-        for name, shift, scale in zip(result.features, each.shift, each.scale, strict=True):
-            row |= {f"shift_{name}": shift, f"scale_{name}": scale}
-        rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def _say_direction(each: Direction) -> str:
-    return f"{each.source} to {each.target}"
-
-
-def _cluster_figures(clusters: Clusters) -> dict:
-    row = {
-        "ari_frozen": clusters.ari_frozen,
-        "ari_refitted": clusters.ari_refitted,
-        "ari_halves": clusters.ari_halves,
+    found = result.dataset
+    columns = {
+        "direction": found["direction"].values,
+        **{name: found[name].values for name in ("source", "target", "n_source", "n_target")},
+        **{f"ari_{name}": found["ari"].sel(assigned=name).values for name in ASSIGNED},
     }
-    for which in ("source", "frozen", "refitted", "own"):
-        share = getattr(clusters, f"share_{which}")
-        entropy = assignment_entropy(share)
-        row |= {f"entropy_{which}": entropy, f"evenness_{which}": entropy / np.log(len(share))}
-    return row
+    for name in found["assignment"].values:
+        entropy = np.array(
+            [assignment_entropy(each) for each in found["share"].sel(assignment=name).values]
+        )
+        columns[f"entropy_{name}"] = entropy
+        columns[f"evenness_{name}"] = entropy / np.log(found.sizes["cluster"])
+    for name in found["feature"].values:
+        for figure in ("shift", "scale"):
+            columns[f"{figure}_{name}"] = found[figure].sel(feature=name).values
+    return pd.DataFrame(columns)
 
 
 def transfer_agreement(result: Transfer) -> pd.DataFrame:
@@ -93,64 +82,6 @@ def transfer_agreement(result: Transfer) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def transfer_routing(result: Transfer) -> pd.DataFrame:
-    """Say what routing gains on the target under each standardisation.
-
-    Parameters
-    ----------
-    result : Transfer
-
-    Returns
-    -------
-    DataFrame
-        One row a direction, standardisation and estimator: ``direction``, ``source``, ``target``,
-        ``standardisation`` (``frozen``, ``refitted``, ``by_cell``), ``estimator`` (``published``,
-        ``excess``: published less its null, ``split``, ``all``), ``n`` (problems), ``routed`` and
-        ``retry`` (rescue rates; NaN for excess), ``points`` (routed minus retry, or the excess)
-        with its 95 % interval ``low_points``, ``high_points``, and the excess's one-sided ``p``.
-        ``split`` is missing where attempts are not stored.
-
-    Examples
-    --------
-    >>> import recover_nb as rnb
-    >>> moved = rnb.transfer(rnb.load_study(), n_null=1, n_splits=1, n_bootstrap=20)
-    >>> table = rnb.tables.transfer_routing(moved).query("estimator == 'all'")
-    >>> table[["direction", "standardisation", "routed", "retry"]].round(2)
-            direction standardisation  routed  retry
-    3   qwen3 to neox          frozen    0.49   0.49
-    7   qwen3 to neox        refitted    0.52   0.49
-    11  qwen3 to neox         by_cell    0.53   0.49
-    15  neox to qwen3          frozen    0.53   0.48
-    19  neox to qwen3        refitted    0.52   0.48
-    23  neox to qwen3         by_cell    0.51   0.48
-    """
-    rows = []
-    for each in result.directions:
-        for name, routing in each.routing.items():
-            head = {"direction": _say_direction(each), "source": each.source, "target": each.target}
-            head |= {"standardisation": name}
-            for estimator, found in routing.routed.items():
-                row = {
-                    "estimator": estimator,
-                    "n": found["n"],
-                    "routed": found["rate"],
-                    "retry": found["retry"],
-                }
-                rows.append(head | row | in_points(found["lift"], found["ci95"]) | {"p": np.nan})
-                if estimator == "published":
-                    excess = routing.excess
-                    row = {
-                        "estimator": "excess",
-                        "n": found["n"],
-                        "routed": np.nan,
-                        "retry": np.nan,
-                    }
-                    rows.append(
-                        head | row | in_points(excess["value"], excess["ci95"]) | {"p": excess["p"]}
-                    )
-    return pd.DataFrame(rows)
-
-
 def transfer_losses(result: Transfer) -> pd.DataFrame:
     """Say what freezing the source's standardisation costs against refitting it.
 
@@ -175,11 +106,10 @@ def transfer_losses(result: Transfer) -> pd.DataFrame:
     2  qwen3   neox    -2.9
     5   neox  qwen3     1.3
     """
-    rows = []
-    for each in result.directions:
-        for estimator, found in each.lost.items():
-            row = {"source": each.source, "target": each.target, "estimator": estimator}
-            rows.append(
-                row | in_points(found["value"], found["ci95"]) | {"same_routes": each.same_routes}
-            )
-    return pd.DataFrame(rows)
+    names = {"lost": "points", "lost_low": "low_points", "lost_high": "high_points"}
+    table = result.dataset[["source", "target", *names, "same_routes"]].rename(names)
+    frame = table.to_dataframe(dim_order=("direction", "estimator")).reset_index()
+    stored = result.dataset["n"].notnull().any(("direction", "standardisation")).to_series()
+    frame = frame[frame["estimator"].map(stored)].reset_index(drop=True)
+    frame[list(names.values())] *= 100
+    return frame[["source", "target", "estimator", *names.values(), "same_routes"]]

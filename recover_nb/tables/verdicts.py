@@ -2,31 +2,19 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import pandas as pd
+import xarray as xr
 
-from recover_nb.core.labels import Intervention
-from recover_nb.routing.budgets import CLAIM_MARGIN, CLAIM_RETRY, CLAIM_ROUTED
-from recover_nb.tables.evaluation import (
-    NULLS,
-    RETRY,
-    null_excess,
-    plain,
-    routing_by_cell,
-    routing_by_estimator,
-)
+from recover_nb.core.labels import ALL, Intervention, Verdict
+from recover_nb.routing.budgets import CLAIM_BASES, CLAIM_MARGIN, CLAIM_RETRY, CLAIM_ROUTED
+from recover_nb.routing.result import NULLS, RETRY, Evaluation, interval_verdict
+from recover_nb.tables.evaluation import null_excess
 from recover_nb.tables.kit import interval
-from recover_nb.tables.study import ALL
 
 #: The four things a figure can say about a claim.
-SUPPORTED, NOT_SHOWN, CONTRADICTED, NOT_TESTABLE = (
-    "supported",
-    "not shown",
-    "contradicted",
-    "not testable",
-)
-VERDICTS = (SUPPORTED, NOT_SHOWN, CONTRADICTED, NOT_TESTABLE)
+VERDICTS = tuple(Verdict)
+SUPPORTED, NOT_SHOWN, CONTRADICTED, NOT_TESTABLE = VERDICTS
 
 #: Level of every test here.
 LEVEL = 0.05
@@ -34,12 +22,12 @@ LEVEL = 0.05
 MIN_FIRED = 0.80
 
 
-def find(evaluation: Any, rescue: pd.DataFrame, firing: pd.DataFrame) -> list[dict]:
+def find(evaluation: Evaluation, rescue: pd.DataFrame, firing: pd.DataFrame) -> list[dict]:
     """Judge each claim a reader might take away.
 
     Parameters
     ----------
-    evaluation : Evaluation or dict
+    evaluation : Evaluation
     rescue : DataFrame
         From `rescue_by_intervention` with ``total=True``.
     firing : DataFrame
@@ -51,27 +39,19 @@ def find(evaluation: Any, rescue: pd.DataFrame, firing: pd.DataFrame) -> list[di
         ``name``, ``claim`` (in words), ``figure`` (dict of numbers; lifts in points), ``verdict``:
         one of `VERDICTS`.
     """
-    table, excess = routing_by_estimator(evaluation), null_excess(evaluation)
-    data = plain(evaluation)
+    table, excess = evaluation.to_dataframe(), null_excess(evaluation)
     found = [
         _interventions(rescue),
-        _published(table, excess, data["overall"]),
+        _published(table, excess, evaluation.dataset),
         _lift(
             "split", table, "routing beats retry when selection and scoring use different attempts"
         ),
         _lift("all", table, "routing beats retry over every failed problem, with no selection"),
         _choice(table),
-        _permutation(data, table, routing_by_cell(evaluation)),
-        *(_budget(data, basis) for basis in ("attempts", "forward_passes")),
+        _permutation(evaluation, table),
+        *(_budget(evaluation.dataset, basis) for basis in CLAIM_BASES),
     ]
     return [*found, _fires(firing)] if len(firing) else found
-
-
-def interval_verdict(low: float, high: float) -> str:
-    """Judge "above 0" by a 95 % interval."""
-    if math.isnan(low) or math.isnan(high):
-        return NOT_TESTABLE
-    return SUPPORTED if low > 0 else CONTRADICTED if high < 0 else NOT_SHOWN
 
 
 def _interventions(rescue: pd.DataFrame) -> dict:
@@ -104,7 +84,7 @@ def _interventions(rescue: pd.DataFrame) -> dict:
     )
 
 
-def _published(table: pd.DataFrame, excess: pd.DataFrame, overall: dict) -> dict:
+def _published(table: pd.DataFrame, excess: pd.DataFrame, found: xr.Dataset) -> dict:
     """Judge the published lift against both nulls: it must exceed each."""
     figure = _row(table, "published", RETRY)
     figure["nulls"] = {}
@@ -115,13 +95,13 @@ def _published(table: pd.DataFrame, excess: pd.DataFrame, overall: dict) -> dict
             keys = ("mean_points", "sd_points", "excess_points", "p")
             figure["nulls"][name] = {key: row[key] for key in keys}
             figure["nulls"][name]["interval"] = [row["low_points"], row["high_points"]]
-            share = overall[name]["steerable_hard_fraction"]
+            share = float(found["selected"].sel(estimator=name, cell=ALL))
             figure["nulls"][name]["steerable_hard_fraction"] = share
             verdict = interval_verdict(row["low_points"], row["high_points"])
             # Both the bootstrap of the problems and the distribution without effect must speak for
             # it.
             verdicts.append(NOT_SHOWN if verdict == SUPPORTED and not row["p"] < LEVEL else verdict)
-    figure["steerable_hard_fraction"] = overall["steerable_hard_fraction"]
+    figure["steerable_hard_fraction"] = float(found["hard"])
     return _finding(
         "published",
         "routing's published lift on steerable_hard problems exceeds what selection alone gives",
@@ -151,21 +131,20 @@ def _choice(table: pd.DataFrame) -> dict:
     return _finding("choice", claim, figure, interval_verdict(*figure["interval"]))
 
 
-def _permutation(data: dict, table: pd.DataFrame, cells: pd.DataFrame) -> dict:
+def _permutation(evaluation: Evaluation, table: pd.DataFrame) -> dict:
     """Judge whether routes carry information: the rule against its choices dealt out at random."""
     estimator = _honest(table)
-    item = data["estimators"][estimator]
-    p = float("nan") if item["p"] is None else item["p"]
+    p = float(evaluation.lift(estimator)["p"])
     row = _row(table, estimator, "permuted")
-    rows = cells[cells["estimator"] == estimator]
-    below = rows[rows["p_holm"] < LEVEL]
+    corrected = evaluation.dataset["p_holm"].sel(estimator=estimator)
+    below = corrected["cell"].values[corrected.values < LEVEL]
     figure = {
         "estimator": estimator,
         "lift_points": row["lift_points"],
         "interval": row["interval"],
         "p": p,
-        "cells": int(rows["p_holm"].notna().sum()),
-        "cells_below": list(below["cell"]),
+        "cells": int(corrected.notnull().sum()),
+        "cells_below": below.tolist(),
     }
     verdict = NOT_TESTABLE if math.isnan(p) else interval_verdict(*row["interval"])
     # The permutation keeps problems and shuffles routes, the bootstrap the reverse: both must speak
@@ -176,34 +155,42 @@ def _permutation(data: dict, table: pd.DataFrame, cells: pd.DataFrame) -> dict:
     )
 
 
-def _budget(data: dict, basis: str) -> dict:
+def _budget(found: xr.Dataset, basis: str) -> dict:
     """Judge "ten routed rollouts match fifty retries", over every failed problem."""
-    curves = (data["budgets"] or {}).get("all") or {}
-    claim = curves.get("claim") or {}
-    found = claim.get(basis)
-    k = claim.get("routed_attempts", CLAIM_ROUTED)
-    words = f"{k} routed rollout{'s' * (k != 1)} match the retries that cost as many forward passes"
-    if basis == "attempts":
-        words = (
-            f"{k} routed rollout{'s' * (k != 1)} match {claim.get('retry_attempts', CLAIM_RETRY)}"
-            " retries"
-        )
-    if not found or None in found["ci95"]:
+    names = ("k_routed", "k_retry", "n", "routed", "retry", "lift", "low", "high")
+    claim = dict.fromkeys(names, math.nan)
+    first = (math.nan, math.nan)
+    if "claim_low" in found:
+        of_all = found.sel(population=ALL)
+        one = of_all.sel(claim_basis=basis)
+        claim = {name: float(one[f"claim_{name}"]) for name in names}
+        at = of_all.sel(claim_basis="attempts")
+        first = float(at["claim_k_routed"]), float(at["claim_k_retry"])
+    stated = (CLAIM_ROUTED, CLAIM_RETRY)
+    k, retries = stated if math.isnan(first[0]) else map(int, first)
+    words = f"{k} routed rollout{'s' * (k != 1)} match"
+    words += (
+        f" {retries} retries"
+        if basis == "attempts"
+        else " the retries that cost as many forward passes"
+    )
+    low, high = (100 * claim[end] for end in ("low", "high"))
+    if math.isnan(low):
         return _finding(f"budget_{basis}", words, {}, NOT_TESTABLE)
-    low, high = (100 * end for end in found["ci95"])
+    margin = 100 * CLAIM_MARGIN
     figure = {
-        "routed_attempts": claim["routed_attempts"],
-        "retry_attempts": found["retry_attempts"],
-        "scaled": claim["scaled"],
-        "n": found["n"],
-        "routed": found["routed"],
-        "retry": found["retry"],
-        "lift_points": 100 * found["lift"],
+        "routed_attempts": int(claim["k_routed"]),
+        "retry_attempts": claim["k_retry"],
+        "scaled": claim["k_routed"] < CLAIM_ROUTED,
+        "n": int(claim["n"]),
+        "routed": claim["routed"],
+        "retry": claim["retry"],
+        "lift_points": 100 * claim["lift"],
         "interval": [low, high],
-        "margin_points": 100 * CLAIM_MARGIN,
+        "margin_points": margin,
     }
-    missed = CONTRADICTED if high < -100 * CLAIM_MARGIN else NOT_SHOWN
-    return _finding(f"budget_{basis}", words, figure, SUPPORTED if found["matched"] else missed)
+    missed = CONTRADICTED if high < -margin else NOT_SHOWN
+    return _finding(f"budget_{basis}", words, figure, SUPPORTED if low > -margin else missed)
 
 
 def _fires(firing: pd.DataFrame) -> dict:
@@ -251,7 +238,7 @@ def say(finding: dict) -> str:
     return _SENTENCES[finding["name"]](finding["figure"], finding["verdict"])
 
 
-def findings(evaluation: Any, rescue: pd.DataFrame, firing: pd.DataFrame) -> pd.DataFrame:
+def findings(evaluation: Evaluation, rescue: pd.DataFrame, firing: pd.DataFrame) -> pd.DataFrame:
     """Return what `find` judges, a row a claim: ``claim``, ``verdict`` and ``sentence``.
 
     Examples

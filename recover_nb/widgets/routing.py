@@ -15,10 +15,11 @@ import xarray as xr
 from recover_nb import charts, tables
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Feature, Regime
+from recover_nb.routing.budgets import BASES
 from recover_nb.routing.evaluation import PARTS
 from recover_nb.routing.policy import PUBLISHED
 from recover_nb.routing.rescue import MIN_FAILURE, MIN_GAIN
-from recover_nb.tables.evaluation import BASES
+from recover_nb.routing.result import Evaluation
 from recover_nb.tables.kit import counted
 from recover_nb.tables.routing import CHOICES
 from recover_nb.widgets.parts.base import ChartPanel
@@ -186,8 +187,8 @@ class RoutingExplorer(Listing):
         )
 
     @property
-    def evaluation(self) -> dict:
-        """What `evaluate_routing` gives for these settings; ``exact`` is True once resampled."""
+    def evaluation(self) -> Evaluation:
+        """What `evaluate_routing` gives for these settings, with few resamples until asked."""
         drawn = {"budget": {"budgets"}, "estimators": set(ESTIMATED)}.get(self.panel, set())
         return self._evaluated(self._said_parts | drawn)
 
@@ -198,7 +199,7 @@ class RoutingExplorer(Listing):
             {"published", "null"} if self.estimator in ("published", "null") else {self.estimator}
         )
 
-    def _evaluated(self, parts: set[str]) -> dict:
+    def _evaluated(self, parts: set[str]) -> Evaluation:
         began = time.monotonic()
         with self._telling("Evaluating", self._slow) as tell:
             found = self.data.evaluation(self.settings, parts, progress=tell)
@@ -232,7 +233,7 @@ class RoutingExplorer(Listing):
     def _score(self) -> None:
         """Say what the chosen estimator says, then draw the panel; leave what is there already."""
         data = self._evaluated(self._said_parts)
-        at = (self.settings, data["exact"], self.panel)
+        at = (self.settings, self.data.is_exact(self.settings), self.panel)
         said_of = (*at, self.estimator, self.basis, self.level)
         if said_of == self._said_of:
             return
@@ -251,14 +252,14 @@ class RoutingExplorer(Listing):
                 self.chart.show(plot(frame))
         self._said_of, self._drawn = said_of, drawn
 
-    def _say(self, data: dict) -> None:
+    def _say(self, data: Evaluation) -> None:
         said = tables.say_routing(self._frames["comparators"], self._frames["tests"], self.level)
-        counts = {name: value for name, value in data["settings"].items() if name in ROUGH}
-        how = "Resampled" if data["exact"] else "Rough (press resample)"
+        counts = {name: value for name, value in data.settings.items() if name in ROUGH}
+        how = "Resampled" if self.data.is_exact(self.settings) else "Rough (press resample)"
         said.append(f"{how}: {counted(counts)}.")
         self.say(said + ([_ROUTES_NOTE] if self.panel == "routes" else []))
 
-    def _frame(self, data: dict) -> pd.DataFrame:
+    def _frame(self, data: Evaluation) -> pd.DataFrame:
         """Return what a panel other than the comparators draws."""
         if self.panel == "budget":
             return self.data.budget(data, self.basis)

@@ -13,9 +13,9 @@ from recover_nb.core.schema import cell_names
 from recover_nb.routing.evaluation import COUNTS, NEED_ATTEMPTS, PARTS, evaluate_inputs
 from recover_nb.routing.policy import PUBLISHED, RoutingPolicy
 from recover_nb.routing.rescue import MIN_FAILURE, MIN_GAIN, TOLERANCE
+from recover_nb.routing.result import NULLS, Evaluation
 from recover_nb.routing.table import COSTS, Inputs, tabulate
 from recover_nb.stats.resampling import Resamples
-from recover_nb.tables.evaluation import NULLS
 from recover_nb.tables.kit import matching
 from recover_nb.tables.routing import CHOICES, decide_again, routed_interventions
 
@@ -88,7 +88,8 @@ class RoutingData:
         self._cell = cell_names(self.ds)
         self.cells = tuple(dict.fromkeys(self._cell.tolist()))
         self._counts = dict(counts or {})
-        self._held: dict[Settings, dict] = {}
+        self._held: dict[Settings, Evaluation] = {}
+        self._exact: set[Settings] = set()
         self._parts: dict[Settings, set[str]] = {}
         self._decided: tuple[tuple, xr.Dataset, pd.DataFrame] | None = None
         self._inputs: dict[bool, tuple[tuple, Inputs]] = {}
@@ -107,18 +108,21 @@ class RoutingData:
 
     def evaluation(
         self, settings: Settings, parts: set[str], *, progress: Callable[[str], None] | None = None
-    ) -> dict:
+    ) -> Evaluation:
         """Return what `evaluate_routing` gives under these settings, with at least these parts.
 
-        With few resamples, unless `resample` was called for the settings: then ``exact`` is True.
-        `progress` is called with the name of each stage that is computed.
+        With few resamples, unless `resample` was called for the settings. `progress` is called with
+        the name of each stage that is computed.
         """
-        held = self._held.get(settings)
         wanted = parts | {"published"} if parts & set(NULLS) else parts
         missing = wanted - self._parts.get(settings, set())
-        if held is None or (missing and not held["exact"]):
+        if settings not in self._held or (missing and not self.is_exact(settings)):
             self._keep(settings, self._rough(settings, missing, progress), missing)
         return self._held[settings]
+
+    def is_exact(self, settings: Settings) -> bool:
+        """Whether the evaluation under these settings has all resamples."""
+        return settings in self._exact
 
     def resample(
         self, settings: Settings, *, progress: Callable[[str], None] | None = None
@@ -126,11 +130,12 @@ class RoutingData:
         """Compute every part with all resamples, in the place of the rough ones."""
         found = self._evaluate(settings, progress=progress, **self._counts)
         self._held.pop(settings, None)
-        self._keep(settings, found, set(PARTS), exact=True)
+        self._exact.add(settings)
+        self._keep(settings, found, set(PARTS))
 
     def _rough(
         self, settings: Settings, parts: set[str], progress: Callable[[str], None] | None
-    ) -> dict:
+    ) -> Evaluation:
         n_null = max(
             LEAST_NULLS, min(ROUGH["n_null"], ROUGH_NULL // max(self.ds.sizes["problem"], 1))
         )
@@ -143,18 +148,14 @@ class RoutingData:
             **{**ROUGH, "n_null": n_null},
         )
 
-    def _keep(
-        self, settings: Settings, found: dict, parts: set[str], *, exact: bool = False
-    ) -> None:
-        old = self._held.pop(settings, {})
-        for name in ("overall", "estimators", "budgets"):
-            known = {key: value for key, value in (found[name] or {}).items() if value is not None}
-            found[name] = {**(found[name] or {}), **old.get(name, {}), **known}
-        self._held[settings] = {**found, "exact": exact}
+    def _keep(self, settings: Settings, found: Evaluation, parts: set[str]) -> None:
+        old = self._held.pop(settings, None)
+        self._held[settings] = found if old is None else old.beside(found)
         self._parts[settings] = self._parts.get(settings, set()) | parts
         while len(self._held) > KEPT:
             oldest = next(iter(self._held))
             del self._held[oldest], self._parts[oldest]
+            self._exact.discard(oldest)
 
     def _evaluate(
         self,
@@ -164,14 +165,14 @@ class RoutingData:
         cell_intervals: bool = True,
         progress: Callable[[str], None] | None = None,
         **counts: int,
-    ) -> dict:
+    ) -> Evaluation:
         inputs = self._taken(settings, "budgets" in only)
         # The bootstrap draws questions, whatever the thresholds and the policy are.
         n_bootstrap = counts.get("n_bootstrap", COUNTS["n_bootstrap"])
         drawn = (settings.cells, settings.seed, n_bootstrap)
         if self._resamples is None or self._resamples[0] != drawn:
             self._resamples = drawn, inputs.resamples(settings.seed, n_bootstrap)
-        found = evaluate_inputs(
+        return evaluate_inputs(
             inputs,
             only,
             seed=settings.seed,
@@ -180,7 +181,6 @@ class RoutingData:
             resamples=self._resamples[1],
             progress=progress,
         )
-        return dict(vars(found))
 
     def _taken(self, settings: Settings, with_costs: bool) -> Inputs:
         """Return what an evaluation needs of the chosen cells.
@@ -245,7 +245,7 @@ class RoutingData:
         _, frame = self.decided(settings)
         return matching(frame, among, regime=regime, route=route)
 
-    def budget(self, data: dict, basis: str) -> pd.DataFrame:
+    def budget(self, data: Evaluation, basis: str) -> pd.DataFrame:
         """Return `tables.budget_lines` of one basis."""
         frame = tables.budget_lines(data)
         rows = frame[frame["basis"] == basis]

@@ -9,9 +9,10 @@ import xarray as xr
 
 from recover_nb import charts, tables
 from recover_nb.core.errors import InputError
+from recover_nb.core.labels import ALL
 from recover_nb.core.schema import text
 from recover_nb.prediction.reading import Reading, reading
-from recover_nb.prediction.targets import ALL, PARTITIONS, TARGETS, unit_names
+from recover_nb.prediction.targets import PARTITIONS, TARGETS, unit_names
 from recover_nb.prediction.topography import Topography, topography
 from recover_nb.prediction.transfer import ALLOWED, Transfer, transfer
 from recover_nb.tables.kit import counted, interval, matching
@@ -61,8 +62,8 @@ PANELS = {
     "confusion": Panel("topography", tables.confusion_cells, charts.plot_confusion),
     "coefficients": Panel("topography", tables.coefficient_spans, charts.plot_coefficients),
     "clusters": Panel("transfer", tables.transfer_agreement, charts.plot_transfer_clusters),
-    "routing": Panel("transfer", tables.transfer_routing, charts.plot_transfer_routing),
-    "reading": Panel("reading", tables.reading_scores, charts.plot_reading),
+    "routing": Panel("transfer", Transfer.to_dataframe, charts.plot_transfer_routing),
+    "reading": Panel("reading", Reading.to_dataframe, charts.plot_reading),
 }
 #: Panels of one part at a time; the others show all parts, or those of the whole.
 OF_ONE = ("fingerprints", "effects", "coefficients")

@@ -114,7 +114,7 @@ def test_cluster_rows(result):
 
 
 def test_figures_stand_beside_their_limits(result):
-    frame = tables.stability_figures(result).set_index("name")
+    frame = result.to_dataframe().set_index("name")
     # Ward uses no seed, so agreement of seeds does not apply.
     assert frame.index.tolist() == ["mean_jaccard", "best_jaccard", "ari", "pac", "algorithm_ari"]
     assert (

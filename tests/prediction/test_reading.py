@@ -479,7 +479,7 @@ def test_the_seed_decides_and_input_is_not_changed(words):
 
 
 def test_table_and_chart(words):
-    frame = tables.reading_scores(words)
+    frame = words.to_dataframe()
     assert frame["reader"].tolist() == list(words.readers)
     assert frame["auc"].tolist() == pytest.approx(words.scores().mean(axis=(1, 2)).tolist())
     assert frame.loc[1, ["auc_lead", "auc_low", "auc_high"]].tolist() == list(

@@ -463,11 +463,11 @@ def test_a_frame_that_is_not_the_charts_own_is_refused(name):
 
 
 def test_tables_hold_the_figures(found, by_task):
-    one = tables.prediction_scores(found)
+    one = found.to_dataframe()
     assert one["part"].tolist() == ["all"]
     assert one.loc[0, "accuracy"] == found.accuracy.mean()
     assert one.loc[0, "accuracy_sd"] == pytest.approx(np.std(found.accuracy, ddof=1))
-    several = tables.prediction_scores(by_task)
+    several = by_task.to_dataframe()
     assert several["part"].tolist() == ["a", "b", "overall"]
     assert several.loc[2, "units"] == 120
     assert several.loc[2, "accuracy"] == pytest.approx(several.loc[:1, "accuracy"].mean())

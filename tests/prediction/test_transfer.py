@@ -188,7 +188,7 @@ def test_a_table_without_attempts_has_no_split():
     ds = two_families().drop_vars("correct")
     found = transfer(ds, **FEW)
     assert set(found.directions[0].routing["frozen"].routed) == {"published", "all"}
-    assert set(tables.transfer_routing(found)["estimator"]) == {"published", "excess", "all"}
+    assert set(found.to_dataframe()["estimator"]) == {"published", "excess", "all"}
 
 
 def test_the_seed_decides_and_input_is_not_changed(identical):
@@ -268,7 +268,7 @@ def test_tables_hold_the_figures(moved):
     assert rows.loc[0, "ari_refitted"] == first.clusters.ari_refitted
     assert rows.loc[0, "evenness_own"] == pytest.approx(rows.loc[0, "entropy_own"] / np.log(3))
     assert rows.loc[0, "scale_spread"] == pytest.approx(2)
-    routing = tables.transfer_routing(moved)
+    routing = moved.to_dataframe()
     one = routing[
         (routing["standardisation"] == "frozen") & (routing["estimator"] == "excess")
     ].iloc[0]

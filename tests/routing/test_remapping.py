@@ -288,7 +288,7 @@ def test_tables_show_what_was_computed(by_hand):
     counts = tables.depths(listed).set_index("depth")
     assert counts["problems"].to_dict() == {"structural": 1, "shallow": 2, "unsettled": 1}
     assert counts["rescued"].to_dict() == {"structural": 0, "shallow": 1, "unsettled": 1}
-    said = tables.remapping_sentence(by_hand)
+    said = by_hand.sentence
     assert (
         "beyond_reach (4 problems) is the same again in 75% when drawn again and in 50% over other"
         " numbers" in said

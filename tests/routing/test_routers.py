@@ -440,7 +440,7 @@ def test_tables_show_what_was_found(nothing):
     curves = tables.router_curves(nothing, "cell", ["retry", "learnt"])
     assert curves[curves["policy"] == "learnt"]["rescue"].tolist() == by_cell["curve"]
     assert curves["retries"].tolist() == [*range(1, 9)] * 2
-    rates = tables.router_rates(data, "family")
+    rates = data.to_dataframe("family")
     assert rates["rate"].is_monotonic_decreasing
     assert rates.set_index("policy").loc["retry", "given"] == pytest.approx(4.0)
     lifts = tables.router_lifts(nothing)

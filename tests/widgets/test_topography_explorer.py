@@ -104,7 +104,7 @@ def test_panels_hold_what_the_functions_give(view, study):
         assert "qwen3 to neox: routed by the source&#x27;s scale" in view.words.value
     view.panel = "reading"
     read = reading(study, target="method", **ROUGH["reading"])
-    pd.testing.assert_frame_equal(shown(view), tables.reading_scores(read))
+    pd.testing.assert_frame_equal(shown(view), read.to_dataframe())
     assert view.busy.said == ["Predicting from the features", "Transferring", "Reading"]
 
 
@@ -316,7 +316,7 @@ def test_resampling_is_the_function_itself(view, study):
     view.panel = "reading"
     view.resample()
     read = reading(study, target="method", **FEW["reading"])
-    pd.testing.assert_frame_equal(shown(view), tables.reading_scores(read))
+    pd.testing.assert_frame_equal(shown(view), read.to_dataframe())
     view.panel = "scores"
     pd.testing.assert_frame_equal(shown(view), tables.score_lines(exact))
 

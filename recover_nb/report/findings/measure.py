@@ -261,19 +261,31 @@ def _transfer(ds: xr.Dataset, seed: int) -> dict:
     by = "family" if len(set(text(ds["family"]))) > 1 and "correct" in ds else "cell"
     found = transfer(ds, by=by, seed=seed)
     directions = []
-    for each in found.directions:
-        frozen = each.routing["frozen"]
+    for place in range(found.dataset.sizes["direction"]):
+        one = found.dataset.isel(direction=place)
+        frozen = one.sel(standardisation="frozen")
+        of_all = frozen.sel(estimator="all")
         directions.append(
             {
-                "source": each.source,
-                "target": each.target,
+                **{name: str(one[name].values) for name in ("source", "target")},
                 **{
-                    name: getattr(each.clusters, f"ari_{name}")
-                    for name in ("frozen", "refitted", "halves")
+                    str(name): float(one["ari"].sel(assigned=name))
+                    for name in one["assigned"].values
                 },
-                "excess": frozen.excess,
-                "all": frozen.routed["all"],
-                "same_routes": each.same_routes,
+                "excess": {
+                    "mean": float(frozen["null_mean"]),
+                    "sd": float(frozen["null_sd"]),
+                    "value": float(frozen["excess"]),
+                    "ci95": [float(frozen[f"excess_{end}"]) for end in ("low", "high")],
+                    "p": float(frozen["excess_p"]),
+                },
+                "all": {
+                    "n": float(of_all["n"]),
+                    "rate": float(of_all["routed"]),
+                    **{name: float(of_all[name]) for name in ("retry", "lift")},
+                    "ci95": [float(of_all[end]) for end in ("low", "high")],
+                },
+                "same_routes": float(one["same_routes"]),
             }
         )
     return {"by": by, "k": found.settings["k"], "directions": directions}

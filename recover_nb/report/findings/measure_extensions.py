@@ -13,7 +13,7 @@ from recover_nb.routing.remapping import ANY, remap_survival
 from recover_nb.routing.routers import compare_routers
 from recover_nb.tables.ablation import ablation_moves
 from recover_nb.tables.calculator import calculator_by_regime
-from recover_nb.tables.routers import router_lifts, router_rates
+from recover_nb.tables.routers import router_lifts
 
 #: Failed rollouts in each half: ten at most have their signals stored.
 SIZES = (1, 2, 5)
@@ -124,7 +124,7 @@ def _routers(ds: xr.Dataset, seed: int) -> dict:
         }
         for row in rows
     }
-    rates = router_rates(found).set_index("policy")["rate"]
+    rates = found.to_dataframe().set_index("policy")["rate"]
     return {"budget": found.budget, "best_fixed": rates["best_fixed"], "lifts": lifts}
 
 

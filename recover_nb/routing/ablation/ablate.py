@@ -4,11 +4,14 @@ The estimators are those of docs/method.md#8-estimators; the choices are of docs
 to docs/method.md#7-routing-rule.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from recover_nb.core.errors import InputError
@@ -21,6 +24,7 @@ from recover_nb.core.labels import (
     Move,
 )
 from recover_nb.core.plain import plain
+from recover_nb.core.result import Result
 from recover_nb.core.schema import cell_names
 from recover_nb.core.shipped import data_folder
 from recover_nb.routing.ablation.stored import ABLATIONS, OWN, fingerprint, load_ablations, unpack
@@ -119,7 +123,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Ablation:
+class Ablation(Result):
     """Every setting, scored. Made by `ablate`.
 
     Attributes
@@ -134,9 +138,64 @@ class Ablation:
         Seed and counts, and ``models``: where the figures that need models come from, or None.
     """
 
+    title = "Which conclusions hang on which choice?"
+    chart = "plot_ablations"
+    following = (
+        "rnb.tables.ablation_moves(found)  # what moves each conclusion",
+        "rnb.tables.ablated_operators(found)",
+        "found.to_dataframe()  # every conclusion under every setting",
+    )
+
     settings: dict[str, Setting]
     operators: dict[str, dict[str, dict[str, Any]]]
     about: dict[str, Any]
+
+    @cached_property
+    def dataset(self) -> xr.Dataset:
+        """Every conclusion under every setting, NaN where a setting cannot change it."""
+        frame = self.to_dataframe().set_index(["setting", "conclusion"])
+        figures = frame[["value", "low", "high", "change", "change_low", "change_high"]]
+        found = figures.to_xarray()
+        for name in ("n", "steerable_hard", "published"):
+            values = [getattr(self.settings[str(each)], name) for each in found["setting"].values]
+            found[name] = ("setting", values)
+        return found.assign_attrs(settings_json=json.dumps(plain(self.about)))
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return every conclusion under every setting.
+
+        Returns
+        -------
+        DataFrame
+            ``setting`` (``factor=value``), ``reference`` (what it is compared with), ``n`` (failed
+            units), ``conclusion``, ``value`` (a difference of rates) with its 95 % interval
+            ``low``, ``high``, ``change`` against the reference with ``change_low``,
+            ``change_high`` (NaN for a reference), and ``move`` (of `labels.Move`).
+        """
+        rows = [
+            (
+                *(name, setting.reference, setting.n, conclusion.value),
+                *(figure.value, *figure.ci95, figure.change, *figure.change_ci95),
+                figure.move.value,
+            )
+            for name, setting in self.settings.items()
+            for conclusion, figure in setting.figures.items()
+        ]
+        columns = ["setting", "reference", "n", "conclusion", "value", "low", "high", "change"]
+        return pd.DataFrame(rows, columns=[*columns, "change_low", "change_high", "move"])
+
+    @property
+    def sentence(self) -> str:
+        """How many settings move a conclusion, and which are reversed."""
+        frame = self.to_dataframe()
+        moved = frame[frame["move"] != Move.STAYS.value]
+        back = frame[frame["move"] == Move.REVERSED.value]
+        text = (
+            f"{len(self.settings)} settings were tried; {moved['setting'].nunique()} of them move"
+            f" some conclusion, and {back['setting'].nunique()} reverse one"
+        )
+        names = ", ".join(dict.fromkeys(back["setting"]))
+        return f"{text} ({names})." if names else f"{text}."
 
     def moves(self, conclusion: str) -> dict[str, Move]:
         """Return the settings that move a conclusion, and how."""

@@ -5,14 +5,18 @@ See docs/method.md#routers.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from recover_nb.core.checks import check_whole
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ROUTED_INTERVENTIONS, HoldOut, Router, parse
 from recover_nb.core.plain import plain
+from recover_nb.core.result import Result, labelled
 from recover_nb.routing.nulls import _binomial
 from recover_nb.routing.policy import PUBLISHED, RoutingPolicy
 from recover_nb.routing.routers.beliefs import ABOUT, GATES
@@ -38,10 +42,12 @@ from recover_nb.stats.resampling import Resamples, bootstrap_weights
 DEFAULT_ROUTERS = tuple(each.value for each in Router if each != Router.BOOSTED)
 #: Budget of the headline, in retries: about three steered attempts, each of which runs two models.
 BUDGET, MAX_BUDGET = 6, 20
+#: Figures of a policy at the headline budget.
+_RATES = ("rate", "low", "high", "given", "paid")
 
 
 @dataclass(frozen=True)
-class RouterComparison:
+class RouterComparison(Result):
     """Routers against everything they are compared with, on all failed problems of a study.
 
     Attributes
@@ -71,6 +77,13 @@ class RouterComparison:
     settings : dict
     """
 
+    title = "Does a router beat always doing one thing?"
+    chart = "plot_routers"
+    following = (
+        "rnb.tables.router_lifts(found)  # each router over what it is compared with",
+        "found.to_dataframe()  # what every policy rescues",
+    )
+
     n: int
     basis: str
     budgets: list
@@ -81,6 +94,65 @@ class RouterComparison:
     hold_outs: dict
     left_out: dict
     settings: dict
+
+    @cached_property
+    def dataset(self) -> xr.Dataset:
+        """What every policy rescues, by way of holding out: at the headline budget and at each."""
+        dims = ("hold_out", "policy")
+        items = list(self.hold_outs.values())
+        names = list(dict.fromkeys(name for item in items for name in item["policies"]))
+        data: dict[str, Any] = {
+            name: (dims, np.full((len(items), len(names)), np.nan)) for name in _RATES
+        }
+        curve = np.full((len(items), len(names), len(self.budgets)), np.nan)
+        for row, item in enumerate(items):
+            for policy, one in item["policies"].items():
+                at = (row, names.index(policy))
+                figures = (one["rate"], *one["ci95"], one["given"], one["paid"])
+                for name, value in zip(_RATES, figures, strict=True):
+                    data[name][1][at] = value
+                curve[at] = one["curve"]
+        data["curve"] = ((*dims, "budget"), curve)
+        data["cost"] = (("budget",), self.costs)
+        coords = {"hold_out": self.hold_outs, "policy": names, "budget": self.budgets}
+        return labelled(data, coords, dict(self.settings))
+
+    @property
+    def sentence(self) -> str:
+        """What was found, over every way of holding out."""
+        return " ".join(self.sentences)
+
+    def to_dataframe(self, hold_out: str | None = None) -> pd.DataFrame:
+        """Return what every policy rescues at the headline budget.
+
+        Parameters
+        ----------
+        hold_out : str, optional
+            Way of holding out; all by default.
+
+        Returns
+        -------
+        DataFrame
+            ``hold_out``, ``policy``, ``kind`` (router or comparator), ``rate`` with ``low``,
+            ``high``, ``given`` (cost allowed a problem, mean) and ``paid`` (cost when one stops at
+            the first correct attempt). Best first.
+
+        Raises
+        ------
+        InputError
+            If the way of holding out is none that was used.
+        """
+        if hold_out is not None and hold_out not in self.hold_outs:
+            raise InputError(f"no hold-out {hold_out!r}; allowed: {', '.join(self.hold_outs)}")
+        frames = []
+        for name in self.hold_outs if hold_out is None else [hold_out]:
+            frame = self.dataset[list(_RATES)].sel(hold_out=name).to_dataframe().reset_index()
+            kinds = {key: one["kind"] for key, one in self.hold_outs[name]["policies"].items()}
+            frame = frame[frame["policy"].isin(kinds)]
+            frame = frame.assign(kind=frame["policy"].map(kinds))
+            frames.append(frame.sort_values("rate", ascending=False, kind="stable"))
+        columns = ["hold_out", "policy", "kind", *_RATES]
+        return pd.concat(frames, ignore_index=True)[columns]
 
     @property
     def sentences(self) -> list[str]:

@@ -1,0 +1,145 @@
+"""What every statistic returns: labelled data that says and shows what it found.
+
+A `Result` holds an xarray Dataset. As the last line of a cell it shows its sentence, its verdict, a
+picture and what to call next.
+"""
+
+import html
+import json
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from recover_nb.core.labels import Verdict
+from recover_nb.core.plain import plain
+
+#: Colour of a verdict's chip where the page defines none, by verdict.
+_CHIPS = {
+    Verdict.SUPPORTED: ("--recover-right", "#00785a"),
+    Verdict.CONTRADICTED: ("--recover-wrong", "#b3400f"),
+}
+_QUIET = ("--recover-quiet", "#5f6368")
+
+
+class Result:
+    """A statistic of a study.
+
+    Attributes
+    ----------
+    dataset : Dataset
+        Every figure by name, with its labels.
+    sentence : str
+        What was found, in words.
+    verdict : Verdict or None
+        What the figures allow to be said of the claim; None where nothing is claimed.
+    """
+
+    #: What is shown above the sentence, the public chart of the result, and what to call next.
+    title: ClassVar[str] = ""
+    chart: ClassVar[str] = ""
+    following: ClassVar[tuple[str, ...]] = ()
+
+    dataset: xr.Dataset
+    settings: Any
+
+    @property
+    def sentence(self) -> str:
+        """What was found, in words."""
+        raise NotImplementedError
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What the figures allow to be said of the claim."""
+        return None
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return the main figures as a table, one row for each comparison."""
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain data for JSON; NaN and infinities become None."""
+        rows = self.to_dataframe().to_dict("records")
+        found = {"sentence": self.sentence, "rows": rows, "settings": self.settings}
+        if self.verdict is not None:
+            found["verdict"] = str(self.verdict)
+        return plain(found)
+
+    def plot(self, **options: Any) -> Any:
+        """Draw the result: the ``plot_`` function named in `chart`, by its public name."""
+        return getattr(import_module(__name__.partition(".")[0]), self.chart)(self, **options)
+
+    def __repr__(self) -> str:
+        """Say what was found, as a terminal shows it."""
+        return f"{self.title}: {self.sentence}"
+
+    def _repr_html_(self) -> str:
+        """Return headline, verdict, picture and what to call next."""
+        return "".join(self._card())
+
+    def _card(self) -> Iterator[str]:
+        yield (
+            '<div class="recover-nb-result" style="max-width:60em;padding:.2em 0">'
+            f'<div style="font-weight:600;font-size:1.1em">{html.escape(self.title)}'
+            f"{_chip(self.verdict)}</div>"
+            f'<p style="margin:.4em 0;line-height:1.45">{html.escape(self.sentence)}</p></div>'
+        )
+        drawn = self.plot() if self.chart else None
+        bundle = drawn._repr_mimebundle_() if drawn is not None else {}
+        found = bundle[0] if isinstance(bundle, tuple) else bundle
+        yield (found or {}).get("text/html", "")
+        if self.following:
+            calls = "".join(f"<li><code>{html.escape(call)}</code></li>" for call in self.following)
+            yield (
+                '<details class="recover-nb-next" style="margin:.3em 0"><summary>what next'
+                f'</summary><ul style="margin:.3em 0">{calls}</ul></details>'
+            )
+
+
+class Labelled(Result):
+    """A statistic that is its dataset and no more."""
+
+    def __init__(self, dataset: xr.Dataset) -> None:
+        self.dataset = dataset
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Seed, counts and thresholds the figures were computed with."""
+        return json.loads(self.dataset.attrs.get("settings_json", "{}"))
+
+
+def _chip(verdict: Verdict | None) -> str:
+    if verdict is None:
+        return ""
+    name, colour = _CHIPS.get(verdict, _QUIET)
+    return (
+        f' <span style="margin-left:.6em;padding:.1em .6em;border-radius:1em;font-size:.8em;'
+        f'border:1px solid var({name},{colour});color:var({name},{colour})">'
+        f"{html.escape(str(verdict))}</span>"
+    )
+
+
+def labelled(
+    data: dict[str, tuple[tuple[str, ...], Any]],
+    coords: dict[str, Any],
+    settings: dict[str, Any] | None = None,
+) -> xr.Dataset:
+    """Return figures as a Dataset, its settings as JSON in an attribute, so that it can be stored.
+
+    Parameters
+    ----------
+    data : dict of str to (dims, values)
+    coords : dict of str to sequence
+        Labels of each dimension.
+    settings : dict, optional
+
+    Returns
+    -------
+    Dataset
+    """
+    labels = {name: np.asarray(list(values)) for name, values in coords.items()}
+    attrs = {"settings_json": json.dumps(plain(settings or {}))}
+    return xr.Dataset(data, labels, attrs)
