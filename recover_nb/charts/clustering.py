@@ -235,9 +235,12 @@ def plot_clusters(data: Any, ds: xr.Dataset | None = None, *, width: int = 250) 
         If a column is missing or there are too many rows.
     """
     names = [name.value for name in Feature]
-    if ds is None and not isinstance(data, pd.DataFrame):
+    if isinstance(data, pd.DataFrame):
+        frame = data
+    elif ds is None:
         raise InputError("a clustering is drawn by its study's features: plot_clusters(found, ds)")
-    frame = frame_of(data, lambda found: tables.cluster_points(found, ds))
+    else:
+        frame = tables.cluster_points(data, ds)
     frame = checked(frame, ("cell", "problem", "problem_id", *names, "cluster"))
     marks = _cluster_marks(frame)
     return finish(feature_pairs(marks, width), "Failed problems by cluster")

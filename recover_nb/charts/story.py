@@ -114,4 +114,4 @@ def _script() -> str:
 
 @cache
 def _part(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text("utf-8")
+    return resources.files("recover_nb.charts").joinpath(name).read_text("utf-8")

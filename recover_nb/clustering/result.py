@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -156,7 +155,7 @@ class ClusterStability(Judged, Result):
         """Problems that were clustered."""
         return int((self.labels != LEFT_OUT).sum())
 
-    @cached_property
+    @property
     def dataset(self) -> xr.Dataset:
         """Labels by problem, figures beside their nulls, Jaccard by cluster, consensus by pair."""
         names = list(self.figures)

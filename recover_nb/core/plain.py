@@ -1,11 +1,12 @@
 """Figures as plain data, for JSON."""
 
 import math
+from typing import Any
 
 import numpy as np
 
 
-def plain(value: object) -> object:
+def plain(value: Any) -> Any:
     """Turn numpy scalars into Python's, and NaN or infinity into None, for strict JSON.
 
     Nested values are turned too.

@@ -43,8 +43,12 @@ class Result:
     chart: ClassVar[str] = ""
     following: ClassVar[tuple[str, ...]] = ()
 
-    dataset: xr.Dataset
     settings: Any
+
+    @property
+    def dataset(self) -> xr.Dataset:
+        """Every figure by name, with its labels."""
+        raise NotImplementedError
 
     @property
     def sentence(self) -> str:
@@ -52,7 +56,7 @@ class Result:
         raise NotImplementedError
 
     @property
-    def verdict(self) -> Verdict | None:
+    def verdict(self) -> Any:
         """What the figures allow to be said of the claim."""
         return None
 
@@ -103,7 +107,12 @@ class Labelled(Result):
     """A statistic that is its dataset and no more."""
 
     def __init__(self, dataset: xr.Dataset) -> None:
-        self.dataset = dataset
+        self._dataset = dataset
+
+    @property
+    def dataset(self) -> xr.Dataset:
+        """Every figure by name, with its labels."""
+        return self._dataset
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -111,7 +120,7 @@ class Labelled(Result):
         return json.loads(self.dataset.attrs.get("settings_json", "{}"))
 
 
-def _chip(verdict: Verdict | None) -> str:
+def _chip(verdict: Any) -> str:
     if verdict is None:
         return ""
     name, colour = _CHIPS.get(verdict, _QUIET)

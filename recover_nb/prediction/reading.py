@@ -8,7 +8,7 @@ by fold.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -180,7 +180,7 @@ class Reading(Result):
         own = values[self.readers.index(reader)]
         return fold_interval(values[0] - own, values.shape[-1])
 
-    @cached_property
+    @property
     def dataset(self) -> xr.Dataset:
         """Scores by part, reader, repeat and fold; problems and units of each part."""
         dims = ("part", "reader", "repeat", "fold")

@@ -8,7 +8,7 @@ way.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property, partial
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -211,7 +211,7 @@ class Topography(Result):
         """The same of AUC."""
         return exceedance(float(self.auc.mean()), self.null_auc)
 
-    @cached_property
+    @property
     def dataset(self) -> xr.Dataset:
         """Every figure by part: scores by repeat and permutation, the rest by class and feature."""
         classes = list(dict.fromkeys(name for part in self.parts.values() for name in part.classes))

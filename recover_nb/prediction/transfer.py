@@ -272,7 +272,7 @@ def _labelled(
         **dict.fromkeys(_EXCESS.values(), by[:1]),
         **dict.fromkeys(("lost", "lost_low", "lost_high"), by[1:]),
     }
-    data = {
+    data: dict[str, tuple[tuple[str, ...], Any]] = {
         name: (("direction", *dims.get(name, ())), np.array([each[name] for each in directions]))
         for name in directions[0]
     }
@@ -445,15 +445,17 @@ def _summarise(
     rows = [np.arange(len(resamples.clusters))]
     unknown = dict.fromkeys(_LIFT, np.full((1, 2), np.nan))
     items = [
-        unknown if found[name] is None else compare(found[name], resamples, rows)
-        for name in ESTIMATORS
+        unknown if one is None else compare(one, resamples, rows)
+        for one in (found[name] for name in ESTIMATORS)
     ]
     # The first column is routing itself, the second retry.
     figures = {
         name: np.array([item[key][0] if item[key].ndim == 1 else item[key][0, 1] for item in items])
         for key, name in _LIFT.items()
     }
-    null = summarise_null(found["published"], found["null"], resamples)
+    published, simulated = found["published"], found["null"]
+    assert published is not None and simulated is not None  # Both need no attempts.
+    null = summarise_null(published, simulated, resamples)
     return figures | {name: null[key][1] for key, name in _EXCESS.items()}
 
 
@@ -462,8 +464,9 @@ def _lost(
 ) -> tuple[float, float, float]:
     """Rescue rate of routing frozen less refitted, on the problems both select, and its ends."""
     if frozen is None or refitted is None:
-        return (np.nan,) * 3
+        return np.nan, np.nan, np.nan
     column = frozen.names.index(ROUTED)
     sums = [(each.value[:, [column]], each.weight[:, [column]]) for each in (frozen, refitted)]
     found = bootstrap_ratio(*sums[0], resamples, offset=sums[1])
-    return float(found.value[0]), *found.percentile[:, 0].tolist()
+    low, high = found.percentile[:, 0]
+    return float(found.value[0]), float(low), float(high)

@@ -120,13 +120,16 @@ def budget_curves(
     curves = routed.curve(n_max), retry.curve(n_max)
     k = np.arange(1.0, n_max + 1)
     unknown = np.full(n_max, np.nan)
-    empty = dict.fromkeys(("k_retry", "k_routed", "n", "routed", "retry", *_ENDS), unknown)
+    names: tuple[str, ...] = ("k_retry", "k_routed", "n", "routed", "retry", *_ENDS)
+    empty: dict[str, np.ndarray] = dict.fromkeys(names, unknown)
     rows = []
     for name in BASES:
         # An import may leave costs at 0: then nothing can be compared at equal cost.
         unit, rate = retry.mean_cost(name), _relative_cost(routed, retry, name)
         known = np.isfinite(rate) and rate > 0
-        found = _compare(curves, k / rate, k, resamples) if known else empty
+        found: dict[str, np.ndarray] = empty
+        if known:
+            found = _compare(curves, k / rate, k, resamples)
         rows.append({**found, "budget": found["k_retry"] * unit})
     out = {name: np.array([row[name] for row in rows]) for name in rows[0] if name != "k_retry"}
     out["cost"] = np.array(
@@ -208,8 +211,10 @@ def population_budgets(
     for mask in masks:
         rows = np.flatnonzero(mask)
         decision = table.decide(mask[None])[0, rows]
-        sides = [_attempts(table, costs, rows, arm) for arm in (decision, np.zeros_like(decision))]
-        found.append(budget_curves(*sides, resamples.subset(rows), n_max) if len(rows) else {})
+        routed = _attempts(table, costs, rows, decision)
+        retry = _attempts(table, costs, rows, np.zeros_like(decision))
+        drawn = resamples.subset(rows)
+        found.append(budget_curves(routed, retry, drawn, n_max) if len(rows) else {})
     return {
         name: np.array([each.get(name, np.full_like(values, np.nan)) for each in found])
         for name, values in found[0].items()

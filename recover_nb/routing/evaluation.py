@@ -214,9 +214,10 @@ def evaluate_inputs(
         resamples = inputs.resamples(seed, counts["n_bootstrap"])
     figures = {}
     for index, name in enumerate(("published", "split", "all")):
-        if found[name] is not None:
+        one = found[name]
+        if one is not None:
             figures[name] = summarise(
-                found[name],
+                one,
                 table,
                 resamples,
                 counts["n_permutations"],
@@ -224,8 +225,9 @@ def evaluate_inputs(
                 cell_intervals=cell_intervals,
             )
     for name in NULLS:
-        if found[name] is not None:
-            figures[name] = summarise_null(found["published"], found[name], resamples)
+        one, published = found[name], found["published"]
+        if one is not None and published is not None:
+            figures[name] = summarise_null(published, one, resamples)
     data, coords = _estimated(table, inputs.labels, figures)
     more, labels = _counted_cells(inputs)
     data, coords = data | more, coords | labels

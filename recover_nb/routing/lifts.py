@@ -103,7 +103,8 @@ def summarise(
     inside = [np.flatnonzero(table.cells == code) for code in range(n_cells)]
     apart = compare(item, resamples, inside, intervals=cell_intervals)
     out = {name: np.concatenate([whole[name], apart[name]]) for name in whole}
-    of_all = exceedance(sum(observed.values()), sum(sums.values())) if out["n"][0] else math.nan
+    drawn = np.asarray(sum(sums.values()))
+    of_all = exceedance(sum(observed.values()), drawn) if out["n"][0] else math.nan
     of_cells = [
         exceedance(observed[code], sums[code]) if n else math.nan
         for code, n in enumerate(apart["n"])

@@ -163,7 +163,7 @@ class Evaluation(Labelled):
         frame = chosen[list(_COLUMNS)].to_dataframe(dim_order=order).reset_index()
         # A null has no cells of its own.
         frame = frame[frame["n"].notna()].rename(columns=_COLUMNS)
-        of_points = [name for name in frame if name.endswith("_points")]
+        of_points = [name for name in map(str, frame) if name.endswith("_points")]
         frame[of_points] *= 100
         return frame.drop(columns=[] if cell is None else "cell").reset_index(drop=True)
 

@@ -89,7 +89,7 @@ def null_excess(evaluation: Evaluation) -> pd.DataFrame:
     frame = (
         table.drop_vars("cell").to_dataframe(dim_order=order).reset_index().rename(columns=names)
     )
-    of_points = [name for name in frame if name.endswith("_points")]
+    of_points = [name for name in map(str, frame) if name.endswith("_points")]
     frame[of_points] *= 100
     return frame
 

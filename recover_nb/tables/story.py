@@ -155,7 +155,7 @@ def candidates(ds: xr.Dataset) -> pd.DataFrame:
             }
         )
     frame = pd.DataFrame(rows).join(rates)
-    return frame.assign(cell=cell_names(few), best=rates.max(axis=1))
+    return frame.assign(cell=cell_names(few), best=rates.max(axis="columns"))
 
 
 def choose_stories(ds: xr.Dataset) -> pd.DataFrame:

@@ -313,7 +313,7 @@ def _say_published(figure: dict, verdict: str) -> str:
             f" {interval(null['interval'])}, "
         )
         text += f"p = {null['p']:.2g}"
-    endings = {
+    endings: dict[str, str] = {
         SUPPORTED: "distinguishable from no effect",
         NOT_SHOWN: "not distinguishable from no effect",
         CONTRADICTED: "below what no effect would give",
@@ -323,7 +323,7 @@ def _say_published(figure: dict, verdict: str) -> str:
 
 
 def _lift_words(head: str, n_what: str) -> Callable[[dict, str], str]:
-    endings = {
+    endings: dict[str, str] = {
         SUPPORTED: "routing rescues more than retry",
         NOT_SHOWN: "not distinguishable from no difference",
         CONTRADICTED: "routing rescues less than retry",
@@ -347,7 +347,7 @@ def _lift_words(head: str, n_what: str) -> Callable[[dict, str], str]:
 def _say_choice(figure: dict, verdict: str) -> str:
     if verdict == NOT_TESTABLE:
         return "Cannot be computed here."
-    endings = {
+    endings: dict[str, str] = {
         SUPPORTED: "choosing for each problem pays",
         NOT_SHOWN: "choosing for each problem is not shown to beat one operator for all",
         CONTRADICTED: "one operator for all does better than the rule",
@@ -392,7 +392,7 @@ def _say_budget(figure: dict, verdict: str, basis: str) -> str:
             f" (the paper's claim is {CLAIM_ROUTED} against {CLAIM_RETRY}; this study has too few"
             " attempts for it)"
         )
-    endings = {
+    endings: dict[str, str] = {
         SUPPORTED: f"matched, to within {figure['margin_points']:.0f} points",
         NOT_SHOWN: "not shown to match",
         CONTRADICTED: "not matched: retries rescue more",

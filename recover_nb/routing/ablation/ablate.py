@@ -7,7 +7,6 @@ to docs/method.md#7-routing-rule.
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -150,7 +149,7 @@ class Ablation(Result):
     operators: dict[str, dict[str, dict[str, Any]]]
     about: dict[str, Any]
 
-    @cached_property
+    @property
     def dataset(self) -> xr.Dataset:
         """Every conclusion under every setting, NaN where a setting cannot change it."""
         frame = self.to_dataframe().set_index(["setting", "conclusion"])

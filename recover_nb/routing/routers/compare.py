@@ -5,7 +5,6 @@ See docs/method.md#routers.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -95,7 +94,7 @@ class RouterComparison(Result):
     left_out: dict
     settings: dict
 
-    @cached_property
+    @property
     def dataset(self) -> xr.Dataset:
         """What every policy rescues, by way of holding out: at the headline budget and at each."""
         dims = ("hold_out", "policy")
