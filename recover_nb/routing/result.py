@@ -52,7 +52,7 @@ class Evaluation(Labelled):
     0.042
     """
 
-    title = "Does routing beat trying again?"
+    title = "Does routing beat trying again, attempt for attempt?"
     chart = "plot_estimators"
     following = (
         "rnb.plot_budget(evaluation)  # at equal cost",
@@ -101,7 +101,26 @@ class Evaluation(Labelled):
             said.append(f"{text} {self._points('split')}.")
         if "all" in self.estimators:
             said.append(f"Over every failed problem: {self._points('all')}.")
+        spent = self.at_equal_cost()
+        if spent is not None:
+            rates = [f"{float(spent[f'budget_{name}']):.0%}" for name in ("routed", "retry")]
+            head = "But at" if float(spent["budget_lift"]) < 0 else "At"
+            said.append(
+                f"{head} the cost of {int(spent['k'])} retries it rescues {rates[0]} of them, and"
+                f" trying again {rates[1]}."
+            )
         return " ".join(said)
+
+    def at_equal_cost(self, basis: str = "forward_passes") -> xr.Dataset | None:
+        """Return the largest budget that every failed problem reaches.
+
+        None where costs are not stored or budgets were not asked for.
+        """
+        if "budget" not in self.dataset:
+            return None
+        found = self.dataset.sel(population=ALL, basis=basis)
+        reached = found["budget_n"].values == found["budget_n"].max().values
+        return found.isel(k=int(reached.nonzero()[0][-1])) if reached.any() else None
 
     def _points(self, estimator: str) -> str:
         found = self.lift(estimator)

@@ -18,7 +18,6 @@ from recover_nb.core.token_text import token_pieces
 from recover_nb.features.value import fatal_token, problems_with_value, recorded_value
 from recover_nb.routing.evaluation import evaluate_routing
 from recover_nb.routing.rescue import proportion_interval, with_rates
-from recover_nb.tables.evaluation import budgets
 from recover_nb.tables.inspection import alternatives, read_trace, stored_alternatives
 from recover_nb.tables.study import rescue_by_intervention
 from recover_nb.tasks.checkers import parse_answer
@@ -274,12 +273,16 @@ def overall_sentence(ds: xr.Dataset) -> str:
     """Say what holds over every failure, and at equal cost."""
     rates = rescue_by_intervention(ds, total=True, by_cell=False).set_index("intervention")
     evaluation = evaluate_routing(ds, only=["budgets"], n_bootstrap=100)
-    frame = budgets(evaluation)
-    same = frame[frame["basis"] == "forward_passes"].iloc[-1]
+    same = evaluation.at_equal_cost()
+    cost = (
+        ""
+        if same is None
+        else f" At equal cost the published rule rescues {float(same['budget_routed']):.0%}, asking"
+        f" again {float(same['budget_retry']):.0%}."
+    )
     return (
         f"Over all {int(rates['problems'].iloc[0]):,} failed problems asking again rescues"
-        f" {rates['rate'][RETRY]:.0%} and one steered token {rates['rate'][SPARSE]:.0%}. At equal"
-        f" cost the published rule rescues {same['routed']:.0%}, asking again {same['retry']:.0%}."
+        f" {rates['rate'][RETRY]:.0%} and one steered token {rates['rate'][SPARSE]:.0%}.{cost}"
     )
 
 
