@@ -124,6 +124,7 @@ def _chip(verdict: Any) -> str:
     if verdict is None:
         return ""
     name, colour = _CHIPS.get(verdict, _QUIET)
+    words = html.escape(str(verdict).replace("_", " "))
     return (
         f' <span style="margin-left:.6em;padding:.1em .6em;border-radius:1em;font-size:.8em;'
         f'border:1px solid var({name},{colour});color:var({name},{colour})">'
