@@ -128,7 +128,7 @@ def _chip(verdict: Any) -> str:
     return (
         f' <span style="margin-left:.6em;padding:.1em .6em;border-radius:1em;font-size:.8em;'
         f'border:1px solid var({name},{colour});color:var({name},{colour})">'
-        f"{html.escape(str(verdict).replace('_', ' '))}</span>"
+        f"{words}</span>"
     )
 
 
