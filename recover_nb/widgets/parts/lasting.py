@@ -56,7 +56,7 @@ class Lasting(ipywidgets.VBox):
         name = self.model_id
         self.add_class(f"recover-nb-is-{name}")
         # Readers that do not know the widget show nothing in its place, and the still below it.
-        live = {**self._repr_mimebundle_(), "text/html": "<div></div>"}
+        live = {**(self._repr_mimebundle_() or {}), "text/html": "<div></div>"}
         display({**live, "text/plain": type(self).__name__}, raw=True)
         shell = get_ipython()
         if not self._left and shell is not None:

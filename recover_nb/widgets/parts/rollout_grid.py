@@ -47,14 +47,16 @@ class RolloutGrid(anywidget.AnyWidget):
         if not self.texts:
             return ""
         cells = "".join(
-            f'<span style="background:{html.escape(colour)};color:#000000;padding:2px 4px;border:2px'
-            f' solid {"currentColor" if at == self.chosen else "transparent"}"'
+            f'<span style="background:{html.escape(colour)};color:#000000;padding:2px 4px;'
+            f'border:2px solid {"currentColor" if at == self.chosen else "transparent"}"'
             f' title="{html.escape(note)}">{html.escape(text)}</span>'
             for at, (text, colour, note) in enumerate(
                 zip(self.texts, self.colours, self.notes, strict=True)
             )
         )
-        grid = f'<div style="grid-template-columns:repeat({self.columns}, max-content)">{cells}</div>'
+        grid = (
+            f'<div style="grid-template-columns:repeat({self.columns}, max-content)">{cells}</div>'
+        )
         return f'<div class="recover-nb-rollouts">{html.escape(self.label)}{grid}</div>'
 
     def show(self, frame: pd.DataFrame | None) -> None:

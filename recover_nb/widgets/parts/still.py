@@ -24,8 +24,9 @@ def still(widget: ipywidgets.Widget) -> str:
     layout = getattr(widget, "layout", None)
     if layout is not None and (layout.display == "none" or layout.visibility == "hidden"):
         return ""
-    if hasattr(widget, "still"):
-        return widget.still()
+    own = getattr(widget, "still", None)
+    if own is not None:
+        return own()
     if isinstance(widget, LIVE):
         return ""
     if isinstance(widget, WRITTEN):
