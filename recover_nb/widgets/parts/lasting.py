@@ -20,6 +20,7 @@ from recover_nb.widgets.parts.still import still
 _FOLDER = Path(__file__).parent
 #: Seconds without a change after which the still is made anew: making one takes as long as drawing.
 REST = 2.0
+NOTE = "<p><small>A picture of the widget. Run the cell to use it.</small></p>"
 
 
 class Lasting(ipywidgets.VBox):
@@ -40,6 +41,15 @@ class Lasting(ipywidgets.VBox):
         inside = "".join(map(still, self.children))
         return f'<div class="still-box">{inside}</div>'
 
+    def outputs(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what a notebook keeps, by mime type: the widget itself, and the still of it."""
+        name = type(self).__name__
+        # Readers that do not know the widget show nothing in its place, and the still below it.
+        live = {**(self._repr_mimebundle_() or {}), "text/html": "<div></div>", "text/plain": name}
+        page = f"<style>{_looks()}{self._hidden()}</style>{self.still()}{NOTE}"
+        kept = f'<div class="recover-nb-still {self._place}">{page}</div>'
+        return live, {"text/html": kept, "text/plain": f"{name}: a picture of the widget"}
+
     def changed(self, _change: Any = None) -> None:
         """Note that the still is no longer what is shown."""
         if not getattr(self, "_left", ""):
@@ -52,41 +62,44 @@ class Lasting(ipywidgets.VBox):
                 self._timer.cancel()
             self._timer = loop.call_later(REST, self._renew)
 
+    def close(self) -> None:
+        """Close the widget; its still stays as it is."""
+        if getattr(self, "_left", ""):
+            self._left, self._due = "", False
+            get_ipython().events.unregister("post_run_cell", self._renew)
+        super().close()
+
+    @property
+    def _place(self) -> str:
+        return f"recover-nb-still-{self.model_id}"
+
+    def _hidden(self) -> str:
+        """Return the style that shows either the widget or its still."""
+        alive, child, kept = f".recover-nb-is-{self.model_id}", ".jp-OutputArea-child", self._place
+        return (
+            f"body:has({alive}) .{kept}, .jp-OutputArea:has({alive}) {child}:has(.{kept}),"
+            f" {child}:not(:has({alive})):has(+ {child} .{kept}) {{ display: none; }}"
+        )
+
     def _ipython_display_(self, **_: Any) -> None:
-        name = self.model_id
-        self.add_class(f"recover-nb-is-{name}")
-        # Readers that do not know the widget show nothing in its place, and the still below it.
-        live = {**(self._repr_mimebundle_() or {}), "text/html": "<div></div>"}
-        display({**live, "text/plain": type(self).__name__}, raw=True)
+        self.add_class(f"recover-nb-is-{self.model_id}")
+        live, kept = self.outputs()
         shell = get_ipython()
         if not self._left and shell is not None:
             shell.events.register("post_run_cell", self._renew)
-        self._left = self.still()
-        display(self._page(), raw=True, display_id=f"recover-nb-{name}")
+        self._left = kept["text/html"]
+        display(live, raw=True)
+        display(kept, raw=True, display_id=self._place)
 
     def _renew(self, _result: Any = None) -> None:
         """Make the still anew, if something changed since the last."""
         if not self._due:
             return
         self._due = False
-        now = self.still()
-        if now != self._left:
-            self._left = now
-            update_display(self._page(), raw=True, display_id=f"recover-nb-{self.model_id}")
-
-    def _page(self) -> dict[str, str]:
-        live, here = f".recover-nb-is-{self.model_id}", f"recover-nb-still-{self.model_id}"
-        child = ".jp-OutputArea-child"
-        hidden = (
-            f"body:has({live}) .{here}, .jp-OutputArea:has({live}) {child}:has(.{here}),"
-            f" {child}:not(:has({live})):has(+ {child} .{here}) {{ display: none; }}"
-        )
-        note = "<p><small>A picture of the widget. Run the cell to use it.</small></p>"
-        page = f"<style>{_looks()}{hidden}</style>{self._left}{note}"
-        return {
-            "text/html": f'<div class="recover-nb-still {here}">{page}</div>',
-            "text/plain": f"{type(self).__name__}: a picture of the widget",
-        }
+        _, kept = self.outputs()
+        if kept["text/html"] != self._left:
+            self._left = kept["text/html"]
+            update_display(kept, raw=True, display_id=self._place)
 
 
 @cache
