@@ -57,9 +57,11 @@ def told() -> Iterator[tuple[bytes, int]]:
     """Play the first failure, and yield what is seen and for how many milliseconds."""
     with tempfile.TemporaryDirectory() as name, chromium() as browser:
         page = browser.new_page(viewport=STORY)
-        page.clock.install()
+        page.clock.install(time=0)
         page.goto(rnb.story().save(Path(name) / "story.html").as_uri())
         card = page.locator(".story")
+        page.clock.pause_at(3_600_000)
+        page.get_by_role("button", name="step 1").click()
         page.get_by_role("button", name="play", exact=True).click()
         # Nothing has the focus, nor is pointed at.
         page.evaluate("document.activeElement.blur()")
