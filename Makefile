@@ -18,7 +18,7 @@ FROM_INDEX = $(if $(TORCH_INDEX),--retries 2 --extra-index-url $(TORCH_INDEX))
 # One thread a process: two test workers with two threads each on two cores would wait for one another.
 test latest docs: export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lab docs picture stub data binder lint latest lock clean
+.PHONY: demo test lab docs picture screenshots stub data binder lint latest lock clean
 
 demo: $(VENV)/.lab
 	$(BIN)/recover-nb demo --out runs
@@ -49,6 +49,10 @@ docs: $(VENV)/.lab $(VENV)/.dev
 # The picture of the rooms, made from the imports and held to them by a test.
 picture: $(VENV)/.lab
 	$(BIN)/python docs/house.py
+
+# The pictures in the README, taken in a browser.
+screenshots: $(VENV)/.test
+	$(BIN)/python docs/screenshot.py
 
 # The stub that editors and type checkers read, made from the table of public names.
 stub: $(VENV)/.lab

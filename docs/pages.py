@@ -2,9 +2,8 @@
 
 ``make docs`` runs this.
 
-Widgets of a notebook are written as they stood when it had run (`still`): charts and token views
-work in a page by themselves, without a kernel. Sphinx and MyST-NB (``docs/conf.py``) make the site
-of what is gathered here.
+Widgets of a notebook are shown as they stood when it had run, by the stills that they leave
+themselves. Sphinx and MyST-NB (``docs/conf.py``) make the site of what is gathered here.
 """
 
 import argparse
@@ -19,7 +18,8 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from still import STATE, Still, still_outputs
+
+VIEW = "application/vnd.jupyter.widget-view+json"
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = ROOT / "notebooks"
@@ -45,7 +45,7 @@ def execute(path: Path, *, timeout: int = 600) -> nbformat.NotebookNode:
 
 
 def stilled(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Return an executed notebook whose outputs need no kernel.
+    """Return an executed notebook without its live widgets: what needs no kernel stays.
 
     Parameters
     ----------
@@ -53,17 +53,10 @@ def stilled(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         After `execute`; it is not changed.
     """
     notebook = copy.deepcopy(notebook)
-    state = notebook.metadata.pop("widgets", {}).get(STATE, {}).get("state", {})
-    still = Still(state)
-    still_outputs(notebook.cells, still.html)
-    if scripts := still.scripts():
-        html = f"<style>{still.styles()}</style>\n{scripts}"
-        output = nbformat.v4.new_output("display_data", {"text/html": html})
-        # MyST-NB leaves out a cell without a source.
-        last = nbformat.v4.new_code_cell(
-            "# widgets", outputs=[output], metadata={"tags": ["remove-input"]}
-        )
-        notebook.cells.append(last)
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop(VIEW, None)
     return notebook
 
 
@@ -100,7 +93,7 @@ def relink(text: str, path: str) -> str:
 def sources() -> Iterator[Path]:
     """Yield every file of the repository that the site is made of."""
     docs = ROOT / "docs"
-    for pattern in ("*.md", "*.png", "*.svg", "api/*.rst"):
+    for pattern in ("*.md", "*.png", "*.svg", "*.webp", "api/*.rst"):
         yield from sorted(docs.glob(pattern))
     yield from (ROOT / path for path in ELSEWHERE if (ROOT / path).exists())
     yield from sorted(NOTEBOOKS.glob("*.ipynb"))

@@ -1,7 +1,8 @@
-"""Take the picture in the README: ``python docs/screenshot.py`` writes ``docs/screenshot.png``.
+"""Take the pictures in the README: ``make screenshots``.
 
-A failed trace of the bundled study in a `TraceInspector`, as it is in JupyterLab. Needs the extra
-``test`` and a Chromium.
+``docs/story.webp`` is the first failure of `recover_nb.story`, as it plays in a browser;
+``docs/screenshot.png`` a failed trace in a `TraceInspector`, as it is in JupyterLab. Needs the
+extra ``test`` and a Chromium.
 """
 
 import sys
@@ -16,8 +17,13 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "browser")]
 from chromium import chromium  # noqa: E402
 from lab_page import ACT, LabNotebook  # noqa: E402
 from lab_server import jupyter_server  # noqa: E402
+from webp import animation  # noqa: E402
 from widget_page import SETTLED, page_of, stretch, token, view  # noqa: E402
 
+import recover_nb as rnb  # noqa: E402
+
+#: Of the story: pixels, milliseconds between two looks, and milliseconds that the end stays.
+STORY, LOOK, END = {"width": 960, "height": 560}, 140, 4000
 #: Pixels. JupyterLab's left bar and prompts take the rest of the page.
 WIDTH = 1200
 SOURCE = """\
@@ -47,8 +53,30 @@ def opened() -> Iterator[LabNotebook]:
         yield notebook
 
 
+def told() -> Iterator[tuple[bytes, int]]:
+    """Play the first failure, and yield what is seen and for how many milliseconds."""
+    with tempfile.TemporaryDirectory() as name, chromium() as browser:
+        page = browser.new_page(viewport=STORY)
+        page.clock.install(time=0)
+        page.goto(rnb.story().save(Path(name) / "story.html").as_uri())
+        card = page.locator(".story")
+        page.clock.pause_at(3_600_000)
+        page.get_by_role("button", name="step 1").click()
+        page.get_by_role("button", name="play", exact=True).click()
+        # Nothing has the focus, nor is pointed at.
+        page.evaluate("document.activeElement.blur()")
+        page.mouse.move(0, 0)
+        while card.get_attribute("data-step") != "4" or card.get_attribute("data-settled") != "yes":
+            yield card.screenshot(animations="disabled", timeout=ACT), LOOK
+            page.clock.run_for(LOOK)
+        yield card.screenshot(animations="disabled", timeout=ACT), END
+
+
 def main() -> None:
-    """Write the picture."""
+    """Write the pictures."""
+    shots = list(told())
+    with chromium() as browser:
+        (ROOT / "docs" / "story.webp").write_bytes(animation(browser.new_page(), shots))
     with opened() as notebook:
         stretch(notebook, WIDTH + 430)
         place = view(notebook, "TraceInspector")

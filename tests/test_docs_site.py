@@ -14,12 +14,10 @@ import pages
 import pytest
 from chromium import chromium, closed_context
 from conf import link_pages
-from ipywidgets.embed import dependency_state
-from still import STATE, VIEW, Still, control_html, output_html
 
 import recover_nb as rnb
 from recover_nb.widgets import TokenView
-from recover_nb.widgets.parts.download import Download
+from recover_nb.widgets.parts.lasting import Lasting
 
 DOCS = Path(pages.__file__).parent
 
@@ -28,113 +26,31 @@ WIDE = f"<table><tr>{'<td>wide</td>' * 200}</tr></table>"
 LINK = "A [rollout](../docs/glossary.md#null-mean), the [tour](00_tour.ipynb#the-study)."
 
 
-def state_of(*widgets):
-    """Return the state of widgets, and of what they hold, as a notebook that has run stores it."""
-    return dependency_state(widgets, drop_defaults=False)
-
-
-def shown(widget):
-    """Return what a page shows of a widget."""
-    return Still(state_of(widget)).html(widget.model_id)
-
-
 def notebook_of(*widgets):
     """Return a notebook that has run and shown each widget."""
-    outputs = [
-        nbformat.v4.new_output("display_data", {VIEW: {"model_id": each.model_id}})
-        for each in widgets
-    ]
+    shown = [bundle for each in widgets for bundle in each.outputs()]
+    outputs = [nbformat.v4.new_output("display_data", bundle) for bundle in shown]
     cells = [
         nbformat.v4.new_markdown_cell(f"# Widgets\n{LINK}"),
         nbformat.v4.new_code_cell("show()", outputs=outputs),
     ]
-    state = {STATE: {"version_major": 2, "version_minor": 0, "state": state_of(*widgets)}}
-    return nbformat.v4.new_notebook(
-        cells=cells, metadata={"widgets": state, "language_info": {"name": "python"}}
-    )
+    metadata = {"widgets": {"state": {}}, "language_info": {"name": "python"}}
+    return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
 
 
-@pytest.mark.parametrize(
-    ("widget", "text"),
-    [
-        (ipywidgets.IntSlider(3, description="k"), "k 3"),
-        (ipywidgets.FloatRangeSlider(value=(0.25, 0.5), min=0, max=1), "0.25 to 0.5"),
-        (ipywidgets.Checkbox(True, description="all"), "all yes"),
-        (ipywidgets.Checkbox(False, description="all"), "all no"),
-        (ipywidgets.Dropdown(options=["x", "y"], value="y", description="cell"), "cell y"),
-        (ipywidgets.Dropdown(options=["x"], value=None, description="cell"), "cell"),
-        (ipywidgets.SelectMultiple(options=["x", "y", "z"], value=["x", "z"]), "x, z"),
-        (ipywidgets.RadioButtons(options=["x", "y"], value=None), "x / y"),
-        (ipywidgets.RadioButtons(options=["x", "y"], value="y"), "y"),
-        (ipywidgets.Text("<b>", description="find"), "find &lt;b&gt;"),
-    ],
-)
-def test_a_control_is_its_value(widget, text):
-    assert shown(widget) == f'<span class="still-control">{text}</span>'
-
-
-def test_a_control_with_nothing_to_say_is_nothing():
-    assert control_html({"value": None, "description": ""}) == ""
-
-
-def test_boxes_titles_and_html():
-    inner = ipywidgets.HTML("<b>bold</b>")
-    tab = ipywidgets.Tab([inner], titles=["<first>"])
-    text = shown(ipywidgets.VBox([ipywidgets.HBox([ipywidgets.IntText(1)]), tab]))
-    assert text.startswith(
-        '<div class="still-box"><div class="still-box still-row"><span class="still-control">1<'
-    )
-    assert "<summary>&lt;first&gt;</summary><div><b>bold</b></div>" in text
-
-
-@pytest.mark.parametrize(
-    "widget",
-    [
-        ipywidgets.Button(description="Run"),
-        ipywidgets.IntProgress(),
-        Download(items={"chart": ["svg"]}),
-        ipywidgets.HTML("hidden", layout=ipywidgets.Layout(display="none")),
-        ipywidgets.HTML("hidden", layout=ipywidgets.Layout(visibility="hidden")),
-    ],
-)
-def test_what_needs_a_kernel_or_is_hidden_is_left_out(widget):
-    assert shown(widget) == ""
-
-
-def test_an_unknown_widget_is_left_out():
-    assert Still({}).html("IPY_MODEL_gone") == ""
-
-
-def test_outputs_are_escaped():
-    assert output_html({"output_type": "stream", "text": "<b>"}) == "<pre>&lt;b&gt;</pre>"
-    assert (
-        output_html({"output_type": "display_data", "data": {"text/plain": "<b>"}})
-        == "<pre>&lt;b&gt;</pre>"
-    )
-    both = {"text/html": "<b></b>", "text/plain": "b"}
-    assert output_html({"output_type": "display_data", "data": both}) == "<b></b>"
-
-
-def test_a_module_is_there_once():
-    first, second = TokenView(tokens=["a"]), TokenView(tokens=["b"])
-    still = Still(state_of(first, second))
-    assert f'data-model="{first.model_id}"' in still.html(first.model_id)
-    still.html(second.model_id)
-    assert still.scripts().count("recover-nb-tokens") == 1
-    assert still.styles().count(".recover-nb-tokens {") == 1
-
-
-def test_a_notebook_without_modules_has_no_script():
-    cells = pages.stilled(notebook_of(ipywidgets.IntSlider(3))).cells
-    assert [cell.cell_type for cell in cells] == ["markdown", "code"]
-    assert cells[1].outputs[0].data == {"text/html": '<span class="still-control">3</span>'}
+def test_only_stills_of_widgets_are_shown():
+    notebook = pages.stilled(notebook_of(Lasting([TokenView(tokens=["a"])])))
+    live, kept = notebook.cells[1].outputs
+    assert "widgets" not in notebook.metadata
+    assert live.data == {"text/html": "<div></div>", "text/plain": "Lasting"}
+    assert '<span class="token" title="">a</span>' in kept.data["text/html"]
 
 
 def test_an_executed_notebook_is_not_changed():
-    notebook = notebook_of(TokenView(tokens=TOKENS))
+    notebook = notebook_of(Lasting([TokenView(tokens=TOKENS)]))
     pages.stilled(notebook)
-    assert STATE in notebook.metadata.widgets
-    assert VIEW in notebook.cells[1].outputs[0].data
+    assert "widgets" in notebook.metadata
+    assert pages.VIEW in notebook.cells[1].outputs[0].data
 
 
 @pytest.mark.parametrize(
@@ -245,7 +161,7 @@ def site(tmp_path_factory):
     source, folder = top / "source", top / "site"
     pages.build(source, workers=1, run=lambda path: nbformat.read(path, as_version=4))
     view = TokenView(tokens=TOKENS, junction=1)
-    extra = pages.stilled(notebook_of(view, view, ipywidgets.HTML(WIDE)))
+    extra = pages.stilled(notebook_of(Lasting([view, ipywidgets.HTML(WIDE)])))
     extra.cells[0].source = pages.relink(extra.cells[0].source, "notebooks/widgets.ipynb")
     nbformat.write(extra, source / "notebooks" / "widgets.ipynb")
     call = [
@@ -338,9 +254,6 @@ class TestSite:
                     "request", lambda asks, into=loaded: into.append(urlsplit(asks.url).scheme)
                 )
                 opened.goto(path.as_uri(), timeout=60_000)
-                opened.wait_for_function(
-                    "!document.querySelector('.still-module:not([data-shown])')", timeout=120_000
-                )
                 wide = opened.evaluate("document.documentElement.scrollWidth - innerWidth")
                 opened.close()
                 assert not errors, path.name
@@ -363,28 +276,17 @@ class TestSite:
             assert not asked
 
     @pytest.mark.browser
-    def test_a_token_view_lives_in_a_page(self, site):
+    def test_a_widget_is_seen_in_a_page(self, site):
         with chromium() as browser:
             context, asked = closed_context(browser, offline=True)
             opened, errors = context.new_page(), []
             opened.on(
                 "console", lambda said: errors.append(said.text) if said.type == "error" else None
             )
-            opened.on("pageerror", lambda error: errors.append(str(error)))
             opened.goto((site.folder / "notebooks" / "widgets.html").as_uri(), timeout=60_000)
-            opened.wait_for_function(
-                "document.querySelectorAll('.still-module[data-shown]').length === 2",
-                timeout=60_000,
-            )
-            first, second = opened.locator(".still-module").all()
-            assert first.locator(".token").nth(1).text_content() == TOKENS[1].replace(" ", "\u00b7")
-            first.locator(".token").first.focus()
-            opened.keyboard.press("ArrowRight")
-            assert opened.evaluate("document.activeElement.dataset.place") == "1"
-            # Two views of one widget share its state, as they do in a notebook.
-            assert "current" in second.locator(".token").nth(1).get_attribute("class").split()
-            opened.keyboard.press("Enter")
-            assert "pinned" in first.locator(".token").nth(1).get_attribute("class").split()
+            tokens = opened.locator(".recover-nb-still .token")
+            assert tokens.nth(1).is_visible()
+            assert tokens.nth(1).text_content() == TOKENS[1].replace(" ", "\u00b7")
             assert opened.evaluate("window.broken") is None
             assert not errors
             assert not asked

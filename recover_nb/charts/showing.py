@@ -25,6 +25,8 @@ _VERSION = alt.SCHEMA_VERSION.lstrip("v").rpartition(".")[0]
 LARGE = 150_000
 #: Points of an image for each pixel of the chart.
 SCALE = 1.5
+#: Pixels around an image.
+ROOM = 20
 #: Light on every page: a picture does not know the theme, and its text is black.
 _LOOK = "max-width:100%;height:auto;background:#fff;border-radius:4px"
 #: The cells of this kernel whose output carries the library: the first that showed a chart.
@@ -60,7 +62,8 @@ def picture(spec: dict[str, Any]) -> str:
     A drawing where that is small, else an image of points.
     """
     # Without words for each mark, which an image cannot say: they are most of a drawing.
-    quiet = {**spec, "config": {**spec.get("config", {}), "aria": False}}
+    # Room around it, because letters of the reader's own font may be wider.
+    quiet = {**spec, "padding": ROOM, "config": {**spec.get("config", {}), "aria": False}}
     kind, data = "svg+xml", vl_convert.vegalite_to_svg(quiet, vl_version=_VERSION).encode()
     if len(data) > LARGE:
         kind = "png"
@@ -87,7 +90,7 @@ def _texts(title: Any) -> Iterator[str]:
 @cache
 def library() -> str:
     """Return the script that draws charts: Vega, Vega-Lite and `showing.js`, packed."""
-    bundle = vl_convert.javascript_bundle(vl_version=_VERSION)
+    bundle = vl_convert.javascript_bundle(None, vl_version=_VERSION)
     own = resources.files("recover_nb.charts").joinpath("showing.js").read_text("utf-8")
     packed = base64.b64encode(gzip.compress(f"{bundle}\n{own}".encode(), 9, mtime=0)).decode()
     return (

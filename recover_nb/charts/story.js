@@ -1,6 +1,7 @@
 // Tells failures in four steps, in the place it is given: no kernel, no host, no library.
 const STEPS = ["It fails", "Where", "One token", "Was it luck?"];
-const TYPED = 70; // Milliseconds a token.
+const TYPED = 70; // Milliseconds for each token or dot.
+const PAUSE = 600; // Milliseconds before what a step ends with.
 const REST = 2600; // Milliseconds a step stays before the next, while it plays.
 
 const make = (name, look, ...children) => {
@@ -9,24 +10,66 @@ const make = (name, look, ...children) => {
   found.append(...children.filter((each) => each !== null && each !== undefined));
   return found;
 };
-const percent = (share) => `${Math.round(100 * share)} %`;
+const percent = (share) => `${Math.round(100 * share)}%`;
 const seen = (token) => token.replaceAll(" ", "\u00b7").replaceAll("\n", "\u21b5");
+
+// A token with, below it, how often the answer still ends right after it.
+const box = (token, look = "") =>
+  make("span", `story-token ${look}${/^<.+>$/.test(token) ? " story-special" : ""}`, make("span", "story-text", seen(token)), make("span", "story-value", make("span", "story-fill")));
+
+const trace = (tokens, boxes) => {
+  const found = make("div", "story-trace", ...boxes);
+  found.setAttribute("role", "img");
+  found.setAttribute("aria-label", tokens.join(""));
+  return found;
+};
+
+const side = (share, look) => {
+  const bar = make("span", `story-bar ${look}`, make("span", "story-length"), make("span", "story-share", percent(share)));
+  bar.style.setProperty("--share", `${Math.max(1, 70 * share)}%`);
+  return bar;
+};
+
+// What both models would have written, as mirrored bars.
+const bars = ({ bars: rows, tokens, turn }) => {
+  if (!rows.length) return null;
+  const table = make("div", "story-bars", make("b", "", "the model would write"), make("span"), make("b", "", "its ancestor would write"));
+  for (const { token, specialist, ancestor, emitted, right } of rows) {
+    const [look, sign] = emitted ? ["story-wrong", " \u2717"] : right ? ["story-right", " \u2713"] : ["story-other", ""];
+    table.append(side(specialist, `story-left ${look}`), make("code", look, seen(token) + sign), side(ancestor, look));
+  }
+  table.setAttribute("role", "group");
+  table.setAttribute("aria-label", `What both models would have written in place of ${seen(tokens[turn])}`);
+  return table;
+};
+
+// The attempts of one intervention as dots, the right ones first, and the interval on the same scale.
+const attempts = ({ operator, name, right, interval: [low, high] }) => {
+  const n = right.filter(Boolean).length;
+  const dots = right.map((_, at) => make("span", `story-dot${at < n ? " story-hit" : ""}`, at < n ? "\u2713" : "\u2717"));
+  const row = make("div", "story-dots", ...dots);
+  row.style.setProperty("--dots", right.length);
+  const words = `${n} of ${right.length} right; 95 % interval ${percent(low)} to ${percent(high)}`;
+  row.setAttribute("role", "img");
+  row.setAttribute("aria-label", words);
+  const span = make("div", "story-interval", make("span", "story-span"));
+  span.firstChild.style.left = percent(low);
+  span.firstChild.style.right = percent(1 - high);
+  const kind = operator === "retry" ? "retry" : "operator";
+  return make("div", `story-arm story-arm-${kind}`, make("b", "", name), make("div", "story-row", row, span), make("span", "story-words", words));
+};
 
 export function tell(place, told) {
   const still = window.matchMedia("(prefers-reduced-motion: reduce)");
   const now = { failure: 0, step: 0, plays: false };
+  const many = told.stories.length > 1;
   let timers = [];
-  const later = (work, wait) => timers.push(setTimeout(work, wait));
   const one = () => told.stories[now.failure];
 
   const headline = make("h3", "story-headline");
   const count = make("span", "story-count");
-  const said = make("p", "story-said");
-  said.setAttribute("role", "status");
   const left = make("div", "story-problem");
-  const trace = make("div", "story-trace");
-  const note = make("p", "story-note");
-  const below = make("div", "story-below");
+  const right = make("div", "story-answer");
   const button = (name, label, act) => {
     const found = make("button", "story-button", name);
     found.type = "button";
@@ -39,20 +82,15 @@ export function tell(place, told) {
     found.classList.add("story-step");
     return found;
   });
-  const play = button("\u25b6 play", "play", () => (now.plays ? pause() : run()));
+  const play = button("\u25b6 play", "play", () => toggle());
+  play.classList.add("story-play");
   const turn = (by) => () => {
     now.failure = (now.failure + by + told.stories.length) % told.stories.length;
     go(0);
   };
-  const card = make(
-    "section",
-    "story",
-    make("div", "story-top", headline, make("span", "story-gallery", button("\u25c0", "previous failure", turn(-1)), count, button("\u25b6", "next failure", turn(1)), play)),
-    make("div", "story-steps", ...steps),
-    make("div", "story-body", left, make("div", "story-answer", said, trace, note)),
-    below,
-  );
-  card.setAttribute("aria-label", "One failure in four steps");
+  const gallery = many ? make("span", "story-gallery", button("\u25c0", "previous failure", turn(-1)), count, button("\u25b6", "next failure", turn(1))) : null;
+  const card = make("section", "story", make("div", "story-top", headline, gallery), make("div", "story-steps", ...steps, play), make("div", "story-body", left, right));
+  card.setAttribute("aria-label", many ? "Failures in four steps" : "One failure in four steps");
   // JupyterLab would take the keys for its own.
   card.dataset.lmSuppressShortcuts = "true";
   card.addEventListener("keydown", (event) => {
@@ -67,109 +105,126 @@ export function tell(place, told) {
     }
   });
 
-  // A token with, below it, how often the answer still ends right after it.
-  const box = (token, value, look) => {
-    const bar = make("span", "story-value");
-    if (value !== undefined) {
-      bar.append(make("span", "story-fill"));
-      bar.firstChild.style.height = `${100 * value}%`;
-      bar.title = `${percent(value)} still end right after this token`;
-    }
-    return make("span", `story-token ${look}`, make("span", "story-text", seen(token)), bar);
-  };
-
-  const bars = () => {
-    const { bars: rows, turn: at, tokens } = one();
-    const table = make("div", "story-bars", make("b", "", "the model would write"), make("span"), make("b", "", "its ancestor would write"));
-    for (const row of rows) {
-      const side = (share, look) => {
-        const bar = make("span", `story-bar ${look}`, make("span", "story-length"), make("span", "story-share", percent(share)));
-        bar.firstChild.style.width = `${Math.max(1, 70 * share)}%`;
-        return bar;
-      };
-      const look = row.emitted ? "story-wrong" : row.right ? "story-right" : "story-other";
-      table.append(side(row.specialist, `story-left ${look}`), make("code", look, seen(row.token)), side(row.ancestor, look));
-    }
-    table.setAttribute("aria-label", `What both models would have written in place of ${seen(tokens[at])}`);
-    return table;
-  };
-
-  const dots = ({ operator, name, right, interval }) => {
-    const row = make("div", "story-dots");
-    for (const each of right) row.append(make("span", each ? "story-dot story-hit" : "story-dot", each ? "\u2713" : "\u2717"));
-    const n = right.filter(Boolean).length;
-    const words = `${n} of ${right.length} right, 95 % interval ${percent(interval[0])} to ${percent(interval[1])}`;
-    row.setAttribute("role", "img");
-    row.setAttribute("aria-label", words);
-    const line = make("div", `story-arm story-arm-${operator === "retry" ? "retry" : "operator"}`, make("b", "", name), row, make("span", "", words));
-    return line;
-  };
-
-  // Shows each of `parts` after the last, or all at once.
-  const grow = (parts, done) => {
-    if (still.matches || !now.plays) {
-      done();
-      return;
-    }
-    parts.forEach((each) => (each.style.visibility = "hidden"));
-    parts.forEach((each, at) => later(() => (each.style.visibility = ""), TYPED * at));
-    later(done, TYPED * parts.length);
+  const say = () => {
+    play.textContent = now.plays ? "\u2016 pause" : "\u25b6 play";
+    play.setAttribute("aria-label", now.plays ? "pause" : "play");
   };
 
   const show = () => {
+    say();
     timers.forEach(clearTimeout);
     timers = [];
     const failure = one();
     const { step } = now;
+    const { tokens, rescued } = failure;
     headline.textContent = failure.headline;
     count.textContent = `${now.failure + 1} of ${told.stories.length}: ${failure.kind}`;
     steps.forEach((each, at) => each.setAttribute("aria-current", at === step ? "step" : "false"));
-    play.textContent = now.plays ? "\u23f8 pause" : "\u25b6 play";
-    play.setAttribute("aria-label", now.plays ? "pause" : "play");
-    left.replaceChildren(make("b", "", "problem"), make("pre", "", failure.prompt.trimEnd()), make("span", "story-cell", failure.who));
-    const verdict = failure.said === null ? "gives no answer" : `says ${failure.said}`;
-    said.replaceChildren(make("b", "story-wrong", `\u2717 ${verdict}`), `, right is ${failure.answer}`);
-    const tokens = failure.tokens.map((token, at) => {
-      const look = step >= 1 && at === failure.turn ? "story-turn" : step >= 2 && failure.rescued && at >= failure.rescued.shared ? "story-gone" : "";
-      return box(token, step >= 1 ? failure.value[at + 1] : undefined, look);
-    });
-    trace.replaceChildren(...tokens);
-    note.textContent = failure.notes[step];
-    below.replaceChildren();
-    if (step === 1) below.append(bars());
-    if (step === 2 && failure.rescued) {
-      const { tokens: others, shared } = failure.rescued;
-      const saved = others.map((token, at) => box(token, undefined, at === shared ? "story-turn-right" : at < shared ? "story-same" : "story-new"));
-      below.append(make("p", "story-said", make("b", "story-right", `\u2713 says ${failure.answer}`), `, with ${failure.rescued.name}`), make("div", "story-trace", ...saved));
-      grow(saved.slice(shared), next);
-      return;
+    card.dataset.step = step + 1;
+    card.dataset.settled = "no";
+
+    const verdict = failure.said === null ? "gave no answer" : `said ${failure.said}`;
+    const stamp = make("p", "story-stamp story-wrong", `\u2717 ${verdict}`, make("span", "story-true", `right is ${failure.answer}`));
+    left.replaceChildren(make("b", "", "The problem"), make("pre", "", failure.prompt.trimEnd()), stamp, make("p", "story-small", failure.who), make("p", "story-small", failure.chosen));
+
+    const boxes = tokens.map((token) => box(token));
+    const hint = "Below each token: how often this model still ends right when it goes on from there.";
+    const legend = make("p", "story-small story-legend", step ? hint : "");
+    const note = make("p", "story-note", failure.notes[step]);
+    note.setAttribute("role", "status");
+    const below = make("div", "story-below");
+    right.replaceChildren(trace(tokens, boxes), legend, note, below);
+
+    const measured = (at) => {
+      boxes[at].classList.add("story-measured");
+      boxes[at].querySelector(".story-fill").style.height = `${100 * failure.value[at + 1]}%`;
+      const says = `after \u201c${seen(tokens[at])}\u201d ${percent(failure.value[at + 1])} still end right`;
+      boxes[at].title = says;
+      boxes[at].onmouseenter = () => (legend.textContent = says);
+      boxes[at].onmouseleave = () => (legend.textContent = hint);
+    };
+    const mark = () => boxes[failure.turn].classList.add("story-turn");
+
+    // Each step: what happens one after the other, as [milliseconds since the last, work].
+    const plan = [];
+    const then = (wait, work) => plan.push([wait, work]);
+    if (step === 0) {
+      const hidden = [...boxes, stamp];
+      hidden.forEach((each) => each.classList.add("story-hidden"));
+      boxes.forEach((each) => then(TYPED, () => each.classList.remove("story-hidden")));
+      then(PAUSE, () => {
+        stamp.classList.remove("story-hidden");
+        stamp.classList.add("story-stamped");
+      });
+    }
+    if (step === 1) {
+      tokens.forEach((_, at) => {
+        then(TYPED, () => measured(at));
+        if (at === failure.turn) then(PAUSE, mark);
+      });
+      then(PAUSE, () => {
+        const found = bars(failure);
+        if (found) below.replaceChildren(found);
+      });
+    }
+    if (step >= 2) {
+      tokens.forEach((_, at) => measured(at));
+      mark();
+      if (rescued) boxes.slice(rescued.shared).forEach((each) => each.classList.add("story-gone"));
+    }
+    if (step === 2 && rescued) {
+      const { tokens: others, shared, name } = rescued;
+      const grown = others.map((token, at) => box(token, at < shared ? "story-same" : at === shared ? "story-turn-right" : "story-new"));
+      const saved = make("p", "story-saved story-right", `\u2713 says ${failure.answer}, with ${name}`);
+      below.replaceChildren(trace(others, grown), saved);
+      [...grown.slice(shared), saved].forEach((each) => each.classList.add("story-hidden"));
+      grown.slice(shared).forEach((each, at) =>
+        then(at ? TYPED : PAUSE, () => {
+          each.classList.remove("story-hidden");
+          if (!at) each.classList.add("story-flip");
+        }),
+      );
+      then(PAUSE, () => saved.classList.remove("story-hidden"));
     }
     if (step === 3) {
-      below.append(...failure.attempts.map(dots), make("p", "story-note", told.overall));
-      grow([...below.querySelectorAll(".story-dot")], next);
+      const arms = failure.attempts.map(attempts);
+      const overall = make("p", "story-overall", told.overall);
+      below.replaceChildren(...arms, overall);
+      const rows = arms.map((arm) => [...arm.querySelectorAll(".story-dot")]);
+      const last = [overall, ...arms.flatMap((arm) => [...arm.querySelectorAll(".story-span, .story-words")])];
+      [...rows.flat(), ...last].forEach((each) => each.classList.add("story-hidden"));
+      const most = Math.max(...rows.map((row) => row.length));
+      for (let at = 0; at < most; at += 1) then(TYPED, () => rows.forEach((row) => row[at]?.classList.remove("story-hidden")));
+      then(PAUSE, () => last.forEach((each) => each.classList.remove("story-hidden")));
+    }
+    const finished = () => {
+      card.dataset.settled = "yes";
+      if (now.plays) timers.push(setTimeout(next, REST));
+    };
+    if (still.matches) {
+      plan.forEach(([, work]) => work());
+      finished();
       return;
     }
-    grow(step <= 1 ? tokens : [], next);
+    let at = 0;
+    for (const [wait, work] of plan) timers.push(setTimeout(work, (at += wait)));
+    timers.push(setTimeout(finished, at + PAUSE));
   };
 
   const next = () => {
     if (!now.plays) return;
-    later(() => {
-      if (now.step < STEPS.length - 1) now.step += 1;
-      else {
-        now.step = 0;
-        now.failure = (now.failure + 1) % told.stories.length;
-      }
-      show();
-    }, REST);
-  };
-  const pause = () => {
-    now.plays = false;
+    if (now.step < STEPS.length - 1) now.step += 1;
+    else {
+      now.step = 0;
+      now.failure = (now.failure + 1) % told.stories.length;
+    }
     show();
   };
-  const run = () => {
-    now.plays = true;
-    show();
+  // A step that has begun ends; only what comes after it waits.
+  const toggle = () => {
+    now.plays = !now.plays;
+    say();
+    if (card.dataset.settled === "yes") next();
   };
   const go = (step) => {
     now.step = step;
@@ -178,5 +233,4 @@ export function tell(place, told) {
   };
   place.replaceChildren(card);
   show();
-  return { go, run, pause, now };
 }

@@ -19,7 +19,7 @@ from recover_nb.tables.story import overall_sentence, stories
 
 
 class Story:
-    """Failures told in four steps: it fails, where, one token, and whether it was luck.
+    """Failures told in four steps: it fails; where; one token; was it luck.
 
     As the last line of a cell it shows itself, and goes on doing so without a kernel.
 
@@ -31,8 +31,8 @@ class Story:
         What holds over every failure.
     """
 
-    def __init__(self, ds: xr.Dataset) -> None:
-        self.stories = stories(ds)
+    def __init__(self, ds: xr.Dataset, problem: int | None = None) -> None:
+        self.stories = stories(ds, problem)
         self.overall = overall_sentence(ds)
         # Readers without scripts see where the first was lost.
         chart = plot_value(tables.value_rows(recorded_value(ds, self.stories[0]["problem"])))
@@ -56,7 +56,8 @@ class Story:
             '<meta name="viewport" content="width=device-width">'
             "<title>One failure in four steps</title>"
             '<meta name="color-scheme" content="light dark">'
-            f'<body style="margin:16px">{self._html()}</body></html>'
+            '<body style="max-width:1000px;margin:16px auto;padding:0 8px">'
+            f"{self._html()}</body></html>"
         )
         with placed(path, replace=replace) as temporary:
             temporary.write_text(page, encoding="utf-8")
@@ -77,23 +78,26 @@ class Story:
         )
 
 
-def story(ds: xr.Dataset | None = None) -> Story:
+def story(ds: xr.Dataset | None = None, *, problem: int | None = None) -> Story:
     """Tell one failure in four steps, from what a study recorded.
 
     Parameters
     ----------
     ds : Dataset, optional
         A study with value maps; the bundled one unless given.
+    problem : int, optional
+        Place along `problem` of the one failure to tell.
 
     Returns
     -------
     Story
-        Six failures, one of each kind, by a written rule (`tables.story.choose_stories`).
+        Failures of six kinds, as far as the study has them, one of each, by a written rule
+        (`tables.story.choose_stories`).
 
     Raises
     ------
     InputError
-        The study stores no value map.
+        The study stores no value map, or none of this problem.
 
     Examples
     --------
@@ -105,7 +109,7 @@ def story(ds: xr.Dataset | None = None) -> Story:
         from recover_nb.io.store import load_study
 
         ds = load_study()
-    return Story(ds)
+    return Story(ds, problem)
 
 
 def _script() -> str:

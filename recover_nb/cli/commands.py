@@ -200,6 +200,17 @@ def info(options: Namespace) -> None:
         print(f"{name}: {_shown(value)}")
 
 
+def story(options: Namespace) -> None:
+    """Write failures of a study, told in four steps, as a page."""
+    telling = need("recover_nb.charts.story", "models", "a story")
+    check_free(Path(options.out), replace=False)
+    source = options.source
+    with store.reading(source or "the bundled study"):
+        ds = store.load_study() if source is None else open_source(source)
+    with ds:
+        print(telling.story(ds, problem=options.problem).save(options.out))
+
+
 def describe(ds: xr.Dataset) -> dict[str, Any]:
     """Return what a study is, as plain data."""
     attrs = {
@@ -342,6 +353,7 @@ COMMANDS: dict[str, Callable[[Namespace], None]] = {
     "evaluate": evaluate,
     "findings": findings,
     "info": info,
+    "story": story,
     "train": train,
     "import": import_,
     "export": export,

@@ -76,6 +76,7 @@ def build_parser() -> Parser:
     _add_evaluate(commands)
     _add_findings(commands)
     _add_info(commands)
+    _add_story(commands)
     _add_train(commands)
     _add_converters(commands)
     notebooks = commands.add_parser(
@@ -202,6 +203,15 @@ def _add_info(commands: argparse._SubParsersAction) -> None:
     info = commands.add_parser("info", help="sizes, models, seeds, provenance")
     _source(info)
     _json(info)
+
+
+def _add_story(commands: argparse._SubParsersAction) -> None:
+    story = commands.add_parser("story", help="failures in four steps, as a page for a browser")
+    story.add_argument(
+        "source", metavar="SOURCE", nargs="?", help="a study with value maps (default: bundled)"
+    )
+    story.add_argument("--out", required=True, metavar="PAGE.html", help="where the page goes")
+    story.add_argument("--problem", type=int, metavar="N", help="this failure alone")
 
 
 def _add_train(commands: argparse._SubParsersAction) -> None:

@@ -12,8 +12,8 @@ import pandas as pd
 import xarray as xr
 
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import Intervention
-from recover_nb.core.schema import cell_names, failed_rollouts, text
+from recover_nb.core.labels import Intervention, Signal
+from recover_nb.core.schema import PREFIX, cell_names, failed_rollouts, text
 from recover_nb.core.token_text import token_pieces
 from recover_nb.features.value import fatal_token, problems_with_value, recorded_value
 from recover_nb.routing.evaluation import evaluate_routing
@@ -40,6 +40,8 @@ WHAT_IT_DOES = {
     CALCULATOR: "A tool writes what follows the equals sign, and the model goes on by itself",
     ANCESTOR: "The model before its last training answers instead",
 }
+#: Leave what comes before the token they act on as it was.
+KEEPS = (SPARSE, CALCULATOR)
 #: Most tokens of a trace that is told: they are read in large letters.
 MAX_TOKENS = 32
 #: Bars at a token: the likeliest of both models.
@@ -63,20 +65,20 @@ class Kind:
     name: str
     headline: str
     operator: str
-    belongs: Callable[[pd.Series], bool]
+    belongs: Callable[[pd.Series], Any]
 
 
 #: In the order in which they are told.
 KINDS = (
     Kind(
         "one token",
-        "One wrong token decided it, and changing that one token saves it.",
+        "One wrong token decided it. Changing it saves the answer.",
         SPARSE,
         lambda row: row[SPARSE] >= 0.7 and row[RETRY] <= 0.5,
     ),
     Kind(
         "every token",
-        "Leaning on the ancestor at one token is not enough here; at every token, it is.",
+        "Help at one token is not enough here; at every token it is.",
         DENSE,
         lambda row: row[DENSE] == 1 and row[SPARSE] <= row[RETRY] + 0.1 and row[RETRY] <= 0.5,
     ),
@@ -88,18 +90,15 @@ KINDS = (
     ),
     Kind(
         "a sum",
-        "The reasoning is right and a sum is not: a calculator saves it, steering does not.",
+        "Right reasoning, wrong sum: a calculator saves it, steering does not.",
         CALCULATOR,
-        lambda row: row[CALCULATOR] >= 0.9 and max(row[SPARSE], row[DENSE], row[RETRY]) <= 0.1,
+        lambda row: row[CALCULATOR] >= 0.9 and row[[SPARSE, DENSE, RETRY]].le(0.1).all(),
     ),
     Kind(
         "forgotten",
         "Training made the model forget it: the ancestor alone still knows.",
         ANCESTOR,
-        lambda row: (
-            row[ANCESTOR] >= 0.5
-            and max(row[SPARSE], row[DENSE], row[CALCULATOR], row[RETRY]) <= 0.1
-        ),
+        lambda row: row[ANCESTOR] >= 0.5 and row[[SPARSE, DENSE, CALCULATOR, RETRY]].le(0.1).all(),
     ),
     Kind(
         "nothing helps",
@@ -108,6 +107,13 @@ KINDS = (
         lambda row: row["best"] == 0,
     ),
 )
+
+
+def any_failure(row: pd.Series) -> Kind:
+    """Return a kind for a failure that is of none: whoever rescues it most often stands beside."""
+    rates = row[[name for name in NAMES if name != RETRY]].dropna()
+    best = str(rates.idxmax()) if len(rates) else RETRY
+    return Kind("a failure", "One failure: where it was lost, and who saves it.", best, bool)
 
 
 def candidates(ds: xr.Dataset) -> pd.DataFrame:
@@ -128,7 +134,7 @@ def candidates(ds: xr.Dataset) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If the study stores no value map.
+        If the study stores no value map, or no attempts of ``retry``.
     """
     places = problems_with_value(ds)
     if not places:
@@ -137,12 +143,19 @@ def candidates(ds: xr.Dataset) -> pd.DataFrame:
             " with value_problems above 0"
         )
     few = ds.isel(problem=places)
-    rates = with_rates(few)["rescue_rate"].to_pandas().reset_index(drop=True)
+    if RETRY not in text(few["intervention"]):
+        raise InputError("the study has no attempts of retry, which a story sets others beside")
+    stored = with_rates(few)["rescue_rate"].transpose("problem", "intervention")
+    rates = pd.DataFrame(stored.values, columns=text(stored["intervention"]))
     rates = rates.drop(columns=NONE, errors="ignore")
+    rates = rates.reindex(columns=list(dict.fromkeys([*rates.columns, *NAMES])))
     rows = []
-    for place, rollout in zip(places, failed_rollouts(few).argmax(1), strict=True):
-        values = recorded_value(ds, place)
-        right, n = values["right"].sel(intervention=RETRY).values, int(values.attrs["n"])
+    counts = few["value_right"].sel(intervention=RETRY).transpose("problem", PREFIX).values
+    rollouts = failed_rollouts(few).argmax(1)
+    for place, rollout, prefixes, n in zip(
+        places, rollouts, counts, few["value_n"].values.tolist(), strict=True
+    ):
+        right = prefixes[prefixes >= 0]
         fatal = fatal_token(right, n)
         rows.append(
             {
@@ -166,8 +179,9 @@ def choose_stories(ds: xr.Dataset) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        As `candidates`, one row a kind that the study has, with ``kind`` and ``of``: how many of
-        that kind there are.
+        As `candidates`, one row a kind that the study has, with ``kind``, ``of``, how many of that
+        kind there are, and ``rank``: its place among them by loss, then by length. Where the study
+        has none of these kinds, the failure that lost most, without a kind.
     """
     frame = candidates(ds)
     rows, told = [], []
@@ -181,38 +195,74 @@ def choose_stories(ds: xr.Dataset) -> pd.DataFrame:
         order = pd.DataFrame({"again": again, "loss": -short["loss"], "tokens": short["tokens"]})
         best = order.sort_values(["again", "loss", "tokens"], kind="stable").index[0]
         told.append(task[best])
-        rows.append({**short.loc[best], "kind": kind.name, "of": len(members)})
+        rows.append({**short.loc[best], **_standing(members, best), "kind": kind.name})
+    if not rows:
+        best = frame.sort_values(["loss", "tokens"], ascending=[False, True]).index[0]
+        rows = [{**frame.loc[best], **_standing(frame, best), "kind": ""}]
     return pd.DataFrame(rows)
 
 
-def stories(ds: xr.Dataset) -> list[dict[str, Any]]:
+def _standing(members: pd.DataFrame, place: int) -> dict[str, int]:
+    """Say how many failures there are, and which of them this is by loss, then by length."""
+    ordered = members.sort_values(["loss", "tokens"], ascending=[False, True], kind="stable")
+    return {"of": len(members), "rank": ordered.index.tolist().index(place) + 1}
+
+
+def stories(ds: xr.Dataset, problem: int | None = None) -> list[dict[str, Any]]:
     """Return what `recover_nb.story` shows, as plain data.
 
     Parameters
     ----------
     ds : Dataset
         A study with value maps.
+    problem : int, optional
+        Place along `problem`: this failure alone.
 
     Returns
     -------
     list of dict
-        One a kind: see the fields below in this module.
+        One a kind, as `tell` lays them out.
+
+    Raises
+    ------
+    InputError
+        If the study stores no value map, or none of this problem.
     """
-    kinds = {kind.name: kind for kind in KINDS}
-    chosen = choose_stories(ds)
-    return [tell(ds, row, kinds[str(row["kind"])]) for _, row in chosen.iterrows()]
+    if problem is None:
+        chosen = choose_stories(ds)
+    else:
+        frame = candidates(ds)
+        chosen = frame[frame["problem"] == problem].assign(kind="", of=len(frame), rank=0)
+        if not len(chosen):
+            recorded_value(ds, problem)  # Says which problems have one.
+    # In memory, as far as it is told: signals are most of a study.
+    few = ds.drop_vars([name.value for name in Signal], errors="ignore")
+    few = few.isel(problem=chosen["problem"].to_numpy()).load()
+    return [tell(few, at, row) for at, (_, row) in enumerate(chosen.iterrows())]
 
 
-def tell(ds: xr.Dataset, row: pd.Series, kind: Kind) -> dict[str, Any]:
-    """Lay out one failure: what is written at each of the four steps."""
+def tell(ds: xr.Dataset, place: int, row: pd.Series) -> dict[str, Any]:
+    """Lay out one failure: what is written at each of the four steps.
+
+    Parameters
+    ----------
+    ds : Dataset
+        Of the problems that are told.
+    place : int
+        Which of them.
+    row : Series
+        Of `choose_stories`.
+    """
+    kinds = [kind for kind in KINDS if row["kind"] in ("", kind.name)]
+    kind = next((each for each in kinds if each.belongs(row)), None) or any_failure(row)
     problem, rollout = int(row["problem"]), int(row["rollout"])
-    trace = read_trace(ds, problem, rollout)
-    values = recorded_value(ds, problem)
+    trace = read_trace(ds, place, rollout)
+    values = recorded_value(ds, place)
     value = values["right"].sel(intervention=RETRY).values / values.attrs["n"]
-    one = ds.isel(problem=problem)
+    one = ds.isel(problem=place)
     lost = row["fatal"] >= 0
     turn = int(row["fatal"]) if lost else max(trace.first_wrong, 0)
-    rescued = _rescued(ds, problem, trace.token_id, turn, kind.operator)
+    rescued = _rescued(ds, place, trace.token_id, turn, kind.operator)
     attempts = [_attempts(one, name) for name in dict.fromkeys((RETRY, kind.operator))]
     family, method, task = str(row["cell"]).split("|")
     return {
@@ -226,7 +276,7 @@ def tell(ds: xr.Dataset, row: pd.Series, kind: Kind) -> dict[str, Any]:
         "tokens": trace.tokens,
         "turn": turn,
         "value": value.tolist(),
-        "bars": _bars(ds, problem, rollout, turn, rescued),
+        "bars": _bars(ds, place, rollout, turn, rescued),
         "rescued": rescued,
         "attempts": attempts,
         "notes": [
@@ -236,16 +286,24 @@ def tell(ds: xr.Dataset, row: pd.Series, kind: Kind) -> dict[str, Any]:
             _say_change(trace.tokens, turn, rescued, kind.operator),
             _say_luck(attempts),
         ],
-        "chosen": f"the clearest of {int(row['of'])} of its kind",
+        "chosen": _say_chosen(row),
     }
 
 
+def _say_chosen(row: pd.Series) -> str:
+    rank, of = int(row["rank"]), int(row["of"])
+    if not rank:
+        return f"One of {of} failures with a value for each token."
+    which = f"Rank {rank} of {of}" if row["loss"] > 0 else f"One of {of}"
+    by = " by what one token lost" if row["loss"] > 0 else ""
+    return f"{which} of this kind{by}; chosen for clarity."
+
+
 def _say_where(tokens: list[str], turn: int, value: np.ndarray, *, lost: bool) -> str:
-    bars = "Below each token: how often this model still ends right when it goes on from there."
     if lost:
-        fall = f"It falls from {value[turn]:.0%} to {value[turn + 1]:.0%}"
-        return f"{bars} {fall} at \u201c{tokens[turn]}\u201d: there the answer was lost."
-    return f"{bars} It is never right, from the start: this model cannot do it by asking again."
+        fall = f"from {value[turn]:.0%} to {value[turn + 1]:.0%}"
+        return f"Here the answer was lost: at \u201c{tokens[turn]}\u201d the chance falls {fall}."
+    return "The chance is zero from the start: asking this model again does not help."
 
 
 def _say_change(tokens: list[str], turn: int, rescued: dict[str, Any] | None, operator: str) -> str:
@@ -253,7 +311,10 @@ def _say_change(tokens: list[str], turn: int, rescued: dict[str, Any] | None, op
         return "None of the attempts under any intervention ends right: this failure stays."
     at = rescued["shared"]
     new = f"\u201c{rescued['tokens'][at]}\u201d for \u201c{tokens[at]}\u201d"
-    same = "All before it stays the same." if at else "It begins anew."
+    same = (
+        "All before it stays the same." if operator in KEEPS else "Up to there both say the same."
+    )
+    same = same if at else "It begins anew."
     return f"{WHAT_IT_DOES.get(operator, operator)}: {new}. {same}"
 
 
@@ -272,17 +333,22 @@ def _say_luck(attempts: list[dict[str, Any]]) -> str:
 def overall_sentence(ds: xr.Dataset) -> str:
     """Say what holds over every failure, and at equal cost."""
     rates = rescue_by_intervention(ds, total=True, by_cell=False).set_index("intervention")
-    evaluation = evaluate_routing(ds, only=["budgets"], n_bootstrap=100)
-    same = evaluation.at_equal_cost()
-    cost = (
-        ""
-        if same is None
-        else f" At equal cost the published rule rescues {float(same['budget_routed']):.0%}, asking"
-        f" again {float(same['budget_retry']):.0%}."
-    )
-    return (
+    said = (
         f"Over all {int(rates['problems'].iloc[0]):,} failed problems asking again rescues"
-        f" {rates['rate'][RETRY]:.0%} and one steered token {rates['rate'][SPARSE]:.0%}.{cost}"
+        f" {rates['rate'][RETRY]:.0%}"
+    )
+    if SPARSE in rates.index:
+        said += f" and one steered token {rates['rate'][SPARSE]:.0%}"
+    try:
+        evaluation = evaluate_routing(ds, only=["budgets"], n_bootstrap=100)
+    except InputError:  # Interventions of the rule, or features, are not stored.
+        return f"{said}."
+    same = evaluation.at_equal_cost()
+    if same is None:
+        return f"{said}."
+    return (
+        f"{said}. At equal cost the published rule rescues {float(same['budget_routed']):.0%},"
+        f" asking again {float(same['budget_retry']):.0%}."
     )
 
 
@@ -318,16 +384,17 @@ def _bars(
     pieces = token_pieces(str(text(ds["family"])[problem]))
     frame = alternatives(trace, at, found, pieces)
     wide = frame.pivot_table(index=["token", "token_id"], columns="model", values="probability")
+    saving = rescued["tokens"][at] if rescued and rescued["shared"] == at else None
     wide = wide.fillna(0.0).assign(most=wide.max(axis=1)).sort_values("most", ascending=False)
     return [
         {
-            "token": token,
+            "token": bar["token"],
             "specialist": float(bar["specialist"]),
             "ancestor": float(bar["ancestor"]),
-            "emitted": token_id == int(trace.token_id[at]),
-            "right": bool(rescued) and rescued["shared"] == at and token == rescued["tokens"][at],
+            "emitted": bar["token_id"] == int(trace.token_id[at]),
+            "right": bar["token"] == saving,
         }
-        for (token, token_id), bar in wide.head(N_BARS).iterrows()
+        for bar in wide.head(N_BARS).reset_index().to_dict("records")
     ]
 
 

@@ -12,18 +12,20 @@ import pandas as pd
 import traitlets
 from altair.utils.schemapi import debug_mode
 
+from recover_nb.charts.showing import picture
 from recover_nb.core.errors import InputError
 from recover_nb.core.places import check_free, placed
 from recover_nb.widgets.parts.download import Download
 from recover_nb.widgets.parts.export import as_bytes, formats_of
 from recover_nb.widgets.parts.keys import Keys
+from recover_nb.widgets.parts.lasting import Lasting
 from recover_nb.widgets.parts.selection import Selection, set_state
 
 #: Milliseconds a brush has not moved for when it is heard.
 SETTLED = 120
 
 
-class View(ipywidgets.VBox):
+class View(Lasting):
     """A panel of a notebook.
 
     A subclass names its public traits in `STATE`, builds its controls in `build` and its picture in
@@ -69,6 +71,7 @@ class View(ipywidgets.VBox):
             Keys(),
         )
         self.observe(lambda _: self._refreshed(), names=list(self.STATE))
+        self.selection.observe(self.changed)
         self._refreshed()
 
     def build(self) -> tuple[ipywidgets.Widget, ...]:
@@ -196,6 +199,7 @@ class ChartPanel(ipywidgets.VBox):
     ) -> None:
         super().__init__()
         self.chart: Any = None
+        self._picture = ""
         self._shown: alt.JupyterChart | None = None
         self._looks: tuple | None = None
         self._names: set[str] = set()
@@ -223,6 +227,7 @@ class ChartPanel(ipywidgets.VBox):
         """Give the chart that is shown other rows, if it has one table of them."""
         if self._shown is None or len(self._shown.spec.get("datasets", ())) != 1:
             return False
+        self._picture = ""
         ((name, rows),) = self._shown.spec["datasets"].items()
         frame = frame[list(rows[0])].reset_index(drop=True)
         self.chart.data = frame
@@ -231,7 +236,7 @@ class ChartPanel(ipywidgets.VBox):
 
     def show(self, chart: Any) -> None:
         """Show a chart in the place of the last one."""
-        self.chart, self._looks = chart, None
+        self.chart, self._looks, self._picture = chart, None, ""
         spec = chart.to_dict(validate=False)
         names, self._names = self._names, {each["name"] for each in spec.get("params", ())}
         if self._shown is None or names != self._names:
@@ -277,12 +282,20 @@ class ChartPanel(ipywidgets.VBox):
             return
         setattr(self._shown.params, name, value)
         # What is saved is what is seen.
+        self._picture = ""
         for param in self.chart.params:
             if str(getattr(param.name, "name", param.name)) == name:
                 param.value = value
 
+    def still(self) -> str:
+        """Return the chart as an image; nothing where none is shown."""
+        if self.chart is not None and not self._picture:
+            self._picture = picture(self.chart.to_dict(validate=False))
+        return self._picture
+
     def clear(self) -> None:
         """Show nothing."""
+        self._picture = ""
         self.chart, self._shown, self._looks, self.children = None, None, None, ()
 
 

@@ -8,9 +8,10 @@ import ipywidgets
 import traitlets
 
 from recover_nb.widgets.parts.keys import Keys
+from recover_nb.widgets.parts.lasting import Lasting
 
 
-class Predict(ipywidgets.VBox):
+class Predict(Lasting):
     """Ask for a guess, record it, then reveal.
 
     Parameters

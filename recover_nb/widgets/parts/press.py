@@ -11,9 +11,10 @@ import traitlets
 from recover_nb.core.errors import InputError
 from recover_nb.widgets.parts.busy import Busy
 from recover_nb.widgets.parts.keys import Keys
+from recover_nb.widgets.parts.lasting import Lasting
 
 
-class Press(ipywidgets.VBox):
+class Press(Lasting):
     """A button that does something once it is pressed, and keeps and shows what came of it.
 
     Parameters

@@ -1,5 +1,6 @@
 """The rollouts of a problem as a grid of choices."""
 
+import html
 from pathlib import Path
 
 import anywidget
@@ -40,6 +41,23 @@ class RolloutGrid(anywidget.AnyWidget):
     chosen = traitlets.Int(-1).tag(sync=True)
     columns = traitlets.Int(10, min=1).tag(sync=True)
     label = traitlets.Unicode("rollouts").tag(sync=True)
+
+    def still(self) -> str:
+        """Return the grid as HTML, the chosen rollout framed; nothing of an empty one."""
+        if not self.texts:
+            return ""
+        cells = "".join(
+            f'<span style="background:{html.escape(colour)};color:#000000;padding:2px 4px;'
+            f'border:2px solid {"currentColor" if at == self.chosen else "transparent"}"'
+            f' title="{html.escape(note)}">{html.escape(text)}</span>'
+            for at, (text, colour, note) in enumerate(
+                zip(self.texts, self.colours, self.notes, strict=True)
+            )
+        )
+        grid = (
+            f'<div style="grid-template-columns:repeat({self.columns}, max-content)">{cells}</div>'
+        )
+        return f'<div class="recover-nb-rollouts">{html.escape(self.label)}{grid}</div>'
 
     def show(self, frame: pd.DataFrame | None) -> None:
         """Show the rollouts of `tables.rollouts.outcome_grid`; None empties the grid."""

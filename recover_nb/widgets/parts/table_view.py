@@ -1,5 +1,6 @@
 """A table of many rows in pages, to sort and choose from, under every view that lists problems."""
 
+import html
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,24 @@ class TableView(anywidget.AnyWidget):
     @traitlets.validate("page")
     def _there(self, proposal: Any) -> int:
         return min(proposal.value, self.pages - 1)
+
+    def still(self) -> str:
+        """Return the page of rows as an HTML table, the sorted column and the chosen row marked."""
+        arrow = {self.sort: " \u25bc" if self.descending else " \u25b2"} if self.sort else {}
+        looks = [' class="number"' if column["number"] else "" for column in self.columns]
+        head = "".join(
+            f"<th{look}>{html.escape(column['title'])}{arrow.get(column['name'], '')}</th>"
+            for column, look in zip(self.columns, looks, strict=True)
+        )
+        lines = []
+        for key, row in zip(self.row_keys, self.rows, strict=True):
+            chosen = key == self.chosen
+            cells = (f"<td{k}>{html.escape(v)}</td>" for k, v in zip(looks, row, strict=True))
+            mark, look = ("\u25b8", ' class="chosen"') if chosen else ("", "")
+            lines.append(f"<tr{look}><td>{mark}</td>{''.join(cells)}</tr>")
+        note = html.escape(f"page {self.page + 1} of {self.pages}, {self.note}")
+        table = f"<table><tr><th></th>{head}</tr>{''.join(lines)}</table>"
+        return f'<div class="recover-nb-table">{table}<small>{note}</small></div>'
 
     def reveal(self, key: int) -> None:
         """Turn to the page that holds a row, if there is such a row."""

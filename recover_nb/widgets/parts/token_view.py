@@ -1,9 +1,12 @@
 """A trace as flowing text, one cell a token: the widget under every view that shows a trace."""
 
+import html
 from pathlib import Path
 
 import anywidget
 import traitlets
+
+from recover_nb.widgets.parts.markup import visible
 
 _FOLDER = Path(__file__).parent
 
@@ -53,3 +56,38 @@ class TokenView(anywidget.AnyWidget):
     cursor = traitlets.Int(-1).tag(sync=True)
     pinned = traitlets.Int(-1).tag(sync=True)
     label = traitlets.Unicode("trace").tag(sync=True)
+
+    def still(self) -> str:
+        """Return the trace as HTML, marked as in the browser; nothing of a trace without tokens."""
+        if not self.tokens:
+            return ""
+        cells = "".join(map(self._cell, range(len(self.tokens))))
+        name = html.escape(self.label)
+        return f'<div class="recover-nb-tokens" role="img" aria-label="{name}">{cells}</div>'
+
+    def _cell(self, place: int) -> str:
+        token, first, last = self.tokens[place], *self.window
+        marks = {
+            "window": 0 <= first <= place <= last,
+            "junction": place == self.junction,
+            "differs": place in self.differs,
+            "current": place == self.cursor,
+            "pinned": place == self.pinned,
+        }
+        classes = " ".join(["token", *(name for name, on in marks.items() if on)])
+        note = html.escape(self.notes[place]) if place < len(self.notes) else ""
+        colour = self.colours[place] if place < len(self.colours) else ""
+        look = f' style="background:{html.escape(colour)};color:{_ink(colour)}"' if colour else ""
+        cell = f'<span class="{classes}" title="{note}"{look}>{visible(token)}</span>'
+        return f"{cell}<br>" if "\n" in token else cell
+
+
+def _ink(colour: str) -> str:
+    """Return black or white, whichever stands out more from an ``#rrggbb`` background."""
+    if len(colour) != 7:
+        return "inherit"
+    shares = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (
+        share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares
+    )
+    return "#000000" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 else "#ffffff"
