@@ -15,6 +15,7 @@ from recover_nb.charts.kit import (
     checked,
     colour_by,
     counts,
+    dash_by,
     feature_axes,
     feature_pairs,
     finish,
@@ -162,9 +163,7 @@ def _grid_panel(part: pd.DataFrame, y_title: str | None, last: bool) -> alt.Laye
         y=alt.Y("value:Q", title=y_title, scale=SHARE),
         tooltip=tooltip,
     )
-    # The legend of the shapes names the lines already.
-    scale = alt.Scale(domain=list(SOURCE_DASHES), range=list(SOURCE_DASHES.values()))
-    dash = alt.StrokeDash("source:N", scale=scale, legend=None)
+    dash = dash_by("source", SOURCE_DASHES)
     points = base.mark_point(filled=True, size=40, opacity=1, color=INK)
     return alt.layer(
         base.mark_line(color=INK).encode(strokeDash=dash, detail="source:N"),

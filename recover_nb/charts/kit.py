@@ -17,6 +17,8 @@ from recover_nb.core.titles import title as column_title
 #: Most rows Vega-Lite draws well; Altair refuses more.
 MAX_ROWS = 5000
 
+#: Letters side by side in a legend above a chart.
+LETTERS = 84
 #: Scale and axis of a share of 1.
 SHARE, PERCENT = alt.Scale(domain=[0, 1]), alt.Axis(format=".0%")
 
@@ -87,18 +89,34 @@ def names_axis(names: Iterable[object], **options: Any) -> alt.Axis:
     return alt.Axis(labelExpr=called(names), **options)
 
 
+def names_legend(names: Iterable[object], **options: Any) -> alt.Legend:
+    """Legend of named things above a chart, in as many columns as its width has room for."""
+    names = list(names)
+    letters = max(map(len, named_all(names).values()), default=0)
+    columns = max(1, min(len(names), LETTERS // (letters + 4)))
+    options = {"orient": "top", "columns": columns, **options}
+    return alt.Legend(labelExpr=called(names), **options)
+
+
 def colour_by(field: str, colours: Mapping[str, str], **options: Any) -> alt.Color:
     """Colour of a named thing, with its legend on top; options are the legend's."""
     scale = alt.Scale(domain=[str(name) for name in colours], range=list(colours.values()))
-    options = {"orient": "top", "labelExpr": called(colours), **options}
-    return alt.Color(f"{field}:N", title=None, scale=scale, legend=alt.Legend(**options))
+    legend = names_legend(colours, **options)
+    return alt.Color(f"{field}:N", title=None, scale=scale, legend=legend)
 
 
 def shape_by(field: str, shapes: Mapping[str, str]) -> alt.Shape:
     """Shape of a named thing, beside its colour."""
     scale = alt.Scale(domain=[str(name) for name in shapes], range=list(shapes.values()))
-    legend = alt.Legend(orient="top", labelExpr=called(shapes))
+    legend = names_legend(shapes)
     return alt.Shape(f"{field}:N", title=None, scale=scale, legend=legend)
+
+
+def dash_by(field: str, dashes: Mapping[str, Any]) -> alt.StrokeDash:
+    """Dash of a named line, in the legend of its colour or shape."""
+    scale = alt.Scale(domain=[str(name) for name in dashes], range=list(dashes.values()))
+    legend = names_legend(dashes)
+    return alt.StrokeDash(f"{field}:N", title=None, scale=scale, legend=legend)
 
 
 def share_colour(name: str, field: str = "share") -> alt.Color:

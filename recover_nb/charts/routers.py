@@ -12,6 +12,7 @@ from recover_nb.charts.kit import (
     checked,
     colour_by,
     counts,
+    dash_by,
     finish,
     in_turn,
     interval,
@@ -35,7 +36,7 @@ from recover_nb.charts.theme import (
     OPERATOR_SHAPES,
     operator_colours,
 )
-from recover_nb.core.titles import named
+from recover_nb.core.titles import meaning
 
 
 def plot_routers(
@@ -101,7 +102,7 @@ def _curves(frame: pd.DataFrame, width: int) -> alt.LayerChart:
     names = order(frame["policy"])
     basis = order(frame["basis"])[0]
     # Bands are faint: without its own opacity the legend would be, too.
-    colour = colour_by("policy", operator_colours(names), columns=2, symbolOpacity=1)
+    colour = colour_by("policy", operator_colours(names), symbolOpacity=1)
     tooltip = [tip("policy"), *counts("retries"), *numbers(",.1f", "cost")]
     tooltip += percents("rescue", "low", "high")
     x = alt.X("cost:Q", title=BASIS_TITLES.get(basis, basis))
@@ -112,11 +113,10 @@ def _curves(frame: pd.DataFrame, width: int) -> alt.LayerChart:
         scale=alt.Scale(zero=False),
     )
     base = alt.Chart(rows(frame)).encode(x=x, color=colour, tooltip=tooltip)
-    dash = alt.Scale(domain=names, range=list(in_turn(names, OPERATOR_DASHES).values()))
     bands = base.mark_area(opacity=0.12).encode(
         y=alt.Y("low:Q", title="rescued within the budget"), y2="high:Q"
     )
-    dashes = alt.StrokeDash("policy:N", scale=dash, legend=None)
+    dashes = dash_by("policy", in_turn(names, OPERATOR_DASHES))
     lines = base.mark_line().encode(y=y, strokeDash=dashes)
     points = base.mark_point(filled=True, size=30, opacity=1).encode(
         y=y, shape=shape_by("policy", in_turn(names, OPERATOR_SHAPES))
@@ -134,9 +134,9 @@ def _lifts(frame: pd.DataFrame, width: int) -> alt.FacetChart | alt.LayerChart:
     tooltip += [*signed("excess_points"), p_tip("p_holm"), tip("beats")]
     names = order(frame["router"])
     y = alt.Y("router:N", title=None, sort=names, axis=names_axis(names))
-    title = f"router minus {named(other)} (percentage points)"
+    title = f"router minus {meaning(other)} (percentage points)"
     base = alt.Chart().encode(y=y, tooltip=tooltip)
-    beats, answers = f"beats {named(other)}", [False, True]
+    beats, answers = f"beats {meaning(other)}", [False, True]
     shapes = alt.Scale(domain=answers, range=["circle", "diamond"])
     words = called(answers, {"false": "no", "true": "yes"})
     legend = alt.Legend(orient="top", labelExpr=words)

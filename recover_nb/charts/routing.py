@@ -16,6 +16,7 @@ from recover_nb.charts.kit import (
     checked,
     colour_by,
     counts,
+    dash_by,
     finish,
     frame_of,
     interval,
@@ -223,8 +224,7 @@ def plot_budget(data: Any, *, width: int = 280) -> alt.HConcatChart:
             color=colour_by("strategy", STRATEGY_COLOURS),
             tooltip=tooltip,
         )
-        # The legend of colour and shape names the lines already.
-        dash = alt.StrokeDash("strategy:N", sort=list(STRATEGY_COLOURS), legend=None)
+        dash = dash_by("strategy", {"routed": [1, 0], "retry": [4, 2]})
         shape = shape_by("strategy", STRATEGY_SHAPES)
         points = base.mark_point(filled=True, size=36, opacity=1).encode(shape=shape)
         panels.append(

@@ -3,6 +3,7 @@
 (() => {
   const SETTLED = 150; // Milliseconds after the last change of width.
   const [TITLE, SUBTITLE] = [8, 6.4]; // Pixels of a character.
+  const AXIS_TITLE = 26; // Characters of a line of an axis's title in a narrow place.
   const TRIES = 5;
   const NARROW = 480; // Pixels of a place in which a legend is a column.
   const LEAST = 140; // Pixels of a panel below which nothing is read.
@@ -29,13 +30,54 @@
     return { ...spec, title: broken };
   };
 
+  // Every encoding of a specification, changed.
+  const encoded = (spec, change) => {
+    const found = { ...spec };
+    for (const key of ["layer", "concat", "hconcat", "vconcat"]) if (spec[key]) found[key] = spec[key].map((each) => encoded(each, change));
+    if (spec.spec) found.spec = encoded(spec.spec, change);
+    if (spec.encoding) {
+      const channels = Object.entries(spec.encoding).map(([name, given]) => [name, change(given, name)]);
+      found.encoding = Object.fromEntries(channels);
+    }
+    if (spec.facet) found.facet = change(spec.facet, "facet");
+    return found;
+  };
+
+  // In a narrow place a name is what it means, without the name of the code behind it; titles of
+  // axes are broken into lines, and legends are a column.
+  const brief = (part) => (part?.labelExpr ? { ...part, labelExpr: part.labelExpr.replace(/ \([a-z0-9_]+\)"/g, '"') } : part);
+  const short = (given, name) => {
+    if (!given || typeof given !== "object" || Array.isArray(given)) return given;
+    const found = { ...given };
+    for (const key of ["axis", "legend", "header"]) if (given[key]) found[key] = brief(given[key]);
+    if (found.legend && name !== "facet") found.legend = { ...found.legend, columns: 1, titleLimit: 0 };
+    if (name === "x" && given.title) found.title = lines(given.title, AXIS_TITLE);
+    if (name === "facet") for (const key of ["row", "column"]) if (given[key]) found[key] = short(given[key], key);
+    return found;
+  };
+  // Panels below one another each need the names that the first has for all of a row.
+  const labelled = (given, name) => {
+    if (name !== "y" || given?.axis?.labels !== false) return given;
+    const { labels, ticks, ...axis } = given.axis;
+    return { ...given, axis };
+  };
+
   // Panels side by side go below one another where they do not fit, and so do words of a legend.
   const arranged = (given, wide, room) => {
     const columns = (panel) => Math.max(1, Math.floor(room / panel));
-    const legend = { ...given.config?.legend, columns: 1 };
-    const spec = room < NARROW ? { ...given, config: { ...given.config, legend } } : given;
+    const spec = room < NARROW ? encoded(given, short) : given;
     const { hconcat, ...rest } = spec;
-    if (hconcat) return { ...rest, concat: hconcat, columns: columns(wide / hconcat.length) };
+    if (hconcat) {
+      const across = columns(wide / hconcat.length);
+      const panels = across === 1 ? hconcat.map((each) => encoded(each, labelled)) : hconcat;
+      return { ...rest, concat: panels, columns: across };
+    }
+    const { facet } = spec;
+    // A row of panels, which can go on below.
+    if (facet?.column && !facet.row) {
+      const panels = facet.column.sort?.length || 1;
+      return { ...spec, facet: facet.column, columns: Math.min(panels, columns(wide / panels)) };
+    }
     if (spec.facet && spec.columns) {
       const each = wide / Math.min(spec.columns, spec.usermeta?.panels ?? spec.columns);
       return { ...spec, columns: Math.min(spec.columns, columns(each)) };

@@ -249,7 +249,7 @@ def theme() -> dict[str, Any]:
             "gridColor": INK,
             "gridOpacity": 0.15,
             "labelFontSize": 12,
-            "labelLimit": 260,
+            "labelLimit": 330,
             "titleFontSize": 12,
             "titleFontWeight": "normal",
         },
@@ -258,7 +258,7 @@ def theme() -> dict[str, Any]:
             "labelFontSize": 12,
             "titleFontSize": 12,
             "titleFontWeight": "normal",
-            "labelLimit": 240,
+            "labelLimit": 330,
         },
         "header": {
             **text,

@@ -9,6 +9,7 @@ from recover_nb.charts.kit import (
     checked,
     colour_by,
     counts,
+    dash_by,
     finish,
     frame_of,
     in_turn,
@@ -75,9 +76,9 @@ def plot_value(data: Any, *, width: int = 560, height: int = 200) -> alt.LayerCh
         y=alt.Y("low:Q", scale=_SHARE), y2="high:Q"
     )
     colour = colour_by("intervention", operator_colours(names))
-    dashes = alt.Scale(domain=names, range=list(in_turn(names, OPERATOR_DASHES).values()))
+    dashes = dash_by("intervention", in_turn(names, OPERATOR_DASHES))
     line = base.mark_line(interpolate="step-after", strokeWidth=2).encode(
-        y=y, color=colour, strokeDash=alt.StrokeDash("intervention:N", scale=dashes, legend=None)
+        y=y, color=colour, strokeDash=dashes
     )
     marks = base.mark_point(filled=True, size=30, opacity=1).encode(
         y=y,

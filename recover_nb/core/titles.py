@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from recover_nb.core.labels import Feature, Intervention, Method, Regime
+from recover_nb.core.labels import Feature, Intervention, Method, Regime, Router
 
 #: What each name stands for. The name itself follows in brackets, so that it can be looked up.
 _MEANT: Mapping[str, str] = {
@@ -31,7 +31,6 @@ _MEANT: Mapping[str, str] = {
     Method.SFT: "imitation",
     Method.GRPO: "reward",
     Method.SELF_DISTILL: "own answers",
-    "published": "same attempts",
     "split": "split halves",
     "all": "all problems",
     "null": "no effect",
@@ -53,9 +52,10 @@ _MEANT: Mapping[str, str] = {
 }
 #: Names that say enough in words of their own.
 _WORDS: Mapping[str, str] = {
+    **{router: router.replace("_", " ") for router in Router},
     Feature.LOGIT_DISPERSION: "logit dispersion",
-    "published less null": "same attempts, less no effect",
-    "published less null_twins": "same attempts, less no effect (twins)",
+    "published less null": "published, less no effect",
+    "published less null_twins": "published, less no effect (twins)",
     "not_above_null": "not above data without clusters",
     "kmeans": "k-means",
     "gaussian_mixture": "Gaussian mixture",
@@ -147,6 +147,18 @@ def named(name: object) -> str:
     name = str(name)
     meant = _MEANT.get(name)
     return f"{meant} ({name})" if meant else _WORDS.get(name, name)
+
+
+def meaning(name: object) -> str:
+    """Return what people read for a name where there is no room for the name itself.
+
+    Examples
+    --------
+    >>> meaning("best_fixed"), meaning("qwen3")
+    ('best single operator', 'qwen3')
+    """
+    name = str(name)
+    return _MEANT.get(name) or _WORDS.get(name, name)
 
 
 def named_all(names: Iterable[object]) -> dict[str, str]:
