@@ -72,6 +72,8 @@ def plot_stability(data: Any, *, width: int = 460) -> alt.Chart:
     frame = checked(frame, ("figure", "source", "kind", "value"))
     figures = order(frame["figure"])
     sources = list(SOURCE_SHAPES)
+    # Which way is better stands below the name.
+    in_two = "split(replace(datum.label, ')', ''), ' (')"
     tooltip = [tip("figure"), tip("source"), tip("kind"), *numbers(".3f", "value")]
     # ARI can be below 0, so the axis starts where the values do.
     x = alt.X("value:Q", title="figure", scale=alt.Scale(zero=False))
@@ -79,7 +81,7 @@ def plot_stability(data: Any, *, width: int = 460) -> alt.Chart:
     def part(kind: str) -> alt.Chart:
         return alt.Chart(rows(frame[frame["kind"] == kind])).encode(
             x=x,
-            y=alt.Y("figure:N", title=None, sort=figures),
+            y=alt.Y("figure:N", title=None, sort=figures, axis=alt.Axis(labelExpr=in_two)),
             yOffset=alt.YOffset("source:N", sort=sources),
             tooltip=tooltip,
         )

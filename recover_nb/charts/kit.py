@@ -81,7 +81,7 @@ def called(names: Iterable[object], also: Mapping[str, str] | None = None) -> st
     """
     words = {**named_all(dict.fromkeys(names)), **(also or {})}
     told = {name: word for name, word in words.items() if name != word}
-    return f"({json.dumps(told)})[datum.value] || datum.label" if told else "datum.label"
+    return f"({json.dumps(told)})[datum.value] || (datum.label)" if told else "datum.label"
 
 
 def names_axis(names: Iterable[object], **options: Any) -> alt.Axis:
@@ -105,17 +105,17 @@ def colour_by(field: str, colours: Mapping[str, str], **options: Any) -> alt.Col
     return alt.Color(f"{field}:N", title=None, scale=scale, legend=legend)
 
 
-def shape_by(field: str, shapes: Mapping[str, str]) -> alt.Shape:
-    """Shape of a named thing, beside its colour."""
+def shape_by(field: str, shapes: Mapping[str, str], **options: Any) -> alt.Shape:
+    """Shape of a named thing, beside its colour; options are the legend's."""
     scale = alt.Scale(domain=[str(name) for name in shapes], range=list(shapes.values()))
-    legend = names_legend(shapes)
+    legend = names_legend(shapes, **options)
     return alt.Shape(f"{field}:N", title=None, scale=scale, legend=legend)
 
 
-def dash_by(field: str, dashes: Mapping[str, Any]) -> alt.StrokeDash:
+def dash_by(field: str, dashes: Mapping[str, Any], **options: Any) -> alt.StrokeDash:
     """Dash of a named line, in the legend of its colour or shape."""
     scale = alt.Scale(domain=[str(name) for name in dashes], range=list(dashes.values()))
-    legend = names_legend(dashes)
+    legend = names_legend(dashes, **options)
     return alt.StrokeDash(f"{field}:N", title=None, scale=scale, legend=legend)
 
 

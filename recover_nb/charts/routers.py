@@ -116,10 +116,10 @@ def _curves(frame: pd.DataFrame, width: int) -> alt.LayerChart:
     bands = base.mark_area(opacity=0.12).encode(
         y=alt.Y("low:Q", title="rescued within the budget"), y2="high:Q"
     )
-    dashes = dash_by("policy", in_turn(names, OPERATOR_DASHES))
+    dashes = dash_by("policy", in_turn(names, OPERATOR_DASHES), symbolOpacity=1)
     lines = base.mark_line().encode(y=y, strokeDash=dashes)
     points = base.mark_point(filled=True, size=30, opacity=1).encode(
-        y=y, shape=shape_by("policy", in_turn(names, OPERATOR_SHAPES))
+        y=y, shape=shape_by("policy", in_turn(names, OPERATOR_SHAPES), symbolOpacity=1)
     )
     return alt.layer(bands, lines, points).properties(width=width, height=300)
 

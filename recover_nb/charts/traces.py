@@ -16,13 +16,23 @@ from recover_nb.charts.kit import (
     counts,
     finish,
     heading,
+    in_turn,
     interval,
     numbers,
+    order,
     percents,
     rows,
+    shape_by,
     tip,
 )
-from recover_nb.charts.theme import INK, ON_BAR, OPERATOR, OUTCOME_COLOURS, SIGNAL_TITLES
+from recover_nb.charts.theme import (
+    INK,
+    ON_BAR,
+    OPERATOR_SHAPES,
+    OUTCOME_COLOURS,
+    SIGNAL_TITLES,
+    operator_colours,
+)
 from recover_nb.core.errors import InputError
 
 
@@ -104,10 +114,12 @@ def plot_branches(frame: pd.DataFrame, *, width: int = 420) -> alt.LayerChart:
         *percents("rate", "low", "high"),
     ]
     y = alt.Y("label:N", title=None, sort=[str(each) for each in frame["label"]])
-    base = alt.Chart(rows(frame)).encode(y=y, tooltip=tooltip)
+    colour = colour_by("operator", operator_colours(frame["operator"]))
+    base = alt.Chart(rows(frame)).encode(y=y, color=colour, tooltip=tooltip)
     axis = {"title": "rescue rate of the twins", "scale": SHARE, "axis": PERCENT}
-    ends = ("low", "rate", "high")
-    layers = alt.layer(*interval(base, ends, size=80, colour=OPERATOR, **axis))
+    ends, names = ("low", "rate", "high"), order(frame["operator"])
+    shape = {"shape": shape_by("operator", in_turn(names, OPERATOR_SHAPES))}
+    layers = alt.layer(*interval(base, ends, size=80, looks=shape, **axis))
     title = alt.Title("Rescue rate of branches", subtitle="95 % Wilson intervals")
     return finish(layers, title, width, 26 * len(frame))
 
