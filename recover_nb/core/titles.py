@@ -123,6 +123,11 @@ _TITLES: Mapping[str, str] = {
     "steerable_hard_fraction": "share of steerable_hard problems",
     "token_id": "token's number",
 }
+#: Columns of shares of one, which people read in percent.
+SHARES = frozenset(
+    ("accuracy", "acted", "ancestor_pass_at_1", "fired", "long", "majority", "parseable")
+    + ("pass_at_1", "rate", "retry", "retry_rate", "routed", "share", "steerable_hard_fraction")
+)
 #: Words of a column's name that are written out.
 _SPELT = {"sd": "standard deviation", "ari": "ARI", "auc": "AUC", "bca": "BCa", "pac": "PAC"}
 
@@ -219,9 +224,27 @@ def p_value(p: float | None, draws: int | None = None, of: str = "permutations")
     """
     if p is None or math.isnan(p):
         return "p not known"
-    if draws and p <= (1 + 1e-9) / (draws + 1):
+    if _least(p, draws):
         return f"p <= {p:.2g} ({draws:,} {of})"
     return f"p = {p:.2g}"
+
+
+def _least(p: float, draws: int | None) -> bool:
+    """Say whether a p-value is the least that so many draws can give."""
+    return bool(draws) and p <= (1 + 1e-9) / (draws + 1)
+
+
+def p_cell(p: float, draws: int | None = None) -> str:
+    """Write a p-value in a column that is headed p; the caption says how many draws.
+
+    Examples
+    --------
+    >>> p_cell(1 / 21, 20), p_cell(0.3, 20)
+    ('<= 0.048', '0.3')
+    """
+    if math.isnan(p):
+        return "\u2013"
+    return f"<= {p:.2g}" if _least(p, draws) else f"{p:.2g}"
 
 
 def plain_zero(text: str) -> str:
@@ -249,7 +272,7 @@ def about(count: float) -> str:
     return f"{whole:,}" if abs(count - whole) < 1e-9 else f"about {whole:,}"
 
 
-def shown(value: Any, column: str = "") -> str:
+def shown(value: Any, column: str = "", decimals: int | None = None) -> str:
     """Write one value of a frame as its column is written for people.
 
     Parameters
@@ -257,12 +280,14 @@ def shown(value: Any, column: str = "") -> str:
     value : object
         NaN and None are a dash.
     column : str
-        Its name: points have a sign and one digit, problems none.
+        Its name: points have a sign and one digit, shares are percent, problems have none.
+    decimals : int, optional
+        Digits behind the point of other numbers; three that count unless given.
 
     Examples
     --------
     >>> shown(-0.04, "lift_points"), shown(234.5, "n"), shown(0.25, "share"), shown("retry")
-    ('0.0', 'about 235', '0.25', 'asking again (retry)')
+    ('0.0', 'about 235', '25.0 %', 'asking again (retry)')
     """
     if isinstance(value, str):
         return named(value)
@@ -274,6 +299,9 @@ def shown(value: Any, column: str = "") -> str:
         return about(float(value))
     if column.endswith("points"):
         return plain_zero(f"{round(float(value), 9):+.1f}")
+    if column in SHARES and isinstance(value, float) and abs(value) <= 1:
+        return f"{round(100 * value, 7):.1f} %"
     if float(value).is_integer() and not isinstance(value, float):
         return f"{value:,}"
-    return plain_zero(f"{round(float(value), 9):.3g}")
+    number = round(float(value), 9)
+    return plain_zero(f"{number:.3g}" if decimals is None else f"{number:.{decimals}f}")

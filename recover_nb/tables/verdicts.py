@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from recover_nb.core.labels import Intervention
+from recover_nb.core.titles import about, p_value, plain_zero
 from recover_nb.routing.budgets import CLAIM_MARGIN, CLAIM_RETRY, CLAIM_ROUTED
 from recover_nb.tables.evaluation import (
     NULLS,
@@ -55,7 +56,7 @@ def find(evaluation: Any, rescue: pd.DataFrame, firing: pd.DataFrame) -> list[di
     data = plain(evaluation)
     found = [
         _interventions(rescue),
-        _published(table, excess, data["overall"]),
+        _published(table, excess, data),
         _lift(
             "split", table, "routing beats retry when selection and scoring use different attempts"
         ),
@@ -104,8 +105,9 @@ def _interventions(rescue: pd.DataFrame) -> dict:
     )
 
 
-def _published(table: pd.DataFrame, excess: pd.DataFrame, overall: dict) -> dict:
+def _published(table: pd.DataFrame, excess: pd.DataFrame, data: dict) -> dict:
     """Judge the published lift against both nulls: it must exceed each."""
+    overall = data["overall"]
     figure = _row(table, "published", RETRY)
     figure["nulls"] = {}
     verdicts = []
@@ -117,6 +119,7 @@ def _published(table: pd.DataFrame, excess: pd.DataFrame, overall: dict) -> dict
             figure["nulls"][name]["interval"] = [row["low_points"], row["high_points"]]
             share = overall[name]["steerable_hard_fraction"]
             figure["nulls"][name]["steerable_hard_fraction"] = share
+            figure["nulls"][name]["draws"] = data["settings"].get("n_null")
             verdict = interval_verdict(row["low_points"], row["high_points"])
             # Both the bootstrap of the problems and the distribution without effect must speak for
             # it.
@@ -164,6 +167,7 @@ def _permutation(data: dict, table: pd.DataFrame, cells: pd.DataFrame) -> dict:
         "lift_points": row["lift_points"],
         "interval": row["interval"],
         "p": p,
+        "permutations": data["settings"].get("n_permutations"),
         "cells": int(rows["p_holm"].notna().sum()),
         "cells_below": list(below["cell"]),
     }
@@ -265,16 +269,13 @@ def findings(evaluation: Any, rescue: pd.DataFrame, firing: pd.DataFrame) -> pd.
     ... )
     >>> rescue = rnb.tables.rescue_by_intervention(ds, total=True, by_cell=False, n_bootstrap=100)
     >>> found = rnb.tables.findings(evaluation, rescue, rnb.tables.firing(ds, total=True))
-    >>> found[["claim", "verdict"]].head(4)
-               claim    verdict
-    0  interventions  not shown
-    1      published  not shown
-    2          split  not shown
-    3            all  not shown
+    >>> found["claim"][0], found["verdict"][0]
+    ('some intervention rescues more than retry, over every failed problem', 'not shown')
     """
     found = find(evaluation, rescue, firing)
     rows = [
-        {"claim": each["name"], "verdict": each["verdict"], "sentence": say(each)} for each in found
+        {"claim": each["claim"], "verdict": each["verdict"], "sentence": say(each)}
+        for each in found
     ]
     return pd.DataFrame(rows, columns=["claim", "verdict", "sentence"])
 
@@ -283,7 +284,7 @@ _SCORED = {"split": "attempts that did not select", "all": "every failed problem
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.1f}"
+    return plain_zero(f"{value:+.1f}")
 
 
 def _say_interventions(figure: dict, verdict: str) -> str:
@@ -310,7 +311,9 @@ def _say_interventions(figure: dict, verdict: str) -> str:
 def _say_published(figure: dict, verdict: str) -> str:
     if math.isnan(figure["lift_points"]):
         return "No problem is steerable_hard, so there is no lift to report."
-    text = f"On {figure['n']:.0f} steerable_hard problems ({figure['steerable_hard_fraction']:.0%} "
+    text = (
+        f"On {about(figure['n'])} steerable_hard problems ({figure['steerable_hard_fraction']:.0%} "
+    )
     text += (
         f"of failed ones) routing rescues {_signed(figure['lift_points'])} points more than retry "
     )
@@ -325,7 +328,7 @@ def _say_published(figure: dict, verdict: str) -> str:
             f"{null['sd_points']:.1f}, excess {_signed(null['excess_points'])}"
             f" {interval(null['interval'])}, "
         )
-        text += f"p = {null['p']:.2g}"
+        text += p_value(null["p"], null["draws"], "simulated data sets")
     endings = {
         SUPPORTED: "distinguishable from no effect",
         NOT_SHOWN: "not distinguishable from no effect",
@@ -352,7 +355,7 @@ def _lift_words(head: str, n_what: str) -> Callable[[dict, str], str]:
             f"{head}{_signed(figure['lift_points'])} points over retry"
             f" {interval(figure['interval'])} on "
         )
-        return f"{text}{figure['n']:.0f} {n_what}: {endings[verdict]}."
+        return f"{text}{about(figure['n'])} {n_what}: {endings[verdict]}."
 
     return words
 
@@ -381,7 +384,7 @@ def _say_permutation(figure: dict, verdict: str) -> str:
         f"{_SCORED[figure['estimator']]}: {_signed(figure['lift_points'])} points"
         f" {interval(figure['interval'])}, "
     )
-    text += f"p = {figure['p']:.2g}; after Holm's correction "
+    text += f"{p_value(figure['p'], figure['permutations'])}; after Holm's correction "
     text += f"{len(figure['cells_below'])} of {figure['cells']} cells lie below {LEVEL}: {ending} "
     return text + "information on which problem needs which operator."
 

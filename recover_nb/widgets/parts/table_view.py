@@ -9,6 +9,7 @@ import pandas as pd
 import traitlets
 
 from recover_nb.core.errors import InputError
+from recover_nb.widgets.parts.looks import css
 
 _FOLDER = Path(__file__).parent
 #: What stands in a cell where there is no number.
@@ -59,7 +60,7 @@ class TableView(anywidget.AnyWidget):
     """
 
     _esm = _FOLDER / "table_view.js"
-    _css = _FOLDER / "widgets.css"
+    _css = css()
 
     columns = traitlets.List(traitlets.Dict()).tag(sync=True)
     rows = traitlets.List(traitlets.List(traitlets.Unicode())).tag(sync=True)
