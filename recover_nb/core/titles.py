@@ -67,6 +67,12 @@ _WORDS: Mapping[str, str] = {
     "box": "uniform box",
     "auc": "AUC",
 }
+#: Readers of answers (docs/method.md#reading), whose names are columns elsewhere.
+_READERS = ("failures", "length", "entropy")
+#: Columns of text that models and people wrote, which is never taken for a name.
+_TEXTS = frozenset(
+    "about after answer before label problem_id prompt said sentence text token trace".split()
+)
 #: Titles of columns that their words do not give.
 _TITLES: Mapping[str, str] = {
     "acted": "share that acted",
@@ -109,7 +115,7 @@ _TITLES: Mapping[str, str] = {
     "p_family": "p over the whole grid",
     "p_holm": "p (Holm)",
     "pass_at_1": "right at the first try",
-    "points": "difference, points",
+    "points": "points",
     "published_points": "lift as published, points",
     "rate": "rescue rate",
     "relative": "lift relative to it",
@@ -125,8 +131,22 @@ _TITLES: Mapping[str, str] = {
 }
 #: Columns of shares of one, which people read in percent.
 SHARES = frozenset(
-    ("accuracy", "acted", "ancestor_pass_at_1", "fired", "long", "majority", "parseable")
-    + ("pass_at_1", "rate", "retry", "retry_rate", "routed", "share", "steerable_hard_fraction")
+    [
+        "accuracy",
+        "acted",
+        "ancestor_pass_at_1",
+        "fired",
+        "long",
+        "majority",
+        "parseable",
+        "pass_at_1",
+        "rate",
+        "retry",
+        "retry_rate",
+        "routed",
+        "share",
+        "steerable_hard_fraction",
+    ]
 )
 #: Words of a column's name that are written out.
 _SPELT = {"sd": "standard deviation", "ari": "ARI", "auc": "AUC", "bca": "BCa", "pac": "PAC"}
@@ -153,6 +173,19 @@ def named(name: object) -> str:
     name = str(name)
     meant = _MEANT.get(name)
     return f"{meant} ({name})" if meant else _WORDS.get(name, name)
+
+
+def short_title(column: object) -> str:
+    """Return the heading of a column of a narrow table: the names of the code are short.
+
+    Examples
+    --------
+    >>> short_title("sparse_steer"), short_title("k_retry")
+    ('sparse steer', 'retries')
+    """
+    column = str(column)
+    is_name = column in _MEANT or column in _WORDS
+    return column.replace("_", " ") if is_name else title(column)
 
 
 def meaning(name: object) -> str:
@@ -193,7 +226,7 @@ def title(column: object) -> str:
     column = str(column)
     if column in _TITLES:
         return _TITLES[column]
-    if column in _MEANT or column in _WORDS:
+    if column not in _READERS and (column in _MEANT or column in _WORDS):
         return named(column)
     words, unit = column, ""
     if column.endswith("_points"):
@@ -290,7 +323,7 @@ def shown(value: Any, column: str = "", decimals: int | None = None) -> str:
     ('0.0', 'about 235', '25.0 %', 'asking again (retry)')
     """
     if isinstance(value, str):
-        return named(value)
+        return value if column in _TEXTS else named(value)
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "\u2013"
     if isinstance(value, bool) or not hasattr(value, "__float__"):

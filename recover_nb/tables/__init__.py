@@ -45,6 +45,7 @@ from recover_nb.tables.features import (
     reliability,
     route_rows,
 )
+from recover_nb.tables.kit import for_people
 from recover_nb.tables.reading import reading_scores
 from recover_nb.tables.remapping import (
     agreement_rows,
@@ -127,6 +128,7 @@ __all__ = [
     "find",
     "findings",
     "firing",
+    "for_people",
     "grid_lines",
     "junction_sentence",
     "lift_over_retry",

@@ -14,6 +14,7 @@ import xarray as xr
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention
 from recover_nb.core.schema import cell_names, failed_rollouts, text
+from recover_nb.core.titles import named
 from recover_nb.core.token_text import token_pieces
 from recover_nb.features.value import fatal_token, problems_with_value, recorded_value
 from recover_nb.routing.evaluation import evaluate_routing
@@ -27,13 +28,6 @@ NONE, RETRY = Intervention.NONE.value, Intervention.RETRY.value
 SPARSE, DENSE = Intervention.SPARSE_STEER.value, Intervention.DENSE_STEER.value
 CALCULATOR, ANCESTOR = Intervention.CALCULATOR.value, Intervention.ANCESTOR.value
 #: What an intervention is called here, and what it does.
-NAMES = {
-    RETRY: "asking again (retry)",
-    SPARSE: "one token steered (sparse_steer)",
-    DENSE: "every token steered (dense_steer)",
-    CALCULATOR: "a calculator (calculator)",
-    ANCESTOR: "the ancestor alone (ancestor)",
-}
 WHAT_IT_DOES = {
     RETRY: "Another draw of the same model",
     SPARSE: "One token is taken from a mixture with the ancestor, and the model goes on by itself",
@@ -300,7 +294,7 @@ def _rescued(
         return None
     best = int(right[shared[right].argmax()])
     trace = read_trace(ds, problem, best, operator)
-    name = NAMES.get(operator, operator)
+    name = named(operator)
     return {"operator": operator, "name": name, "tokens": trace.tokens, "shared": int(shared[best])}
 
 
@@ -334,7 +328,7 @@ def _attempts(one: xr.Dataset, operator: str) -> dict[str, Any]:
     right = (correct[correct >= 0] == 1).tolist()
     return {
         "operator": operator,
-        "name": NAMES.get(operator, operator),
+        "name": named(operator),
         "right": right,
         "interval": list(proportion_interval(sum(right), len(right))),
     }

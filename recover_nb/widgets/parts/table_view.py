@@ -9,6 +9,7 @@ import pandas as pd
 import traitlets
 
 from recover_nb.core.errors import InputError
+from recover_nb.core.titles import plain_zero, shown, title
 from recover_nb.widgets.parts.looks import css
 
 _FOLDER = Path(__file__).parent
@@ -120,7 +121,7 @@ class TableView(anywidget.AnyWidget):
         columns = [
             {
                 "name": str(name),
-                "title": str(name).replace("_", " "),
+                "title": title(name),
                 "number": _is_number(self._frame[name]),
             }
             for name in drawn
@@ -175,11 +176,12 @@ class TableView(anywidget.AnyWidget):
 
     def _texts(self, column: pd.Series) -> list[str]:
         if not _is_number(column):
-            return [str(value) for value in column]
+            return [shown(value, str(column.name)) for value in column]
         whole = pd.api.types.is_integer_dtype(column)
         digits = self._digits.get(str(column.name), 0 if whole else 2)
         return [
-            MISSING if np.isnan(value) else f"{value:.{digits}f}" for value in column.astype(float)
+            MISSING if np.isnan(value) else plain_zero(f"{value:.{digits}f}")
+            for value in column.astype(float)
         ]
 
 
