@@ -13,6 +13,7 @@ from recover_nb.charts.kit import (
     finish,
     frame_of,
     interval,
+    names_axis,
     order,
     rows,
     shape_by,
@@ -20,14 +21,15 @@ from recover_nb.charts.kit import (
     tip,
     zero_line,
 )
-from recover_nb.charts.theme import GREY, ORANGE, PURPLE, SKY, VERMILION
+from recover_nb.charts.theme import INK, OPERATOR
 from recover_nb.core.labels import Move
 
+#: What moves a conclusion stands out by the colour of the text.
 MOVE_COLOURS = {
-    Move.STAYS: SKY,
-    Move.SIGNIFICANCE: ORANGE,
-    Move.SIGN: PURPLE,
-    Move.REVERSED: VERMILION,
+    Move.STAYS: OPERATOR,
+    Move.SIGNIFICANCE: INK,
+    Move.SIGN: INK,
+    Move.REVERSED: INK,
 }
 MOVE_SHAPES = {
     Move.STAYS: "circle",
@@ -52,7 +54,7 @@ def plot_ablations(data: Any, *, width: int = 190) -> alt.HConcatChart:
     -------
     HConcatChart
         Points with 95 % intervals. Right of the dashed zero the claim holds; colour and shape say
-        how a setting moves it. A grey row is a reference: the settings below it, up to the next,
+        how a setting moves it. A shaded row is a reference: the settings below it, up to the next,
         are compared with it or with the first.
 
     Raises
@@ -75,7 +77,7 @@ def plot_ablations(data: Any, *, width: int = 190) -> alt.HConcatChart:
     settings = order(frame["setting"])
     panels = []
     for place, claim in enumerate(order(frame["claim"])):
-        axis = alt.Axis(labels=not place, ticks=not place, labelLimit=400)
+        axis = names_axis(settings, labels=not place, ticks=not place, labelLimit=400)
         y = alt.Y("setting:N", title=None, scale=alt.Scale(domain=settings), axis=axis)
         part = frame[frame["claim"] == claim]
         panels.append(
@@ -86,7 +88,7 @@ def plot_ablations(data: Any, *, width: int = 190) -> alt.HConcatChart:
     title = alt.Title(
         "What each choice does to each conclusion (points)",
         subtitle=(
-            "95 % intervals; right of the dashed line the conclusion holds; grey bands are the"
+            "95 % intervals; right of the dashed line the conclusion holds; shaded rows are the"
             " references"
         ),
     )
@@ -103,7 +105,7 @@ def _panel(part: pd.DataFrame, y: alt.Y) -> alt.LayerChart:
     tooltip += [*signed("change_points", "change_low_points", "change_high_points"), tip("move")]
     base = alt.Chart(rows(part)).encode(y=y, tooltip=tooltip, color=colour_by("move", MOVE_COLOURS))
     references = alt.Chart(rows(part[part["factor"] == "reference"])).encode(y=y)
-    band = references.mark_rect(color=GREY, opacity=0.25)
+    band = references.mark_rect(color=INK, opacity=0.12)
     shape = {"shape": shape_by("move", MOVE_SHAPES)}
     ends = ("low_points", "points", "high_points")
     return alt.layer(band, zero_line(), *interval(base, ends, size=55, looks=shape, title="points"))

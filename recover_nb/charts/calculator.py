@@ -9,15 +9,17 @@ from recover_nb.charts.kit import (
     PERCENT,
     SHARE,
     checked,
+    counts,
     facet,
     frame_of,
     interval,
+    names_axis,
     order,
     percents,
     signed,
     tip,
 )
-from recover_nb.charts.theme import ORANGE, SKY
+from recover_nb.charts.theme import OPERATOR, RETRY
 
 
 def plot_calculator(data: Any, *, width: int = 330, columns: int = 2) -> alt.Chart | alt.FacetChart:
@@ -44,20 +46,23 @@ def plot_calculator(data: Any, *, width: int = 330, columns: int = 2) -> alt.Cha
     """
     frame = frame_of(data, tables.calculator_by_regime)
     lift = ("lift_points", "lift_low_points", "lift_high_points")
-    rates = ("retry_rate", "calculator_rate", "low", "high", "rescued", "retried")
-    frame = checked(frame, ("group", "regime", "problems", *rates, *lift))
-    tooltip = [tip("group"), tip("regime"), "problems:Q", *percents(*rates), *signed(*lift)]
-    y = alt.Y("regime:N", title=None, sort=order(frame["regime"]))
+    rates = ("retry_rate", "calculator_rate", "low", "high")
+    needed = ("group", "regime", "problems", *rates, "rescued", "retried", *lift)
+    frame = checked(frame, needed)
+    tooltip = [tip("group"), tip("regime"), *counts("problems", "rescued", "retried")]
+    tooltip += [*percents(*rates), *signed(*lift)]
+    names = order(frame["regime"])
+    y = alt.Y("regime:N", title=None, sort=names, axis=names_axis(names))
     base = alt.Chart().encode(y=y, tooltip=tooltip)
-    retry = base.mark_tick(color=ORANGE, thickness=2, size=20, opacity=1)
+    retry = base.mark_tick(color=RETRY, thickness=2, size=20, opacity=1)
     ends, axis = ("low", "calculator_rate", "high"), {"scale": SHARE, "axis": PERCENT}
     layers = [
         retry.encode(x=alt.X("retry_rate:Q")),
-        *interval(base, ends, size=70, colour=SKY, title="rescue rate", **axis),
+        *interval(base, ends, size=70, colour=OPERATOR, title="rescue rate", **axis),
     ]
     title = alt.Title(
         "What a calculator rescues",
-        subtitle="blue: with the calculator, 95 % interval; orange tick: retry",
+        subtitle="blue point: with the calculator, 95 % interval; grey tick: asking again (retry)",
     )
     height = 28 * frame["regime"].nunique()
     return facet(layers, frame, "group", title, width=width, height=height, columns=columns)

@@ -15,6 +15,8 @@ from recover_nb.charts.kit import (
     SHARE,
     checked,
     colour_by,
+    counts,
+    dash_by,
     feature_axes,
     feature_pairs,
     finish,
@@ -23,20 +25,20 @@ from recover_nb.charts.kit import (
     in_turn,
     numbers,
     order,
+    p_tip,
     rows,
     shape_by,
+    share_colour,
     tip,
 )
-from recover_nb.charts.theme import GREY, PALETTE, SKY, VERMILION
+from recover_nb.charts.theme import CLUSTER_COLOURS, CLUSTER_SHAPES, INK
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Feature, parse
+from recover_nb.core.titles import named
 
-SOURCE_COLOURS = {"data": VERMILION, "gaussian": SKY, "box": GREY}
 SOURCE_SHAPES = {"data": "circle", "gaussian": "square", "box": "diamond"}
-#: Seven colours and six shapes: their pairs tell 42 clusters apart.
-CLUSTER_COLOURS = PALETTE
-CLUSTER_SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
-NOISE_LOOK = (GREY, "triangle-right")
+SOURCE_DASHES = {"data": [1, 0], "gaussian": [6, 3], "box": [2, 2]}
+NOISE_LOOK = (INK, "triangle-right")
 
 
 def plot_stability(data: Any, *, width: int = 460) -> alt.Chart:
@@ -66,12 +68,14 @@ def plot_stability(data: Any, *, width: int = 460) -> alt.Chart:
     >>> result = rnb.cluster_stability(ds, k=2, n_resamples=2, n_null=19, agreement=False)
     >>> chart = rnb.plot_stability(rnb.tables.stability_points(result))
     >>> chart.title.subtitle
-    'circle: the data; thin ticks: draws of each null; thick tick: its 95 % limit'
+    'circle: the data; square, diamond: data without clusters; thick tick: 95 % limit'
     """
     frame = frame_of(data, tables.stability_points)
     frame = checked(frame, ("figure", "source", "kind", "value"))
     figures = order(frame["figure"])
-    sources = list(SOURCE_COLOURS)
+    sources = list(SOURCE_SHAPES)
+    # Which way is better stands below the name.
+    in_two = "split(replace(datum.label, ')', ''), ' (')"
     tooltip = [tip("figure"), tip("source"), tip("kind"), *numbers(".3f", "value")]
     # ARI can be below 0, so the axis starts where the values do.
     x = alt.X("value:Q", title="figure", scale=alt.Scale(zero=False))
@@ -79,25 +83,24 @@ def plot_stability(data: Any, *, width: int = 460) -> alt.Chart:
     def part(kind: str) -> alt.Chart:
         return alt.Chart(rows(frame[frame["kind"] == kind])).encode(
             x=x,
-            y=alt.Y("figure:N", title=None, sort=figures),
+            y=alt.Y("figure:N", title=None, sort=figures, axis=alt.Axis(labelExpr=in_two)),
             yOffset=alt.YOffset("source:N", sort=sources),
-            color=colour_by("source", SOURCE_COLOURS),
             tooltip=tooltip,
         )
 
     layers = [
         part("value")
-        .mark_point(filled=True, size=90, opacity=1)
+        .mark_point(filled=True, size=90, opacity=1, color=INK)
         .encode(shape=shape_by("source", SOURCE_SHAPES))
     ]
     # Before it is judged, a clustering has values alone.
     if set(frame["kind"]) != {"value"}:
-        draws = part("draw").mark_tick(thickness=1, size=8, opacity=0.7)
-        limits = part("limit").mark_tick(thickness=3, size=16, opacity=1)
+        draws = part("draw").mark_tick(thickness=1, size=8, opacity=0.7, color=INK)
+        limits = part("limit").mark_tick(thickness=3, size=16, opacity=1, color=INK)
         layers = [draws, limits, *layers]
     title = alt.Title(
         "Stability beside data without clusters",
-        subtitle="circle: the data; thin ticks: draws of each null; thick tick: its 95 % limit",
+        subtitle="circle: the data; square, diamond: data without clusters; thick tick: 95 % limit",
     )
     return finish(alt.LayerChart(layer=layers), title, width, 54 * len(figures))
 
@@ -142,34 +145,32 @@ def plot_stability_grid(data: Any, *, width: int = 150, height: int = 120) -> al
             inside = (frame["figure"] == figure) & (frame["algorithm"] == algorithm)
             first, last = algorithm == algorithms[0], figure == figures[-1]
             panel = _grid_panel(frame[inside], figure if first else None, last)
-            title = {"title": heading(algorithm)} if figure == figures[0] else {}
+            title = {"title": heading(named(algorithm))} if figure == figures[0] else {}
             panels.append(panel.properties(width=width, height=height, **title))
         rows.append(alt.hconcat(*panels))
     title = alt.Title(
         "Stability by number of clusters",
         subtitle=(
-            "data, and the 95 % limits of one Gaussian and of a uniform box (PAC: lower is more"
-            " stable)"
+            "circles: the data; squares and diamonds: 95 % limits of one Gaussian and of a uniform"
+            " box (PAC: lower is more stable)"
         ),
     )
     return finish(alt.vconcat(*rows), title)
 
 
 def _grid_panel(part: pd.DataFrame, y_title: str | None, last: bool) -> alt.LayerChart:
-    tooltip = [tip("algorithm"), "k:Q", tip("figure"), tip("source")]
-    tooltip += [*numbers(".3f", "value"), tip("verdict"), *numbers(".3f", "p_family")]
+    tooltip = [tip("algorithm"), alt.Tooltip("k:Q", title="clusters"), tip("figure"), tip("source")]
+    tooltip += [*numbers(".3f", "value"), tip("verdict"), p_tip("p_family")]
     x = alt.X("k:Q", title="clusters" if last else None, axis=alt.Axis(tickMinStep=1, format="d"))
     base = alt.Chart(rows(part)).encode(
         x=x.scale(zero=False, nice=False, padding=8),
         y=alt.Y("value:Q", title=y_title, scale=SHARE),
-        color=colour_by("source", SOURCE_COLOURS),
         tooltip=tooltip,
     )
-    # The legend of colour and shape names the lines already.
-    dash = alt.StrokeDash("source:N", sort=list(SOURCE_COLOURS), legend=None)
-    points = base.mark_point(filled=True, size=40, opacity=1)
+    dash = dash_by("source", SOURCE_DASHES)
+    points = base.mark_point(filled=True, size=40, opacity=1, color=INK)
     return alt.layer(
-        base.mark_line().encode(strokeDash=dash),
+        base.mark_line(color=INK).encode(strokeDash=dash, detail="source:N"),
         points.encode(shape=shape_by("source", SOURCE_SHAPES)),
     )
 
@@ -187,7 +188,7 @@ def plot_consensus(data: Any, *, width: int = 380) -> alt.Chart:
     Returns
     -------
     Chart
-        Problems by cluster along both sides: dark blocks on a pale ground are stable clusters.
+        Problems by cluster along both sides: full blocks on an empty ground are stable clusters.
 
     Raises
     ------
@@ -199,14 +200,13 @@ def plot_consensus(data: Any, *, width: int = 380) -> alt.Chart:
     tips = ("row_problem", "column_problem", "row_cluster", "column_cluster")
     frame = checked(frame, (*names, *tips))
     bare = alt.Axis(labels=False, ticks=False, domain=False)
-    scale = alt.Scale(domain=[0, 1], scheme="blues")
     cells = (
         alt.Chart(rows(frame))
         .mark_rect()
         .encode(
             x=alt.X("column:O", title="problems, by cluster", axis=bare),
             y=alt.Y("row:O", title=None, axis=bare),
-            color=alt.Color("consensus:Q", title="consensus", scale=scale),
+            color=share_colour("share of resamples", "consensus"),
             tooltip=[*numbers(".2f", "consensus"), *map(tip, tips)],
         )
     )
@@ -309,7 +309,7 @@ def _cluster_marks(frame: pd.DataFrame) -> alt.Chart:
     for name in order(frame["cluster"]):
         colours.setdefault(name, NOISE_LOOK[0])
         shapes.setdefault(name, NOISE_LOOK[1])
-    tooltip = [tip("cell"), tip("problem_id"), alt.Tooltip("problem:Q"), tip("cluster")]
+    tooltip = [tip("cell"), tip("problem_id"), *counts("problem"), tip("cluster")]
     names = [name.value for name in Feature if name.value in frame]
     tooltip += numbers(".3f", *names)
     marks = alt.Chart(rows(frame)).mark_point(filled=True, size=34, opacity=0.6)

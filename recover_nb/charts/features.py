@@ -10,6 +10,7 @@ from recover_nb.charts.kit import (
     SHARE,
     checked,
     colour_by,
+    counts,
     feature_pairs,
     finish,
     frame_of,
@@ -21,11 +22,8 @@ from recover_nb.charts.kit import (
     shape_by,
     tip,
 )
-from recover_nb.charts.theme import FEATURE_TITLES, GREY, REGIME_COLOURS, REGIME_SHAPES, SKY
+from recover_nb.charts.theme import FEATURE_TITLES, INK, REGIME_COLOURS, REGIME_SHAPES
 from recover_nb.core.labels import Feature, Scope
-
-SCOPE_COLOURS = {Scope.POOLED: GREY, Scope.WITHIN: SKY}
-
 
 SCOPE_SHAPES = {Scope.POOLED: "square", Scope.WITHIN: "circle"}
 
@@ -62,7 +60,7 @@ def plot_features(data: Any, *, width: int = 250) -> alt.HConcatChart:
     frame = checked(
         frame, ("cell", "problem", "problem_id", *names, "regime", "route", "retry", "best")
     )
-    tooltip = [tip("cell"), tip("problem_id"), "problem:Q", tip("regime"), tip("route")]
+    tooltip = [tip("cell"), tip("problem_id"), *counts("problem"), tip("regime"), tip("route")]
     tooltip += [*numbers(".3f", *names), *percents("retry", "best")]
     base = alt.Chart(rows(frame)).encode(
         color=colour_by("regime", REGIME_COLOURS),
@@ -97,7 +95,8 @@ def plot_reliability(data: Any, *, width: int = 230, height: int = 220) -> alt.H
     frame = frame_of(data, tables.needed_rows)
     measured = ("reliability", "low", "high", "foreseen", "needed", "needed_low", "needed_high")
     frame = checked(frame, ("feature", "scope", "size", "problems", *measured, "target"))
-    tooltip = [tip("feature"), tip("scope"), "size:Q", "problems:Q"]
+    tooltip = [tip("feature"), tip("scope"), alt.Tooltip("size:Q", title="failed rollouts")]
+    tooltip += counts("problems")
     tooltip += numbers(".2f", *measured)
     sizes = sorted(set(frame["size"]))
     panels = []
@@ -109,8 +108,8 @@ def plot_reliability(data: Any, *, width: int = 230, height: int = 220) -> alt.H
     title = alt.Title(
         "How many failed rollouts a feature needs",
         subtitle=(
-            "pooled over cells, and within cells; dashed: foreseen from the first size; rule:"
-            " reliability sought"
+            "square: all cells together; circle: within cells; dashed: foreseen from the first"
+            " size; dotted rule: reliability sought"
         ),
     )
     return finish(alt.hconcat(*panels).resolve_scale(y="shared"), title)
@@ -128,14 +127,12 @@ def _reliability_panel(
         scale=alt.Scale(type="log", nice=False, padding=10),
     )
     y = alt.Y("reliability:Q", title="reliability" if first else None, scale=SHARE)
-    base = alt.Chart(rows(frame)).encode(
-        x=x, color=colour_by("scope", SCOPE_COLOURS), tooltip=tooltip
-    )
-    points = base.mark_point(filled=True, size=60, opacity=1)
-    sought = alt.Chart(rows(frame.head(1))).mark_rule(color="currentColor", strokeDash=[2, 2])
+    base = alt.Chart(rows(frame)).encode(x=x, detail="scope:N", tooltip=tooltip)
+    points = base.mark_point(filled=True, size=60, opacity=1, color=INK)
+    sought = alt.Chart(rows(frame.head(1))).mark_rule(color=INK, strokeDash=[2, 2])
     return alt.layer(
         sought.encode(y=alt.Y("target:Q", scale=SHARE)),
-        base.mark_line(strokeDash=[5, 4]).encode(y=alt.Y("foreseen:Q", scale=SHARE)),
-        base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", scale=SHARE), y2="high:Q"),
+        base.mark_line(strokeDash=[5, 4], color=INK).encode(y=alt.Y("foreseen:Q", scale=SHARE)),
+        base.mark_rule(strokeWidth=2, color=INK).encode(y=alt.Y("low:Q", scale=SHARE), y2="high:Q"),
         points.encode(y=y, shape=shape_by("scope", SCOPE_SHAPES)),
     )

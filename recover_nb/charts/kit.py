@@ -1,19 +1,24 @@
 """What all charts share: checks of a frame, colours, shapes, facets, intervals, number formats."""
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
 from recover_nb.charts.escaping import escaped
-from recover_nb.charts.theme import FEATURE_TITLES, SKY, theme
+from recover_nb.charts.theme import FEATURE_TITLES, INK, heat, theme
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Feature
+from recover_nb.core.titles import named_all
+from recover_nb.core.titles import title as column_title
 
 #: Most rows Vega-Lite draws well; Altair refuses more.
 MAX_ROWS = 5000
 
+#: Letters side by side in a legend above a chart.
+LETTERS = 84
 #: Scale and axis of a share of 1.
 SHARE, PERCENT = alt.Scale(domain=[0, 1]), alt.Axis(format=".0%")
 
@@ -64,32 +69,90 @@ def in_turn(names: Sequence[str], looks: Sequence[Any]) -> dict[str, Any]:
     return {name: looks[i % len(looks)] for i, name in enumerate(names)}
 
 
-def colour_by(field: str, colours: Mapping[str, str]) -> alt.Color:
-    """Colour of a named thing, with its legend on top."""
+def called(names: Iterable[object], also: Mapping[str, str] | None = None) -> str:
+    """Return what a label's text is: what people read for a name, which stays in the data.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names that may occur.
+    also : mapping of str to str, optional
+        Other words for some of them.
+
+    Returns
+    -------
+    str
+        An expression for ``labelExpr`` of an axis, a legend or a header.
+    """
+    words = {**named_all(dict.fromkeys(names)), **(also or {})}
+    told = {name: word for name, word in words.items() if name != word}
+    return f"({json.dumps(told)})[datum.value] || (datum.label)" if told else "datum.label"
+
+
+def names_axis(names: Iterable[object], **options: Any) -> alt.Axis:
+    """Axis of named things, in the words of people."""
+    return alt.Axis(labelExpr=called(names), **options)
+
+
+def names_legend(names: Iterable[object], **options: Any) -> alt.Legend:
+    """Legend of named things above a chart, in as many columns as its width has room for."""
+    names = list(names)
+    letters = max(map(len, named_all(names).values()), default=0)
+    columns = max(1, min(len(names), LETTERS // (letters + 4)))
+    options = {"orient": "top", "columns": columns, **options}
+    return alt.Legend(labelExpr=called(names), **options)
+
+
+def colour_by(field: str, colours: Mapping[str, str], **options: Any) -> alt.Color:
+    """Colour of a named thing, with its legend on top; options are the legend's."""
     scale = alt.Scale(domain=[str(name) for name in colours], range=list(colours.values()))
-    return alt.Color(f"{field}:N", title=None, scale=scale, legend=alt.Legend(orient="top"))
+    legend = names_legend(colours, **options)
+    return alt.Color(f"{field}:N", title=None, scale=scale, legend=legend)
 
 
-def shape_by(field: str, shapes: Mapping[str, str]) -> alt.Shape:
-    """Shape of a named thing, beside its colour."""
+def shape_by(field: str, shapes: Mapping[str, str], **options: Any) -> alt.Shape:
+    """Shape of a named thing, beside its colour; options are the legend's."""
     scale = alt.Scale(domain=[str(name) for name in shapes], range=list(shapes.values()))
-    return alt.Shape(f"{field}:N", title=None, scale=scale)
+    legend = names_legend(shapes, **options)
+    return alt.Shape(f"{field}:N", title=None, scale=scale, legend=legend)
 
 
-def share_colour(title: str) -> alt.Color:
-    """Shade of column ``share``, from white to a blue on which black still reads."""
-    scale = alt.Scale(domain=[0, 1], range=["#ffffff", SKY], interpolate="rgb")
-    return alt.Color("share:Q", title=title, scale=scale, legend=alt.Legend(format=".0%"))
+def dash_by(field: str, dashes: Mapping[str, Any], **options: Any) -> alt.StrokeDash:
+    """Dash of a named line, in the legend of its colour or shape."""
+    scale = alt.Scale(domain=[str(name) for name in dashes], range=list(dashes.values()))
+    legend = names_legend(dashes, **options)
+    return alt.StrokeDash(f"{field}:N", title=None, scale=scale, legend=legend)
+
+
+def share_colour(name: str, field: str = "share") -> alt.Color:
+    """Shade of a share: none is the colour of the page, all of it the fullest.
+
+    Text of the page is read on every shade.
+    """
+    scale = alt.Scale(domain=[0, 1], range=[heat(0), heat(1)], interpolate="rgb")
+    legend = alt.Legend(format=".0%", values=[0, 0.25, 0.5, 0.75, 1], orient="top")
+    return alt.Color(f"{field}:Q", title=name, scale=scale, legend=legend)
 
 
 def tip(field: str) -> alt.Tooltip:
     """Show a name on hovering."""
-    return alt.Tooltip(f"{field}:N")
+    return alt.Tooltip(f"{field}:N", title=column_title(field))
 
 
 def numbers(form: str, *fields: str) -> list[alt.Tooltip]:
     """Show numbers on hovering, written as `form` says."""
-    return [alt.Tooltip(f"{field}:Q", format=form) for field in fields]
+    return [alt.Tooltip(f"{field}:Q", format=form, title=column_title(field)) for field in fields]
+
+
+def counts(*fields: str) -> list[alt.Tooltip]:
+    """Show numbers of things on hovering, without digits behind the point."""
+    return numbers(",.0f", *fields)
+
+
+def p_tip(field: str = "p") -> alt.Tooltip:
+    """Show a p-value on hovering, and what it cannot be less than."""
+    name = f"{column_title(field)}, not below 1 / (permutations + 1)"
+    return alt.Tooltip(f"{field}:Q", format=".3f", title=name)
 
 
 def percents(*fields: str) -> list[alt.Tooltip]:
@@ -109,7 +172,7 @@ def heading(text: str) -> alt.Title:
 
 def zero_line() -> alt.Chart:
     """Draw a dashed line at x = 0."""
-    chart = alt.Chart().mark_rule(color="currentColor", strokeDash=[4, 3])
+    chart = alt.Chart().mark_rule(color=INK, strokeDash=[4, 3])
     return chart.encode(x=alt.XDatum(0))
 
 
@@ -176,7 +239,23 @@ def finish(
 ) -> Any:
     """Give a chart its title, size and theme, and let no text in it run where it is shown."""
     size = {} if width is None else {"width": width, "height": height}
-    return escaped(chart.properties(title=title, **size).configure(**theme()))
+    chart = chart.properties(title=title, description=sentence(title), **size)
+    return escaped(chart.configure(**theme()))
+
+
+def sentence(title: str | alt.Title) -> str:
+    """Say what a chart is, for those who hear it: its title and subtitle."""
+    parts = [title] if isinstance(title, str) else [title.text, title.subtitle]
+    texts = [" ".join(part) if isinstance(part, list) else part for part in parts]
+    said = [str(text) for text in texts if text and text is not alt.Undefined]
+    return ". ".join(["Chart: " + said[0], *said[1:]]) + "."
+
+
+def panels_by(field: str, frame: pd.DataFrame, **header: Any) -> alt.Facet:
+    """Give each name a panel, in the order of the frame, headed by the words of people."""
+    names = order(frame[field])
+    heads = alt.Header(labelExpr=called(names), **header)
+    return alt.Facet(f"{field}:N", title=None, sort=names, header=heads)
 
 
 def facet(
@@ -207,11 +286,16 @@ def facet(
     # All properties are given as a chart is made: one with layers is built anew by each that is
     # added, and a facet much faster than as many charts side by side.
     panel: dict[str, Any] = {"layer": list(layers), "width": width, "height": height}
-    top: dict[str, Any] = {"data": rows(frame), "title": title, "config": alt.Config(**theme())}
+    top: dict[str, Any] = {
+        "data": rows(frame),
+        "title": title,
+        "description": sentence(title),
+        "config": alt.Config(**theme()),
+    }
     if not isinstance(by, str):
         by = alt.FacetMapping(**by)
     elif frame[by].nunique() == 1:
         return escaped(alt.LayerChart(**panel, **top))
     else:
-        by = alt.Facet(f"{by}:N", title=None, sort=order(frame[by]))
+        by = panels_by(by, frame)
     return escaped(alt.FacetChart(spec=alt.LayerChart(**panel), facet=by, **top, **options))

@@ -6,16 +6,18 @@ import altair as alt
 
 from recover_nb.charts.kit import (
     checked,
+    counts,
     facet,
     frame_of,
     interval,
+    names_axis,
     numbers,
     order,
     percents,
     tip,
     zero_line,
 )
-from recover_nb.charts.theme import SKY
+from recover_nb.charts.theme import INK
 
 
 def plot_reading(data: Any, *, width: int = 420, columns: int = 2) -> alt.Chart | alt.FacetChart:
@@ -68,16 +70,17 @@ def plot_reading(data: Any, *, width: int = 420, columns: int = 2) -> alt.Chart 
     frame = checked(frame[frame["auc_lead"].notna()], needed)
     tooltip = [
         tip("part"),
-        alt.Tooltip("units:Q"),
+        *counts("units"),
         tip("reader"),
         tip("about"),
         *numbers(".3f", "auc"),
     ]
     tooltip += [*numbers("+.3f", "auc_lead", "auc_low", "auc_high"), *percents("accuracy")]
+    readers = order(frame["reader"])
     base = alt.Chart().encode(
-        y=alt.Y("reader:N", title=None, sort=order(frame["reader"])), tooltip=tooltip
+        y=alt.Y("reader:N", title=None, sort=readers, axis=names_axis(readers)), tooltip=tooltip
     )
     ends, axis = ("auc_low", "auc_lead", "auc_high"), "AUC of the features less that of the reader"
-    layers = [zero_line(), *interval(base, ends, size=80, colour=SKY, title=axis)]
+    layers = [zero_line(), *interval(base, ends, size=80, colour=INK, title=axis)]
     title, height = "Features against reading", 28 * frame["reader"].nunique()
     return facet(layers, frame, "part", title, width=width, height=height, columns=columns)

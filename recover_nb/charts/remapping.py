@@ -13,10 +13,12 @@ from recover_nb.charts.kit import (
     SHARE,
     checked,
     colour_by,
+    counts,
     facet,
     finish,
     frame_of,
     interval,
+    names_axis,
     order,
     percents,
     rows,
@@ -25,10 +27,10 @@ from recover_nb.charts.kit import (
     signed,
     tip,
 )
-from recover_nb.charts.theme import GREY, ON_BAR, ORANGE, SKY
+from recover_nb.charts.theme import INK
 from recover_nb.core.labels import Companion
 
-COMPANION_COLOURS = {Companion.REDRAWN: SKY, Companion.REMAPPED: ORANGE}
+COMPANION_COLOURS = {Companion.REDRAWN: INK, Companion.REMAPPED: INK}
 COMPANION_SHAPES = {Companion.REDRAWN: "circle", Companion.REMAPPED: "diamond"}
 
 
@@ -57,10 +59,11 @@ def plot_remapping(data: Any, *, width: int = 380, columns: int = 2) -> alt.Char
     frame = frame_of(data, tables.survival_rows)
     lost = ("difference_points", "difference_low_points", "difference_high_points")
     frame = checked(frame, ("group", "outcome", "n", "companion", "share", "low", "high", *lost))
-    tooltip = [tip("group"), tip("outcome"), "n:Q", tip("companion")]
+    tooltip = [tip("group"), tip("outcome"), *counts("n"), tip("companion")]
     tooltip += [*percents("share", "low", "high"), *signed(*lost)]
+    outcomes = order(frame["outcome"])
     base = alt.Chart().encode(
-        y=alt.Y("outcome:N", title=None, sort=order(frame["outcome"])),
+        y=alt.Y("outcome:N", title=None, sort=outcomes, axis=names_axis(outcomes)),
         yOffset=alt.YOffset("companion:N", sort=list(COMPANION_COLOURS)),
         color=colour_by("companion", COMPANION_COLOURS),
         tooltip=tooltip,
@@ -98,14 +101,23 @@ def plot_transitions(data: Any, *, width: int = 330) -> alt.HConcatChart:
     """
     frame = frame_of(data, tables.transition_cells)
     frame = checked(frame, ("companion", "original", "outcome", "count", "share", "label"))
-    tooltip = [tip("companion"), tip("original"), tip("outcome"), "count:Q", *percents("share")]
+    tooltip = [
+        tip("companion"),
+        tip("original"),
+        tip("outcome"),
+        *counts("count"),
+        *percents("share"),
+    ]
     panels = []
     for companion in [name for name in COMPANION_COLOURS if name in set(frame["companion"])]:
         inside = frame[frame["companion"] == companion]
-        axis = alt.Axis(labels=not panels, ticks=not panels)
+        axis = names_axis(order(inside["original"]), labels=not panels, ticks=not panels)
         base = alt.Chart(rows(inside)).encode(
-            x=alt.X("outcome:N", title=companion, sort=order(inside["outcome"])).axis(
-                labelAngle=-30
+            x=alt.X(
+                "outcome:N",
+                title=companion,
+                sort=order(inside["outcome"]),
+                axis=names_axis(order(inside["outcome"]), labelAngle=-30),
             ),
             y=alt.Y(
                 "original:N",
@@ -115,10 +127,10 @@ def plot_transitions(data: Any, *, width: int = 330) -> alt.HConcatChart:
             ),
             tooltip=tooltip,
         )
-        shades = base.mark_rect(stroke=GREY, strokeWidth=0.5)
+        shades = base.mark_rect(stroke=INK, strokeWidth=0.5)
         layers = alt.layer(
             shades.encode(color=share_colour("share of the row")),
-            base.mark_text(color=ON_BAR).encode(text="label:N"),
+            base.mark_text(color=INK).encode(text="label:N"),
         )
         panels.append(layers.properties(width=width, height=150))
     return finish(alt.hconcat(*panels), "What became of each problem")

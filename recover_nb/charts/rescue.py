@@ -11,17 +11,20 @@ from recover_nb.charts.kit import (
     SHARE,
     checked,
     colour_by,
+    counts,
     facet,
     finish,
     frame_of,
     interval,
+    names_axis,
     order,
     percents,
     rows,
     signed,
     tip,
 )
-from recover_nb.charts.theme import ON_BAR, ORANGE, REGIME_COLOURS, ROUTE_COLOURS, SKY
+from recover_nb.charts.theme import INK, ON_BAR, OPERATOR, REGIME_COLOURS, RETRY, operator_colours
+from recover_nb.core.labels import Intervention
 
 
 def plot_regimes(data: Any, *, width: int = 560) -> alt.Chart:
@@ -88,9 +91,7 @@ def plot_routes(data: Any, *, width: int = 560) -> alt.Chart:
     """
     frame = frame_of(data, tables.routes_by_cell)
     title = "Where the rule sends steerable_hard problems"
-    colours = {
-        name: ROUTE_COLOURS.get(name, SKY) for name in dict.fromkeys(frame.get("intervention", ()))
-    }
+    colours = operator_colours(dict.fromkeys(frame.get("intervention", ())))
     return _shares(
         frame, "intervention", "routed", colours, title, "share of steerable_hard problems", width
     )
@@ -109,14 +110,14 @@ def _shares(
     frame = checked(frame, ("cell", kind, "count", "share", total, "start", "middle", "end"))
     y = alt.Y("cell:N", title=None, sort=order(frame["cell"]))
     x = alt.X("start:Q", title=axis, axis=PERCENT, scale=SHARE)
-    tooltip = [tip("cell"), tip(kind), alt.Tooltip("count:Q"), alt.Tooltip(f"{total}:Q")]
+    tooltip = [tip("cell"), tip(kind), *counts("count", total)]
     tooltip += percents("share")
     bars = alt.Chart(rows(frame)).encode(y=y)
-    bars = bars.mark_bar(stroke="white", strokeWidth=1).encode(
+    bars = bars.mark_bar(stroke=INK, strokeWidth=0.75).encode(
         x=x, x2="end:Q", color=colour_by(kind, colours), tooltip=tooltip
     )
-    counts = alt.Chart(rows(frame[frame["count"] > 0])).encode(y=y)
-    text = counts.mark_text(color=ON_BAR).encode(
+    some = alt.Chart(rows(frame[frame["count"] > 0])).encode(y=y)
+    text = some.mark_text(color=ON_BAR).encode(
         x=alt.X("middle:Q", title=axis), text="count:Q", tooltip=tooltip
     )
     return finish(alt.layer(bars, text), title, width, 24 * frame["cell"].nunique() + 4)
@@ -152,29 +153,32 @@ def plot_rescue(data: Any, *, width: int = 420, columns: int = 3) -> alt.Chart |
     ... )
     >>> chart = rnb.plot_rescue(rescue)
     >>> chart.title.subtitle
-    '95 % intervals; the orange tick is retry on the same problems'
+    '95 % intervals; the grey tick is asking again (retry) on the same problems'
     """
     frame = frame_of(data, _over_cells)
     needed = ("cell", "intervention", "problems", "attempts", "rate", "low", "high", "retry_rate")
     needed += ("lift_points", "lift_low_points", "lift_high_points")
     frame = checked(frame, needed)
-    y = alt.Y("intervention:N", title=None, sort=order(frame["intervention"]))
+    names = order(frame["intervention"])
+    y = alt.Y("intervention:N", title=None, sort=names, axis=names_axis(names))
+    colours = {name: RETRY if name == Intervention.RETRY else OPERATOR for name in names}
     tooltip = [tip("cell"), tip("intervention"), *percents("rate", "low", "high", "retry_rate")]
     tooltip += [
         *signed("lift_points", "lift_low_points", "lift_high_points"),
-        "problems:Q",
-        "attempts:Q",
+        *counts("problems", "attempts"),
     ]
-    base = alt.Chart().encode(y=y, tooltip=tooltip)
-    retry = base.mark_tick(color=ORANGE, thickness=2, size=16, opacity=1)
+    bare = alt.Chart().encode(y=y, tooltip=tooltip)
+    # The axis names them already.
+    base = bare.encode(color=colour_by("intervention", colours).legend(None))
+    retry = bare.mark_tick(color=RETRY, thickness=3, size=16, opacity=1)
     ends, axis = ("low", "rate", "high"), {"scale": SHARE, "axis": PERCENT}
     layers = [
         retry.encode(x=alt.X("retry_rate:Q")),
-        *interval(base, ends, size=70, colour=SKY, title="rescue rate", **axis),
+        *interval(base, ends, size=70, title="rescue rate", **axis),
     ]
     title = alt.Title(
         "Rescue rate by intervention, every failed problem",
-        subtitle="95 % intervals; the orange tick is retry on the same problems",
+        subtitle="95 % intervals; the grey tick is asking again (retry) on the same problems",
     )
     height = 22 * frame["intervention"].nunique()
     return facet(layers, frame, "cell", title, width=width, height=height, columns=columns)

@@ -11,37 +11,36 @@ import pandas as pd
 from recover_nb import tables
 from recover_nb.charts.kit import (
     PERCENT,
+    called,
     checked,
     colour_by,
+    counts,
+    dash_by,
     finish,
     frame_of,
     in_turn,
     interval,
+    names_axis,
     numbers,
     order,
+    p_tip,
+    panels_by,
     percents,
     rows,
+    shape_by,
     signed,
     tip,
     zero_line,
 )
 from recover_nb.charts.theme import (
     BASIS_TITLES,
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILION,
-    YELLOW,
+    INK,
+    OPERATOR,
+    OPERATOR_DASHES,
+    OPERATOR_SHAPES,
+    operator_colours,
 )
-
-#: Retry is grey and the published rule dotted wherever they are drawn; the others take what is left
-#: in turn.
-COLOURS = {"retry": GREY, "best_fixed": SKY, "published": PURPLE}
-REST = (ORANGE, GREEN, VERMILION, BLUE, YELLOW)
-DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [4, 2], [1, 3], [10, 3])
+from recover_nb.core.titles import meaning
 
 
 def plot_routers(
@@ -107,15 +106,10 @@ def plot_routers(
 
 def _curves(frame: pd.DataFrame, width: int) -> alt.LayerChart:
     names = order(frame["policy"])
-    rest = iter(REST * len(names))
-    colours = {name: COLOURS.get(name) or next(rest) for name in names}
     basis = order(frame["basis"])[0]
     # Bands are faint: without its own opacity the legend would be, too.
-    legend = alt.Legend(
-        orient="top", columns=4, symbolOpacity=1, symbolType="stroke", symbolStrokeWidth=3
-    )
-    colour = colour_by("policy", colours).legend(legend)
-    tooltip = [tip("policy"), "retries:Q", *numbers(",.1f", "cost")]
+    colour = colour_by("policy", operator_colours(names), symbolOpacity=1)
+    tooltip = [tip("policy"), *counts("retries"), *numbers(",.1f", "cost")]
     tooltip += percents("rescue", "low", "high")
     x = alt.X("cost:Q", title=BASIS_TITLES.get(basis, basis))
     y = alt.Y(
@@ -125,13 +119,14 @@ def _curves(frame: pd.DataFrame, width: int) -> alt.LayerChart:
         scale=alt.Scale(zero=False),
     )
     base = alt.Chart(rows(frame)).encode(x=x, color=colour, tooltip=tooltip)
-    dash = alt.Scale(domain=names, range=list(in_turn(names, DASHES).values()))
     bands = base.mark_area(opacity=0.12).encode(
         y=alt.Y("low:Q", title="rescued within the budget"), y2="high:Q"
     )
-    dashes = alt.StrokeDash("policy:N", scale=dash, legend=None)
+    dashes = dash_by("policy", in_turn(names, OPERATOR_DASHES), symbolOpacity=1)
     lines = base.mark_line().encode(y=y, strokeDash=dashes)
-    points = base.mark_point(filled=True, size=20, opacity=1).encode(y=y)
+    points = base.mark_point(filled=True, size=30, opacity=1).encode(
+        y=y, shape=shape_by("policy", in_turn(names, OPERATOR_SHAPES), symbolOpacity=1)
+    )
     return alt.layer(bands, lines, points).properties(width=width, height=300)
 
 
@@ -142,19 +137,20 @@ def _lifts(frame: pd.DataFrame, width: int) -> alt.FacetChart | alt.LayerChart:
         tip("hold_out"),
         *signed("lift_points", "low_points", "high_points", "null_points"),
     ]
-    tooltip += [*signed("excess_points"), *numbers(".3f", "p_holm"), tip("beats")]
-    y = alt.Y("router:N", title=None, sort=order(frame["router"]))
-    title = f"router minus {other} (percentage points)"
+    tooltip += [*signed("excess_points"), p_tip("p_holm"), tip("beats")]
+    names = order(frame["router"])
+    y = alt.Y("router:N", title=None, sort=names, axis=names_axis(names))
+    title = f"router minus {meaning(other)} (percentage points)"
     base = alt.Chart().encode(y=y, tooltip=tooltip)
-    beats, answers = f"beats {other}", [False, True]
+    beats, answers = f"beats {meaning(other)}", [False, True]
     shapes = alt.Scale(domain=answers, range=["circle", "diamond"])
-    shape = alt.Shape("beats:N", title=beats, scale=shapes, legend=alt.Legend(orient="top"))
-    scale = alt.Scale(domain=answers, range=[SKY, ORANGE])
-    # Two channels with one title and one place share a legend.
-    colour = alt.Color("beats:N", title=beats, scale=scale, legend=alt.Legend(orient="top"))
-    ends, looks = ("low_points", "lift_points", "high_points"), {"shape": shape, "color": colour}
-    layers = [zero_line(), *interval(base, ends, size=80, rule=SKY, looks=looks, title=title)]
-    null = base.mark_point(shape="square", filled=False, size=60, color=GREY, strokeWidth=2).encode(
+    words = called(answers, {"false": "no", "true": "yes"})
+    legend = alt.Legend(orient="top", labelExpr=words)
+    shape = alt.Shape("beats:N", title=beats, scale=shapes, legend=legend)
+    ends, looks = ("low_points", "lift_points", "high_points"), {"shape": shape}
+    drawn = interval(base, ends, size=80, colour=OPERATOR, looks=looks, title=title)
+    layers = [zero_line(), *drawn]
+    null = base.mark_point(shape="square", filled=False, size=60, color=INK, strokeWidth=2).encode(
         x="null_points:Q"
     )
     if frame["null_points"].notna().any():
@@ -165,5 +161,5 @@ def _lifts(frame: pd.DataFrame, width: int) -> alt.FacetChart | alt.LayerChart:
     if frame["hold_out"].nunique() == 1:
         return panel
     return panel.properties(width=width, height=20 * frame["router"].nunique()).facet(
-        row=alt.Row("hold_out:N", title=None, sort=order(frame["hold_out"]))
+        row=panels_by("hold_out", frame)
     )

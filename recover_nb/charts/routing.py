@@ -15,11 +15,15 @@ from recover_nb.charts.kit import (
     PERCENT,
     checked,
     colour_by,
+    counts,
+    dash_by,
     finish,
     frame_of,
     interval,
+    names_axis,
     numbers,
     order,
+    p_tip,
     percents,
     rows,
     shape_by,
@@ -27,7 +31,15 @@ from recover_nb.charts.kit import (
     tip,
     zero_line,
 )
-from recover_nb.charts.theme import BASIS_TITLES, GREY, KIND_COLOURS, KIND_SHAPES, STRATEGY_COLOURS
+from recover_nb.charts.theme import (
+    BASIS_TITLES,
+    INK,
+    KIND_COLOURS,
+    KIND_SHAPES,
+    STRATEGY_COLOURS,
+    STRATEGY_SHAPES,
+)
+from recover_nb.core.titles import named
 
 
 def plot_estimators(data: Any, *, width: int = 520) -> alt.Chart:
@@ -67,13 +79,13 @@ def plot_estimators(data: Any, *, width: int = 520) -> alt.Chart:
     axis = "routed minus retry (percentage points)"
     ends = ("low_points", "lift_points", "high_points")
     tooltip = [tip("estimator"), *signed("lift_points", "low_points", "high_points")]
-    tooltip += [*numbers(".0f", "n"), *numbers(".3f", "p")]
+    tooltip += [*counts("n"), p_tip()]
     base = alt.Chart().encode(tooltip=tooltip)
-    band = base.mark_rect(color=GREY, opacity=0.18)
+    band = base.mark_rect(color=INK, opacity=0.12, stroke=INK, strokeOpacity=1, strokeWidth=0.5)
     band = band.encode(x=alt.X("band_low_points:Q", title=axis), x2="band_high_points:Q")
-    colour = colour_by("kind", KIND_COLOURS)
+    colour, names = colour_by("kind", KIND_COLOURS), order(frame["estimator"])
     lines = base.encode(
-        y=alt.Y("estimator:N", title=None, sort=order(frame["estimator"])), color=colour
+        y=alt.Y("estimator:N", title=None, sort=names, axis=names_axis(names)), color=colour
     )
     shape = {"shape": shape_by("kind", KIND_SHAPES)}
     estimates = interval(lines, ends, size=90, looks=shape, title=axis)
@@ -95,8 +107,8 @@ def plot_comparators(data: Any, *, width: int = 520) -> alt.Chart:
     Returns
     -------
     Chart
-        Points with 95 % intervals; right of the dashed zero routing rescues more. The grey bars are
-        the null's.
+        Points with 95 % intervals; right of the dashed zero routing rescues more. The shaded bars
+        are the null's.
 
     Raises
     ------
@@ -116,20 +128,21 @@ def plot_comparators(data: Any, *, width: int = 520) -> alt.Chart:
         "high_points",
     )
     frame = checked(frame, (*needed, "band_low_points", "band_high_points"))
-    axis = "routed minus comparator (percentage points)"
-    y = alt.Y("comparator:N", title=None, sort=order(frame["comparator"]))
+    axis = "routed minus the alternative (percentage points)"
+    names = order(frame["comparator"])
+    y = alt.Y("comparator:N", title=None, sort=names, axis=names_axis(names))
     tooltip = [
         tip("estimator"),
         tip("comparator"),
         *signed("lift_points", "low_points", "high_points"),
     ]
-    tooltip += [*percents("routed", "rate"), *numbers(",.0f", "n")]
+    tooltip += [*percents("routed", "rate"), *counts("n")]
     band = [tip("comparator"), *signed("band_low_points", "band_high_points")]
     # The excess is a kind of other charts.
     colours, shapes = (
         {name: each[name] for name in ("measured", "null")} for each in (KIND_COLOURS, KIND_SHAPES)
     )
-    bands = alt.Chart().mark_bar(color=GREY, opacity=0.35, height=14)
+    bands = alt.Chart().mark_bar(color=INK, opacity=0.3, height=14)
     bands = bands.encode(
         x=alt.X("band_low_points:Q", title=axis), x2="band_high_points:Q", y=y, tooltip=band
     )
@@ -139,10 +152,11 @@ def plot_comparators(data: Any, *, width: int = 520) -> alt.Chart:
     layers = [zero_line(), *estimates]
     if frame["band_low_points"].notna().any():
         layers.insert(0, bands)
+    estimators = ", ".join(map(named, order(frame["estimator"])))
     title = alt.Title(
-        f"Routing minus each comparator, estimator {', '.join(order(frame['estimator']))}",
+        f"Routing minus each alternative, scored on {estimators}",
         subtitle=(
-            "95 % intervals; grey: what the published estimator reports when no operator differs"
+            "95 % intervals; shaded: what the published estimator reports when no operator differs"
             " from retry"
         ),
     )
@@ -191,8 +205,12 @@ def plot_budget(data: Any, *, width: int = 280) -> alt.HConcatChart:
         "high_points",
     )
     frame = checked(frame, needed)
-    tooltip = [tip("strategy"), *numbers(",.0f", "budget"), *numbers(".1f", "k")]
-    tooltip += [*percents("rescue"), *signed("lift_points", "low_points", "high_points"), "n:Q"]
+    tooltip = [tip("strategy"), *counts("budget"), *numbers(".1f", "k")]
+    tooltip += [
+        *percents("rescue"),
+        *signed("lift_points", "low_points", "high_points"),
+        *counts("n"),
+    ]
     panels = []
     for basis in dict.fromkeys(frame["basis"]):
         y = alt.Y(
@@ -206,9 +224,8 @@ def plot_budget(data: Any, *, width: int = 280) -> alt.HConcatChart:
             color=colour_by("strategy", STRATEGY_COLOURS),
             tooltip=tooltip,
         )
-        # The legend of colour and shape names the lines already.
-        dash = alt.StrokeDash("strategy:N", sort=list(STRATEGY_COLOURS), legend=None)
-        shape = shape_by("strategy", {"routed": "circle", "retry": "square"})
+        dash = dash_by("strategy", {"routed": [1, 0], "retry": [4, 2]})
+        shape = shape_by("strategy", STRATEGY_SHAPES)
         points = base.mark_point(filled=True, size=36, opacity=1).encode(shape=shape)
         panels.append(
             alt.layer(base.mark_line().encode(strokeDash=dash), points).properties(

@@ -2,13 +2,16 @@
 // A chart is [place, specification]; what was asked for before this came waits in the queue.
 (() => {
   const SETTLED = 150; // Milliseconds after the last change of width.
-  const [TITLE, SUBTITLE] = [8, 6.4]; // Pixels of a character.
-  const TRIES = 5;
+  const [TITLE, SUBTITLE] = [8.6, 7]; // Pixels of a character.
+  const AXIS_TITLE = 26; // Characters of a line of an axis's title in a narrow place.
+  const TRIES = 14;
   const NARROW = 480; // Pixels of a place in which a legend is a column.
-  const LEAST = 140; // Pixels of a panel below which nothing is read.
+  const SHRUNK = 0.6; // A panel gets this narrow before the next goes below it.
+  const LEAST = 120; // Pixels of a panel below which nothing is read.
 
-  // Words in lines of at most `most` characters; text that is in lines already is left alone.
+  // Words in lines of at most `most` characters; what is in lines already may get more of them.
   const lines = (text, most) => {
+    if (Array.isArray(text)) return text.flatMap((each) => lines(each, most));
     if (typeof text !== "string" || text.length <= most) return text;
     const found = [""];
     for (const word of text.split(" ")) {
@@ -29,13 +32,55 @@
     return { ...spec, title: broken };
   };
 
+  // Every encoding of a specification, changed.
+  const encoded = (spec, change) => {
+    const found = { ...spec };
+    for (const key of ["layer", "concat", "hconcat", "vconcat"]) if (spec[key]) found[key] = spec[key].map((each) => encoded(each, change));
+    if (spec.spec) found.spec = encoded(spec.spec, change);
+    if (spec.encoding) {
+      const channels = Object.entries(spec.encoding).map(([name, given]) => [name, change(given, name)]);
+      found.encoding = Object.fromEntries(channels);
+    }
+    if (spec.facet) found.facet = change(spec.facet, "facet");
+    return found;
+  };
+
+  // In a narrow place a name is what it means, without the name of the code behind it; titles of
+  // axes are broken into lines, and legends are a column.
+  const brief = (part) => (part?.labelExpr ? { ...part, labelExpr: part.labelExpr.replace(/ \([a-z0-9_]+\)"/g, '"') } : part);
+  const short = (room) => (given, name) => {
+    if (!given || typeof given !== "object" || Array.isArray(given)) return given;
+    const found = { ...given };
+    for (const key of ["axis", "legend", "header"]) if (given[key]) found[key] = brief(given[key]);
+    if (found.legend && name !== "facet") found.legend = { ...found.legend, columns: 1, titleLimit: 0 };
+    if (name === "y" && found.axis?.labelLimit) found.axis = { ...found.axis, labelLimit: 0.6 * room };
+    if (name === "x" && given.title) found.title = lines(given.title, AXIS_TITLE);
+    if (name === "facet") for (const key of ["row", "column"]) if (given[key]) found[key] = short(room)(given[key], key);
+    return found;
+  };
+  // The first panel of each row needs the names that the first of all had for one row.
+  const labelled = (given, name) => {
+    if (name !== "y" || given?.axis?.labels !== false) return given;
+    const { labels, ticks, ...axis } = given.axis;
+    return { ...given, axis };
+  };
+  const rowed = (panels, columns) => panels.map((each, at) => (at % columns ? each : encoded(each, labelled)));
+
   // Panels side by side go below one another where they do not fit, and so do words of a legend.
   const arranged = (given, wide, room) => {
-    const columns = (panel) => Math.max(1, Math.floor(room / panel));
-    const legend = { ...given.config?.legend, columns: 1 };
-    const spec = room < NARROW ? { ...given, config: { ...given.config, legend } } : given;
+    const columns = (panel) => Math.max(1, Math.floor(room / (SHRUNK * panel)));
+    const spec = room < NARROW ? encoded(given, short(room)) : given;
     const { hconcat, ...rest } = spec;
-    if (hconcat) return { ...rest, concat: hconcat, columns: columns(wide / hconcat.length) };
+    if (hconcat) {
+      const across = Math.min(hconcat.length, columns(wide / hconcat.length));
+      return { ...rest, usermeta: { row: hconcat }, concat: rowed(hconcat, across), columns: across };
+    }
+    const { facet } = spec;
+    // A row of panels, which can go on below.
+    if (facet?.column && !facet.row) {
+      const panels = facet.column.sort?.length || 1;
+      return { ...spec, facet: facet.column, columns: Math.min(panels, columns(wide / panels)) };
+    }
     if (spec.facet && spec.columns) {
       const each = wide / Math.min(spec.columns, spec.usermeta?.panels ?? spec.columns);
       return { ...spec, columns: Math.min(spec.columns, columns(each)) };
@@ -43,12 +88,17 @@
     return spec;
   };
 
+  // One panel less in a row.
+  const fewer = (spec) => {
+    const columns = spec.columns - 1;
+    return spec.concat ? { ...spec, columns, concat: rowed(spec.usermeta.row, columns) } : { ...spec, columns };
+  };
+
   // Every width that is given in pixels, less `by` pixels.
   const narrowed = (spec, by) => {
-    const panels = spec.concat || spec.vconcat;
-    if (panels) {
-      const key = spec.concat ? "concat" : "vconcat";
-      return { ...spec, [key]: panels.map((each) => narrowed(each, by)) };
+    for (const key of ["concat", "vconcat", "hconcat"]) {
+      const share = key === "hconcat" ? Math.ceil(by / (spec.hconcat?.length || 1)) : by;
+      if (spec[key]) return { ...spec, [key]: spec[key].map((each) => narrowed(each, share)) };
     }
     if (spec.spec) return { ...spec, spec: narrowed(spec.spec, by) };
     if (typeof spec.width !== "number") return spec;
@@ -70,12 +120,15 @@
       place.append(stage);
       let spec = titled(given, room);
       let view;
+      let last = Infinity;
       for (let tries = 0; tries < TRIES; tries += 1) {
         view?.finalize();
         view = await window.vegaEmbed(stage, spec, { actions: false, renderer: "svg" });
         const over = width(stage) - room;
         if (over <= 1) break;
-        const next = tries === 0 ? arranged(spec, width(stage), room) : spec;
+        const next = tries === 0 ? arranged(spec, width(stage), room) : over >= last && spec.columns > 1 ? fewer(spec) : spec;
+        // Narrower than its least is no panel: where that does not do, one goes below.
+        last = next === spec ? over : Infinity;
         // Laid out anew it may fit already; a second look says by how much each panel is too wide.
         const across = next.concat ? next.columns : next.facet?.row ? 1 : next.columns || 1;
         spec = next === spec ? narrowed(spec, Math.ceil(over / across)) : next;

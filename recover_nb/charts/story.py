@@ -12,6 +12,7 @@ import xarray as xr
 from recover_nb import tables
 from recover_nb.charts.escaping import ScriptSafe
 from recover_nb.charts.showing import picture
+from recover_nb.charts.theme import colours_css
 from recover_nb.charts.value import plot_value
 from recover_nb.core.places import check_free, placed
 from recover_nb.features.value import recorded_value
@@ -72,7 +73,7 @@ class Story:
             " })();"
         )
         return (
-            f"<style>{_part('story.css')}</style>"
+            f"<style>{colours_css()}{_part('story.css')}</style>"
             f'<div class="recover-nb-story"><p>{html.escape(words)}</p>{self._picture}</div>'
             f"<script>{script}</script>"
         )

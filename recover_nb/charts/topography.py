@@ -12,19 +12,23 @@ from recover_nb.charts.kit import (
     SHARE,
     checked,
     colour_by,
+    counts,
     facet,
     frame_of,
     in_turn,
     interval,
+    names_axis,
     numbers,
     order,
+    p_tip,
+    panels_by,
     percents,
     shape_by,
     share_colour,
     tip,
     zero_line,
 )
-from recover_nb.charts.theme import FEATURE_TITLES, GREY, ON_BAR, ORANGE, PALETTE, SKY, VERMILION
+from recover_nb.charts.theme import FEATURE_TITLES, INK, REGIME_COLOURS
 
 #: What names a cell of a confusion matrix.
 CELL = ("true", "predicted")
@@ -75,23 +79,24 @@ def plot_confusion(
         tip("part"),
         tip("true"),
         tip("predicted"),
-        *numbers(".1f", "count"),
+        *counts("count"),
         *percents("share"),
     ]
+    classes = order(frame["true"])
     base = alt.Chart().encode(
         x=alt.X(
             "predicted:N",
             title="predicted",
-            sort=order(frame["true"]),
-            axis=alt.Axis(labelAngle=-30),
+            sort=classes,
+            axis=names_axis(classes, labelAngle=-30),
         ),
-        y=alt.Y("true:N", title="true", sort=order(frame["true"])),
+        y=alt.Y("true:N", title="true", sort=classes, axis=names_axis(classes)),
         tooltip=tooltip,
     )
-    cells = base.mark_rect(stroke=GREY, strokeWidth=0.5).encode(
+    cells = base.mark_rect(stroke=INK, strokeWidth=0.5).encode(
         color=share_colour("share of the true class")
     )
-    words = base.mark_text(color=ON_BAR).encode(text=alt.Text("label:N"))
+    words = base.mark_text(color=INK).encode(text=alt.Text("label:N"))
     layers = [cells, words] if chosen is None else [_choosable(cells, chosen), words, _frame(base)]
     title = "What is taken for what, out of fold"
     return facet(layers, frame, "part", title, width=width, height=width, columns=columns)
@@ -105,16 +110,21 @@ def _choosable(cells: alt.Chart, chosen: tuple[str, str]) -> alt.Chart:
     ]
     # No toggling: to Python, a click is a choice.
     picked = alt.selection_point(name="cell", fields=list(CELL), toggle=False)
-    return cells.mark_rect(stroke=GREY, strokeWidth=0.5, cursor="pointer").add_params(
+    return cells.mark_rect(stroke=INK, strokeWidth=0.5, cursor="pointer").add_params(
         picked, *params
     )
+
+
+def _class_colours(classes: list[str]) -> dict[str, str]:
+    """Return the colours of regimes; other classes have none, and are told apart by shape."""
+    return {name: REGIME_COLOURS.get(name, INK) for name in classes}
 
 
 def _frame(base: alt.Chart) -> alt.Chart:
     """Draw a line around the chosen cell, over its neighbours."""
     here = " && ".join(f"datum.{name} === chosen_{name}" for name in CELL)
     width = alt.StrokeWidthValue(0, condition=[{"test": here, "value": 5}])
-    return base.mark_rect(fill=None, stroke=VERMILION).encode(strokeWidth=width)
+    return base.mark_rect(fill=None, stroke=INK).encode(strokeWidth=width)
 
 
 def plot_feature_quantiles(data: Any, *, width: int = 230) -> alt.FacetChart:
@@ -131,7 +141,7 @@ def plot_feature_quantiles(data: Any, *, width: int = 230) -> alt.FacetChart:
     -------
     FacetChart
         A row of panels a part, a panel a feature: the line is the middle 90 %, the bar the middle
-        half, the white tick the median, the diamond the mean.
+        half, the tick the median, the diamond the mean.
 
     Raises
     ------
@@ -152,12 +162,12 @@ def plot_feature_quantiles(data: Any, *, width: int = 230) -> alt.FacetChart:
     titles = {name: str(FEATURE_TITLES.get(name, name)) for name in features}
     panels = {"column": alt.Facet("feature:N", title=None, sort=list(titles.values()))}
     if frame["part"].nunique() > 1:
-        panels["row"] = alt.Facet("part:N", title=None, sort=order(frame["part"]))
+        panels["row"] = panels_by("part", frame)
     title = alt.Title(
         "Features by class",
         subtitle="line: middle 90 %; bar: middle half; tick: median; diamond: mean",
     )
-    layers = _boxes(in_turn(classes, PALETTE))
+    layers = _boxes(_class_colours(classes))
     frame = frame.assign(feature=frame["feature"].map(titles))
     free = alt.Resolve(scale=alt.ScaleResolveMap(x="independent"))
     height = 26 * len(classes) + 8
@@ -166,9 +176,10 @@ def plot_feature_quantiles(data: Any, *, width: int = 230) -> alt.FacetChart:
 
 def _boxes(colours: dict[str, str]) -> list[alt.Chart]:
     """Boxes whose every figure is a column."""
-    tooltip = [tip("part"), tip("class"), alt.Tooltip("units:Q")]
+    tooltip = [tip("part"), tip("class"), *counts("units")]
     tooltip += numbers(".3f", "mean", *QUANTILES)
-    base = alt.Chart().encode(y=alt.Y("class:N", title=None, sort=list(colours)), tooltip=tooltip)
+    y = alt.Y("class:N", title=None, sort=list(colours), axis=names_axis(colours))
+    base = alt.Chart().encode(y=y, tooltip=tooltip)
 
     def x(name: str) -> alt.X:
         return alt.X(f"{name}:Q", title=None, scale=alt.Scale(zero=False))
@@ -176,9 +187,11 @@ def _boxes(colours: dict[str, str]) -> list[alt.Chart]:
     # The axis names the classes already.
     colour = colour_by("class", colours).legend(None)
     whiskers = base.mark_rule(strokeWidth=2).encode(x=x("q05"), x2=alt.X2("q95:Q"), color=colour)
-    bars = base.mark_bar(height=14).encode(x=x("q25"), x2=alt.X2("q75:Q"), color=colour)
-    median = base.mark_tick(color="white", thickness=2, size=14).encode(x=x("q50"))
-    mean = base.mark_point(shape="diamond", filled=True, color=ON_BAR, size=40, opacity=1).encode(
+    bars = base.mark_bar(height=14, fillOpacity=0.35).encode(
+        x=x("q25"), x2=alt.X2("q75:Q"), color=colour
+    )
+    median = base.mark_tick(color=INK, thickness=3, size=14).encode(x=x("q50"))
+    mean = base.mark_point(shape="diamond", filled=True, color=INK, size=40, opacity=1).encode(
         x=x("mean")
     )
     return [whiskers, bars, median, mean]
@@ -223,12 +236,11 @@ def plot_effects(data: Any, *, width: int = 420, columns: int = 2) -> alt.Chart 
     base = alt.Chart().encode(
         y=alt.Y("pair:N", title=None, sort=order(frame["pair"])),
         yOffset=alt.YOffset("feature:N", sort=features),
-        color=colour_by("feature", in_turn(features, PALETTE)),
         tooltip=tooltip,
     )
     shape = {"shape": shape_by("feature", in_turn(features, SHAPES))}
     axis = {"title": "Cliff's delta, 95 % interval", "scale": alt.Scale(domain=[-1, 1])}
-    estimates = interval(base, ("low", "delta", "high"), size=60, looks=shape, **axis)
+    estimates = interval(base, ("low", "delta", "high"), size=60, colour=INK, looks=shape, **axis)
     layers, title = [zero_line(), *estimates], "How far apart classes are"
     height = 48 * frame["pair"].nunique()
     return facet(layers, frame, "part", title, width=width, height=height, columns=columns)
@@ -247,8 +259,8 @@ def plot_scores(data: Any, *, width: int = 280) -> alt.FacetChart:
     Returns
     -------
     FacetChart
-        A panel a score: the blue point is the prediction, the orange tick the baseline (the
-        commonest class, or an AUC of 0.5), the grey bar the middle 95 % of permuted labels.
+        A panel a score: the point is the prediction, the tick the baseline (the
+        commonest class, or an AUC of 0.5), the shaded bar the middle 95 % of permuted labels.
 
     Raises
     ------
@@ -261,27 +273,28 @@ def plot_scores(data: Any, *, width: int = 280) -> alt.FacetChart:
     >>> result = rnb.topography(rnb.load_study(), n_repeats=1, n_permutations=19)
     >>> chart = rnb.plot_scores(rnb.tables.score_lines(result))
     >>> chart.title.subtitle
-    'blue point: from the features; orange tick: baseline; grey bar: permuted labels'
+    'point: from the features; tick: baseline; shaded bar: permuted labels'
     """
     frame = frame_of(data, tables.score_lines)
     spans = ("null_low", "null_mean", "null_high")
     frame = checked(
         frame, ("score", "part", "units", "value", "baseline", *spans, "p", "permutations")
     )
-    tooltip = [tip("part"), alt.Tooltip("units:Q"), alt.Tooltip("permutations:Q")]
-    tooltip += numbers(".3f", "value", "baseline", *spans, "p")
+    tooltip = [tip("part"), *counts("units", "permutations")]
+    tooltip += [*numbers(".3f", "value", "baseline", *spans), p_tip()]
+    parts = order(frame["part"])
     base = alt.Chart().encode(
-        y=alt.Y("part:N", title=None, sort=order(frame["part"])), tooltip=tooltip
+        y=alt.Y("part:N", title=None, sort=parts, axis=names_axis(parts)), tooltip=tooltip
     )
     x = alt.X("null_low:Q", title=None, scale=SHARE)
-    null = base.mark_bar(height=12, color=GREY, opacity=0.6).encode(x=x, x2=alt.X2("null_high:Q"))
-    baseline = base.mark_tick(color=ORANGE, thickness=3, size=18).encode(x=alt.X("baseline:Q"))
-    value = base.mark_point(color=SKY, filled=True, size=80, opacity=1).encode(x=alt.X("value:Q"))
+    null = base.mark_bar(height=12, color=INK, opacity=0.3).encode(x=x, x2=alt.X2("null_high:Q"))
+    baseline = base.mark_tick(color=INK, thickness=3, size=18).encode(x=alt.X("baseline:Q"))
+    value = base.mark_point(color=INK, filled=True, size=80, opacity=1).encode(x=alt.X("value:Q"))
     title = alt.Title(
         "How well the label is predicted",
-        subtitle="blue point: from the features; orange tick: baseline; grey bar: permuted labels",
+        subtitle="point: from the features; tick: baseline; shaded bar: permuted labels",
     )
-    column = alt.Facet("score:N", title=None, sort=order(frame["score"]))
+    column = panels_by("score", frame)
     layers, height = [null, baseline, value], 26 * frame["part"].nunique() + 12
     return facet(layers, frame, {"column": column}, title, width=width, height=height)
 
@@ -314,16 +327,19 @@ def plot_coefficients(
     """
     frame = frame_of(data, tables.coefficient_spans)
     frame = checked(frame, ("part", "class", "feature", "coefficient", "sd", "low", "high"))
-    classes = order(frame["class"])
+    classes, features = order(frame["class"]), order(frame["feature"])
     tooltip = [tip("part"), tip("class"), tip("feature")]
     tooltip += [*numbers("+.2f", "coefficient"), *numbers(".2f", "sd")]
     base = alt.Chart().encode(
-        y=alt.Y("feature:N", title=None, sort=order(frame["feature"])),
+        y=alt.Y("feature:N", title=None, sort=features, axis=names_axis(features)),
         yOffset=alt.YOffset("class:N", sort=classes),
-        color=colour_by("class", in_turn(classes, PALETTE)),
+        color=colour_by("class", _class_colours(classes)),
         tooltip=tooltip,
     )
-    shape, axis = shape_by("class", in_turn(classes, SHAPES)), "log-odds per sd of the feature"
+    shape, axis = (
+        shape_by("class", in_turn(classes, SHAPES)),
+        "log-odds per standard deviation of the feature",
+    )
     ends, looks = ("low", "coefficient", "high"), {"shape": shape}
     layers = [zero_line(), *interval(base, ends, size=70, looks=looks, title=axis)]
     title = "What each feature says for a class"

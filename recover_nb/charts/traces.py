@@ -13,15 +13,26 @@ from recover_nb.charts.kit import (
     SHARE,
     checked,
     colour_by,
+    counts,
     finish,
     heading,
+    in_turn,
     interval,
     numbers,
+    order,
     percents,
     rows,
+    shape_by,
     tip,
 )
-from recover_nb.charts.theme import GREY, ON_BAR, OUTCOME_COLOURS, SIGNAL_TITLES, SKY, VERMILION
+from recover_nb.charts.theme import (
+    INK,
+    ON_BAR,
+    OPERATOR_SHAPES,
+    OUTCOME_COLOURS,
+    SIGNAL_TITLES,
+    operator_colours,
+)
 from recover_nb.core.errors import InputError
 
 
@@ -46,11 +57,11 @@ def plot_rollout_grid(frame: pd.DataFrame, *, cell: int = 34) -> alt.LayerChart:
         If a column is missing or there are too many rows.
     """
     frame = checked(frame, ("rollout", "row", "column", "outcome", "sign", "n_tokens"))
-    tooltip = ["rollout:Q", tip("outcome"), alt.Tooltip("n_tokens:Q", title="tokens")]
+    tooltip = [*counts("rollout"), tip("outcome"), *counts("n_tokens")]
     base = alt.Chart(rows(frame)).encode(
         x=alt.X("column:O", axis=None), y=alt.Y("row:O", axis=None), tooltip=tooltip
     )
-    cells = base.mark_rect(stroke="white", strokeWidth=2).encode(
+    cells = base.mark_rect(stroke=INK, strokeWidth=0.75).encode(
         color=colour_by("outcome", OUTCOME_COLOURS)
     )
     signs = base.mark_text(color=ON_BAR, dy=-5, fontSize=14).encode(text="sign:N")
@@ -92,20 +103,23 @@ def plot_branches(frame: pd.DataFrame, *, width: int = 420) -> alt.LayerChart:
     )
     frame = checked(frame, (*needed, "rate", "low", "high", "label"))
     tooltip = [
-        "branch:O",
-        "problem:Q",
-        "rollout:Q",
-        "position:Q",
+        *counts("branch", "problem", "rollout", "position"),
         tip("operator"),
-        "alpha:Q",
+        *numbers(".2f", "alpha"),
         tip("continuation"),
     ]
-    tooltip += ["n:Q", "rescued:Q", *percents("rate", "low", "high")]
+    tooltip += [
+        alt.Tooltip("n:Q", title="twins"),
+        *counts("rescued"),
+        *percents("rate", "low", "high"),
+    ]
     y = alt.Y("label:N", title=None, sort=[str(each) for each in frame["label"]])
-    base = alt.Chart(rows(frame)).encode(y=y, tooltip=tooltip)
+    colour = colour_by("operator", operator_colours(frame["operator"]))
+    base = alt.Chart(rows(frame)).encode(y=y, color=colour, tooltip=tooltip)
     axis = {"title": "rescue rate of the twins", "scale": SHARE, "axis": PERCENT}
-    ends = ("low", "rate", "high")
-    layers = alt.layer(*interval(base, ends, size=80, colour=SKY, rule=GREY, **axis))
+    ends, names = ("low", "rate", "high"), order(frame["operator"])
+    shape = {"shape": shape_by("operator", in_turn(names, OPERATOR_SHAPES))}
+    layers = alt.layer(*interval(base, ends, size=80, looks=shape, **axis))
     title = alt.Title("Rescue rate of branches", subtitle="95 % Wilson intervals")
     return finish(layers, title, width, 26 * len(frame))
 
@@ -152,18 +166,18 @@ def plot_signals(
         x = alt.X("position:Q", title="token position" if last else None, axis=axis)
         y = alt.Y("value:Q", title=None, axis=alt.Axis(tickCount=4))
         tooltip = [
-            "position:Q",
+            *counts("position"),
             tip("token"),
-            "token_id:Q",
+            *counts("token_id"),
             *numbers(".4f", "value"),
-            "is_junction:N",
+            tip("is_junction"),
         ]
         base = alt.Chart(rows(part)).encode(x=x, tooltip=tooltip)
         rule = alt.Chart(rows(part[part["is_junction"]])).mark_rule(
-            color=VERMILION, strokeDash=[5, 3], strokeWidth=2
+            color=INK, strokeDash=[5, 3], strokeWidth=2
         )
-        line = base.mark_line(color=SKY, strokeWidth=1.5).encode(y=y)
-        points = base.mark_point(color=SKY, filled=True, size=28, opacity=1).encode(y=y)
+        line = base.mark_line(color=INK, strokeWidth=1.5).encode(y=y)
+        points = base.mark_point(color=INK, filled=True, size=28, opacity=1).encode(y=y)
         layers = alt.layer(rule.encode(x=alt.X("junction:Q"), tooltip=tooltip), line, points)
         title = heading(SIGNAL_TITLES.get(name, name))
         panels.append(layers.properties(width=width, height=height, title=title))

@@ -7,13 +7,15 @@ import altair as alt
 from recover_nb import tables
 from recover_nb.charts.kit import (
     checked,
-    colour_by,
+    counts,
     facet,
     finish,
     frame_of,
     interval,
     numbers,
     order,
+    p_tip,
+    panels_by,
     percents,
     rows,
     shape_by,
@@ -21,18 +23,15 @@ from recover_nb.charts.kit import (
     tip,
     zero_line,
 )
-from recover_nb.charts.theme import GREY, ORANGE, SKY
-
-STANDARDISATION_COLOURS = {"frozen": ORANGE, "refitted": SKY, "by_cell": GREY}
-
+from recover_nb.charts.theme import INK, OPERATOR
 
 STANDARDISATION_SHAPES = {"frozen": "diamond", "refitted": "circle", "by_cell": "square"}
 
 
-ASSIGNED_LOOKS = {
-    "source's clusters and scale": (ORANGE, "diamond"),
-    "source's clusters, target's scale": (SKY, "circle"),
-    "clusters of half the target": (GREY, "square"),
+ASSIGNED_SHAPES = {
+    "source's clusters and scale": "diamond",
+    "source's clusters, target's scale": "circle",
+    "clusters of half the target": "square",
 }
 
 
@@ -49,8 +48,8 @@ def plot_transfer_clusters(data: Any, *, width: int = 460) -> alt.Chart:
     Returns
     -------
     Chart
-        ARI by direction: 0 = as alike as chance, 1 = the same; grey is what half of the target
-        itself reaches.
+        ARI by direction: 0 = as alike as chance, 1 = the same; the square is what half of
+        the target itself reaches.
 
     Raises
     ------
@@ -69,25 +68,21 @@ def plot_transfer_clusters(data: Any, *, width: int = 460) -> alt.Chart:
     frame = checked(frame, ("direction", "n_source", "n_target", "assigned", "ari", "evenness"))
     tooltip = [
         tip("direction"),
-        alt.Tooltip("n_source:Q"),
-        alt.Tooltip("n_target:Q"),
+        *counts("n_source", "n_target"),
         tip("assigned"),
     ]
     tooltip += numbers(".2f", "ari", "evenness")
-    colours = {name: look[0] for name, look in ASSIGNED_LOOKS.items()}
-    shapes = {name: look[1] for name, look in ASSIGNED_LOOKS.items()}
     x = alt.X(
         "ari:Q", title="ARI with the target's own clusters", scale=alt.Scale(domain=[-0.1, 1])
     )
     points = (
         alt.Chart(rows(frame))
-        .mark_point(filled=True, size=90, opacity=1)
+        .mark_point(filled=True, size=90, opacity=1, color=INK)
         .encode(
             x=x,
             y=alt.Y("direction:N", title=None, sort=order(frame["direction"])),
-            yOffset=alt.YOffset("assigned:N", sort=list(ASSIGNED_LOOKS)),
-            color=colour_by("assigned", colours),
-            shape=shape_by("assigned", shapes),
+            yOffset=alt.YOffset("assigned:N", sort=list(ASSIGNED_SHAPES)),
+            shape=shape_by("assigned", ASSIGNED_SHAPES),
             tooltip=tooltip,
         )
     )
@@ -127,25 +122,19 @@ def plot_transfer_routing(data: Any, *, width: int = 460) -> alt.FacetChart:
     frame = frame_of(data)
     needed = ("direction", "standardisation", "estimator", "n", "routed", "retry")
     frame = checked(frame, (*needed, "points", "low_points", "high_points", "p"))
-    names = list(STANDARDISATION_COLOURS)
-    tooltip = [*map(tip, ("direction", "standardisation", "estimator")), *numbers(",.0f", "n")]
+    names = list(STANDARDISATION_SHAPES)
+    tooltip = [*map(tip, ("direction", "standardisation", "estimator")), *counts("n")]
     tooltip += [*percents("routed", "retry"), *signed("points", "low_points", "high_points")]
-    tooltip += numbers(".3f", "p")
+    tooltip.append(p_tip())
     base = alt.Chart().encode(
         y=alt.Y("direction:N", title=None, sort=order(frame["direction"])),
         yOffset=alt.YOffset("standardisation:N", sort=names),
-        color=colour_by("standardisation", STANDARDISATION_COLOURS),
         tooltip=tooltip,
     )
     shape = {"shape": shape_by("standardisation", STANDARDISATION_SHAPES)}
     ends, axis = ("low_points", "points", "high_points"), "routed minus retry (percentage points)"
-    layers = [zero_line(), *interval(base, ends, size=70, looks=shape, title=axis)]
-    row = alt.Facet(
-        "estimator:N",
-        title=None,
-        sort=order(frame["estimator"]),
-        header=alt.Header(labelOrient="top", labelAnchor="start"),
-    )
+    layers = [zero_line(), *interval(base, ends, size=70, colour=OPERATOR, looks=shape, title=axis)]
+    row = panels_by("estimator", frame, labelOrient="top", labelAnchor="start")
     title = "Routing on the target, by whose scale standardises"
     height = 40 * frame["direction"].nunique()
     return facet(layers, frame, {"row": row}, title, width=width, height=height)

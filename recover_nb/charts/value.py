@@ -8,15 +8,25 @@ from recover_nb import tables
 from recover_nb.charts.kit import (
     checked,
     colour_by,
+    counts,
+    dash_by,
     finish,
     frame_of,
     in_turn,
+    numbers,
     order,
     percents,
     rows,
+    shape_by,
     tip,
 )
-from recover_nb.charts.theme import PALETTE, VERMILION
+from recover_nb.charts.theme import (
+    OPERATOR_DASHES,
+    OPERATOR_SHAPES,
+    RETRY,
+    WRONG,
+    operator_colours,
+)
 
 _SHARE = alt.Scale(domain=[0, 1])
 
@@ -55,21 +65,32 @@ def plot_value(data: Any, *, width: int = 560, height: int = 200) -> alt.LayerCh
     needed = ("intervention", "tokens", "token", "value", "low", "high", "right", "n", "is_fatal")
     frame = checked(frame, needed)
     names = order(frame["intervention"])
-    tooltip = [tip("intervention"), "tokens:Q", tip("token"), "right:Q", "n:Q"]
+    tooltip = [tip("intervention"), *counts("tokens"), tip("token")]
+    tooltip += [*numbers(".0f", "right"), alt.Tooltip("n:Q", title="tries")]
     tooltip += percents("value", "low", "high")
     x = alt.X("tokens:Q", title="tokens kept", axis=alt.Axis(tickMinStep=1))
     y = alt.Y("value:Q", title="still ends right", scale=_SHARE, axis=alt.Axis(format="%"))
     base = alt.Chart(rows(frame)).encode(x=x, tooltip=tooltip)
     own = alt.Chart(rows(frame[frame["intervention"] == names[0]])).encode(x=x)
-    band = own.mark_area(opacity=0.2, interpolate="step-after").encode(
+    band = own.mark_area(color=RETRY, opacity=0.3, interpolate="step-after").encode(
         y=alt.Y("low:Q", scale=_SHARE), y2="high:Q"
     )
-    colour = colour_by("intervention", in_turn(names, PALETTE))
-    line = base.mark_line(interpolate="step-after", strokeWidth=2).encode(y=y, color=colour)
-    marks = base.mark_point(filled=True, size=24, opacity=1).encode(y=y, color=colour)
+    colour = colour_by("intervention", operator_colours(names))
+    dashes = dash_by("intervention", in_turn(names, OPERATOR_DASHES))
+    line = base.mark_line(interpolate="step-after", strokeWidth=2).encode(
+        y=y, color=colour, strokeDash=dashes
+    )
+    marks = base.mark_point(filled=True, size=30, opacity=1).encode(
+        y=y,
+        color=colour,
+        shape=shape_by("intervention", in_turn(names, OPERATOR_SHAPES)),
+    )
     rule = alt.Chart(rows(frame[frame["is_fatal"]])).mark_rule(
-        color=VERMILION, strokeDash=[5, 3], strokeWidth=2
+        color=WRONG, strokeDash=[5, 3], strokeWidth=2
     )
     layers = alt.layer(band, rule.encode(x=x, tooltip=tooltip), line, marks)
-    title = alt.Title("The value of every prefix", subtitle="dashed: the fatal token")
+    title = alt.Title(
+        "The value of every prefix",
+        subtitle="dashed rule: the fatal token; band: 95 % interval of asking again",
+    )
     return finish(layers, title, width, height)

@@ -9,7 +9,11 @@ from typing import Any
 import pandas as pd
 
 from recover_nb.charts.escaping import ScriptSafe
+from recover_nb.charts.theme import colours_css
+from recover_nb.core.labels import OUTCOME_SIGNS, Outcome
+from recover_nb.core.titles import named, plain_zero, shown, title
 from recover_nb.report.page import Block, Page, Section
+from recover_nb.tables.verdicts import CONTRADICTED, NOT_SHOWN, NOT_TESTABLE, SUPPORTED
 
 #: Nothing may be loaded: what is not in the file is not there.
 POLICY = (
@@ -18,6 +22,8 @@ POLICY = (
 )
 #: Says that a page is ours, so that a later demo may replace it.
 GENERATOR = '<meta name="generator" content="recover_nb">'
+#: What the colour of a verdict says, said again.
+SIGNS = {SUPPORTED: "\u2713 ", CONTRADICTED: "\u2717 ", NOT_SHOWN: "? ", NOT_TESTABLE: "\u2013 "}
 #: Characters that would otherwise be invisible in a token.
 VISIBLE = str.maketrans({"\n": "\u23ce", "\t": "\u21e5", " ": "\u00b7"})
 
@@ -55,7 +61,7 @@ def page_html(page: Page, bundle: str) -> str:
 {GENERATOR}
 <meta name="color-scheme" content="light dark">
 <title>{_text(page.title)}</title>
-<style>{_asset("report.css")}</style>
+<style>{colours_css()}{_asset("report.css")}</style>
 </head>
 <body>
 <header><h1>{_text(page.title)}</h1><p>{_text(page.subtitle)}</p><nav>{links}</nav></header>
@@ -143,14 +149,13 @@ def table_html(frame: pd.DataFrame, formats: dict[str, str], caption: str) -> st
     numbers = [pd.api.types.is_numeric_dtype(frame[name]) for name in frame.columns]
     kinds = [' class="n"' if number else "" for number in numbers]
     head = "".join(
-        f'<th scope="col"{kind}>{_text(str(name).replace("_", " "))}</th>'
+        f'<th scope="col"{kind}>{_text(title(name))}</th>'
         for name, kind in zip(frame.columns, kinds, strict=True)
     )
     rows = []
     for row in frame.itertuples(index=False):
         cells = [
-            _cell(value, formats.get(name, "{:,}"))
-            for name, value in zip(frame.columns, row, strict=True)
+            _cell(value, name, formats) for name, value in zip(frame.columns, row, strict=True)
         ]
         first = f'<th scope="row"{kinds[0]}>{cells[0]}</th>'
         rest = "".join(
@@ -164,10 +169,10 @@ def table_html(frame: pd.DataFrame, formats: dict[str, str], caption: str) -> st
     )
 
 
-def _cell(value: Any, how: str) -> str:
-    if isinstance(value, float) and math.isnan(value):
-        return "\u2013"
-    return _text(value if isinstance(value, str) else how.format(value))
+def _cell(value: Any, column: object, formats: dict[str, str]) -> str:
+    if isinstance(value, str) or column not in formats or math.isnan(value):
+        return _text(shown(value, str(column)))
+    return _text(plain_zero(formats[column].format(value)))
 
 
 def _findings(findings: list[dict]) -> str:
@@ -175,7 +180,8 @@ def _findings(findings: list[dict]) -> str:
     for each in findings:
         kind = _text(each["verdict"].replace(" ", "-"))
         items.append(
-            f'<li><span class="verdict {kind}">{_text(each["verdict"])}</span> '
+            f'<li><span class="verdict {kind}">{SIGNS.get(each["verdict"], "")}'
+            f"{_text(each['verdict'])}</span> "
             f"<strong>{_text(each['claim'][:1].upper() + each['claim'][1:])}.</strong>"
             f" {_text(each['sentence'])}</li>"
         )
@@ -190,7 +196,7 @@ def _pairs(pairs: list[tuple[str, str]]) -> str:
 def _example(example: dict) -> str:
     facts = [
         ("unit", example["unit"]),
-        ("regime", example["regime"]),
+        ("regime", named(example["regime"])),
         ("correct answer", example["answer"]),
     ]
     return (
@@ -229,6 +235,7 @@ def _twins(frame: pd.DataFrame) -> str:
     rows = []
     for row in frame.to_dict("records"):
         verdict = "right" if row["correct"] else "wrong"
+        sign = OUTCOME_SIGNS[Outcome.CORRECT if row["correct"] else Outcome.WRONG]
         acted = row["fired_at"] if row["fired_at"] >= 0 else "\u2013"
         before, after = (
             _text(row[part].strip("\n") if part == "after" else row[part])
@@ -236,13 +243,13 @@ def _twins(frame: pd.DataFrame) -> str:
         )
         trace = f'<span class="shared">{before}</span><span class="own">{after}</span>'
         rows.append(
-            f'<tr><th scope="row">{_text(row["intervention"])}</th><td'
-            f' class="{verdict}">{verdict}</td><td class="n">{acted}</td><td'
+            f'<tr><th scope="row">{_text(named(row["intervention"]))}</th><td'
+            f' class="{verdict}">{sign} {verdict}</td><td class="n">{acted}</td><td'
             f' class="n">{row["n_tokens"]}</td><td><pre>{trace}</pre></td></tr>'
         )
     head = (
-        "<th>intervention</th><th>answer</th><th>acts at</th><th>tokens</th><th>trace (grey: same"
-        " as retry)</th>"
+        "<th>intervention</th><th>answer</th><th>acts at token</th><th>tokens</th>"
+        "<th>trace (grey: same as retry)</th>"
     )
     table = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
     return f'<div class="scroll"><table class="twins">{table}</table></div>'

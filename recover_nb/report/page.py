@@ -14,6 +14,7 @@ import xarray as xr
 from recover_nb import charts, tables
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ALL
+from recover_nb.core.titles import p_cell
 from recover_nb.routing.result import RETRY, Evaluation
 from recover_nb.tables.kit import pivot
 from recover_nb.tables.specimen import REASONS
@@ -26,7 +27,7 @@ MAX_PANELS = 24
 #: Signals of the example.
 SHOWN_SIGNALS = ("demotion_pressure", "logit_variance", "entropy")
 
-PERCENT, SIGNED, WHOLE, ONE, P = "{:.1%}", "{:+.1f}", "{:,.0f}", "{:,.1f}", "{:.3f}"
+PERCENT, SIGNED, WHOLE, ONE = "{:.1%}", "{:+.1f}", "{:,.0f}", "{:,.1f}"
 
 #: What a table of cells shows.
 _CELL_COLUMNS = (
@@ -193,18 +194,18 @@ def _routing(evaluation: Evaluation, order: list[str]) -> Section:
     cells, routes = (
         _in_order(frame, order) for frame in (cells, tables.routes_by_cell(evaluation))
     )
-    formats = dict.fromkeys(("routed", "rate", "retry"), PERCENT) | {
-        "n": WHOLE,
-        "p": P,
-        "p_holm": P,
-    }
+    formats = dict.fromkeys(("routed", "rate", "retry"), PERCENT)
+    settings = evaluation.settings
+    permutations, nulls = settings["n_permutations"], settings["n_null"]
+    full, cells = (_p_cells(frame, permutations) for frame in (full, cells))
+    excess = _p_cells(excess, nulls)
     formats |= dict.fromkeys(("relative", "relative_low", "relative_high"), "{:+.1%}")
     formats |= {
         name: SIGNED for frame in (full, excess) for name in frame if name.endswith("_points")
     }
     lead = (
         "published selects steerable_hard problems with the attempts that then score them, which"
-        " inflates any lift; the grey bands are what the same estimator reports when no"
+        " inflates any lift; the shaded bands are what the same estimator reports when no"
         " intervention differs from retry (null: independent attempts; null_twins: attempts that"
         " share random numbers as here). split selects on one half of the attempts and scores on"
         " the other; all selects nothing. Points right of 0 favour routing."
@@ -214,19 +215,31 @@ def _routing(evaluation: Evaluation, order: list[str]) -> Section:
         Block(
             "table",
             excess,
-            "Published lift over each comparator, less its null; p is one-sided",
+            "Published lift over each comparator, less what it would be without an effect; p is"
+            f" one-sided, over {nulls:,} simulated data sets",
             formats,
         ),
         Block("table", full, "Routed less every comparator, by every estimator", formats),
         Block(
             "table",
             cells,
-            "Routed less retry by cell; p permutes routes, p_holm corrects over cells",
+            f"Routed less retry by cell; p permutes routes {permutations:,} times, p (Holm)"
+            " corrects over cells",
             formats,
         ),
         *_chart(charts.plot_routes, routes),
     ]
     return Section("routing", "Routing, by four estimators", lead, blocks)
+
+
+def _p_cells(frame: pd.DataFrame, draws: int | None) -> pd.DataFrame:
+    """Write the p-values of a table: the least that so many draws can give is a bound."""
+    written = {
+        name: [p_cell(p, draws if name == "p" else None) for p in frame[name]]
+        for name in ("p", "p_holm")
+        if name in frame
+    }
+    return frame.assign(**written)
 
 
 def _in_order(frame: pd.DataFrame, order: list[str]) -> pd.DataFrame:

@@ -42,6 +42,7 @@ from recover_nb.tables.features import (
     reliability,
     route_rows,
 )
+from recover_nb.tables.kit import for_people
 from recover_nb.tables.remapping import (
     agreement_rows,
     beyond_reach_problems,
@@ -120,6 +121,7 @@ __all__ = [
     "find",
     "findings",
     "firing",
+    "for_people",
     "grid_lines",
     "junction_sentence",
     "lift_over_retry",

@@ -1,12 +1,18 @@
 """What tables share: points, means of what is known, intervals as text, arrays of a study."""
 
-from collections.abc import Mapping, Sequence
+import html
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from recover_nb.core.labels import Feature
+from recover_nb.core.titles import p_cell, plain_zero, shown, title
+
+if TYPE_CHECKING:
+    from pandas.io.formats.style import Styler
 
 
 def points(share: float | None) -> float:
@@ -48,12 +54,63 @@ def mean(values: np.ndarray) -> float:
 
 def interval(ends: Sequence[float], form: str = "+.1f") -> str:
     """Write the ends of an interval."""
-    return f"[{ends[0]:{form}}, {ends[1]:{form}}]"
+    low, high = (plain_zero(f"{end:{form}}") for end in ends)
+    return f"[{low}, {high}]"
 
 
 def span(value: float, low: float, high: float) -> str:
     """Write a difference with its interval."""
-    return f"{value:+.1f} {interval((low, high))}"
+    return plain_zero(f"{value:+.1f}") + f" {interval((low, high))}"
+
+
+def for_people(
+    frame: pd.DataFrame, *, draws: int | None = None, decimals: int | None = None
+) -> "Styler":
+    """Show a frame to be read: titles for its columns, names in words, numbers as they are meant.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        It stays as it is, with the names of the code.
+    draws : int, optional
+        How many permutations its column ``p`` was counted over: the least that so many can give is
+        written as a bound.
+    decimals : int, optional
+        Digits behind the point of numbers that are no counts, points or shares; three that count
+        unless given.
+
+    Returns
+    -------
+    Styler
+        Text is escaped. There is no index unless it has a name.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"intervention": ["retry"], "n": [234.5], "sd_points": [-0.01]})
+    >>> page = for_people(frame).to_html()
+    >>> [part in page for part in ("asking again (retry)", "about 235", ">0.0<", "sd_points")]
+    [True, True, True, False]
+    """
+
+    def written(column: str) -> Callable[[Any], str]:
+        if column == "p":
+            return lambda value: html.escape(p_cell(value, draws))
+        return lambda value: html.escape(shown(value, column, decimals))
+
+    styled = frame.style.format({name: written(str(name)) for name in frame.columns})
+    styled = styled.format_index(title_of, axis="columns")
+    text = [name for name in frame if not pd.api.types.is_numeric_dtype(frame[name])]
+    styled = styled.set_properties(subset=text, **{"text-align": "left"})
+    named_index = any(name is not None for name in frame.index.names)
+    if not named_index:
+        return styled.hide(axis="index")
+    return styled.format_index(lambda value: html.escape(shown(value)), axis="index")
+
+
+def title_of(column: object) -> str:
+    """Return the title of a column, escaped."""
+    return html.escape(title(column))
 
 
 def counted(counts: Mapping[str, int]) -> str:

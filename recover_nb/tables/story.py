@@ -14,6 +14,7 @@ import xarray as xr
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Signal
 from recover_nb.core.schema import PREFIX, cell_names, failed_rollouts, text
+from recover_nb.core.titles import named
 from recover_nb.core.token_text import token_pieces
 from recover_nb.features.value import fatal_token, problems_with_value, recorded_value
 from recover_nb.routing.evaluation import evaluate_routing
@@ -25,14 +26,7 @@ from recover_nb.tasks.checkers import parse_answer
 NONE, RETRY = Intervention.NONE.value, Intervention.RETRY.value
 SPARSE, DENSE = Intervention.SPARSE_STEER.value, Intervention.DENSE_STEER.value
 CALCULATOR, ANCESTOR = Intervention.CALCULATOR.value, Intervention.ANCESTOR.value
-#: What an intervention is called here, and what it does.
-NAMES = {
-    RETRY: "asking again (retry)",
-    SPARSE: "one token steered (sparse_steer)",
-    DENSE: "every token steered (dense_steer)",
-    CALCULATOR: "a calculator (calculator)",
-    ANCESTOR: "the ancestor alone (ancestor)",
-}
+#: What an intervention does, of those that a story is told by.
 WHAT_IT_DOES = {
     RETRY: "Another draw of the same model",
     SPARSE: "One token is taken from a mixture with the ancestor, and the model goes on by itself",
@@ -111,7 +105,7 @@ KINDS = (
 
 def any_failure(row: pd.Series) -> Kind:
     """Return a kind for a failure that is of none: whoever rescues it most often stands beside."""
-    rates = row[[name for name in NAMES if name != RETRY]].dropna()
+    rates = row[[name for name in WHAT_IT_DOES if name != RETRY]].dropna()
     best = str(rates.idxmax()) if len(rates) else RETRY
     return Kind("a failure", "One failure: where it was lost, and who saves it.", best, bool)
 
@@ -148,7 +142,7 @@ def candidates(ds: xr.Dataset) -> pd.DataFrame:
     stored = with_rates(few)["rescue_rate"].transpose("problem", "intervention")
     rates = pd.DataFrame(stored.values, columns=text(stored["intervention"]))
     rates = rates.drop(columns=NONE, errors="ignore")
-    rates = rates.reindex(columns=list(dict.fromkeys([*rates.columns, *NAMES])))
+    rates = rates.reindex(columns=list(dict.fromkeys([*rates.columns, *WHAT_IT_DOES])))
     rows = []
     counts = few["value_right"].sel(intervention=RETRY).transpose("problem", PREFIX).values
     rollouts = failed_rollouts(few).argmax(1)
@@ -369,7 +363,7 @@ def _rescued(
         return None
     best = int(right[shared[right].argmax()])
     trace = read_trace(ds, problem, best, operator)
-    name = NAMES.get(operator, operator)
+    name = named(operator)
     return {"operator": operator, "name": name, "tokens": trace.tokens, "shared": int(shared[best])}
 
 
@@ -404,7 +398,7 @@ def _attempts(one: xr.Dataset, operator: str) -> dict[str, Any]:
     right = (correct[correct >= 0] == 1).tolist()
     return {
         "operator": operator,
-        "name": NAMES.get(operator, operator),
+        "name": named(operator),
         "right": right,
         "interval": list(proportion_interval(sum(right), len(right))),
     }

@@ -7,6 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from recover_nb.core.labels import ALL
+from recover_nb.core.titles import about, p_cell, plain_zero, short_title
 from recover_nb.features.detectors import judge_detectors
 from recover_nb.features.value import problems_with_value
 from recover_nb.routing.result import RETRY, Evaluation
@@ -119,7 +120,8 @@ def render_text(
         number = pd.api.types.is_numeric_dtype(series)
         digits = decimals.get(name, 0 if pd.api.types.is_integer_dtype(series) else 1)
         cells = [_number(value, digits) if number else printable(value) for value in series]
-        head = _heading(str(name)) if number else printable(name).replace("_", " ").split("\n")
+        words = printable(short_title(name))
+        head = _heading(words) if number else words.split("\n")
         columns.append((head, cells))
         left.append(not number)
     return "\n".join(_lines(columns, left, width))
@@ -190,7 +192,7 @@ def _heading(name: str) -> list[str]:
 def _number(value: float, digits: int) -> str:
     # Rates of few attempts often lie halfway between two last digits: which way they go must not
     # hang on a last bit, which differs between machines.
-    return "-" if math.isnan(value) else f"{round(value, 9):.{digits}f}"
+    return "-" if math.isnan(value) else plain_zero(f"{round(value, 9):.{digits}f}")
 
 
 def printable(text: object) -> str:
@@ -291,11 +293,15 @@ def _differences(rescue: pd.DataFrame) -> str:
 
 
 def _ends(low: float, high: float, sign: str = "+") -> str:
-    return "-" if math.isnan(low) else f"[{low:{sign}.1f},{high:{sign}.1f}]"
+    return "-" if math.isnan(low) else f"[{_one(low, sign)},{_one(high, sign)}]"
+
+
+def _one(value: float, sign: str) -> str:
+    return plain_zero(f"{value:{sign}.1f}")
 
 
 def _span(value: float, low: float, high: float, sign: str = "+") -> str:
-    return "-" if math.isnan(value) else f"{value:{sign}.1f} {_ends(low, high, sign)}"
+    return "-" if math.isnan(value) else f"{_one(value, sign)} {_ends(low, high, sign)}"
 
 
 def _spans(frame: pd.DataFrame, *names: str, sign: str = "+") -> list[str]:
@@ -311,26 +317,31 @@ def _routing(evaluation: Evaluation) -> str:
     wide = wide.drop(columns="null_twins", errors="ignore").fillna("-").reset_index()
     wide = wide.rename(columns={"comparator": "routed less"})
     sizes = frame.drop_duplicates("estimator").set_index("estimator")["n"]
-    n = ", ".join(f"{name} {sizes[name]:.0f}" for name in sizes.index)
-    note = f"Problems scored: {n}. Brackets: 95 % interval (null: mean +- 1.96 sd)."
+    n = ", ".join(f"{name} {about(sizes[name])}" for name in sizes.index)
+    note = (
+        f"Problems scored: {n}. Brackets: 95 % interval (null: mean +- 1.96 standard deviations)."
+    )
     return f"{render_text(wide)}\n{textwrap.fill(note, WIDTH)}"
 
 
 def _nulls(evaluation: Evaluation) -> str:
     frame = null_excess(evaluation)
     frame = frame[frame["comparator"].isin(["retry", "best_fixed", "permuted"])]
+    draws = evaluation.settings["n_null"]
     table = pd.DataFrame(
         {
             "null": frame["null"],
             "routed less": frame["comparator"],
             "published": frame["published_points"],
             "null mean": frame["mean_points"],
-            "null sd": frame["sd_points"],
+            "null standard deviation": frame["sd_points"],
             "excess, 95 %": _spans(frame, "excess_points", "low_points", "high_points"),
-            "p": frame["p"],
+            "p": [p_cell(p, draws) for p in frame["p"]],
         }
     )
-    return render_text(table, {"p": 3}) if len(table) else ""
+    least = f"it cannot be less than 1 / {draws + 1:,}"
+    note = f"p is counted over {draws:,} simulated data sets: {least}."
+    return f"{render_text(table)}\n{note}" if len(table) else ""
 
 
 def _cells(evaluation: Evaluation, order: list[str]) -> str:
@@ -341,7 +352,7 @@ def _cells(evaluation: Evaluation, order: list[str]) -> str:
     wide = pivot(frame, "cell", "estimator", "span", _ordered(frame, order)).reset_index()
     tested = "split" if "split" in wide else "all"
     p = frame[frame["estimator"] == tested].set_index("cell")["p_holm"]
-    return render_text(wide.assign(p_Holm=p.loc[wide["cell"]].to_numpy()), {"p_Holm": 3})
+    return render_text(wide.assign(p_holm=p.loc[wide["cell"]].to_numpy()), {"p_holm": 3})
 
 
 def _routes(evaluation: Evaluation, order: list[str]) -> str:

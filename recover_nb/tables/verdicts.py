@@ -1,5 +1,6 @@
 """What the data support and what they do not: figures to verdicts, then verdicts to sentences."""
 
+import json
 import math
 from collections.abc import Callable
 
@@ -7,6 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from recover_nb.core.labels import ALL, Intervention, Verdict
+from recover_nb.core.titles import about, p_value, plain_zero
 from recover_nb.routing.budgets import CLAIM_BASES, CLAIM_MARGIN, CLAIM_RETRY, CLAIM_ROUTED
 from recover_nb.routing.result import NULLS, RETRY, Evaluation, interval_verdict
 from recover_nb.tables.evaluation import null_excess
@@ -97,6 +99,7 @@ def _published(table: pd.DataFrame, excess: pd.DataFrame, found: xr.Dataset) -> 
             figure["nulls"][name]["interval"] = [row["low_points"], row["high_points"]]
             share = float(found["selected"].sel(estimator=name, cell=ALL))
             figure["nulls"][name]["steerable_hard_fraction"] = share
+            figure["nulls"][name]["draws"] = json.loads(found.attrs["settings_json"])["n_null"]
             verdict = interval_verdict(row["low_points"], row["high_points"])
             # Both the bootstrap of the problems and the distribution without effect must speak for
             # it.
@@ -143,6 +146,7 @@ def _permutation(evaluation: Evaluation, table: pd.DataFrame) -> dict:
         "lift_points": row["lift_points"],
         "interval": row["interval"],
         "p": p,
+        "permutations": evaluation.settings["n_permutations"],
         "cells": int(corrected.notnull().sum()),
         "cells_below": below.tolist(),
     }
@@ -252,16 +256,13 @@ def findings(evaluation: Evaluation, rescue: pd.DataFrame, firing: pd.DataFrame)
     ... )
     >>> rescue = rnb.tables.rescue_by_intervention(ds, total=True, by_cell=False, n_bootstrap=100)
     >>> found = rnb.tables.findings(evaluation, rescue, rnb.tables.firing(ds, total=True))
-    >>> found[["claim", "verdict"]].head(4)
-               claim    verdict
-    0  interventions  not shown
-    1      published  not shown
-    2          split  not shown
-    3            all  not shown
+    >>> found["claim"][0], found["verdict"][0]
+    ('some intervention rescues more than retry, over every failed problem', 'not shown')
     """
     found = find(evaluation, rescue, firing)
     rows = [
-        {"claim": each["name"], "verdict": each["verdict"], "sentence": say(each)} for each in found
+        {"claim": each["claim"], "verdict": each["verdict"], "sentence": say(each)}
+        for each in found
     ]
     return pd.DataFrame(rows, columns=["claim", "verdict", "sentence"])
 
@@ -270,7 +271,7 @@ _SCORED = {"split": "attempts that did not select", "all": "every failed problem
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.1f}"
+    return plain_zero(f"{value:+.1f}")
 
 
 def _say_interventions(figure: dict, verdict: str) -> str:
@@ -297,7 +298,9 @@ def _say_interventions(figure: dict, verdict: str) -> str:
 def _say_published(figure: dict, verdict: str) -> str:
     if math.isnan(figure["lift_points"]):
         return "No problem is steerable_hard, so there is no lift to report."
-    text = f"On {figure['n']:.0f} steerable_hard problems ({figure['steerable_hard_fraction']:.0%} "
+    text = (
+        f"On {about(figure['n'])} steerable_hard problems ({figure['steerable_hard_fraction']:.0%} "
+    )
     text += (
         f"of failed ones) routing rescues {_signed(figure['lift_points'])} points more than retry "
     )
@@ -312,7 +315,7 @@ def _say_published(figure: dict, verdict: str) -> str:
             f"{null['sd_points']:.1f}, excess {_signed(null['excess_points'])}"
             f" {interval(null['interval'])}, "
         )
-        text += f"p = {null['p']:.2g}"
+        text += p_value(null["p"], null["draws"], "simulated data sets")
     endings: dict[str, str] = {
         SUPPORTED: "distinguishable from no effect",
         NOT_SHOWN: "not distinguishable from no effect",
@@ -339,7 +342,7 @@ def _lift_words(head: str, n_what: str) -> Callable[[dict, str], str]:
             f"{head}{_signed(figure['lift_points'])} points over retry"
             f" {interval(figure['interval'])} on "
         )
-        return f"{text}{figure['n']:.0f} {n_what}: {endings[verdict]}."
+        return f"{text}{about(figure['n'])} {n_what}: {endings[verdict]}."
 
     return words
 
@@ -368,7 +371,7 @@ def _say_permutation(figure: dict, verdict: str) -> str:
         f"{_SCORED[figure['estimator']]}: {_signed(figure['lift_points'])} points"
         f" {interval(figure['interval'])}, "
     )
-    text += f"p = {figure['p']:.2g}; after Holm's correction "
+    text += f"{p_value(figure['p'], figure['permutations'])}; after Holm's correction "
     text += f"{len(figure['cells_below'])} of {figure['cells']} cells lie below {LEVEL}: {ending} "
     return text + "information on which problem needs which operator."
 

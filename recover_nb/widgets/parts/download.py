@@ -5,6 +5,8 @@ from pathlib import Path
 import anywidget
 import traitlets
 
+from recover_nb.widgets.parts.looks import css
+
 _FOLDER = Path(__file__).parent
 
 
@@ -18,7 +20,7 @@ class Download(anywidget.AnyWidget):
     """
 
     _esm = _FOLDER / "download.js"
-    _css = _FOLDER / "widgets.css"
+    _css = css()
 
     items = traitlets.Dict().tag(sync=True)
 

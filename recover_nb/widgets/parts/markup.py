@@ -11,6 +11,7 @@ import xarray as xr
 from recover_nb.charts.theme import ON_BAR, OUTCOME_COLOURS
 from recover_nb.core.labels import OUTCOME_SIGNS, Outcome
 from recover_nb.core.schema import MODELS, cell_names
+from recover_nb.core.titles import named, title
 from recover_nb.tables.twin_tree import SAID, Branch
 
 _VISIBLE = str.maketrans({" ": "\u00b7", "\n": "\u21b5", "\t": "\u21e5"})
@@ -42,8 +43,8 @@ def headline(one: xr.Dataset, chosen: dict[str, Any], says: str) -> str:
     prompt, answer = (html.escape(str(one[name].values[0])) for name in ("prompt", "answer"))
     return (
         f"<b>{html.escape(cell_names(one)[0])}</b>, problem {chosen['problem']},"
-        f" {html.escape(chosen['intervention'])} rollout {chosen['rollout']}{says} the answer is"
-        f" {answer}<pre>{prompt}</pre>"
+        f" {html.escape(named(chosen['intervention']))} rollout {chosen['rollout']}{says}"
+        f" the answer is {answer}<pre>{prompt}</pre>"
     )
 
 
@@ -166,7 +167,9 @@ def history_html(history: pd.DataFrame, *, last: int = 10) -> str:
     if not len(history):
         return ""
     shown = history.iloc[::-1].head(last)
-    head = "".join(f'<th scope="col">{name}</th>' for name in (*SAID, "95 % interval"))
+    head = "".join(
+        f'<th scope="col">{html.escape(title(name))}</th>' for name in (*SAID, "95 % interval")
+    )
     rows = "".join(f"<tr>{_history_cells(one)}</tr>" for _, one in shown.iterrows())
     more = f", the last {last} of {len(history)}" if len(history) > last else ""
     return (
@@ -177,7 +180,7 @@ def history_html(history: pd.DataFrame, *, last: int = 10) -> str:
 
 def _history_cells(one: pd.Series) -> str:
     cells = [
-        html.escape(f"{one[name]:.2f}" if isinstance(one[name], float) else str(one[name]))
+        html.escape(f"{one[name]:.2f}" if isinstance(one[name], float) else named(one[name]))
         for name in SAID
     ]
     span = "none" if math.isnan(one["low"]) else f"{one['low']:.2f} to {one['high']:.2f}"

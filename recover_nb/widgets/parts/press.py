@@ -9,6 +9,7 @@ import pandas as pd
 import traitlets
 
 from recover_nb.core.errors import InputError
+from recover_nb.tables.kit import for_people
 from recover_nb.widgets.parts.busy import Busy
 from recover_nb.widgets.parts.keys import Keys
 from recover_nb.widgets.parts.lasting import Lasting
@@ -92,7 +93,7 @@ class Press(Lasting):
     def _show(self) -> None:
         it = self.result
         if isinstance(it, pd.DataFrame):
-            it = ipywidgets.HTML(it.to_html(escape=True))
+            it = ipywidgets.HTML(for_people(it).to_html())
         elif isinstance(it, str):
             it = ipywidgets.HTML(f'<p role="status">{html.escape(it)}</p>')
         self._shown.children = (it,) if isinstance(it, ipywidgets.Widget) else ()

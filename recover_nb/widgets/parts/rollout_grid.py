@@ -8,6 +8,7 @@ import pandas as pd
 import traitlets
 
 from recover_nb.charts.theme import OUTCOME_COLOURS
+from recover_nb.widgets.parts.looks import css
 
 _FOLDER = Path(__file__).parent
 
@@ -33,7 +34,7 @@ class RolloutGrid(anywidget.AnyWidget):
     """
 
     _esm = _FOLDER / "rollout_grid.js"
-    _css = _FOLDER / "widgets.css"
+    _css = css()
 
     texts = traitlets.List(traitlets.Unicode()).tag(sync=True)
     colours = traitlets.List(traitlets.Unicode()).tag(sync=True)

@@ -10,6 +10,8 @@ import pandas as pd
 import traitlets
 
 from recover_nb.core.errors import InputError
+from recover_nb.core.titles import plain_zero, shown, title
+from recover_nb.widgets.parts.looks import css
 
 _FOLDER = Path(__file__).parent
 #: What stands in a cell where there is no number.
@@ -60,7 +62,7 @@ class TableView(anywidget.AnyWidget):
     """
 
     _esm = _FOLDER / "table_view.js"
-    _css = _FOLDER / "widgets.css"
+    _css = css()
 
     columns = traitlets.List(traitlets.Dict()).tag(sync=True)
     rows = traitlets.List(traitlets.List(traitlets.Unicode())).tag(sync=True)
@@ -120,7 +122,7 @@ class TableView(anywidget.AnyWidget):
         columns = [
             {
                 "name": str(name),
-                "title": str(name).replace("_", " "),
+                "title": title(name),
                 "number": _is_number(self._frame[name]),
             }
             for name in drawn
@@ -193,11 +195,12 @@ class TableView(anywidget.AnyWidget):
 
     def _texts(self, column: pd.Series) -> list[str]:
         if not _is_number(column):
-            return [str(value) for value in column]
+            return [shown(value, str(column.name)) for value in column]
         whole = pd.api.types.is_integer_dtype(column)
         digits = self._digits.get(str(column.name), 0 if whole else 2)
         return [
-            MISSING if np.isnan(value) else f"{value:.{digits}f}" for value in column.astype(float)
+            MISSING if np.isnan(value) else plain_zero(f"{value:.{digits}f}")
+            for value in column.astype(float)
         ]
 
 
