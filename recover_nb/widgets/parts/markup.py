@@ -9,8 +9,11 @@ import pandas as pd
 import xarray as xr
 
 from recover_nb.charts.theme import ON_BAR, OUTCOME_COLOURS
-from recover_nb.core.labels import OUTCOME_SIGNS, Outcome
+from recover_nb.core.labels import OUTCOME_SIGNS, Intervention, Outcome
 from recover_nb.core.schema import MODELS, cell_names
+from recover_nb.tables.inspection import Trace
+from recover_nb.tables.problem_list import cell_words
+from recover_nb.tables.tokens import Scale
 from recover_nb.tables.twin_tree import SAID, Branch
 
 _VISIBLE = str.maketrans({" ": "\u00b7", "\n": "\u21b5", "\t": "\u21e5"})
@@ -27,8 +30,8 @@ def paragraphs(lines: Iterable[str]) -> str:
     return f'<div role="status">{text}</div>'
 
 
-def headline(one: xr.Dataset, chosen: dict[str, Any], says: str) -> str:
-    """Name the trace that is read, with its question and answer.
+def trace_head(one: xr.Dataset, chosen: dict[str, Any], trace: Trace | None) -> str:
+    """Name the problem, show what it asks, and say what came of the trace that is read.
 
     Parameters
     ----------
@@ -36,14 +39,108 @@ def headline(one: xr.Dataset, chosen: dict[str, Any], says: str) -> str:
         Of its one problem.
     chosen : dict
         The selection's state.
-    says : str
-        What stands between the trace and its answer, as HTML.
+    trace : Trace or None
     """
-    prompt, answer = (html.escape(str(one[name].values[0])) for name in ("prompt", "answer"))
+    prompt, answer, regime, own = (
+        str(one[name].values[0]) if name in one.variables else ""
+        for name in ("prompt", "answer", "regime", "problem_id")
+    )
+    named = f' title="{html.escape(own)}"' if own else ""
+    regime = regime.replace("_", " ")
+    words = "; ".join(filter(None, [cell_words(cell_names(one)[0]), regime]))
+    said = "" if trace is None else verdict(trace, answer, _which(chosen))
     return (
-        f"<b>{html.escape(cell_names(one)[0])}</b>, problem {chosen['problem']},"
-        f" {html.escape(chosen['intervention'])} rollout {chosen['rollout']}{says} the answer is"
-        f" {answer}<pre>{prompt}</pre>"
+        f'<div class="recover-nb-head"><h3{named}>problem {chosen["problem"]}'
+        f"<small>{html.escape(words)}</small></h3><pre>{html.escape(prompt.rstrip())}</pre>{said}</div>"
+    )
+
+
+def _which(chosen: dict[str, Any]) -> str:
+    if chosen["intervention"] == Intervention.NONE:
+        return f"answer {chosen['rollout']}"
+    return f"{chosen['intervention']}, attempt {chosen['rollout']}"
+
+
+def verdict(trace: Trace, answer: str, which: str) -> str:
+    """Say whether a trace is right, with a sign and its colour, and where it went wrong."""
+    look = "right" if trace.correct else "wrong"
+    detail = trace.verdict.partition(": ")[2]
+    about = html.escape("; ".join(filter(None, [which, detail])))
+    return (
+        f'<p class="recover-nb-verdict" role="status"><b class="recover-nb-{look}">'
+        f"{OUTCOME_SIGNS[trace.outcome]} {html.escape(trace.said(answer))}</b><small>{about}</small></p>"
+    )
+
+
+def colour_of(share: float) -> str:
+    """Return the background of a share of a signal's scale; that of exactly zero is the page."""
+    if math.isnan(share) or share == 0:
+        return ""
+    name = "plus" if share > 0 else "minus"
+    return f"color-mix(in srgb, var(--reading-{name}) {abs(share):.1%}, transparent)"
+
+
+def scale_html(title: str, scale: Scale) -> str:
+    """Draw the scale of a signal as a bar with numbers, titled with what it shows."""
+    look = "both" if scale.low < 0 else "plus"
+    ends = f"{scale.low:.2g}", f"{scale.high:.2g}"
+    label = html.escape(f"{title}: from {ends[0]} to {ends[1]}, without colour at 0")
+    return (
+        f'<span class="recover-nb-scale" role="img" aria-label="{label}"><b>{html.escape(title)}</b>'
+        f'{ends[0]} <i class="{look}"></i> {ends[1]}</span>'
+    )
+
+
+def keys_html(keys: Iterable[tuple[str, str]]) -> str:
+    """Say what each mark of a trace means: pairs of its looks and its words."""
+    return "".join(
+        f'<span class="recover-nb-key"><i class="{look}"></i>{html.escape(words)}</span>'
+        for look, words in keys
+    )
+
+
+def note(text: str) -> str:
+    """Return a sentence as a paragraph; nothing of an empty one."""
+    return f'<p class="recover-nb-note">{html.escape(text)}</p>' if text else ""
+
+
+def aligned_html(rows: pd.DataFrame, *, right: bool) -> str:
+    """Draw `tables.attempts.aligned_rows`: the attempt, and above what changed what was said before."""
+    label = html.escape(" ".join(rows["other"]))
+    return (
+        f'<div class="recover-nb-aligned {"right" if right else "wrong"}" role="img"'
+        f' aria-label="the attempt: {label}">{"".join(map(_pair, rows.itertuples()))}</div>'
+    )
+
+
+def _pair(one: Any) -> str:
+    look = "same" if one.kind == "same" else "apart"
+    failed, other = (
+        (visible(text), "") if place >= 0 else ("\u2013", " gap")
+        for text, place in ((one.failed, one.failed_at), (one.other, one.other_at))
+    )
+    return (
+        f'<span class="{look}"><span class="failed{failed[1]}">{failed[0]}</span>'
+        f'<span class="other{other[1]}">{other[0]}</span></span>'
+    )
+
+
+def rates_html(rates: pd.DataFrame) -> str:
+    """Draw rates under one another with their 95 % intervals (`tables.twin_tree.rate_rows`)."""
+    drawn = "".join(_rate(one) for one in rates.itertuples())
+    axis = '<div class="axis" aria-hidden="true"><span>0 %</span><span>50 %</span><span>100 %</span></div>'
+    return f'<div class="recover-nb-rates">{drawn}{axis}</div>'
+
+
+def _rate(one: Any) -> str:
+    look = "retry" if one.operator == Intervention.RETRY else "operator"
+    span = ""
+    if not math.isnan(one.low):
+        span = f'<i class="span" style="left:{one.low:.1%};width:{one.high - one.low:.1%}"></i>'
+    return (
+        f'<div class="row {look}"><span class="arm">{html.escape(one.operator)}</span>'
+        f'<span class="track" aria-hidden="true">{span}<i class="rate" style="left:{one.rate:.1%}"></i>'
+        f"</span><span>{html.escape(one.said)}</span></div>"
     )
 
 
