@@ -98,7 +98,12 @@ def say_attempts(frame: pd.DataFrame, name: str, retry: pd.DataFrame | None = No
     arms = {name: frame}
     if retry is not None and len(retry) and name != RETRY:
         arms[RETRY] = retry
-    return "; ".join(f"{arm}: {each['right'].sum()} of {len(each)} right" for arm, each in arms.items()) + "."
+    return (
+        "; ".join(
+            f"{arm}: {each['right'].sum()} of {len(each)} right" for arm, each in arms.items()
+        )
+        + "."
+    )
 
 
 def align(left: Sequence[int] | np.ndarray, right: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -192,5 +197,7 @@ def say_difference(rows: pd.DataFrame) -> str:
         where = f"\u201c{first['other']}\u201d for \u201c{first['failed']}\u201d"
         return f"They part at token {first['failed_at']}: {where}. {count}."
     if first["kind"] == "added":
-        return f"The attempt adds \u201c{first['other']}\u201d at token {first['other_at']}. {count}."
+        return (
+            f"The attempt adds \u201c{first['other']}\u201d at token {first['other_at']}. {count}."
+        )
     return f"The attempt drops \u201c{first['failed']}\u201d, token {first['failed_at']}. {count}."

@@ -50,9 +50,7 @@ def _clear(ds: xr.Dataset) -> list[int]:
         return []
     places = problems_with_value(ds)
     steered, retry = (ds["rescue_rate"].sel(intervention=name).values[places] for name in names)
-    return [
-        place for place, gain in zip(places, steered - retry, strict=True) if gain >= FAR_ABOVE
-    ]
+    return [place for place, gain in zip(places, steered - retry, strict=True) if gain >= FAR_ABOVE]
 
 
 def dev_problems(task: str, level: int = 0) -> list[Problem]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from recover_nb.core.labels import Intervention, Signal
@@ -156,6 +157,30 @@ def paired(
         }
         for token in kept
     ]
+
+
+def with_rescue(places: Sequence[list[dict[str, Any]]], rows: pd.DataFrame) -> list[list[dict]]:
+    """Mark what a right attempt wrote where it parted from the failed answer.
+
+    Parameters
+    ----------
+    places : sequence of list of dict
+        From `paired`, for each token.
+    rows : DataFrame
+        From `tables.attempts.aligned_rows`.
+
+    Returns
+    -------
+    list of list of dict
+        With ``rescued`` (bool) at that place, if the two differ by a changed token there.
+    """
+    apart = rows[rows["kind"] != "same"].head(1)
+    marked = [list(each) for each in places]
+    for one in apart[apart["kind"] == "changed"].itertuples():
+        marked[one.failed_at] = [
+            {**row, "rescued": row["token"] == one.other} for row in marked[one.failed_at]
+        ]
+    return marked
 
 
 def say_token(position: int, token: str, rows: Sequence[dict[str, Any]]) -> str:

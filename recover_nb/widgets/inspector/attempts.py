@@ -43,12 +43,14 @@ class AttemptsPanel(ipywidgets.VBox):
         The alignment that is shown.
     name : str
         The intervention that is shown; empty = none.
+    rescues : bool
+        Whether the attempt is right and the answer was not.
     """
 
     def __init__(self, view: traitlets.HasTraits, interventions: list[str]) -> None:
         self._view = view
         self.rows: pd.DataFrame | None = None
-        self.name, self._found, self._at = "", pd.DataFrame(), -1
+        self.name, self.rescues, self._found, self._at = "", False, pd.DataFrame(), -1
         options = [(NAMES.get(name, name), name) for name in (BEST, NOTHING, *interventions)]
         self.control = ipywidgets.Dropdown(
             options=options, description="what was tried", **sized(100, 290)
@@ -84,6 +86,7 @@ class AttemptsPanel(ipywidgets.VBox):
         number = clearest(self._found, fatal) if number < 0 else number
         other = read_trace(one, 0, max(number, 0), self.name)
         self.rows = aligned_rows(trace.token_id, trace.tokens, other.token_id, other.tokens)
+        self.rescues = other.correct and not trace.correct
         numbers = self._found["attempt"].tolist()
         self._at = numbers.index(number)
         self.before.disabled, self.after.disabled = self._at == 0, self._at == len(numbers) - 1
@@ -97,7 +100,8 @@ class AttemptsPanel(ipywidgets.VBox):
 
     def clear(self) -> None:
         """Show no attempt: what was shown before must not stand under another choice."""
-        self.rows, self.name, self._found, self._at = None, "", pd.DataFrame(), -1
+        self.rows, self.name, self.rescues = None, "", False
+        self._found, self._at = pd.DataFrame(), -1
         self.before.disabled = self.after.disabled = True
         self.count.value = self.said.value = self.drawn.value = ""
 

@@ -41,11 +41,10 @@ class ProblemList(ipywidgets.VBox):
         super().__init__([self.field, *self.chips.values(), self.items])
         self.add_class("recover-nb-shelf")
         with self.items.hold_sync():
-            self.items.keys = self.frame["problem"].tolist()
-            self.items.heads = [
-                f"{one.problem} {one.cell}" for one in self.frame.itertuples(index=False)
-            ]
-            self.items.texts = [" ".join(each.split()) for each in self.frame["prompt"]]
+            self.items.places = self.frame["problem"].tolist()
+            self.items.heads = [f"problem {place}" for place in self.items.places]
+            self.items.abouts = [" ".join(each.split()) for each in self.frame["prompt"]]
+            self.items.texts = self.frame["cell"].tolist()
             self._find()
         traitlets.link((self, "search"), (self.field, "value"))
         traitlets.link((self, "chosen"), (self.items, "chosen"))

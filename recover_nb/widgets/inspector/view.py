@@ -15,9 +15,16 @@ from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Signal
 from recover_nb.core.token_text import token_pieces
 from recover_nb.features.value import recorded_value
-from recover_nb.tables.inspection import Trace, alternatives, first_failed, read_trace, rollouts_run, signal_frame
+from recover_nb.tables.inspection import (
+    Trace,
+    alternatives,
+    first_failed,
+    read_trace,
+    rollouts_run,
+    signal_frame,
+)
 from recover_nb.tables.problem_list import FILTERS
-from recover_nb.tables.tokens import PrefixValue, paired, say_token, value_of_trace
+from recover_nb.tables.tokens import PrefixValue, paired, say_token, value_of_trace, with_rescue
 from recover_nb.tables.value import value_rows
 from recover_nb.widgets.inspector.attempts import BEST, AttemptsPanel
 from recover_nb.widgets.inspector.computing import Computing
@@ -219,10 +226,10 @@ class TraceInspector(View):
         signals = self.computing.signals(chosen.value, self._settings)
         self.trace = read_trace(one, 0, chosen.rollout, chosen.intervention, signals=signals)
         self.prefix_value = value_of_trace(one, 0, chosen.rollout, chosen.intervention)
-        self._show_bars()
         try:
             self.attempts.show(one, self.trace, self.prefix_value.fatal)
         finally:
+            self._show_bars()
             self.panel.show(
                 one,
                 chosen.value,
@@ -307,6 +314,8 @@ class TraceInspector(View):
             [] if found is None else paired(trace, at, found, pieces)
             for at in range(len(trace.tokens))
         ]
+        if self.attempts.rescues:
+            places = with_rescue(places, self.attempts.rows)
         with self.bars.hold_sync():
             self.bars.places = places
             self.bars.sentences = [

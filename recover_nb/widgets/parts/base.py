@@ -294,9 +294,7 @@ class ChartPanel(ipywidgets.VBox):
 
 def _held(panels: Iterable[Any], widget: ipywidgets.Widget) -> bool:
     """Whether a widget is one of `panels`, or inside one."""
-    return any(
-        each is widget or _held(getattr(each, "children", ()), widget) for each in panels
-    )
+    return any(each is widget or _held(getattr(each, "children", ()), widget) for each in panels)
 
 
 def _records(frame: pd.DataFrame) -> list[dict]:

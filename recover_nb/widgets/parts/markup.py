@@ -265,10 +265,10 @@ def history_html(history: pd.DataFrame, *, last: int = 10) -> str:
     shown = history.iloc[::-1].head(last)
     head = "".join(f'<th scope="col">{name}</th>' for name in (*SAID, "95 % interval"))
     rows = "".join(f"<tr>{_history_cells(one)}</tr>" for _, one in shown.iterrows())
-    more = f", the last {last} of {len(history)}" if len(history) > last else ""
+    more = f", the last {last} below" if len(history) > last else ""
     return (
-        '<table class="recover-nb-history"><caption>branchings so'
-        f" far{more}</caption><tr>{head}</tr>{rows}</table>"
+        f'<details class="recover-nb-past"><summary>branchings so far: {len(history)}{more}</summary>'
+        f'<table class="recover-nb-history"><tr>{head}</tr>{rows}</table></details>'
     )
 
 

@@ -34,17 +34,19 @@ function render({ model, el }) {
     const rows = places[at] || [];
     table.hidden = rows.length === 0;
     const head = make("tr");
-    for (const [name, look] of [["the specialist would say", "left"], ["", ""], ["its ancestor would say", "right"]]) {
+    for (const [name, look] of [["the specialist", "left"], ["", ""], ["its ancestor", "right"]]) {
       const cell = make(name ? "th" : "td", look, name);
       if (name) cell.scope = "col";
       head.append(cell);
     }
     const drawn = rows.map((row) => {
-      const line = make("tr", row.emitted ? "emitted" : "");
+      const saved = rows.some((each) => each.rescued);
+      const look = row.rescued ? "rescued" : row.emitted && saved ? "emitted fate" : row.emitted ? "emitted" : "";
+      const line = make("tr", look);
       const word = make("th", "word");
       word.scope = "row";
       word.append(make("code", "", seen(row.token)));
-      if (row.emitted) word.append(make("small", "", "written"));
+      if (row.emitted || row.rescued) word.setAttribute("aria-label", `${row.token}, ${row.emitted ? "written" : "the attempt below wrote this"}`);
       line.append(side(row.specialist, "left"), word, side(row.ancestor, "right"));
       return line;
     });

@@ -17,7 +17,7 @@ class PairedBars(anywidget.AnyWidget):
     ----------
     places : list of list of dict
         For each token of the trace its bars: ``token``, ``specialist``, ``ancestor`` (share, or
-        None where it is not known), ``emitted``.
+        None where it is not known), ``emitted``, and ``rescued`` for what saved the answer.
     sentences : list of str
         What is said of each place.
     cursor : int

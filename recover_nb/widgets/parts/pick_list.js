@@ -25,7 +25,7 @@ function render({ model, el }) {
   // Never the page: only the list scrolls.
   const reveal = (item) => {
     if (!item || item.hidden) return;
-    const [top, bottom] = [item.offsetTop - list.offsetTop, item.offsetTop - list.offsetTop + item.offsetHeight];
+    const [top, bottom] = [item.offsetTop, item.offsetTop + item.offsetHeight];
     if (top < list.scrollTop) list.scrollTop = top;
     else if (bottom > list.scrollTop + list.clientHeight) list.scrollTop = bottom - list.clientHeight;
   };
@@ -37,18 +37,21 @@ function render({ model, el }) {
     mark();
   };
   const draw = () => {
-    const [heads, texts] = [model.get("heads"), model.get("texts")];
+    const [heads, abouts, texts] = ["heads", "abouts", "texts"].map((name) => model.get(name));
     list.setAttribute("aria-label", model.get("label"));
     items = new Map(
-      model.get("keys").map((key, i) => {
+      model.get("places").map((key, i) => {
         const item = document.createElement("div");
         item.setAttribute("role", "option");
         item.dataset.key = key;
         const head = document.createElement("b");
         head.textContent = heads[i];
+        const about = document.createElement("code");
+        about.textContent = abouts[i];
         const text = document.createElement("span");
         text.textContent = texts[i];
-        item.append(head, text);
+        item.title = `${heads[i]}: ${texts[i]}`;
+        item.append(head, about, text);
         return [key, item];
       }),
     );
@@ -83,14 +86,16 @@ function render({ model, el }) {
     event.preventDefault();
     event.stopPropagation();
   });
-  model.on("change:keys change:heads change:texts change:label", draw);
+  model.on("change:places change:heads change:abouts change:texts change:label", draw);
   model.on("change:shown change:note", filter);
   model.on("change:chosen", mark);
   draw();
   // Until it is on the page it has no height to scroll in.
-  requestAnimationFrame(mark);
+  const sized = new ResizeObserver(() => reveal(items.get(model.get("chosen"))));
+  sized.observe(list);
   return () => {
-    model.off("change:keys change:heads change:texts change:label", draw);
+    sized.disconnect();
+    model.off("change:places change:heads change:abouts change:texts change:label", draw);
     model.off("change:shown change:note", filter);
     model.off("change:chosen", mark);
   };

@@ -13,10 +13,10 @@ class PickList(anywidget.AnyWidget):
 
     Attributes
     ----------
-    keys : list of int
+    places : list of int
         What each item is chosen by.
-    heads, texts : list of str
-        First and second line of each.
+    heads, abouts, texts : list of str
+        What each is called and, behind it, says; and its second line.
     shown : list of int
         Keys of the items that are shown, in order.
     chosen : int
@@ -30,8 +30,9 @@ class PickList(anywidget.AnyWidget):
     _esm = Path(__file__).parent / "pick_list.js"
     _css = style()
 
-    keys = traitlets.List(traitlets.Int()).tag(sync=True)
+    places = traitlets.List(traitlets.Int()).tag(sync=True)
     heads = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    abouts = traitlets.List(traitlets.Unicode()).tag(sync=True)
     texts = traitlets.List(traitlets.Unicode()).tag(sync=True)
     shown = traitlets.List(traitlets.Int()).tag(sync=True)
     chosen = traitlets.Int(-1).tag(sync=True)

@@ -75,7 +75,9 @@ def chosen_problem(
     """
     if problem is not None:
         if isinstance(problem, bool) or not isinstance(problem, Integral):
-            raise InputError(f"problem is {problem!r}; allowed: a whole number, as in isel(problem=)")
+            raise InputError(
+                f"problem is {problem!r}; allowed: a whole number, as in isel(problem=)"
+            )
         if not 0 <= problem < ds.sizes["problem"]:
             raise InputError(
                 f"problem {problem} is not there; allowed: 0 to {ds.sizes['problem'] - 1}"

@@ -72,7 +72,9 @@ class TracePanel(ipywidgets.VBox):
             ("value", "still ends right after this token") if value.after else None,
             ("operator", f"with {operator} from there on") if others else None,
             ("fatal", "fatal token: here it was lost") if value.fatal >= 0 else None,
-            ("junction", "junction: where the models part most") if trace.junction >= 0 else None,
+            ("junction", "junction: the models part most (dotted: its window)")
+            if trace.junction >= 0
+            else None,
         ]
         title = SIGNAL_TITLES.get(signal, signal)
         drawn = scale_html(title, scale) if len(known) else ""
