@@ -83,7 +83,7 @@ def clearest(frame: pd.DataFrame, lost_at: int = -1) -> int:
     order = pd.DataFrame({"right": frame["right"], "early": early, "shared": frame["shared"]})
     # Of equals the first.
     best = order.sort_values(["right", "early", "shared"], ascending=False, kind="stable").index[0]
-    return int(frame.loc[best, "attempt"])
+    return int(frame["attempt"].to_numpy()[frame.index.get_loc(best)])
 
 
 def say_attempts(frame: pd.DataFrame, name: str, retry: pd.DataFrame | None = None) -> str:

@@ -1,4 +1,4 @@
-"""What is shown at each token of a trace: its signal, its value, what both models would have said."""
+"""What is shown at each token of a trace: signal, value, and what both models would have said."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -151,7 +151,7 @@ def paired(
         kept[-1] = own
     return [
         {
-            "token": pieces_of([token], pieces)[0],
+            "token": pieces_of(np.array([token]), pieces)[0],
             **{model: known[token].get(model) for model in MODELS},
             "emitted": token == own,
         }
@@ -174,12 +174,13 @@ def with_rescue(places: Sequence[list[dict[str, Any]]], rows: pd.DataFrame) -> l
     list of list of dict
         With ``rescued`` (bool) at that place, if the two differ by a changed token there.
     """
-    apart = rows[rows["kind"] != "same"].head(1)
     marked = [list(each) for each in places]
-    for one in apart[apart["kind"] == "changed"].itertuples():
-        marked[one.failed_at] = [
-            {**row, "rescued": row["token"] == one.other} for row in marked[one.failed_at]
-        ]
+    apart = rows["kind"] != "same"
+    if not apart.any() or rows["kind"].iloc[int(apart.argmax())] != "changed":
+        return marked
+    at = int(rows["failed_at"].to_numpy()[apart.argmax()])
+    other = rows["other"].iloc[int(apart.argmax())]
+    marked[at] = [{**row, "rescued": row["token"] == other} for row in marked[at]]
     return marked
 
 

@@ -177,13 +177,13 @@ def rate_rows(history: pd.DataFrame) -> pd.DataFrame:
         drawn), and ``said``: how many of how many twins were right, in words.
     """
     rows = history[["operator", "rate", "low", "high"]].reset_index(drop=True)
-    said = []
-    for one in history.itertuples():
-        counted = f"{one.rescued} of {one.n} right"
-        if one.deterministic:
-            said.append(f"{counted}; nothing was drawn, so no interval")
-        else:
-            said.append(f"{counted} (95 %: {100 * one.low:.0f} to {100 * one.high:.0f} %)")
+    drawn = ~history["deterministic"].to_numpy(bool)
+    low, high = (100 * history[name].to_numpy(float) for name in ("low", "high"))
+    said = [
+        f"{right} of {n} right"
+        + (f" (95 %: {low[i]:.0f} to {high[i]:.0f} %)" if drawn[i] else "; nothing was drawn")
+        for i, (right, n) in enumerate(zip(history["rescued"], history["n"], strict=True))
+    ]
     return rows.assign(said=said)
 
 

@@ -1,11 +1,11 @@
 """What was tried on a failed answer, one attempt at a time, aligned with it."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import ipywidgets
 import numpy as np
 import pandas as pd
-import traitlets
 import xarray as xr
 
 from recover_nb.core.errors import InputError
@@ -22,7 +22,10 @@ from recover_nb.tables.inspection import Trace, read_trace
 from recover_nb.widgets.parts.controls import sized, tie
 from recover_nb.widgets.parts.markup import aligned_html, note, verdict
 
-NONE, RETRY = Intervention.NONE.value, Intervention.RETRY.value
+if TYPE_CHECKING:
+    from recover_nb.widgets.inspector.view import TraceInspector
+
+RETRY = Intervention.RETRY.value
 #: Choices of `compare` that are not an intervention.
 BEST, NOTHING = "best", "nothing"
 NAMES = {BEST: "what rescues most", NOTHING: "nothing"}
@@ -33,7 +36,7 @@ class AttemptsPanel(ipywidgets.VBox):
 
     Parameters
     ----------
-    view : HasTraits
+    view : TraceInspector
         Its `compare` and `compare_rollout` are set.
     interventions : list of str
 
@@ -47,7 +50,7 @@ class AttemptsPanel(ipywidgets.VBox):
         Whether the attempt is right and the answer was not.
     """
 
-    def __init__(self, view: traitlets.HasTraits, interventions: list[str]) -> None:
+    def __init__(self, view: "TraceInspector", interventions: list[str]) -> None:
         self._view = view
         self.rows: pd.DataFrame | None = None
         self.name, self.rescues, self._found, self._at = "", False, pd.DataFrame(), -1

@@ -31,7 +31,7 @@ class Operating(ipywidgets.VBox):
         self.button = ipywidgets.Button(
             description="operate here",
             icon="scissors",
-            tooltip="keep what comes before this token, and let retry and an operator go on from it",
+            tooltip="keep what comes before this token; retry and an operator go on from it",
         )
         self.button.on_click(lambda _: self.operate())
         super().__init__()

@@ -49,7 +49,7 @@ _NO_SIGNALS = (
 
 
 class TraceInspector(View):
-    """A failed answer in tokens: where it was lost, what both models would have said, what saved it.
+    """A failed answer in tokens: where it was lost, what the models would have said, what saved it.
 
     Opens without torch on what a study stores. `compute` loads the two models: signals are then
     computed with the settings below, and what the models would have said is known everywhere.
@@ -229,7 +229,7 @@ class TraceInspector(View):
         try:
             self.attempts.show(one, self.trace, self.prefix_value.fatal)
         finally:
-            self._show_bars()
+            self._show_bars(self.trace)
             self.panel.show(
                 one,
                 chosen.value,
@@ -307,14 +307,14 @@ class TraceInspector(View):
     def _alternatives(self) -> Any:
         return self.computing.alternatives(self.selection.value, self._settings)
 
-    def _show_bars(self) -> None:
+    def _show_bars(self, trace: Trace) -> None:
         """Give the bars what both models would have said at every token."""
-        trace, found, pieces = self.trace, self._alternatives(), self._pieces
+        found, pieces = self._alternatives(), self._pieces
         places = [
             [] if found is None else paired(trace, at, found, pieces)
             for at in range(len(trace.tokens))
         ]
-        if self.attempts.rescues:
+        if self.attempts.rescues and self.attempts.rows is not None:
             places = with_rescue(places, self.attempts.rows)
         with self.bars.hold_sync():
             self.bars.places = places

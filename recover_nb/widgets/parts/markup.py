@@ -51,7 +51,8 @@ def trace_head(one: xr.Dataset, chosen: dict[str, Any], trace: Trace | None) -> 
     said = "" if trace is None else verdict(trace, answer, _which(chosen))
     return (
         f'<div class="recover-nb-head"><h3{named}>problem {chosen["problem"]}'
-        f"<small>{html.escape(words)}</small></h3><pre>{html.escape(prompt.rstrip())}</pre>{said}</div>"
+        f"<small>{html.escape(words)}</small></h3><pre>{html.escape(prompt.rstrip())}</pre>{said}"
+        "</div>"
     )
 
 
@@ -68,7 +69,8 @@ def verdict(trace: Trace, answer: str, which: str) -> str:
     about = html.escape("; ".join(filter(None, [which, detail])))
     return (
         f'<p class="recover-nb-verdict" role="status"><b class="recover-nb-{look}">'
-        f"{OUTCOME_SIGNS[trace.outcome]} {html.escape(trace.said(answer))}</b><small>{about}</small></p>"
+        f"{OUTCOME_SIGNS[trace.outcome]} {html.escape(trace.said(answer))}</b>"
+        f"<small>{about}</small></p>"
     )
 
 
@@ -86,8 +88,8 @@ def scale_html(title: str, scale: Scale) -> str:
     ends = f"{scale.low:.2g}", f"{scale.high:.2g}"
     label = html.escape(f"{title}: from {ends[0]} to {ends[1]}, without colour at 0")
     return (
-        f'<span class="recover-nb-scale" role="img" aria-label="{label}"><b>{html.escape(title)}</b>'
-        f'{ends[0]} <i class="{look}"></i> {ends[1]}</span>'
+        f'<span class="recover-nb-scale" role="img" aria-label="{label}">'
+        f'<b>{html.escape(title)}</b> {ends[0]} <i class="{look}"></i> {ends[1]}</span>'
     )
 
 
@@ -105,7 +107,7 @@ def note(text: str) -> str:
 
 
 def aligned_html(rows: pd.DataFrame, *, right: bool) -> str:
-    """Draw `tables.attempts.aligned_rows`: the attempt, and above what changed what was said before."""
+    """Draw `tables.attempts.aligned_rows`: the attempt, with what it replaced above it."""
     label = html.escape(" ".join(rows["other"]))
     return (
         f'<div class="recover-nb-aligned {"right" if right else "wrong"}" role="img"'
@@ -128,7 +130,8 @@ def _pair(one: Any) -> str:
 def rates_html(rates: pd.DataFrame) -> str:
     """Draw rates under one another with their 95 % intervals (`tables.twin_tree.rate_rows`)."""
     drawn = "".join(_rate(one) for one in rates.itertuples())
-    axis = '<div class="axis" aria-hidden="true"><span>0 %</span><span>50 %</span><span>100 %</span></div>'
+    ticks = "".join(f"<span>{each} %</span>" for each in (0, 50, 100))
+    axis = f'<div class="axis" aria-hidden="true">{ticks}</div>'
     return f'<div class="recover-nb-rates">{drawn}{axis}</div>'
 
 
@@ -139,8 +142,8 @@ def _rate(one: Any) -> str:
         span = f'<i class="span" style="left:{one.low:.1%};width:{one.high - one.low:.1%}"></i>'
     return (
         f'<div class="row {look}"><span class="arm">{html.escape(one.operator)}</span>'
-        f'<span class="track" aria-hidden="true">{span}<i class="rate" style="left:{one.rate:.1%}"></i>'
-        f"</span><span>{html.escape(one.said)}</span></div>"
+        f'<span class="track" aria-hidden="true">{span}<i class="rate" style="left:{one.rate:.1%}">'
+        f"</i></span><span>{html.escape(one.said)}</span></div>"
     )
 
 
@@ -267,7 +270,8 @@ def history_html(history: pd.DataFrame, *, last: int = 10) -> str:
     rows = "".join(f"<tr>{_history_cells(one)}</tr>" for _, one in shown.iterrows())
     more = f", the last {last} below" if len(history) > last else ""
     return (
-        f'<details class="recover-nb-past"><summary>branchings so far: {len(history)}{more}</summary>'
+        '<details class="recover-nb-past"><summary>branchings so far:'
+        f" {len(history)}{more}</summary>"
         f'<table class="recover-nb-history"><tr>{head}</tr>{rows}</table></details>'
     )
 

@@ -58,7 +58,7 @@ class Outcome(ipywidgets.VBox):
 
 
 def _tree(done: "Surgery", failed: Trace, text_of: Callable[[Sequence[int]], str]) -> str:
-    tree = diff_tree(failed.token_id.tolist(), done.traces, done.correct)
+    tree = diff_tree(failed.token_id.tolist(), done.traces, done.correct.tolist())
     title = html.escape(f"what the twins of {done.intervention} wrote")
     return (
         f'<details class="recover-nb-twins"><summary>{title}</summary>'

@@ -265,7 +265,7 @@ class TraceSurgeon(View):
 
     @property
     def _unit(self) -> tuple[str, str]:
-        return tuple(str(self._one[name].values[0]) for name in ("family", "method"))
+        return str(self._one["family"].values[0]), str(self._one["method"].values[0])
 
     def _another(self, _change: Any) -> None:
         """Show another trace, of which no token is chosen yet."""
@@ -285,7 +285,7 @@ class TraceSurgeon(View):
 
     def _branch(self) -> None:
         self.refresh()
-        if self.position < 0:
+        if self.position < 0 or self.trace is None:
             raise InputError(
                 "choose the token to branch at: click it, press Enter on it, or give its place"
             )
@@ -331,10 +331,11 @@ class TraceSurgeon(View):
 
     def _coverage(self) -> tuple[float, float] | None:
         """Return what the study knows of the problem's failed rollouts."""
-        names = ("coverage_mean", "coverage_sd")
-        known = [float(self._one[name].values[0]) for name in names if name in self._one]
-        return tuple(known) if len(known) == len(names) and np.isfinite(known).all() else None
+        if "coverage_mean" not in self._one or "coverage_sd" not in self._one:
+            return None
+        mean, sd = (float(self._one[name].values[0]) for name in ("coverage_mean", "coverage_sd"))
+        return (mean, sd) if np.isfinite([mean, sd]).all() else None
 
     def _text_of(self, tokens: Sequence[int]) -> str:
         pieces = self._models.pieces(self._unit[0])
-        return ("" if pieces else " ").join(pieces_of(tokens, pieces))
+        return ("" if pieces else " ").join(pieces_of(np.asarray(tokens), pieces))
