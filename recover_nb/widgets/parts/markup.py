@@ -16,6 +16,8 @@ from recover_nb.tables.problem_list import cell_words
 from recover_nb.tables.tokens import Scale
 from recover_nb.tables.twin_tree import SAID, Branch
 
+#: Opacity of the most of a signal: text in the colour of the page is read on it.
+MOST = 0.9
 _VISIBLE = str.maketrans({" ": "\u00b7", "\n": "\u21b5", "\t": "\u21e5"})
 
 
@@ -79,7 +81,7 @@ def colour_of(share: float) -> str:
     if math.isnan(share) or share == 0:
         return ""
     name = "plus" if share > 0 else "minus"
-    return f"color-mix(in srgb, var(--reading-{name}) {abs(share):.1%}, transparent)"
+    return f"color-mix(in srgb, var(--reading-{name}) {MOST * abs(share):.1%}, transparent)"
 
 
 def scale_html(title: str, scale: Scale) -> str:
