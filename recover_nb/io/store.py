@@ -14,6 +14,7 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 import zarr
 from numcodecs import Blosc
@@ -262,17 +263,27 @@ def load_study() -> xr.Dataset:
 
 
 class _Text(BackendArray):
-    """Text that is read when it is used, and then is an object array like all other text."""
+    """Text that is read when it is used, and then is an object array like all other text.
+
+    It is one chunk of few different words: kept as numbers, so that a problem's own are there at
+    once when the next problem is looked at.
+    """
 
     def __init__(self, stored: xr.Variable) -> None:
         self.stored, self.shape, self.dtype = stored, stored.shape, np.dtype(object)
+        self._kept: tuple[xr.Variable, np.ndarray] | None = None
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> np.ndarray:
         support = indexing.IndexingSupport.OUTER
         return indexing.explicit_indexing_adapter(key, self.shape, support, self._read)
 
     def _read(self, key: tuple) -> np.ndarray:
-        return self.stored[key].values.astype(object)
+        if self._kept is None:
+            codes, words = pd.factorize(self.stored.values.astype(object).ravel())
+            small = codes.astype(np.min_scalar_type(max(len(words) - 1, 0))).reshape(self.shape)
+            self._kept = xr.Variable(self.stored.dims, small), words
+        codes, words = self._kept
+        return words[codes[key].values]
 
 
 def _plain_text(ds: xr.Dataset) -> xr.Dataset:

@@ -8,12 +8,15 @@ from recover_nb import tasks
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Task
 from recover_nb.core.schema import UNIT_COORDS, failed_rollouts, text
+from recover_nb.features.value import problems_with_value
 from recover_nb.tables.traces import choose_example
 from recover_nb.tasks import LEVELS, Problem, Style, problems
 
 NONE = Intervention.NONE.value
 
 
+#: Difference of two rescue rates that shows at a glance.
+FAR_ABOVE = 0.5
 #: New problems on offer a task: whole periods of the cycle of levels.
 N_DEV = 70
 
@@ -21,9 +24,14 @@ N_DEV = 70
 def opening(ds: xr.Dataset) -> dict[str, int]:
     """Return the `problem` and `rollout` to open a view with.
 
-    It is an instructive one, or else the first failed, or the first.
+    It is an instructive one: of those whose value of the prefix is recorded and which one steered
+    token rescues far more often than retry, where there are such. Else the first failed, or the
+    first.
     """
-    chosen = choose_example(ds)
+    places = _clear(ds) or problems_with_value(ds)
+    chosen = choose_example(ds.isel(problem=places)) if places else choose_example(ds)
+    if chosen is not None and places:
+        chosen["problem"] = places[chosen["problem"]]
     if chosen is None and "correct" in ds:
         failed = np.argwhere(failed_rollouts(ds))
         chosen = (
@@ -33,6 +41,16 @@ def opening(ds: xr.Dataset) -> dict[str, int]:
         )
     chosen = chosen or {"problem": 0, "rollout": 0}
     return {name: chosen[name] for name in ("problem", "rollout")}
+
+
+def _clear(ds: xr.Dataset) -> list[int]:
+    """Return the problems with a value map whose steered rescue rate is far above that of retry."""
+    names = (Intervention.SPARSE_STEER.value, Intervention.RETRY.value)
+    if "rescue_rate" not in ds or any(name not in ds["intervention"].values for name in names):
+        return []
+    places = problems_with_value(ds)
+    steered, retry = (ds["rescue_rate"].sel(intervention=name).values[places] for name in names)
+    return [place for place, gain in zip(places, steered - retry, strict=True) if gain >= FAR_ABOVE]
 
 
 def dev_problems(task: str, level: int = 0) -> list[Problem]:

@@ -16,8 +16,11 @@ from recover_nb.core.schema import MODELS, failed_rollouts
 from recover_nb.core.token_text import pieces_of, token_pieces
 from recover_nb.features.features import junction, junction_window
 from recover_nb.tables.traces import signal_rows
+from recover_nb.tasks.checkers import parse_answer
 
 NONE = Intervention.NONE.value
+#: Failed rollouts that a message lists.
+_LISTED = 12
 ALTERNATIVES = ("alternative_token_id", "alternative_log_probability")
 
 
@@ -39,6 +42,8 @@ class Trace:
         Where a wrong trace went wrong (`labels.Origin`) and the kind of slip; empty: not known.
     first_wrong : int
         Token with which its first wrong step is complete; -1 = none, or not known.
+    own_answer : str
+        What it answered; empty = nothing, or not in the form of the shipped tasks.
     """
 
     token_id: np.ndarray
@@ -49,6 +54,7 @@ class Trace:
     origin: str = ""
     slip: str = ""
     first_wrong: int = -1
+    own_answer: str = ""
 
     @property
     def outcome(self) -> Outcome:
@@ -67,6 +73,24 @@ class Trace:
         parts = [self.origin, f"({self.slip})" if self.slip else ""]
         parts.append(f"at token {self.first_wrong}" if self.first_wrong >= 0 else "")
         return ": ".join(filter(None, [Outcome.WRONG.value, " ".join(filter(None, parts))]))
+
+    def said(self, answer: str) -> str:
+        """Say for people whether it is right: what it said, and what is right.
+
+        Examples
+        --------
+        >>> trace = Trace(np.arange(3), ["#", "8", "<eos>"], False, {}, -1, own_answer="8")
+        >>> trace.said("9")
+        'wrong: said 8, right is 9'
+        """
+        if self.correct:
+            return f"right: said {self.own_answer}" if self.own_answer else f"right: {answer}"
+        if self.outcome is Outcome.CUT_OFF:
+            return f"cut off before it gave an answer; right is {answer}"
+        if self.own_answer:
+            return f"wrong: said {self.own_answer}, right is {answer}"
+        no = ": no answer" if self.origin == Origin.FORMAT else ""
+        return f"wrong{no}, right is {answer}"
 
     @property
     def text(self) -> str:
@@ -123,11 +147,15 @@ def read_trace(
     signals = {name: np.asarray(values, float)[:n] for name, values in signals.items()}
     pressure = signals.get(Signal.DEMOTION_PRESSURE.value)
     place = -1 if pressure is None else int(junction(pressure, np.array(n)))
-    tokens = pieces_of(ids, token_pieces(str(ds["family"].values[problem])))
+    pieces = token_pieces(str(ds["family"].values[problem]))
+    tokens = pieces_of(ids, pieces)
     found = {name: str(at[name].values) for name in ("origin",) if name in at}
     if "slip" in at and intervention == NONE:
         found["slip"] = str(at["slip"].values)
     first = int(at["first_wrong"]) if "first_wrong" in at else -1
+    # Ids that stand for unknown text are no answer, though they look like one.
+    own = parse_answer("".join(tokens[:-1])) if pieces else None
+    found["own_answer"] = own or ""
     return Trace(ids, tokens, int(at["correct"]) == 1, signals, place, **found, first_wrong=first)
 
 
@@ -181,6 +209,18 @@ def first_failed(ds: xr.Dataset, problem: int) -> int:
         return -1
     failed = failed_rollouts(ds.isel(problem=[problem]))[0]
     return int(failed.argmax()) if failed.any() else -1
+
+
+def say_failed(one: xr.Dataset, chosen: dict) -> str:
+    """Say that the chosen trace of a problem is right, and which others of it failed."""
+    name = chosen["intervention"]
+    outcome = one["correct"].isel(problem=0).sel(intervention=name).values
+    found = np.flatnonzero(outcome == 0)
+    some = ", ".join(map(str, found[:_LISTED])) + (", ..." if len(found) > _LISTED else "")
+    return (
+        f"{name} rollout {chosen['rollout']} of problem {chosen['problem']} is correct, so there is"
+        f" nothing to rescue; those that failed: {some or 'none'}"
+    )
 
 
 def stored_alternatives(

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Intervention
+
+RETRY = Intervention.RETRY.value
 
 #: What is said of every branching of a failed trace, and what is kept of it.
 SAID = (
@@ -157,3 +160,58 @@ def branch_rows(history: pd.DataFrame) -> pd.DataFrame:
     rows.insert(0, "label", label)
     rows.insert(0, "branch", range(1, len(rows) + 1))
     return rows
+
+
+def rate_rows(history: pd.DataFrame) -> pd.DataFrame:
+    """Return branchings of one token as rates to draw side by side.
+
+    Parameters
+    ----------
+    history : DataFrame
+        With the columns of `HISTORY`.
+
+    Returns
+    -------
+    DataFrame
+        ``operator``, ``rate``, ``low`` and ``high`` (95 % Wilson interval; NaN where nothing was
+        drawn), and ``said``: how many of how many twins were right, in words.
+    """
+    rows = history[["operator", "rate", "low", "high"]].reset_index(drop=True)
+    drawn = ~history["deterministic"].to_numpy(bool)
+    low, high = (100 * history[name].to_numpy(float) for name in ("low", "high"))
+    said = [
+        f"{right} of {n} right"
+        + (f" (95 %: {low[i]:.0f} to {high[i]:.0f} %)" if drawn[i] else "; nothing was drawn")
+        for i, (right, n) in enumerate(zip(history["rescued"], history["n"], strict=True))
+    ]
+    return rows.assign(said=said)
+
+
+def say_rates(rates: pd.DataFrame) -> str:
+    """Say whether an operator was better than ``retry`` from the same token.
+
+    Examples
+    --------
+    >>> rates = pd.DataFrame({"operator": ["retry", "sparse_steer"], "rate": [0.2, 1.0],
+    ...                       "low": [0.08, 0.84], "high": [0.42, 1.0]})
+    >>> say_rates(rates)
+    'The intervals lie apart: at this token sparse_steer is better than asking again.'
+    """
+    operators = rates[rates["operator"] != RETRY]
+    retry = rates[rates["operator"] == RETRY]
+    if not len(operators) or not len(retry):
+        return ""
+    own, other = operators.iloc[-1], retry.iloc[-1]
+    if own["low"] > other["high"]:
+        return (
+            f"The intervals lie apart: at this token {own['operator']} is better than asking again."
+        )
+    if own["high"] < other["low"]:
+        return (
+            f"The intervals lie apart: at this token {own['operator']} is worse than asking again."
+        )
+    if pd.isna(own["low"]) or pd.isna(other["low"]):
+        return "Equal twins are one observation, so nothing can be said of luck."
+    if own["rate"] == other["rate"] == 0:
+        return "Neither ever ends right from this token."
+    return "The intervals overlap: from this token it could be luck."

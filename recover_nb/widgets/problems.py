@@ -107,26 +107,38 @@ class Problems(StudyReader):
         InputError
             If the state names no problem.
         """
-        if state["source"] != Source.LIVE_DEV:
-            place = self.place(state)
-            return place, problem_at(self.one(place), 0)
-        new = self._new(state)
-        return -1, new[_among(state["problem"], len(new))]
+        if state["source"] == Source.LIVE_DEV:
+            new = self._new(state)
+            return -1, new[_among(state["problem"], len(new))]
+        places, place = self._places(state), state["problem"]
+        problem = problem_at(self.one(place), 0)
+        if place not in places:
+            wanted = "|".join(state[name] for name in CELL)
+            raise InputError(
+                f"problem {place} is not one of {wanted}; the first of them is {places[0]}"
+            )
+        return place, problem
 
-    def count(self, state: dict[str, Any]) -> int:
-        """Return how many problems there are to number, whatever the state's own number is.
+    def begin(self, state: dict[str, Any]) -> int:
+        """Return the number to go to where a state names other problems than before.
+
+        The same one if it is among them, else the same question, else the first.
 
         Raises
         ------
         InputError
             If there are none.
         """
-        return len(self._new(state) if state["source"] == Source.LIVE_DEV else self._places(state))
-
-    def place(self, state: dict[str, Any]) -> int:
-        """Return the place along `problem` of what a state names."""
-        places = self._places(state)
-        return int(places[_among(state["problem"], len(places))])
+        if state["source"] == Source.LIVE_DEV:
+            return state["problem"] if state["problem"] < len(self._new(state)) else 0
+        places, place = self._places(state), state["problem"]
+        if place in places:
+            return place
+        same = np.zeros(0, int)
+        if place < self.ds.sizes["problem"]:
+            question = text(self.ds["problem_id"])
+            same = places[question[places] == question[place]]
+        return int(same[0] if len(same) else places[0])
 
     def _places(self, state: dict[str, Any]) -> np.ndarray:
         return places_of(self.ds, *(state[name] for name in CELL), state["level"])
@@ -140,7 +152,7 @@ class Problems(StudyReader):
     def shows(self, state: dict[str, Any], place: int) -> bool:
         """Whether a state names this place."""
         try:
-            return self.place(state) == place
+            return self.find(state)[0] == place
         except InputError:
             return False
 
@@ -148,7 +160,7 @@ class Problems(StudyReader):
         """Return the state that names a place."""
         one = self.one(place)
         cell = {name: str(one[name].values[0]) for name in CELL}
-        return cell | {"level": 0, "problem": places_of(self.ds, **cell).tolist().index(place)}
+        return cell | {"level": 0, "problem": place}
 
 
 def _among(place: int, n: int) -> int:

@@ -14,6 +14,7 @@ from recover_nb.charts.traces import plot_rollout_grid
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Family, Intervention, Method, Outcome, Source, Task
 from recover_nb.tables.examples import opening
+from recover_nb.tables.problem_list import cell_words
 from recover_nb.tables.rollouts import Walk, alternatives_at, emitted, study_grid
 from recover_nb.tasks import LEVELS
 from recover_nb.tasks.checkers import Checker
@@ -74,8 +75,9 @@ class RolloutStepper(View):
     level : int
         0 = every level.
     problem : int
-        Counted from 0 among the problems of this family, method, task and level. 0 again with
-        another task or level, and with another family or method that has no problem of this number.
+        Place along the study's `problem`, as in ``ds.isel(problem=460)``; among new problems their
+        number from 0. With another family or method it goes to the same question there, and where
+        there is none, as with another task or level, to the first.
     temperature, seed : float, int
         Of live rollouts; those of the study by default.
     rollouts : int
@@ -135,11 +137,19 @@ class RolloutStepper(View):
             return {}
         stored = stored_settings(self._problems.ds)
         stored = {name: stored[name] for name in ("temperature", "seed") if name in stored}
-        if selection.problem < 0 and not any(name in state for name in _NAMES):
+        if "problem" in state:
+            with suppress(InputError):
+                return stored | self._problems.state_of(state["problem"])
+            return stored
+        if selection.problem < 0 and not any(name in state for name in _OFFER):
             selection.value = opening(self._problems.ds)
-        return (
-            stored if selection.problem < 0 else stored | self._problems.state_of(selection.problem)
-        )
+        if selection.problem >= 0:
+            stored |= self._problems.state_of(selection.problem)
+        if any(name in state for name in _OFFER):
+            whole = {name: getattr(self, name) for name in self.STATE} | stored | state
+            with suppress(InputError):
+                stored["problem"] = self._problems.begin(whole)
+        return stored
 
     def build(self) -> tuple[ipywidgets.Widget, ...]:
         """Lay out the choice of problem, the buttons, the grid, the rollout, the alternatives."""
@@ -245,24 +255,34 @@ class RolloutStepper(View):
     def value(self, state: dict[str, Any]) -> None:
         """Set some or all of the state at once."""
         before, self._named = self._named, "problem" in state
+        if self._named and not any(name in state for name in ("source", *_OFFER)):
+            state = self._called(state["problem"]) | state
         try:
             set_state(self, self.STATE, state)
         finally:
             self._named = before
 
-    @traitlets.observe(*_OFFER)
-    def _begin(self, change: Any) -> None:
-        """Go to the first of other problems, unless one was named with them.
-
-        Another family or method has the same questions under the same numbers: there the number
-        stays if it can.
-        """
+    @traitlets.observe("source", *_OFFER)
+    def _begin(self, _change: Any) -> None:
+        """Go to one of other problems, unless one was named with them."""
         with suppress(InputError):
-            other = change["name"] in ("task", "level") or self.problem >= self._problems.count(
-                self.value
-            )
-            if other and not self._named:
-                self.problem = 0
+            if not self._named:
+                self.problem = self._problems.begin(self.value)
+
+    @traitlets.observe("problem")
+    def _call(self, _change: Any) -> None:
+        """Let family, method and task be those of the problem; the level stays if it fits."""
+        if not self._named:
+            set_state(self, self.STATE, self._called(self.problem))
+
+    def _called(self, place: Any) -> dict[str, Any]:
+        """Return the names of a problem, as far as they are not those of the state."""
+        if self.source == Source.LIVE_DEV or not isinstance(place, int):
+            return {}
+        with suppress(InputError):
+            if not self._problems.shows({**self.value, "problem": place}, place):
+                return self._problems.state_of(place)
+        return {}
 
     @traitlets.validate(*CELL)
     def _is_known(self, proposal: Any) -> str:
@@ -393,14 +413,15 @@ class RolloutStepper(View):
 
     def _say(self) -> str:
         problem = self._problem
-        cell = html.escape("|".join((self.family, self.method, self.task)))
+        cell = html.escape(cell_words("|".join((self.family, self.method, self.task))))
+        new = "new problem" if self.source == Source.LIVE_DEV else "problem"
         whole = self.walk.ended and self._n_shown == len(self.walk)
         outcome = self.walk.trace.outcome if self.walk else Outcome.NOT_RUN
         state = chip(outcome, outcome.value) if whole else f"{self._n_shown} tokens so far"
         level = f"level {problem.level}, " if problem.level > 0 else ""
         return (
-            f"<b>{cell}</b>, {html.escape(problem.problem_id)}, {level}rollout"
-            f" {self.selection.rollout}: {state}; the answer is"
+            f'<b title="{html.escape(problem.problem_id)}">{new} {self.problem}</b>, {cell},'
+            f" {level}rollout {self.selection.rollout}: {state}; the answer is"
             f" {html.escape(problem.answer)}<pre>{html.escape(problem.prompt)}</pre>"
         )
 

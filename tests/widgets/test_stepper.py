@@ -286,22 +286,24 @@ def test_selection_is_followed_and_set(ds):
 
 def test_selection_reaches_a_problem_of_another_level(ds):
     ds["level"].values[:] = [1, 2, 1, 2, 1, 2]
-    view = RolloutStepper(ds, selection=Selection(problem=1, rollout=0), level=2, problem=0)
-    assert view.selection.problem == 1
-    view.problem = 2
-    assert view.selection.problem == 5
+    view = RolloutStepper(ds, selection=Selection(problem=1, rollout=0), level=2)
+    assert view.selection.problem == view.problem == 1
+    view.problem = 5
+    assert (view.level, view.selection.problem) == (2, 5)
     view.selection.problem = 0
     assert (view.level, view.problem) == (0, 0)
     view.level = 1
     assert view.selection.problem == 0
-    view.value = {"level": 2, "problem": 3}
-    assert view.message == "problem 3 is not there; allowed for this choice: 0 to 2"
+    view.level = 2
+    assert view.selection.problem == 1
+    view.value = {"level": 2, "problem": 4}
+    assert view.message == ("problem 4 is not one of qwen3|sft|arithmetic; the first of them is 1")
 
 
 @pytest.mark.parametrize(
     ("name", "other"), [("family", "neox"), ("method", "grpo"), ("task", "program"), ("level", 2)]
 )
-def test_a_number_that_other_problems_lack_becomes_their_first(name, other):
+def test_other_problems_begin_at_their_first(name, other):
     ds = tiny_study()
     ds["level"].values[:] = [1, 1, 1, 1, 2, 2]
     if name != "level":
@@ -309,28 +311,36 @@ def test_a_number_that_other_problems_lack_becomes_their_first(name, other):
     view = RolloutStepper(ds, selection=Selection(problem=3, rollout=0))
     assert view.problem == 3
     setattr(view, name, other)
-    assert (view.problem, view.selection.problem, view.message) == (0, 4, "")
-    assert "p4" in view._headline.value
+    assert (view.problem, view.selection.problem, view.message) == (4, 4, "")
+    assert '<b title="p4">problem 4</b>' in view._headline.value
 
 
-@pytest.mark.parametrize(
-    ("name", "other", "number"), [("method", "grpo", 1), ("task", "program", 0), ("level", 2, 0)]
-)
-def test_the_number_stays_where_it_is_the_same_question(name, other, number):
+def test_another_method_has_the_same_question():
     ds = tiny_study()
-    ds["level"].values[:] = [1, 1, 1, 2, 2, 2]
-    if name != "level":
-        ds[name].values[3:] = other
-    view = RolloutStepper(ds, selection=Selection(problem=1, rollout=0))
-    view.value = {name: other}
-    assert (view.problem, view.selection.problem) == (number, 3 + number)
+    ds["method"].values[3:] = "grpo"
+    ds["problem_id"].values[:] = ["a", "b", "c", "c", "a", "d"]
+    view = RolloutStepper(ds, selection=Selection(problem=2, rollout=0))
+    view.method = "grpo"
+    assert (view.problem, view.selection.problem) == (3, 3)
+    view.value = {"method": "sft"}
+    assert view.selection.problem == 2
     # Whatever the state names is kept, and so is what another view has chosen.
-    view.value = {name: other, "problem": 2}
+    view.value = {"method": "grpo", "problem": 5}
     assert view.selection.problem == 5
     view.selection.problem = 1
-    assert (view.problem, view.selection.problem) == (1, 1)
-    view.value = {name: other, "problem": 1}
-    assert view.selection.problem == 4
+    assert (view.method, view.problem) == ("sft", 1)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_number_alone_names_a_problem_wherever_it_is(named):
+    ds = tiny_study()
+    ds["task"].values[3:] = "program"
+    view = RolloutStepper(ds, problem=4) if named else RolloutStepper(ds)
+    if not named:
+        view.value = {"problem": 4}
+    assert (view.task, view.selection.problem, view.message) == ("program", 4, "")
+    view.problem = 1
+    assert (view.task, view.selection.problem, view.message) == ("arithmetic", 1, "")
 
 
 def test_the_message_stands_below_the_controls(view):
@@ -513,7 +523,7 @@ def test_new_problems_have_no_place_in_a_study(pair):
         pair=pair, source="live_dev", task="arithmetic", level=2, problem=3, seed=1
     )
     wanted = dev_problems("arithmetic", 2)[3]
-    assert wanted.problem_id in view._headline.value
+    assert f'<b title="{wanted.problem_id}">new problem 3</b>' in view._headline.value
     assert view.selection.value["problem"] == -1
     view.step()
     assert len(view.text.tokens) == 1

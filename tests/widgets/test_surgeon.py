@@ -11,9 +11,9 @@ from recover_nb.core.errors import InputError
 from recover_nb.routing.rescue import proportion_interval
 from recover_nb.tables.examples import dev_problems
 from recover_nb.tables.inspection import first_failed
-from recover_nb.tables.twin_tree import HISTORY, branch_rows, diff_tree
+from recover_nb.tables.twin_tree import HISTORY, branch_rows, diff_tree, rate_rows, say_rates
 from recover_nb.widgets import Selection, TraceSurgeon
-from recover_nb.widgets.parts.markup import tree_html
+from recover_nb.widgets.parts.markup import rates_html, tree_html
 from recover_nb.widgets.surgeon import OPERATORS
 
 HOSTILE = "<script>alert(1)</script>"
@@ -330,27 +330,50 @@ def test_twenty_twins_are_those_of_branch(view, study, pair, failed, settings):
     )
     assert view.surgery.n == 20
     assert view.surgery.traces == expected.traces
-    assert len(view.tree.twins) == 20
+    # Retry from the same token runs beside it.
+    retry = branch(
+        pair,
+        prompt,
+        tokens,
+        PLACE,
+        "retry",
+        answer="",
+        checker=by_length,
+        key=key,
+        settings=settings,
+        coverage=coverage,
+    )
+    assert view.control.traces == retry.traces
     twins = view.tables()["twins"]
-    assert twins["correct"].tolist() == expected.correct.tolist()
-    one = view.history.iloc[0]
+    outcomes = [*retry.correct.tolist(), *expected.correct.tolist()]
+    assert twins["correct"].tolist() == outcomes
+    assert twins["operator"].tolist() == ["retry"] * 20 + ["sparse_steer"] * 20
+    assert view.history["operator"].tolist() == ["retry", "sparse_steer"]
+    one = view.history.iloc[1]
     assert (one["problem"], one["rollout"], one["position"], one["n"]) == (
         problem,
         rollout,
         PLACE,
         20,
     )
-    assert one["rescued"] == expected.correct.sum() == twins["correct"].sum()
+    assert one["rescued"] == expected.correct.sum()
     assert one["rate"] == one["rescued"] / 20
     assert (one["low"], one["high"]) == pytest.approx(proportion_interval(int(one["rescued"]), 20))
-    assert f"{one['rescued']} of 20 twins correct" in view._summary.value
-    assert "decoding 20 twins" in view.busy.said
+    said = view.outcome.rates.value
+    for arm in view.history.itertuples():
+        assert f"{arm.operator}: {arm.rescued} of 20 right" in said
+        assert f'<i class="rate" style="left:{arm.rate:.1%}">' in said
+        assert f'<i class="span" style="left:{arm.low:.1%};width:{arm.high - arm.low:.1%}">' in said
+    assert view.busy.said[-2:] == [
+        "decoding 20 twins of retry",
+        "decoding 20 twins of sparse_steer",
+    ]
 
 
 @pytest.mark.parametrize(
     ("name", "value", "column"),
     [
-        ("operator", "retry", "operator"),
+        ("operator", "dense_sample", "operator"),
         ("alpha", 0.1, "alpha"),
         ("continuation", "greedy", "continuation"),
         ("twins", 5, "n"),
@@ -365,7 +388,9 @@ def test_each_control_reaches_the_history(view, name, value, column):
     view.button.click()
     assert not view.message
     history = view.history
-    assert len(history) == 2
+    assert len(history) == 4
+    assert history["operator"].tolist()[::2] == ["retry"] * 2
+    history = history.iloc[1::2].reset_index(drop=True)
     assert history[column].iloc[1] == value
     unlike = [
         each
@@ -375,7 +400,50 @@ def test_each_control_reaches_the_history(view, name, value, column):
     assert history[unlike].iloc[0].equals(history[unlike].iloc[1])
     if name == "continuation":
         assert history["deterministic"].tolist() == [False, True]
-        assert "nothing was drawn" in view._summary.value
+        assert "nothing was drawn" in view.outcome.rates.value
+        assert "nothing can be said of luck" in view.outcome.rates.value
+
+
+def test_retry_alone_is_run_once(view):
+    view.value = {"position": PLACE, "twins": 3, "operator": "retry"}
+    view.branch()
+    assert view.history["operator"].tolist() == ["retry"]
+    assert view.surgery.intervention == "retry" and view.control is None
+    assert 'class="row operator"' not in view.outcome.rates.value
+
+
+def arm(name, rescued, n=20, *, deterministic=False):
+    low, high = (np.nan, np.nan) if deterministic else proportion_interval(rescued, n)
+    counts = {"operator": name, "rescued": rescued, "n": n, "rate": rescued / n}
+    return counts | {"low": low, "high": high, "deterministic": deterministic}
+
+
+@pytest.mark.parametrize(
+    ("retry", "steer", "said"),
+    [
+        (4, 20, "The intervals lie apart: at this token steer is better than asking again."),
+        (20, 4, "The intervals lie apart: at this token steer is worse than asking again."),
+        (8, 10, "The intervals overlap: from this token it could be luck."),
+        (0, 0, "Neither ever ends right from this token."),
+    ],
+)
+def test_two_rates_by_hand(retry, steer, said):
+    rates = rate_rows(pd.DataFrame([arm("retry", retry), arm("steer", steer)]))
+    assert rates["rate"].tolist() == [retry / 20, steer / 20]
+    assert say_rates(rates) == said
+    # Wilson, 4 of 20: (0.2 + z^2/40 -+ z sqrt(0.008 + z^2/1600)) / (1 + z^2/20), z = 1.959964.
+    if retry == 4:
+        assert rates["said"].tolist() == [
+            "4 of 20 right (95 %: 8 to 42 %)",
+            "20 of 20 right (95 %: 84 to 100 %)",
+        ]
+
+
+def test_rates_of_which_one_drew_nothing():
+    rates = rate_rows(pd.DataFrame([arm("retry", 4), arm("steer", 20, deterministic=True)]))
+    assert rates["said"][1] == "20 of 20 right; nothing was drawn"
+    assert say_rates(rates) == "Equal twins are one observation, so nothing can be said of luck."
+    assert 'class="span"' not in rates_html(rates.iloc[1:])
 
 
 def test_token_is_chosen_in_the_text(view):
@@ -405,9 +473,9 @@ def test_another_trace_has_no_branch_yet(view, study, failed):
     view._problem.value = other
     assert view.selection.problem == other
     assert view.selection.rollout == first_failed(study, other)
-    assert (view.position, view.surgery, view._tree.value) == (-1, None, "")
-    assert len(view.history) == 1
-    assert "branchings so far" in view._past.value
+    assert (view.position, view.surgery, view.outcome.trees.value) == (-1, None, "")
+    assert len(view.history) == 2
+    assert "branchings so far: 2" in view.outcome.past.value
     view.selection.value = {"problem": failed[0], "rollout": failed[1]}
     assert (view._problem.value, view._rollout.value) == failed[:2]
 
@@ -433,7 +501,7 @@ def test_a_failed_attempt_of_an_operator_can_be_branched(view, study):
     }
     view.value = {"position": 1, "twins": 2, "operator": "dense_steer"}
     view.branch()
-    assert view.history["trace"].tolist() == ["retry"]
+    assert view.history["trace"].tolist() == ["retry", "retry"]
     assert view.surgery.traces[0][0] == study["token_id"].values[problem, rollout, 1, 0]
 
 
@@ -488,14 +556,14 @@ def test_markup_is_escaped(study, pair, failed):
     view = TraceSurgeon(
         hostile, pair=pair, selection=Selection(problem=failed[0], rollout=failed[1])
     )
-    assert "<script" not in view._headline.value
-    assert "&lt;script&gt;" in view._headline.value
+    assert "<script" not in view.panel.head.value
+    assert "&lt;script&gt;" in view.panel.head.value
     view.value = {"position": 1, "twins": 2, "operator": "retry"}
     view._models._pieces["qwen3"] = dict.fromkeys(range(pair.vocab_size), HOSTILE)
     view.branch()
     assert not view.message
-    assert "<script" not in view._tree.value
-    assert "&lt;script&gt;" in view._tree.value
+    assert "<script" not in view.outcome.trees.value
+    assert "&lt;script&gt;" in view.outcome.trees.value
 
 
 def test_history_is_exported(view, tmp_path):
@@ -514,12 +582,10 @@ def test_history_is_exported(view, tmp_path):
 def test_chart_draws_the_history(view):
     view.value = {"position": PLACE, "twins": 3}
     view.branch()
-    view.value = {"operator": "dense_steer"}
-    view.branch()
     frame = branch_rows(view.history)
     assert frame["branch"].tolist() == [1, 2]
     assert frame["label"][1].startswith(
-        f"2: problem {view.selection.problem}, token {PLACE}, dense_steer"
+        f"2: problem {view.selection.problem}, token {PLACE}, sparse_steer"
     )
     layers = plot_branches(frame).to_dict()["layer"]
     assert [layer["mark"]["type"] for layer in layers] == ["rule", "point"]

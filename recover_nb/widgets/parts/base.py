@@ -1,7 +1,7 @@
 """What a view has: a state to read, set and replay, a message, and a way to save what it shows."""
 
 import html
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -66,8 +66,7 @@ class View(Lasting):
         # Set once: a page that is told of children twice at once may remove the same one twice.
         self.children = (
             *panels,
-            *(() if self.said in panels else (self.said,)),
-            self._saver,
+            *(each for each in (self.said, self._saver) if not _held(panels, each)),
             Keys(),
         )
         self.observe(lambda _: self._refreshed(), names=list(self.STATE))
@@ -141,6 +140,13 @@ class View(Lasting):
             temporary.write_bytes(content)
         return path
 
+    def savable(self) -> dict[str, list[str]]:
+        """Return the endings under which each name of `charts` and `tables` can be saved.
+
+        Asked for with every change: a view that need not make them to know says so here.
+        """
+        return {name: list(kinds) for name, kinds in self._savable().items()}
+
     def _savable(self) -> dict[str, dict[str, Any]]:
         """Return what can be saved, by name and ending.
 
@@ -165,7 +171,7 @@ class View(Lasting):
     def _refreshed(self) -> None:
         with self.speaking(), debug_mode(False):
             self.refresh()
-        self._saver.items = {name: list(kinds) for name, kinds in self._savable().items()}
+        self._saver.items = self.savable()
 
     def _save_asked(self, _widget: Any, content: dict[str, str], _buffers: Any) -> None:
         name, kind = str(content.get("name", "")), str(content.get("format", ""))
@@ -297,6 +303,11 @@ class ChartPanel(ipywidgets.VBox):
         """Show nothing."""
         self._picture = ""
         self.chart, self._shown, self._looks, self.children = None, None, None, ()
+
+
+def _held(panels: Iterable[Any], widget: ipywidgets.Widget) -> bool:
+    """Whether a widget is one of `panels`, or inside one."""
+    return any(each is widget or _held(getattr(each, "children", ()), widget) for each in panels)
 
 
 def _records(frame: pd.DataFrame) -> list[dict]:

@@ -9,11 +9,16 @@ import pandas as pd
 import xarray as xr
 
 from recover_nb.charts.theme import ON_BAR, OUTCOME_COLOURS
-from recover_nb.core.labels import OUTCOME_SIGNS, Outcome
+from recover_nb.core.labels import OUTCOME_SIGNS, Intervention, Outcome
 from recover_nb.core.schema import MODELS, cell_names
 from recover_nb.core.titles import named, title
+from recover_nb.tables.inspection import Trace
+from recover_nb.tables.problem_list import cell_words
+from recover_nb.tables.tokens import Scale
 from recover_nb.tables.twin_tree import SAID, Branch
 
+#: Opacity of the most of a signal: text in the colour of the page is read on it.
+MOST = 0.9
 _VISIBLE = str.maketrans({" ": "\u00b7", "\n": "\u21b5", "\t": "\u21e5"})
 
 
@@ -28,8 +33,8 @@ def paragraphs(lines: Iterable[str]) -> str:
     return f'<div role="status">{text}</div>'
 
 
-def headline(one: xr.Dataset, chosen: dict[str, Any], says: str) -> str:
-    """Name the trace that is read, with its question and answer.
+def trace_head(one: xr.Dataset, chosen: dict[str, Any], trace: Trace | None) -> str:
+    """Name the problem, show what it asks, and say what came of the trace that is read.
 
     Parameters
     ----------
@@ -37,14 +42,111 @@ def headline(one: xr.Dataset, chosen: dict[str, Any], says: str) -> str:
         Of its one problem.
     chosen : dict
         The selection's state.
-    says : str
-        What stands between the trace and its answer, as HTML.
+    trace : Trace or None
     """
-    prompt, answer = (html.escape(str(one[name].values[0])) for name in ("prompt", "answer"))
+    prompt, answer, regime, own = (
+        str(one[name].values[0]) if name in one.variables else ""
+        for name in ("prompt", "answer", "regime", "problem_id")
+    )
+    tooltip = f' title="{html.escape(own)}"' if own else ""
+    regime = regime.replace("_", " ")
+    words = "; ".join(filter(None, [cell_words(cell_names(one)[0]), regime]))
+    said = "" if trace is None else verdict(trace, answer, _which(chosen))
     return (
-        f"<b>{html.escape(cell_names(one)[0])}</b>, problem {chosen['problem']},"
-        f" {html.escape(named(chosen['intervention']))} rollout {chosen['rollout']}{says}"
-        f" the answer is {answer}<pre>{prompt}</pre>"
+        f'<div class="recover-nb-head"><h3{tooltip}>problem {chosen["problem"]}'
+        f"<small>{html.escape(words)}</small></h3><pre>{html.escape(prompt.rstrip())}</pre>{said}"
+        "</div>"
+    )
+
+
+def _which(chosen: dict[str, Any]) -> str:
+    if chosen["intervention"] == Intervention.NONE:
+        return f"answer {chosen['rollout']}"
+    return f"{named(chosen['intervention'])}, attempt {chosen['rollout']}"
+
+
+def verdict(trace: Trace, answer: str, which: str) -> str:
+    """Say whether a trace is right, with a sign and its colour, and where it went wrong."""
+    look = "right" if trace.correct else "wrong"
+    detail = trace.verdict.partition(": ")[2]
+    about = html.escape("; ".join(filter(None, [which, detail])))
+    return (
+        f'<p class="recover-nb-verdict" role="status"><b class="recover-nb-{look}">'
+        f"{OUTCOME_SIGNS[trace.outcome]} {html.escape(trace.said(answer))}</b>"
+        f"<small>{about}</small></p>"
+    )
+
+
+def colour_of(share: float) -> str:
+    """Return the background of a share of a signal's scale; that of exactly zero is the page."""
+    if math.isnan(share) or share == 0:
+        return ""
+    name = "plus" if share > 0 else "minus"
+    return f"color-mix(in srgb, var(--reading-{name}) {MOST * abs(share):.1%}, transparent)"
+
+
+def scale_html(title: str, scale: Scale) -> str:
+    """Draw the scale of a signal as a bar with numbers, titled with what it shows."""
+    look = "both" if scale.low < 0 else "plus"
+    ends = f"{scale.low:.2g}", f"{scale.high:.2g}"
+    label = html.escape(f"{title}: from {ends[0]} to {ends[1]}, without colour at 0")
+    return (
+        f'<span class="recover-nb-scale" role="img" aria-label="{label}">'
+        f'<b>{html.escape(title)}</b> {ends[0]} <i class="{look}"></i> {ends[1]}</span>'
+    )
+
+
+def keys_html(keys: Iterable[tuple[str, str]]) -> str:
+    """Say what each mark of a trace means: pairs of its looks and its words."""
+    return "".join(
+        f'<span class="recover-nb-key"><i class="{look}"></i>{html.escape(words)}</span>'
+        for look, words in keys
+    )
+
+
+def note(text: str) -> str:
+    """Return a sentence as a paragraph; nothing of an empty one."""
+    return f'<p class="recover-nb-note">{html.escape(text)}</p>' if text else ""
+
+
+def aligned_html(rows: pd.DataFrame, *, right: bool) -> str:
+    """Draw `tables.attempts.aligned_rows`: the attempt, with what it replaced above it."""
+    label = html.escape(" ".join(rows["other"]))
+    return (
+        f'<div class="recover-nb-aligned {"right" if right else "wrong"}" role="img"'
+        f' aria-label="the attempt: {label}">{"".join(map(_pair, rows.itertuples()))}</div>'
+    )
+
+
+def _pair(one: Any) -> str:
+    look = "same" if one.kind == "same" else "apart"
+    failed, other = (
+        (visible(text), "") if place >= 0 else ("\u2013", " gap")
+        for text, place in ((one.failed, one.failed_at), (one.other, one.other_at))
+    )
+    return (
+        f'<span class="{look}"><span class="failed{failed[1]}">{failed[0]}</span>'
+        f'<span class="other{other[1]}">{other[0]}</span></span>'
+    )
+
+
+def rates_html(rates: pd.DataFrame) -> str:
+    """Draw rates under one another with their 95 % intervals (`tables.twin_tree.rate_rows`)."""
+    drawn = "".join(_rate(one) for one in rates.itertuples())
+    ticks = "".join(f"<span>{each} %</span>" for each in (0, 50, 100))
+    axis = f'<div class="axis" aria-hidden="true">{ticks}</div>'
+    return f'<div class="recover-nb-rates">{drawn}{axis}</div>'
+
+
+def _rate(one: Any) -> str:
+    look = "retry" if one.operator == Intervention.RETRY else "operator"
+    span = ""
+    if not math.isnan(one.low):
+        span = f'<i class="span" style="left:{one.low:.1%};width:{one.high - one.low:.1%}"></i>'
+    return (
+        f'<div class="row {look}"><span class="arm">{html.escape(one.operator)}</span>'
+        f'<span class="track" aria-hidden="true">{span}<i class="rate" style="left:{one.rate:.1%}">'
+        f"</i></span><span>{html.escape(one.said)}</span></div>"
     )
 
 
@@ -171,10 +273,11 @@ def history_html(history: pd.DataFrame, *, last: int = 10) -> str:
         f'<th scope="col">{html.escape(title(name))}</th>' for name in (*SAID, "95 % interval")
     )
     rows = "".join(f"<tr>{_history_cells(one)}</tr>" for _, one in shown.iterrows())
-    more = f", the last {last} of {len(history)}" if len(history) > last else ""
+    more = f", the last {last} below" if len(history) > last else ""
     return (
-        '<table class="recover-nb-history"><caption>branchings so'
-        f" far{more}</caption><tr>{head}</tr>{rows}</table>"
+        '<details class="recover-nb-past"><summary>branchings so far:'
+        f" {len(history)}{more}</summary>"
+        f'<table class="recover-nb-history"><tr>{head}</tr>{rows}</table></details>'
     )
 
 

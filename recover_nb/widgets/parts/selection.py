@@ -1,5 +1,6 @@
 """What is being looked at: one small object that every view of a notebook can share."""
 
+from numbers import Integral
 from typing import Any
 
 import traitlets
@@ -7,6 +8,7 @@ import xarray as xr
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention
+from recover_nb.tables.examples import opening
 from recover_nb.tables.inspection import first_failed
 
 
@@ -59,6 +61,37 @@ def looking_at(ds: xr.Dataset, problem: int) -> dict[str, Any]:
     """Return the state of a selection of a problem, and its first failed rollout if stored."""
     place = {"problem": problem, "rollout": first_failed(ds, problem), "token": -1}
     return {**place, "intervention": Intervention.NONE.value}
+
+
+def chosen_problem(
+    selection: Selection | None, ds: xr.Dataset, problem: int | None
+) -> Selection | None:
+    """Return a selection that has a problem: the named one, or its own; None where there is none.
+
+    Raises
+    ------
+    InputError
+        If there is no such problem.
+    """
+    if problem is not None:
+        if isinstance(problem, bool) or not isinstance(problem, Integral):
+            raise InputError(
+                f"problem is {problem!r}; allowed: a whole number, as in isel(problem=)"
+            )
+        if not 0 <= problem < ds.sizes["problem"]:
+            raise InputError(
+                f"problem {problem} is not there; allowed: 0 to {ds.sizes['problem'] - 1}"
+            )
+        selection = selection or Selection()
+        selection.value = looking_at(ds, int(problem))
+    return None if selection is None or selection.problem < 0 else selection
+
+
+def opened(selection: Selection | None, ds: xr.Dataset) -> Selection:
+    """Return the selection, or a new one, looking at an instructive example."""
+    selection = selection or Selection()
+    selection.value = opening(ds)
+    return selection
 
 
 def set_state(target: traitlets.HasTraits, names: tuple[str, ...], state: dict[str, Any]) -> None:

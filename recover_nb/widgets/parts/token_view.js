@@ -48,6 +48,7 @@ function render({ model, el }) {
     cells.forEach((cell, i) => {
       cell.classList.toggle("window", i >= first && i <= last && first >= 0);
       cell.classList.toggle("junction", i === junction);
+      cell.classList.toggle("fatal", i === model.get("fatal"));
       cell.classList.toggle("differs", differs.has(i));
       cell.classList.toggle("current", i === cursor);
       cell.classList.toggle("pinned", i === pinned);
@@ -60,14 +61,36 @@ function render({ model, el }) {
     const notes = model.get("notes");
     const tokens = model.get("tokens");
     cells.forEach((cell, i) => {
-      cell.style.background = colours[i] || "";
-      cell.style.color = ink(colours[i]);
+      cell.firstChild.style.background = colours[i] || "";
+      cell.firstChild.style.color = ink(colours[i]);
       const junction = i === model.get("junction") ? ", junction" : "";
-      const label = `token ${i}: ${spoken(tokens[i])}${junction}${notes[i] ? `. ${notes[i]}` : ""}`;
+      const fatal = i === model.get("fatal") ? ", fatal token: here the answer was lost" : "";
+      const label = `token ${i}: ${spoken(tokens[i])}${junction}${fatal}${notes[i] ? `. ${notes[i]}` : ""}`;
       cell.setAttribute("aria-label", label);
       cell.title = label;
     });
     mark();
+  };
+  // What goes on after each token, below it.
+  const bars = () => {
+    const [values, others] = [model.get("values"), model.get("others")];
+    el.classList.toggle("valued", values.length > 0);
+    cells.forEach((cell, i) => {
+      cell.querySelector(".value")?.remove();
+      if (!values.length) return;
+      const bar = document.createElement("span");
+      bar.className = "value";
+      const fill = document.createElement("i");
+      fill.style.height = `${100 * (values[i] || 0)}%`;
+      bar.append(fill);
+      if (others.length) {
+        const other = document.createElement("b");
+        other.style.bottom = `${100 * (others[i] || 0)}%`;
+        bar.append(other);
+      }
+      cell.append(bar);
+    });
+    paint();
   };
   const draw = () => {
     el.setAttribute("aria-label", model.get("label"));
@@ -76,15 +99,17 @@ function render({ model, el }) {
       cell.className = "token";
       cell.setAttribute("role", "option");
       cell.dataset.place = i;
-      cell.textContent = visible(token);
-      if (token in SHOWN) cell.classList.add("mark");
+      const text = document.createElement("span");
+      text.className = token in SHOWN ? "said mark" : "said";
+      text.textContent = visible(token);
+      cell.append(text);
       return cell;
     });
     const parts = cells.flatMap((cell, i) =>
       model.get("tokens")[i].includes("\n") ? [cell, document.createElement("br")] : [cell],
     );
     el.replaceChildren(...parts);
-    paint();
+    bars();
   };
   const placeOf = (event) => {
     const cell = event.target.closest(".token");
@@ -119,13 +144,15 @@ function render({ model, el }) {
     event.stopPropagation();
   });
   model.on("change:tokens change:label", draw);
-  model.on("change:colours change:notes", paint);
-  model.on("change:cursor change:pinned change:junction change:window change:differs", mark);
+  model.on("change:values change:others", bars);
+  model.on("change:colours change:notes change:fatal change:junction", paint);
+  model.on("change:cursor change:pinned change:window change:differs", mark);
   draw();
   return () => {
     model.off("change:tokens change:label", draw);
-    model.off("change:colours change:notes", paint);
-    model.off("change:cursor change:pinned change:junction change:window change:differs", mark);
+    model.off("change:values change:others", bars);
+    model.off("change:colours change:notes change:fatal change:junction", paint);
+    model.off("change:cursor change:pinned change:window change:differs", mark);
   };
 }
 export default { render };

@@ -11,6 +11,11 @@ from recover_nb.widgets.parts.markup import visible
 _FOLDER = Path(__file__).parent
 
 
+def style() -> str:
+    """Return the looks of traces and of what stands around them."""
+    return "\n".join((_FOLDER / name).read_text("utf-8") for name in ("widgets.css", "reading.css"))
+
+
 class TokenView(anywidget.AnyWidget):
     """A trace as flowing text.
 
@@ -24,8 +29,8 @@ class TokenView(anywidget.AnyWidget):
     tokens : list of str
         Text of each token. Spaces and line ends are made visible; markup is shown, never read.
     colours : list of str
-        Background of each token, any CSS colour; empty = none. Text on it is black or white,
-        whichever reads better.
+        Background of each token, any CSS colour; empty = none. Text on an ``#rrggbb`` is black or
+        white, whichever reads better; on others it is that of the page.
     notes : list of str
         What a screen reader and the tooltip say of each token, after its text and place.
     junction : int
@@ -38,12 +43,18 @@ class TokenView(anywidget.AnyWidget):
         Place looked at; -1 = none. Set by the reader or from Python.
     pinned : int
         Place that was clicked, or chosen by Enter; -1 = none.
+    values : list of float
+        Length of the bar below each token, 0 to 1; empty = no bars.
+    others : list of float
+        Height of a mark over each bar, 0 to 1; empty = none.
+    fatal : int
+        Place marked as the one where the answer was lost; -1 = none.
     label : str
         What the trace is, for a screen reader.
     """
 
     _esm = _FOLDER / "token_view.js"
-    _css = _FOLDER / "widgets.css"
+    _css = style()
 
     tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
     colours = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -55,6 +66,9 @@ class TokenView(anywidget.AnyWidget):
     differs = traitlets.List(traitlets.Int()).tag(sync=True)
     cursor = traitlets.Int(-1).tag(sync=True)
     pinned = traitlets.Int(-1).tag(sync=True)
+    values = traitlets.List(traitlets.Float()).tag(sync=True)
+    others = traitlets.List(traitlets.Float()).tag(sync=True)
+    fatal = traitlets.Int(-1).tag(sync=True)
     label = traitlets.Unicode("trace").tag(sync=True)
 
     def still(self) -> str:

@@ -1,0 +1,356 @@
+"""Read a failed answer token by token: where it died, what would have been said, what saved it."""
+
+from contextlib import suppress
+from typing import Any, ClassVar
+
+import ipywidgets
+import pandas as pd
+import traitlets
+import xarray as xr
+
+from recover_nb.charts.theme import SIGNAL_TITLES
+from recover_nb.charts.traces import plot_signals
+from recover_nb.charts.value import plot_value
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Signal
+from recover_nb.core.token_text import token_pieces
+from recover_nb.features.value import recorded_value
+from recover_nb.tables.inspection import (
+    Trace,
+    alternatives,
+    first_failed,
+    read_trace,
+    rollouts_run,
+    signal_frame,
+)
+from recover_nb.tables.problem_list import FILTERS
+from recover_nb.tables.tokens import PrefixValue, paired, say_token, value_of_trace, with_rescue
+from recover_nb.tables.value import value_rows
+from recover_nb.widgets.inspector.attempts import BEST, AttemptsPanel
+from recover_nb.widgets.inspector.computing import Computing
+from recover_nb.widgets.inspector.operating import Operating
+from recover_nb.widgets.inspector.problem_list import ProblemList, known
+from recover_nb.widgets.parts.base import View
+from recover_nb.widgets.parts.busy import Busy
+from recover_nb.widgets.parts.controls import WRAP, sized, tie
+from recover_nb.widgets.parts.export import CHART_FORMATS, TABLE_FORMATS
+from recover_nb.widgets.parts.fold import Fold
+from recover_nb.widgets.parts.paired_bars import PairedBars
+from recover_nb.widgets.parts.selection import Selection, chosen_problem, looking_at, opened
+from recover_nb.widgets.parts.trace_panel import TracePanel
+from recover_nb.widgets.problems import StudyReader
+
+#: What says which trace is read.
+_PLACE = ("problem", "rollout", "intervention")
+_NO_SIGNALS = (
+    "no signals are stored for this trace (a study keeps those of a problem's first ten failed"
+    " rollouts); press compute under advanced"
+)
+
+
+class TraceInspector(View):
+    """A failed answer in tokens: where it was lost, what the models would have said, what saved it.
+
+    Opens without torch on what a study stores. `compute` loads the two models: signals are then
+    computed with the settings below, and what the models would have said is known everywhere.
+
+    Parameters
+    ----------
+    ds : Dataset
+        A study with tokens.
+    problem : int, optional
+        Place along the study's `problem`, as in ``ds.isel(problem=460)``; its first failed answer
+        is shown.
+    selection : Selection, optional
+        Problem, rollout, intervention and token are followed and set. An instructive example unless
+        it or `problem` chooses one.
+    **state
+        Initial values of the attributes below.
+
+    Attributes
+    ----------
+    signal : str
+        What colours the tokens; a name of `labels.Signal`.
+    compare : str
+        What was tried, below the trace: an intervention, ``best`` (the one that was right most
+        often on the problem) or ``nothing``.
+    compare_rollout : int
+        Which attempt; -1 = the right one that shares most with the failed answer. -1 again with
+        another problem or intervention.
+    search : str
+        What the list of problems is searched for: a number, or words of question and cell.
+    regimes, origins : tuple of str
+        The list shows any of these; empty = all.
+    window : int
+        Tokens to either side of the junction.
+    temperature, top_k, k_cov : float, int, int
+        Settings of the signals once `compute` was pressed; k_cov 0 = a tenth of the vocabulary.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> view = rnb.widgets.TraceInspector(rnb.load_study(), problem=1081)
+    >>> view.trace.said("6"), view.prefix_value.fatal
+    ('wrong: said 9, right is 6', 6)
+    >>> view.value = {"signal": "path_deformation", "compare": "sparse_steer"}
+    >>> sorted(view.tables())
+    ['alternatives', 'attempt', 'signals', 'value']
+    """
+
+    STATE: ClassVar = (
+        "signal",
+        "compare",
+        "compare_rollout",
+        "search",
+        "regimes",
+        "origins",
+        "window",
+        "temperature",
+        "top_k",
+        "k_cov",
+    )
+
+    signal = traitlets.Enum([name.value for name in Signal], Signal.DEMOTION_PRESSURE.value)
+    compare = traitlets.Unicode(BEST)
+    compare_rollout = traitlets.Int(-1, min=-1)
+    search = traitlets.Unicode("")
+    regimes = traitlets.Tuple()
+    origins = traitlets.Tuple()
+    window = traitlets.Int(8, min=0, max=40)
+    temperature = traitlets.Float(0.6, min=0.1, max=2.0)
+    top_k = traitlets.Int(100, min=2, max=1000)
+    k_cov = traitlets.Int(0, min=0, max=100)
+
+    def __init__(
+        self,
+        ds: xr.Dataset,
+        *,
+        problem: int | None = None,
+        selection: Selection | None = None,
+        **state: Any,
+    ) -> None:
+        self.busy = Busy()
+        self._ds, self._reader = ds, StudyReader(ds, self.busy)
+        self.computing = Computing(self._reader, self.busy)
+        self._place: tuple = ()
+        self.trace: Trace | None = None
+        self.prefix_value = PrefixValue()
+        selection = chosen_problem(selection, ds, problem) or opened(selection, ds)
+        super().__init__(selection=selection, **state)
+        selection.observe(self._follow, names=list(_PLACE))
+
+    def build(self) -> tuple[ipywidgets.Widget, ...]:
+        """Lay out the problems to the left, and to the right the trace and all that is about it."""
+        self.problems = ProblemList(self._ds)
+        for name in ("search", "regimes", "origins"):
+            traitlets.link((self, name), (self.problems, name))
+        self.problems.observe(self._picked, names=["chosen"])
+        self.panel = TracePanel("failed answer")
+        self.text = self.panel.text
+        traitlets.link((self.text, "cursor"), (self.selection, "token"))
+        self.bars = PairedBars()
+        self._both = ipywidgets.jslink((self.text, "cursor"), (self.bars, "cursor"))
+        self.attempts = AttemptsPanel(self, [str(name) for name in self._ds["intervention"].values])
+        self.operating = Operating(self)
+        signal = ipywidgets.Dropdown(
+            options=[(SIGNAL_TITLES[name.value], name.value) for name in Signal],
+            description="colour",
+            **sized(50, 290),
+        )
+        tie(self, "signal", signal)
+        row = ipywidgets.HBox([signal, self.operating.button])
+        row.add_class("recover-nb-row")
+        page = ipywidgets.VBox(
+            [
+                self.said,
+                self.panel,
+                row,
+                self.bars,
+                self.attempts,
+                self.busy,
+                self.operating,
+                self._advanced(),
+            ]
+        )
+        page.add_class("recover-nb-page")
+        desk = ipywidgets.GridBox([self.problems, page])
+        desk.add_class("recover-nb-desk")
+        return (desk,)
+
+    def _advanced(self) -> Fold:
+        """Return the settings that most readers do without."""
+        look = sized(60, 220)
+        still = {"continuous_update": False}
+        fields = {
+            "window": ipywidgets.IntSlider(max=40, description="window", **still, **look),
+            "temperature": ipywidgets.FloatSlider(
+                min=0.1, max=2.0, step=0.05, description="T", **still, **look
+            ),
+            "top_k": ipywidgets.BoundedIntText(min=2, max=1000, description="K", **look),
+            "k_cov": ipywidgets.BoundedIntText(max=100, description="k_cov", **look),
+        }
+        for name, control in fields.items():
+            tie(self, name, control)
+        button = ipywidgets.Button(
+            description="compute",
+            icon="calculator",
+            tooltip="load both models (torch) and compute signals with these settings",
+        )
+        button.on_click(lambda _: self.compute())
+        settings = ipywidgets.HBox([*fields.values(), button], layout=WRAP)
+        return Fold("advanced", settings, self._saver)
+
+    def compute(self) -> None:
+        """Load both models of the problem's family and method, and compute from them hereafter."""
+        with self.speaking():
+            self.computing.start(self.selection.value)
+        if not self.message:
+            self._refreshed()
+
+    def refresh(self) -> None:
+        """Read the trace of the selection and show it."""
+        chosen = self.selection
+        self._place = self._where()
+        self.problems.chosen = chosen.problem
+        self.trace, self.prefix_value = None, PrefixValue()
+        self.panel.empty(None, chosen.value)
+        self.bars.places, self.bars.sentences = [], []
+        self.attempts.clear()
+        one = self._reader.one(chosen.problem)
+        if chosen.rollout < 0:
+            # A problem alone was chosen: its signals are about its first failed rollout.
+            rollout = max(first_failed(one, 0), 0)
+            self._place = (chosen.problem, rollout, chosen.intervention)
+            chosen.rollout = rollout
+        self.panel.empty(one, chosen.value)
+        signals = self.computing.signals(chosen.value, self._settings)
+        self.trace = read_trace(one, 0, chosen.rollout, chosen.intervention, signals=signals)
+        self.prefix_value = value_of_trace(one, 0, chosen.rollout, chosen.intervention)
+        try:
+            self.attempts.show(one, self.trace, self.prefix_value.fatal)
+        finally:
+            self._show_bars(self.trace)
+            self.panel.show(
+                one,
+                chosen.value,
+                self.trace,
+                self.prefix_value,
+                window=self.window,
+                signal=self.signal,
+                operator=self.attempts.name,
+            )
+        if self.signal not in self.trace.signals:
+            raise InputError(_NO_SIGNALS)
+
+    def charts(self) -> dict[str, Any]:
+        """Return the signal along the trace, and the value of the prefix where it is recorded."""
+        shown = {}
+        if self.trace is not None and self.signal in self.trace.signals:
+            shown["signal"] = plot_signals(signal_frame(self.trace, [self.signal]))
+        if self.prefix_value.after:
+            shown["value"] = plot_value(self._values())
+        return shown
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Return the data that are shown, by name.
+
+        The signals of the trace, its value, the attempt beside it, and what both models would have
+        said at the token that is looked at.
+        """
+        if self.trace is None:
+            return {}
+        shown = {"signals": signal_frame(self.trace)} if self.trace.signals else {}
+        if self.prefix_value.after:
+            shown["value"] = self._values()
+        if self.attempts.rows is not None:
+            shown["attempt"] = self.attempts.rows
+        found = self._alternatives()
+        if found is not None and 0 <= self.token < len(self.trace.tokens):
+            shown["alternatives"] = alternatives(self.trace, self.token, found, self._pieces)
+        return shown
+
+    def savable(self) -> dict[str, list[str]]:
+        """Return what can be saved, and as what, without making it."""
+        if self.trace is None:
+            return {}
+        charts, tables = list(CHART_FORMATS), list(TABLE_FORMATS)
+        drawn = self.signal in self.trace.signals
+        found = {
+            "signal": charts if drawn else [],
+            "value": [*charts, *tables] if self.prefix_value.after else [],
+            "signals": tables if self.trace.signals else [],
+            "attempt": tables if self.attempts.rows is not None else [],
+            "alternatives": tables if self.bars.places and self.bars.places[0] else [],
+        }
+        return {name: kinds for name, kinds in found.items() if kinds}
+
+    @property
+    def token(self) -> int:
+        """The token that is looked at: the cursor, or the one that the trace opens at."""
+        return self.selection.token if self.selection.token >= 0 else self.bars.home
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "temperature": self.temperature,
+            "top_k": self.top_k,
+            "k_cov": self.k_cov or None,
+        }
+
+    @property
+    def _pieces(self) -> dict[int, str]:
+        return token_pieces(str(self._reader.one(self.selection.problem)["family"].values[0]))
+
+    def _values(self) -> pd.DataFrame:
+        return value_rows(recorded_value(self._reader.one(self.selection.problem), 0))
+
+    def _alternatives(self) -> Any:
+        return self.computing.alternatives(self.selection.value, self._settings)
+
+    def _show_bars(self, trace: Trace) -> None:
+        """Give the bars what both models would have said at every token."""
+        found, pieces = self._alternatives(), self._pieces
+        places = [
+            [] if found is None else paired(trace, at, found, pieces)
+            for at in range(len(trace.tokens))
+        ]
+        if self.attempts.rescues and self.attempts.rows is not None:
+            places = with_rescue(places, self.attempts.rows)
+        with self.bars.hold_sync():
+            self.bars.places = places
+            self.bars.sentences = [
+                say_token(at, token, rows)
+                for at, (token, rows) in enumerate(zip(trace.tokens, places, strict=True))
+            ]
+            fatal, junction = self.prefix_value.fatal, trace.junction
+            self.bars.home = max(fatal if fatal >= 0 else junction, 0)
+
+    def _picked(self, change: Any) -> None:
+        if change["new"] not in (-1, self.selection.problem):
+            self.selection.value = looking_at(self._ds, change["new"])
+
+    def _follow(self, _change: Any) -> None:
+        """Show another trace; of another problem no attempt is chosen yet."""
+        before, place = self._place, self._where()
+        if place == before:
+            return
+        if place[0] != before[0] and self.compare_rollout >= 0:
+            self.compare_rollout = -1
+        else:
+            self._refreshed()
+
+    def _where(self) -> tuple:
+        return tuple(getattr(self.selection, name) for name in _PLACE)
+
+    @traitlets.observe("compare")
+    def _begin(self, _change: Any) -> None:
+        """Keep the number of the attempt, unless the intervention has none of it."""
+        with suppress(InputError):
+            run = rollouts_run(self._reader.one(self.selection.problem), 0, self.compare)
+            if self.compare_rollout not in run:
+                self.compare_rollout = -1
+
+    @traitlets.validate("regimes", "origins")
+    def _are_known(self, proposal: Any) -> tuple[str, ...]:
+        name = proposal["trait"].name.removesuffix("s")
+        return known(proposal["value"], FILTERS[name], name)

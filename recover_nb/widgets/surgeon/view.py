@@ -1,0 +1,341 @@
+"""Branch a failed answer at a token: retry and an operator go on from there, side by side."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import ipywidgets
+import numpy as np
+import pandas as pd
+import traitlets
+import xarray as xr
+
+from recover_nb.charts.traces import plot_branches
+from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Anchoring, Continuation, Intervention
+from recover_nb.core.token_text import pieces_of
+from recover_nb.tables.examples import problem_at
+from recover_nb.tables.inspection import Trace, read_trace, say_failed
+from recover_nb.tables.tokens import value_of_trace
+from recover_nb.tables.twin_tree import branch_rows
+from recover_nb.tasks.checkers import Checker
+from recover_nb.widgets.models import Models, stored_settings
+from recover_nb.widgets.parts.base import View
+from recover_nb.widgets.parts.busy import Busy
+from recover_nb.widgets.parts.controls import WRAP, sized, tie
+from recover_nb.widgets.parts.fold import Fold
+from recover_nb.widgets.parts.selection import Selection, chosen_problem, looking_at, opened
+from recover_nb.widgets.parts.trace_panel import TracePanel
+from recover_nb.widgets.problems import StudyReader
+from recover_nb.widgets.surgeon.twins import Outcome, as_history, history_row, twin_rows
+
+if TYPE_CHECKING:
+    from recover_nb.generation.decoding import Pair
+    from recover_nb.generation.surgery import Surgery
+
+#: Operators that can act on a failed trace: every one but the trace itself.
+OPERATORS = tuple(name.value for name in Intervention if name is not Intervention.NONE)
+RETRY = Intervention.RETRY.value
+#: Half width of the junction's window.
+_WINDOW = 8
+#: Largest number that a control takes.
+_MOST = 10**6
+
+
+class TraceSurgeon(View):
+    """A failed answer, a token, an operator: twins keep what came before it, then go their own way.
+
+    ``retry`` and the operator run together from the same token. Twin r shares its random numbers
+    in both, so that the two rates, with their 95 % Wilson intervals, can be compared. Twins are
+    decoded on the problem's own pair, which `branch` loads when it is first called.
+
+    Parameters
+    ----------
+    ds : Dataset, optional
+        A study with tokens; the bundled one by default.
+    problem : int, optional
+        Place along the study's `problem`, as in ``ds.isel(problem=460)``.
+    selection : Selection, optional
+        Problem, rollout and intervention say which trace. An instructive example unless it or
+        `problem` chooses one.
+    pair : Pair, optional
+        Decodes in place of the shipped lineage.
+    checker : str or callable, optional
+        See `tasks.make_checker`; that of the shipped tasks by default.
+    operators : sequence of str
+        Registered names to choose from; name your own here.
+    **state
+        Initial values of the attributes below.
+
+    Attributes
+    ----------
+    position : int
+        The token to branch at: what comes before it is kept. -1 = none.
+    operator : str
+        What runs beside ``retry``.
+    alpha : float
+        The specialist's weight in a mixture, in [0, 1].
+    continuation : str
+        Member of `labels.Continuation`: how an operator that acts once goes on.
+    twins : int
+        Of each.
+    seed : int
+        Of the twins' random numbers.
+    surgery, control : Surgery or None
+        The last branching of the trace that is shown, by the operator and by ``retry``. `control`
+        is None where ``retry`` itself is the operator.
+    history : DataFrame
+        Every branching so far; columns `tables.twin_tree.HISTORY`.
+
+    Examples
+    --------
+    Nothing is loaded, and nothing done, before `branch` is called.
+
+    >>> import recover_nb as rnb
+    >>> ds = rnb.load_study()
+    >>> view = rnb.widgets.TraceSurgeon(ds, problem=977, position=14, twins=4)
+    >>> view.value["position"], view.value["operator"], len(view.history)
+    (14, 'sparse_steer', 0)
+    """
+
+    STATE: ClassVar = ("position", "operator", "alpha", "continuation", "twins", "seed")
+
+    position = traitlets.Int(-1, min=-1, max=_MOST)
+    operator = traitlets.Unicode(Intervention.SPARSE_STEER.value)
+    alpha = traitlets.Float(0.7, min=0.0, max=1.0)
+    continuation = traitlets.Enum(
+        [each.value for each in Continuation], Continuation.TEMPERATURE.value
+    )
+    twins = traitlets.Int(20, min=1, max=500)
+    seed = traitlets.Int(0, min=0, max=_MOST)
+
+    def __init__(
+        self,
+        ds: xr.Dataset | None = None,
+        *,
+        problem: int | None = None,
+        selection: Selection | None = None,
+        pair: "Pair | None" = None,
+        checker: str | Checker | None = None,
+        operators: Sequence[str] = OPERATORS,
+        **state: Any,
+    ) -> None:
+        self.busy = Busy()
+        self._reader = StudyReader(ds, self.busy)
+        self._ds, self._checker, self._operators = self._reader.ds, checker, tuple(operators)
+        self._models = Models(self.busy, pair)
+        self.trace: Trace | None = None
+        self._made: list[Surgery] = []
+        self._rows: list[dict[str, Any]] = []
+        selection = chosen_problem(selection, self._ds, problem) or opened(selection, self._ds)
+        stored = {
+            name: value
+            for name, value in stored_settings(self._ds).items()
+            if name in ("alpha", "seed")
+        }
+        super().__init__(selection=selection, **(stored | state))
+        selection.observe(self._another, names=["problem", "rollout", "intervention"])
+
+    @traitlets.validate("operator")
+    def _is_known(self, proposal: Any) -> str:
+        if proposal["value"] not in self._operators:
+            allowed = ", ".join(self._operators)
+            raise traitlets.TraitError(
+                f"unknown operator {proposal['value']!r}; allowed: {allowed}"
+            )
+        return proposal["value"]
+
+    def build(self) -> tuple[ipywidgets.Widget, ...]:
+        """Lay out the trace, the choice of operator, and what came of it."""
+        self.panel = TracePanel("failed answer; Enter chooses the token to branch at")
+        self.text, self.outcome = self.panel.text, Outcome()
+        traitlets.link((self, "position"), (self.text, "pinned"))
+        traitlets.link((self.selection, "token"), (self.text, "cursor"))
+        operator = ipywidgets.Dropdown(
+            options=self._operators, description="retry and", **sized(70, 250)
+        )
+        token = ipywidgets.BoundedIntText(
+            min=-1, max=_MOST, description="from token", **sized(80, 160)
+        )
+        tie(self, "operator", operator)
+        tie(self, "position", token)
+        self.button = ipywidgets.Button(
+            description="run both",
+            icon="code-fork",
+            tooltip="decode the twins of retry and of the operator from this token",
+        )
+        self.button.on_click(lambda _: self.branch())
+        row = ipywidgets.HBox([operator, token, self.button])
+        row.add_class("recover-nb-row")
+        return (self.said, self.panel, row, self.busy, self.outcome, self._advanced())
+
+    def _advanced(self) -> Fold:
+        """Return the choice of another trace, and the settings that most readers do without."""
+        look = sized(80, 230)
+        last = {name: self._ds.sizes.get(name, 1) - 1 for name in ("problem", "rollout")}
+        self._problem = ipywidgets.BoundedIntText(
+            max=last["problem"], description="problem", **look
+        )
+        self._rollout = ipywidgets.BoundedIntText(
+            max=last["rollout"], description="rollout", **look
+        )
+        self._problem.observe(self._problem_asked, names=["value"])
+        self._rollout.observe(self._rollout_asked, names=["value"])
+        fields = {
+            "twins": ipywidgets.BoundedIntText(min=1, max=500, description="twins", **look),
+            "alpha": ipywidgets.FloatSlider(
+                min=0, max=1, step=0.05, description="alpha", continuous_update=False, **look
+            ),
+            "continuation": ipywidgets.Dropdown(
+                options=[str(each) for each in Continuation], description="then", **look
+            ),
+            "seed": ipywidgets.BoundedIntText(max=_MOST, description="seed", **look),
+        }
+        for name, control in fields.items():
+            tie(self, name, control)
+        settings = ipywidgets.HBox([self._problem, self._rollout, *fields.values()], layout=WRAP)
+        return Fold("advanced", settings, self._saver)
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """Every branching so far, the oldest first; columns `tables.twin_tree.HISTORY`."""
+        return as_history(self._rows)
+
+    @property
+    def surgery(self) -> "Surgery | None":
+        """The last branching of the trace that is shown, by the operator."""
+        return self._made[-1] if self._made else None
+
+    @property
+    def control(self) -> "Surgery | None":
+        """The last branching of the trace that is shown, by ``retry`` beside the operator."""
+        return self._made[0] if len(self._made) == 2 else None
+
+    def branch(self) -> None:
+        """Decode the twins of ``retry`` and of the operator, and show how many are right."""
+        self.button.disabled = True
+        try:
+            with self.speaking():
+                self._branch()
+        finally:
+            self.button.disabled = False
+        if not self.message:
+            self._refreshed()
+
+    def refresh(self) -> None:
+        """Show the trace of the selection, and the last branching of it."""
+        chosen, self.trace = self.selection, None
+        for control, place in (
+            (self._problem, chosen.problem),
+            (self._rollout, chosen.rollout),
+        ):
+            if place >= 0:
+                control.value = place
+        self.panel.empty(self._one, chosen.value)
+        self.trace = read_trace(self._one, 0, chosen.rollout, chosen.intervention)
+        value = value_of_trace(self._one, 0, chosen.rollout, chosen.intervention)
+        self.panel.show(
+            self._one,
+            chosen.value,
+            self.trace,
+            value,
+            window=_WINDOW,
+            operator=self.operator,
+        )
+        self.outcome.show(self._made, self.trace, self.history, self._text_of)
+        if self.trace.correct:
+            raise InputError(say_failed(self._one, chosen.value))
+        if self.position >= len(self.trace.tokens):
+            raise InputError(
+                f"token {self.position} is not in this trace; allowed: 0 to"
+                f" {len(self.trace.tokens) - 1}"
+            )
+
+    def charts(self) -> dict[str, Any]:
+        """Return the rates of the history."""
+        return {"branches": plot_branches(branch_rows(self.history))} if self._rows else {}
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Return the history, and the twins of the last branching."""
+        shown = {"history": self.history} if self._rows else {}
+        return shown | ({"twins": twin_rows(self._made, self._text_of)} if self._made else {})
+
+    @property
+    def _one(self) -> xr.Dataset:
+        return self._reader.one(self.selection.problem)
+
+    @property
+    def _unit(self) -> tuple[str, str]:
+        return str(self._one["family"].values[0]), str(self._one["method"].values[0])
+
+    def _another(self, _change: Any) -> None:
+        """Show another trace, of which no token is chosen yet."""
+        self._made = []
+        self.position = -1
+        self._refreshed()
+
+    def _problem_asked(self, change: Any) -> None:
+        if change["new"] == self.selection.problem:
+            return
+        chosen = looking_at(self._ds, change["new"])
+        self.selection.value = {**chosen, "rollout": max(chosen["rollout"], 0)}
+
+    def _rollout_asked(self, change: Any) -> None:
+        if change["new"] != self.selection.rollout:
+            self.selection.value = {"rollout": change["new"], "token": -1}
+
+    def _branch(self) -> None:
+        self.refresh()
+        if self.position < 0 or self.trace is None:
+            raise InputError(
+                "choose the token to branch at: click it, press Enter on it, or give its place"
+            )
+        problem = problem_at(self._one, 0)
+        pair = self._models.pair(*self._unit)
+        surgery = self._models.module("generation.surgery")
+        settings = self._models.settings(
+            self._ds,
+            alpha=self.alpha,
+            continuation=self.continuation,
+            seed=self.seed,
+            anchoring=Anchoring.REPLAY,
+        )
+        made = []
+        # Retry first, and once: it is what the operator is compared with.
+        for name in dict.fromkeys((RETRY, self.operator)):
+            with self.busy.doing(f"decoding {self.twins} twins of {name}", self.twins) as tell:
+                made.append(
+                    surgery.branch(
+                        pair,
+                        problem.prompt,
+                        self.trace.token_id,
+                        self.position,
+                        name,
+                        answer=problem.answer,
+                        n=self.twins,
+                        settings=settings,
+                        checker=self._checker,
+                        key=self._models.key(*self._unit, problem.task, problem.problem_id),
+                        coverage=self._coverage(),
+                        progress=tell,
+                    )
+                )
+        self._made, chosen = made, self.selection
+        about = {
+            "problem": chosen.problem,
+            "rollout": chosen.rollout,
+            "trace": chosen.intervention,
+            "temperature": settings.temperature,
+            "seed": self.seed,
+        }
+        self._rows += [history_row(each) | about for each in made]
+
+    def _coverage(self) -> tuple[float, float] | None:
+        """Return what the study knows of the problem's failed rollouts."""
+        if "coverage_mean" not in self._one or "coverage_sd" not in self._one:
+            return None
+        mean, sd = (float(self._one[name].values[0]) for name in ("coverage_mean", "coverage_sd"))
+        return (mean, sd) if np.isfinite([mean, sd]).all() else None
+
+    def _text_of(self, tokens: Sequence[int]) -> str:
+        pieces = self._models.pieces(self._unit[0])
+        return ("" if pieces else " ").join(pieces_of(np.asarray(tokens), pieces))
