@@ -132,7 +132,8 @@ def _square(strategy: dict[str, Any], at: int, operator: str) -> str:
         f'<p class="dial-about">{about}</p>'
         f'<div class="dial-square" role="img" aria-label="{html.escape(strategy["name"])}: {n} of'
         f' 100 solved">{cells}</div>'
-        f'<p class="dial-number"><b>{n}</b>of 100 solved<span class="dial-against"></span></p></div>'
+        f'<p class="dial-number"><b>{n}</b>of 100 solved<span class="dial-against"></span></p>'
+        "</div>"
     )
 
 

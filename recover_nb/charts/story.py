@@ -38,8 +38,15 @@ class Story:
         chart = plot_value(tables.value_rows(recorded_value(ds, self.stories[0]["problem"])))
         self._picture = picture(chart.to_dict())
 
+    @classmethod
+    def recorded(cls, stories: list[dict[str, Any]], overall: str) -> "Story":
+        """Return a story that was told before, from its plain data."""
+        story = cls.__new__(cls)
+        story.stories, story.overall, story._picture = stories, overall, ""
+        return story
+
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/html": self._html(), "text/plain": self.stories[0]["headline"]}
+        return {"text/html": self.html(), "text/plain": self.stories[0]["headline"]}
 
     def save(self, path: str | Path, *, replace: bool = False) -> Path:
         """Write a page of its own, which opens without a network.
@@ -56,13 +63,14 @@ class Story:
             '<meta name="viewport" content="width=device-width">'
             "<title>One failure in four steps</title>"
             '<meta name="color-scheme" content="light dark">'
-            f'<body style="margin:16px">{self._html()}</body></html>'
+            f'<body style="margin:16px">{self.html()}</body></html>'
         )
         with placed(path, replace=replace) as temporary:
             temporary.write_text(page, encoding="utf-8")
         return path
 
-    def _html(self) -> str:
+    def html(self) -> str:
+        """Return the card, to stand in a page."""
         told = json.dumps({"stories": self.stories, "overall": self.overall}, cls=ScriptSafe)
         first = self.stories[0]
         words = " ".join([first["headline"], *first["notes"], self.overall])

@@ -20,7 +20,7 @@ export function terms(place, told) {
     if (!card) return;
     card.remove();
     card = undefined;
-    from?.focus();
+    from?.focus({ preventScroll: true });
   };
   const listed = () => {
     const list = document.createElement("p");
@@ -76,7 +76,7 @@ export function terms(place, told) {
     const below = box.bottom + 8 + tall <= innerHeight || box.top < tall + 16;
     card.style.left = `${Math.max(12, Math.min(box.left, innerWidth - wide - 12))}px`;
     card.style.top = `${below ? Math.max(8, Math.min(box.bottom + 8, innerHeight - tall - 8)) : box.top - tall - 8}px`;
-    card.focus();
+    card.focus({ preventScroll: true });
   };
   const act = (event) => {
     const [link, name] = termOf(event.target);

@@ -4,7 +4,7 @@ import html
 import re
 from typing import Any
 
-from recover_nb.tables.glossary import anchor, glossary
+from recover_nb.tables.glossary import anchor, glossary_entries
 
 
 class Terms:
@@ -14,7 +14,7 @@ class Terms:
     """
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/html": terms_html(), "text/plain": f"{len(glossary())} terms"}
+        return {"text/html": terms_html(), "text/plain": f"{len(glossary_entries())} terms"}
 
 
 def terms() -> Terms:
@@ -41,7 +41,7 @@ def term(name: str, words: str) -> str:
     KeyError
         The glossary has no such entry.
     """
-    glossary()[name]
+    glossary_entries()[name]
     return (
         f'<a role="button" tabindex="0" aria-haspopup="dialog" data-term="{anchor(name)}">'
         f"{html.escape(words)}</a>"
@@ -52,9 +52,11 @@ def terms_html() -> str:
     """Return the script that opens terms, with every entry in it."""
     from recover_nb.charts.dial import part, script
 
-    told = {anchor(name): [name, entry_html(entry)] for name, entry in glossary().items()}
+    told = {anchor(name): [name, entry_html(entry)] for name, entry in glossary_entries().items()}
     # Its place is empty: the card is put where it is needed.
-    return f"<style>{part('look.css')}{part('terms.css')}</style><span></span>{script('terms', told)}"
+    return (
+        f"<style>{part('look.css')}{part('terms.css')}</style><span></span>{script('terms', told)}"
+    )
 
 
 def entry_html(entry: str) -> str:

@@ -26,6 +26,7 @@ from recover_nb.tables.clustering import (
     stability_figures,
     stability_points,
 )
+from recover_nb.tables.dial import cost_dial, dial_rows, say_budgets
 from recover_nb.tables.evaluation import (
     budget_lines,
     budgets,
@@ -45,6 +46,7 @@ from recover_nb.tables.features import (
     reliability,
     route_rows,
 )
+from recover_nb.tables.glossary import glossary_entries
 from recover_nb.tables.reading import reading_scores
 from recover_nb.tables.remapping import (
     agreement_rows,
@@ -115,9 +117,11 @@ __all__ = [
     "confusion_cells",
     "confusion_total",
     "consensus_cells",
+    "cost_dial",
     "costs",
     "decide",
     "depths",
+    "dial_rows",
     "effect_sizes",
     "example_problems",
     "failures_by_cell",
@@ -127,6 +131,7 @@ __all__ = [
     "find",
     "findings",
     "firing",
+    "glossary_entries",
     "grid_lines",
     "junction_sentence",
     "lift_over_retry",
@@ -158,6 +163,7 @@ __all__ = [
     "say",
     "say_ablation",
     "say_alignment",
+    "say_budgets",
     "say_glance",
     "say_grid",
     "say_null",

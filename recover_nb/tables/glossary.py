@@ -8,7 +8,7 @@ from recover_nb.core.shipped import shipped_folder
 
 
 @cache
-def glossary() -> dict[str, str]:
+def glossary_entries() -> dict[str, str]:
     """Return the entries of docs/glossary.md: term -> its two sentences, and its formula, Markdown.
 
     Raises
@@ -19,7 +19,7 @@ def glossary() -> dict[str, str]:
     Examples
     --------
     >>> import recover_nb as rnb
-    >>> rnb.tables.glossary()["retry"].partition(".")[0]
+    >>> rnb.tables.glossary_entries()["retry"].partition(".")[0]
     'Asking the [specialist](#specialist) again, with fresh luck and nothing else'
     """
     page = shipped_folder("docs") / "glossary.md"

@@ -97,8 +97,10 @@ KINDS = (
         "forgotten",
         "Training made the model forget it: the ancestor alone still knows.",
         ANCESTOR,
-        lambda row: row[ANCESTOR] >= 0.5
-        and max(row[SPARSE], row[DENSE], row[CALCULATOR], row[RETRY]) <= 0.1,
+        lambda row: (
+            row[ANCESTOR] >= 0.5
+            and max(row[SPARSE], row[DENSE], row[CALCULATOR], row[RETRY]) <= 0.1
+        ),
     ),
     Kind(
         "nothing helps",
@@ -247,9 +249,7 @@ def _say_where(tokens: list[str], turn: int, value: np.ndarray, *, lost: bool) -
     return f"{bars} It is never right, from the start: this model cannot do it by asking again."
 
 
-def _say_change(
-    tokens: list[str], turn: int, rescued: dict[str, Any] | None, operator: str
-) -> str:
+def _say_change(tokens: list[str], turn: int, rescued: dict[str, Any] | None, operator: str) -> str:
     if rescued is None:
         return "None of the attempts under any intervention ends right: this failure stays."
     at = rescued["shared"]
