@@ -22,8 +22,8 @@ import xarray as xr
 from nbformat.sign import NotebookNotary
 
 import recover_nb as rnb
-from recover_nb.charts.front_door import RECORDED, VIEWS, Links
 from recover_nb.core.places import placed
+from recover_nb.pages.front_door import RECORDED, VIEWS, Links
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"

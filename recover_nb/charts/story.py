@@ -1,25 +1,21 @@
 """One failure in four steps, as a card that needs no kernel and asks no host."""
 
-import html
-import json
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
 from recover_nb import tables
-from recover_nb.charts.escaping import ScriptSafe
 from recover_nb.charts.showing import picture
 from recover_nb.charts.value import plot_value
 from recover_nb.core.places import check_free, placed
 from recover_nb.features.value import recorded_value
+from recover_nb.pages.story import story_card
 from recover_nb.tables.story import overall_sentence, stories
 
 
 class Story:
-    """Failures told in four steps: it fails, where, one token, was it luck?
+    """Failures told in four steps: it fails, where, one token, and was it luck.
 
     As the last line of a cell it shows itself, and goes on doing so without a kernel.
 
@@ -37,13 +33,6 @@ class Story:
         # Readers without scripts see where the first was lost.
         chart = plot_value(tables.value_rows(recorded_value(ds, self.stories[0]["problem"])))
         self._picture = picture(chart.to_dict())
-
-    @classmethod
-    def recorded(cls, stories: list[dict[str, Any]], overall: str) -> "Story":
-        """Return a story that was told before, from its plain data."""
-        story = cls.__new__(cls)
-        story.stories, story.overall, story._picture = stories, overall, ""
-        return story
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return {"text/html": self.html(), "text/plain": self.stories[0]["headline"]}
@@ -71,18 +60,7 @@ class Story:
 
     def html(self) -> str:
         """Return the card, to stand in a page."""
-        told = json.dumps({"stories": self.stories, "overall": self.overall}, cls=ScriptSafe)
-        first = self.stories[0]
-        words = " ".join([first["headline"], *first["notes"], self.overall])
-        script = (
-            f"(() => {{ {_script()} tell(document.currentScript.previousElementSibling, {told});"
-            " })();"
-        )
-        return (
-            f"<style>{_part('story.css')}</style>"
-            f'<div class="recover-nb-story"><p>{html.escape(words)}</p>{self._picture}</div>'
-            f"<script>{script}</script>"
-        )
+        return story_card(self.stories, self.overall, self._picture)
 
 
 def story(ds: xr.Dataset | None = None) -> Story:
@@ -114,12 +92,3 @@ def story(ds: xr.Dataset | None = None) -> Story:
 
         ds = load_study()
     return Story(ds)
-
-
-def _script() -> str:
-    return _part("story.js").replace("export function", "function")
-
-
-@cache
-def _part(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text("utf-8")

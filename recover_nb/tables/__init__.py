@@ -46,7 +46,6 @@ from recover_nb.tables.features import (
     reliability,
     route_rows,
 )
-from recover_nb.tables.glossary import glossary_entries
 from recover_nb.tables.reading import reading_scores
 from recover_nb.tables.remapping import (
     agreement_rows,
@@ -131,7 +130,6 @@ __all__ = [
     "find",
     "findings",
     "firing",
-    "glossary_entries",
     "grid_lines",
     "junction_sentence",
     "lift_over_retry",

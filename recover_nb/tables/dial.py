@@ -149,12 +149,13 @@ def _say(budgets: tuple[int, ...], shares: dict[str, np.ndarray], at: int) -> st
         better, worse = (RETRY, rule) if retry > rule else (PUBLISHED_RULE, retry)
         passes = _needed(budgets, shares[better], worse)
         text.append(
-            f"Cheaper: {SPOKEN[better]}, which solves {min(n_retry, n_rule)} with {passes:.0f}."
+            f"Cheaper: {SPOKEN[better]}, which solves {min(n_retry, n_rule)} with"
+            f" {passes:.0f} passes."
         )
     most = max(shares, key=lambda key: shares[key][at])
     if most not in (RETRY, PUBLISHED_RULE):
         (n_most,) = _of_hundred(shares[most][at : at + 1])
-        text.append(f"Most: {SPOKEN[most]}, {n_most}.")
+        text.append(f"Most is solved by {SPOKEN[most]}: {n_most}.")
     return " ".join(text)
 
 

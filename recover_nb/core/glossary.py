@@ -15,12 +15,6 @@ def glossary_entries() -> dict[str, str]:
     ------
     InputError
         The installation lacks the page.
-
-    Examples
-    --------
-    >>> import recover_nb as rnb
-    >>> rnb.tables.glossary_entries()["retry"].partition(".")[0]
-    'Asking the [specialist](#specialist) again, with fresh luck and nothing else'
     """
     page = shipped_folder("docs") / "glossary.md"
     if not page.is_file():

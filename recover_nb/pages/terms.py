@@ -4,7 +4,8 @@ import html
 import re
 from typing import Any
 
-from recover_nb.tables.glossary import anchor, glossary_entries
+from recover_nb.core.glossary import anchor, glossary_entries
+from recover_nb.pages.page import part, script
 
 
 class Terms:
@@ -50,8 +51,6 @@ def term(name: str, words: str) -> str:
 
 def terms_html() -> str:
     """Return the script that opens terms, with every entry in it."""
-    from recover_nb.charts.dial import part, script
-
     told = {anchor(name): [name, entry_html(entry)] for name, entry in glossary_entries().items()}
     # Its place is empty: the card is put where it is needed.
     return (

@@ -18,17 +18,15 @@ export function dial(place, told) {
     const way = count.checked ? "counted" : "solved";
     const budget = told.budgets[at];
     const [retry] = figures;
-    const most = Math.max(...figures.map((each) => each[way][at]));
     for (const each of figures) {
       const n = each[way][at];
       each.cells.forEach((cell, place) => cell.classList.toggle("on", place < n));
       each.square.setAttribute("aria-label", `${each.name}: ${n} of 100 solved`);
       each.number.textContent = n;
-      each.card.classList.toggle("dial-best", n === most && n > 0);
       const more = n - retry[way][at];
       each.against.textContent = count.checked && each.upfront
-        ? `still reading: ${each.upfront.toLocaleString("en")} passes first`
-        : each === retry || !budget ? "" : more === 0 ? "as many as trying again" : `${Math.abs(more)} ${more > 0 ? "more" : "fewer"} than trying again`;
+        ? `still reading: that takes ${each.upfront.toLocaleString("en")} passes`
+        : each === retry || !budget ? "" : more === 0 ? "as many as retrying" : `${Math.abs(more)} ${more > 0 ? "more" : "fewer"} than retrying`;
       if (each.operator) each.operator.textContent = told.operators[at];
     }
     one(".dial-budget b").textContent = budget;

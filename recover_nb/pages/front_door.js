@@ -1,5 +1,5 @@
 // Opens one of three doors at a time. Without a script every panel is open.
-export function front_door(place, told) {
+export function front_door(place) {
   const doors = [...place.querySelectorAll(".door")];
   const panels = [...place.querySelectorAll(".door-panel")];
   const open = (at) => {
@@ -12,6 +12,7 @@ export function front_door(place, told) {
       open(shut ? -1 : at);
       if (shut) return;
       const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+      if (!still) panels[at].querySelector(".story [aria-label='play']")?.click();
       panels[at].scrollIntoView({ block: "nearest", behavior: still ? "auto" : "smooth" });
     }),
   );

@@ -8,10 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from recover_nb.charts.dial import CostDial, part, save_page, script
-from recover_nb.charts.story import Story
-from recover_nb.charts.terms import terms_html
 from recover_nb.core.shipped import data_folder, shipped_folder
+from recover_nb.pages.dial import CostDial
+from recover_nb.pages.page import part, save_page, script
+from recover_nb.pages.story import story_card
+from recover_nb.pages.terms import terms_html
 
 #: What the door shows of the bundled study, in the folder of shipped data: ``make door``.
 RECORDED = "front_door.json"
@@ -141,13 +142,16 @@ class FrontDoor:
 
     Attributes
     ----------
-    story : Story
+    stories : list of dict
+        What can be watched: `tables.story.stories`.
+    overall : str
+        What holds over every failure.
     dial : CostDial
     """
 
     def __init__(self) -> None:
         told = recorded()
-        self.story = Story.recorded(**told["story"])
+        self.stories, self.overall = told["story"]["stories"], told["story"]["overall"]
         self.dial = CostDial(told["dial"])
         self._thumbnails = told["views"]
 
@@ -187,7 +191,7 @@ class FrontDoor:
             _door(*each)
             for each in (
                 (
-                    _staircase(self.story.stories[0]),
+                    _staircase(self.stories[0]),
                     "Watch one failure",
                     "One minute, no code: where it went wrong, and what saves it.",
                     "Start the story",
@@ -208,7 +212,7 @@ class FrontDoor:
         )
         views = "".join(self._view(each, links) for each in VIEWS)
         panels = (
-            f'<div class="door-panel">{self.story.html()}</div>'
+            f'<div class="door-panel">{story_card(self.stories, self.overall)}</div>'
             '<div class="door-panel"><h2>Twelve views</h2>'
             f"<p>{_how(links)}</p>"
             f'<div class="door-views">{views}</div></div>'
@@ -259,7 +263,7 @@ def front_door() -> FrontDoor:
     --------
     >>> import recover_nb as rnb
     >>> door = rnb.front_door()
-    >>> door.dial.told["strategies"][0]["name"], len(door.story.stories)
+    >>> door.dial.told["strategies"][0]["name"], len(door.stories)
     ('Try again', 6)
     """
     return FrontDoor()
