@@ -20,5 +20,4 @@ export function front_door(place) {
   place.dataset.lmSuppressShortcuts = "true";
   place.classList.add("door-live");
   open(-1);
-  document.querySelectorAll(".recover-nb-wait").forEach((each) => each.remove());
 }

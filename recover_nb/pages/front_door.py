@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from recover_nb.core.shipped import data_folder, shipped_folder
 from recover_nb.pages.dial import CostDial
@@ -120,10 +121,14 @@ class Links:
         The same for pages of the documentation.
     """
 
-    def __init__(
-        self, notebooks: str | None = "{}.ipynb", pages: str | None = "../docs/{}.md"
-    ) -> None:
+    def __init__(self, notebooks: str | None, pages: str | None) -> None:
         self.notebooks, self.pages = notebooks, pages
+
+    @classmethod
+    def beside(cls) -> "Links":
+        """Return the links of a notebook: copied ones have the pages in a folder of theirs."""
+        copied = Path("docs", "glossary.md").is_file()
+        return cls("{}.ipynb", "docs/{}.md" if copied else "../docs/{}.md")
 
     def to(self, name: str, heading: str = "") -> str:
         """Return where a notebook or page lies, "" where it cannot be opened."""
@@ -131,9 +136,9 @@ class Links:
         if place is None:
             return ""
         # JupyterLab and Voila write a hyphen for each space; a site writes small letters, too.
-        mark = heading.replace(" ", "-")
+        mark = quote(heading.replace(" ", "-"))
         if place.endswith(".html"):
-            mark = re.sub(r"[^\w-]", "", mark.lower())
+            mark = re.sub(r"[^\w-]", "", heading.replace(" ", "-").lower())
         return place.format(name) + (f"#{mark}" if mark else "")
 
 
@@ -186,7 +191,7 @@ class FrontDoor:
 
     def html(self, links: Links | None = None) -> str:
         """Return the door as HTML; `links` say where notebooks lie, beside it by default."""
-        links = links or Links()
+        links = links or Links.beside()
         doors = "".join(
             _door(*each)
             for each in (
@@ -233,7 +238,7 @@ class FrontDoor:
         target = links.to(view.notebook, section(view.notebook, view.call))
         tag = f'a href="{html.escape(target)}"' if target else "div"
         return (
-            f'<{tag} class="door-view"><span class="door-thumb">'
+            f'<{tag} class="door-view"><span class="door-thumb" aria-hidden="true">'
             f'<img alt="" src="{self._thumbnails[view.key]}"></span>'
             f'<span class="door-asks">{html.escape(view.asks)}</span>'
             f'<span class="door-where">{view.notebook}</span></{tag.partition(" ")[0]}>'
