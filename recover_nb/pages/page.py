@@ -50,4 +50,4 @@ def save_page(path: str | Path, title: str, body: str, *, replace: bool = False)
 @cache
 def part(name: str) -> str:
     """Return a file that lies beside this one."""
-    return resources.files(__package__).joinpath(name).read_text("utf-8")
+    return resources.files("recover_nb").joinpath("pages", name).read_text("utf-8")
