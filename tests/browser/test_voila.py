@@ -40,6 +40,13 @@ def test_tour(browser, server):
         assert page.locator("table.dataframe").count() >= 2
         assert page.locator("svg.marks g.role-mark path").count() > 50
         assert page.locator(".jp-InputArea-editor").count() == 0
+        # A term opens over the page, and its page answers.
+        term = page.locator("a[href*='glossary.md#']").first
+        term.click()
+        assert page.get_by_role("dialog").is_visible()
+        page.keyboard.press("Escape")
+        assert page.request.get(term.evaluate("link => link.href")).ok
+        assert "Shift" not in page.locator("#rendered_cells").inner_text()
         assert not errors
         assert not [url for url in asked if not any(name in url.lower() for name in OF_VOILA)]
     finally:
