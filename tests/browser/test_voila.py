@@ -1,11 +1,15 @@
 """The tour in Voila: results without code."""
 
+import shutil
+
 import nbformat
 import pytest
 from chromium import closed_context
 from lab_page import ACT, OPEN, RUN, SCREENSHOTS
 from pages import title
 from shipped_notebooks import TOUR
+
+from recover_nb.core.shipped import shipped_folder
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -20,6 +24,9 @@ DONE = f"""() => document.querySelectorAll(".vega-embed svg.marks").length >= 2
 
 
 def test_tour(browser, server):
+    # As in a checkout: the glossary lies in the folder beside that of the notebooks.
+    (server.root / "docs").mkdir(exist_ok=True)
+    shutil.copy(shipped_folder("docs") / "glossary.md", server.root / "docs")
     context, asked = closed_context(browser, viewport={"width": 1400, "height": 1000})
     try:
         page, errors = context.new_page(), []
