@@ -41,7 +41,7 @@ latest: $(LATEST)/.made
 # The front door, with its picture already in it: runs/start.ipynb.
 lab: $(VENV)/.lab
 	$(BIN)/python docs/door.py
-	$(BIN)/jupyter lab --FileContentsManager.preferred_dir=notebooks runs/start.ipynb
+	$(BIN)/jupyter lab --FileContentsManager.preferred_dir=notebooks --LabApp.default_url=/lab/tree/runs/start.ipynb
 
 # The same as a page for any browser, without a kernel or a network: runs/index.html. After make docs it leads there.
 html: $(VENV)/.lab
