@@ -18,7 +18,7 @@ FROM_INDEX = $(if $(TORCH_INDEX),--retries 2 --extra-index-url $(TORCH_INDEX))
 # One thread a process: two test workers with two threads each on two cores would wait for one another.
 test latest docs: export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lab docs picture screenshots stub data binder lint latest lock clean
+.PHONY: demo test lab html door docs picture screenshots stub data binder lint latest lock clean
 
 demo: $(VENV)/.lab
 	$(BIN)/recover-nb demo --out runs
@@ -38,8 +38,18 @@ latest: $(LATEST)/.made
 	  $(if $(TORCH),,-c $(TORCH_LOCK)) --editable '.[models,test]'
 	PYTHONPATH=tests $(LATEST)/bin/python -m pytest -p newest_releases -n auto --dist loadfile -m 'not browser' $(SMOKE)
 
+# The front door, with its picture already in it: runs/start.ipynb.
 lab: $(VENV)/.lab
-	$(BIN)/jupyter lab --FileContentsManager.preferred_dir=notebooks
+	$(BIN)/python docs/door.py
+	$(BIN)/jupyter lab --FileContentsManager.preferred_dir=notebooks --LabApp.default_url=/lab/tree/runs/start.ipynb
+
+# The same as a page for any browser, without a kernel or a network: runs/index.html. After make docs it leads there.
+html: $(VENV)/.lab
+	$(BIN)/python docs/door.py
+
+# What the front door shows of the bundled study, anew: data/front_door.json.
+door: $(VENV)/.lab
+	$(BIN)/python docs/door.py --record
 
 # The documentation, notebooks and their pictures included, for a browser without a network: runs/docs/index.html.
 docs: $(VENV)/.lab $(VENV)/.dev

@@ -11,9 +11,11 @@ from pathlib import Path
 
 README = Path(__file__).parent.parent / "README.md"
 BEGIN, END = "<!-- binder badges: make binder -->", "<!-- end of binder badges -->"
-TOUR = "notebooks/00_tour.ipynb"
+DOOR = "notebooks/start.ipynb"
+#: What postBuild writes: the same notebook with its picture in it.
+SHOWN = "runs/start.ipynb"
 #: Label -> path that Binder opens.
-OPENS = {"Lab": f"lab/tree/{TOUR}", "the tour as an app": f"voila/render/{TOUR}"}
+OPENS = {"the front door": f"voila/render/{DOOR}", "Lab": f"lab/tree/{SHOWN}"}
 
 
 def github_name(address: str) -> str:

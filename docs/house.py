@@ -16,7 +16,7 @@ PICTURE = Path(__file__).with_name("house.svg")
 #: From the ground up. A room imports from the floors below its own, and from nothing else.
 FLOORS = (
     ("core",),
-    ("stats", "tasks"),
+    ("stats", "tasks", "pages"),
     ("features",),
     ("clustering", "routing"),
     ("io", "prediction"),
@@ -30,6 +30,7 @@ CAPTIONS = {
     "core": "what a study is",
     "stats": "bootstrap, permutation, folds",
     "tasks": "problems and checkers",
+    "pages": "plain data to HTML",
     "charts": "a study or a result, drawn",
     "features": "step 2: signals to features",
     "clustering": "step 3: are there clusters?",

@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import unquote
 
 import nbformat
 from nbclient import NotebookClient
@@ -90,6 +91,26 @@ def relink(text: str, path: str) -> str:
     return re.sub(r"\]\((?![\w+.-]+:|#)([^)#\s]+)(#[^)\s]*)?\)", moved, text)
 
 
+def relink_html(text: str, path: str) -> str:
+    """Point the relative links of an HTML output at pages of the site.
+
+    Parameters
+    ----------
+    text : str
+    path : str
+        The notebook of the repository that the output is from.
+    """
+    here, there = posixpath.dirname(path), posixpath.dirname(place(path))
+
+    def moved(found: re.Match[str]) -> str:
+        target = place(posixpath.normpath(posixpath.join(here, found[1])))
+        page = posixpath.splitext(posixpath.relpath(target, there or "."))[0]
+        mark = re.sub(r"[^\w-]", "", unquote(found[2] or "").lower())
+        return f'href="{page}.html{"#" if mark else ""}{mark}"'
+
+    return re.sub(r'href="(?![\w+.-]+:|#|/)([^"#?]+\.(?:ipynb|md))(#[^"]*)?"', moved, text)
+
+
 def sources() -> Iterator[Path]:
     """Yield every file of the repository that the site is made of."""
     docs = ROOT / "docs"
@@ -115,6 +136,9 @@ def gather(path: Path, out: Path, run: Callable[[Path], nbformat.NotebookNode] =
         for cell in notebook.cells:
             if cell.cell_type == "markdown":
                 cell.source = relink(cell.source, name)
+            for output in cell.get("outputs", []):
+                if "text/html" in output.get("data", {}):
+                    output["data"]["text/html"] = relink_html(output["data"]["text/html"], name)
         nbformat.write(notebook, target)
     elif path.suffix == ".md":
         target.write_text(relink(path.read_text("utf-8"), name), "utf-8")

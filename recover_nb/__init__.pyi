@@ -19,6 +19,7 @@ from recover_nb.charts.clustering import plot_clusters as plot_clusters
 from recover_nb.charts.clustering import plot_consensus as plot_consensus
 from recover_nb.charts.clustering import plot_stability as plot_stability
 from recover_nb.charts.clustering import plot_stability_grid as plot_stability_grid
+from recover_nb.charts.dial import cost_dial as cost_dial
 from recover_nb.charts.features import plot_features as plot_features
 from recover_nb.charts.features import plot_reliability as plot_reliability
 from recover_nb.charts.reading import plot_reading as plot_reading
@@ -107,6 +108,8 @@ from recover_nb.io.table import to_parquet as to_parquet
 from recover_nb.io.training import from_trl as from_trl
 from recover_nb.io.training import from_verl as from_verl
 from recover_nb.io.vllm_logits import from_vllm_logits as from_vllm_logits
+from recover_nb.pages.front_door import front_door as front_door
+from recover_nb.pages.terms import terms as terms
 from recover_nb.prediction.reading import reading as reading
 from recover_nb.prediction.seeds import fingerprint_across_seeds as fingerprint_across_seeds
 from recover_nb.prediction.seeds import seed_spread as seed_spread

@@ -76,12 +76,13 @@ def test_repo2docker_makes_of_it_what_is_meant():
     "address",
     ["https://github.com/some-one/a.b.git", "git@github.com:some-one/a.b", "some-one/a.b\n"],
 )
-def test_badges_lead_to_the_tour_in_lab_and_in_voila(address):
-    lab, voila = badges.badges(badges.github_name(address)).splitlines()
+def test_badges_lead_to_the_front_door_in_voila_and_in_lab(address):
+    voila, lab = badges.badges(badges.github_name(address)).splitlines()
     head = "(https://mybinder.org/v2/gh/some-one/a.b/HEAD?urlpath="
-    assert f"{head}lab%2Ftree%2Fnotebooks%2F00_tour.ipynb)" in lab
-    assert f"{head}voila%2Frender%2Fnotebooks%2F00_tour.ipynb)" in voila
-    assert (ROOT / badges.TOUR).exists()
+    assert f"{head}lab%2Ftree%2Fruns%2Fstart.ipynb)" in lab
+    assert f"{head}voila%2Frender%2Fnotebooks%2Fstart.ipynb)" in voila
+    assert (ROOT / badges.DOOR).exists()
+    assert (BINDER / "postBuild").read_text().splitlines()[-1] == "python docs/door.py"
 
 
 def test_no_badge_leads_elsewhere():

@@ -7,35 +7,11 @@ allows; every reader takes it for the same.
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import altair as alt
 
-#: Characters that mean something in HTML, or end a line in JavaScript but not in JSON.
-SPECIAL = "<>&\u2028\u2029"
-
-
-def script_safe(text: str) -> str:
-    """Return JSON that means the same and can stand inside a script element.
-
-    The characters it escapes are only in strings.
-    """
-    for character in SPECIAL:
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
-
-
-class ScriptSafe(json.JSONEncoder):
-    """Writes JSON that can stand inside a script element: ``json.dumps(value, cls=ScriptSafe)``."""
-
-    def encode(self, o: Any) -> str:
-        """Return JSON."""
-        return script_safe(super().encode(o))
-
-    def iterencode(self, o: Any, _one_shot: bool = False) -> Iterator[str]:
-        """Yield JSON in pieces."""
-        return map(script_safe, super().iterencode(o, _one_shot))
+from recover_nb.pages.escaping import ScriptSafe, script_safe
 
 
 class Escaped:

@@ -1,21 +1,16 @@
 """One failure in four steps, as a card that needs no kernel and asks no host."""
 
-import html
-import json
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
 from recover_nb import tables
-from recover_nb.charts.escaping import ScriptSafe
 from recover_nb.charts.showing import picture
-from recover_nb.charts.theme import colours_css
 from recover_nb.charts.value import plot_value
 from recover_nb.core.places import check_free, placed
 from recover_nb.features.value import recorded_value
+from recover_nb.pages.story import story_card
 from recover_nb.tables.story import overall_sentence, stories
 
 
@@ -40,7 +35,7 @@ class Story:
         self._picture = picture(chart.to_dict())
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/html": self._html(), "text/plain": self.stories[0]["headline"]}
+        return {"text/html": self.html(), "text/plain": self.stories[0]["headline"]}
 
     def save(self, path: str | Path, *, replace: bool = False) -> Path:
         """Write a page of its own, which opens without a network.
@@ -58,25 +53,15 @@ class Story:
             "<title>One failure in four steps</title>"
             '<meta name="color-scheme" content="light dark">'
             '<body style="max-width:1000px;margin:16px auto;padding:0 8px">'
-            f"{self._html()}</body></html>"
+            f"{self.html()}</body></html>"
         )
         with placed(path, replace=replace) as temporary:
             temporary.write_text(page, encoding="utf-8")
         return path
 
-    def _html(self) -> str:
-        told = json.dumps({"stories": self.stories, "overall": self.overall}, cls=ScriptSafe)
-        first = self.stories[0]
-        words = " ".join([first["headline"], *first["notes"], self.overall])
-        script = (
-            f"(() => {{ {_script()} tell(document.currentScript.previousElementSibling, {told});"
-            " })();"
-        )
-        return (
-            f"<style>{colours_css()}{_part('story.css')}</style>"
-            f'<div class="recover-nb-story"><p>{html.escape(words)}</p>{self._picture}</div>'
-            f"<script>{script}</script>"
-        )
+    def html(self) -> str:
+        """Return the card, to stand in a page."""
+        return story_card(self.stories, self.overall, self._picture)
 
 
 def story(ds: xr.Dataset | None = None, *, problem: int | None = None) -> Story:
@@ -111,12 +96,3 @@ def story(ds: xr.Dataset | None = None, *, problem: int | None = None) -> Story:
 
         ds = load_study()
     return Story(ds, problem)
-
-
-def _script() -> str:
-    return _part("story.js").replace("export function", "function")
-
-
-@cache
-def _part(name: str) -> str:
-    return resources.files("recover_nb.charts").joinpath(name).read_text("utf-8")

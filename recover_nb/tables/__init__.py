@@ -25,6 +25,7 @@ from recover_nb.tables.clustering import (
     say_null,
     stability_points,
 )
+from recover_nb.tables.dial import cost_dial, dial_rows, say_budgets
 from recover_nb.tables.evaluation import (
     budget_lines,
     budgets,
@@ -109,9 +110,11 @@ __all__ = [
     "confusion_cells",
     "confusion_total",
     "consensus_cells",
+    "cost_dial",
     "costs",
     "decide",
     "depths",
+    "dial_rows",
     "effect_sizes",
     "example_problems",
     "failures_by_cell",
@@ -147,6 +150,7 @@ __all__ = [
     "say",
     "say_ablation",
     "say_alignment",
+    "say_budgets",
     "say_glance",
     "say_grid",
     "say_null",

@@ -13,6 +13,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+ROOT = Path(__file__).parents[2]
 #: Seconds. A shared machine can be slow.
 START, STOP = 180, 30
 
@@ -23,7 +24,10 @@ CONFIG = {
         "open_browser": False,
         "allow_root": True,
     },
-    "VoilaConfiguration": {"show_tracebacks": True},
+    "VoilaConfiguration": {
+        **json.loads((ROOT / "voila.json").read_text("utf-8"))["VoilaConfiguration"],
+        "show_tracebacks": True,
+    },
     "LabApp": {
         "news_url": None,
         "check_for_updates_class": "jupyterlab.NeverCheckForUpdate",

@@ -1,11 +1,15 @@
 """The tour in Voila: results without code."""
 
+import shutil
+
 import nbformat
 import pytest
 from chromium import closed_context
 from lab_page import ACT, OPEN, RUN, SCREENSHOTS
 from pages import title
 from shipped_notebooks import TOUR
+
+from recover_nb.core.shipped import shipped_folder
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -20,6 +24,9 @@ DONE = f"""() => document.querySelectorAll(".vega-embed svg.marks").length >= 2
 
 
 def test_tour(browser, server):
+    # As in a checkout: the glossary lies in the folder beside that of the notebooks.
+    (server.root / "docs").mkdir(exist_ok=True)
+    shutil.copy(shipped_folder("docs") / "glossary.md", server.root / "docs")
     context, asked = closed_context(browser, viewport={"width": 1400, "height": 1000})
     try:
         page, errors = context.new_page(), []
@@ -40,6 +47,13 @@ def test_tour(browser, server):
         assert page.locator("table.dataframe").count() >= 2
         assert page.locator("svg.marks g.role-mark path").count() > 50
         assert page.locator(".jp-InputArea-editor").count() == 0
+        # A term opens over the page, and its page answers.
+        term = page.locator("a[href*='glossary.md#']").first
+        term.click()
+        assert page.get_by_role("dialog").is_visible()
+        page.keyboard.press("Escape")
+        assert page.request.get(term.evaluate("link => link.href")).ok
+        assert "Shift" not in page.locator("#rendered_cells").inner_text()
         assert not errors
         assert not [url for url in asked if not any(name in url.lower() for name in OF_VOILA)]
     finally:

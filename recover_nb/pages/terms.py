@@ -1,0 +1,77 @@
+"""Terms that open where they stand: the glossary's two sentences, over the page."""
+
+import html
+import re
+from typing import Any
+
+from recover_nb.core.glossary import anchor, glossary_entries
+from recover_nb.pages.page import part, script
+
+
+class Terms:
+    """What makes the links to the glossary open over the page, wherever they stand in it.
+
+    Shown by a cell, it holds the glossary and needs no kernel, host or other file.
+    """
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/html": terms_html(), "text/plain": f"{len(glossary_entries())} terms"}
+
+
+def terms() -> Terms:
+    """Let the terms of this page open where they stand, with two sentences each.
+
+    Returns
+    -------
+    Terms
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> rnb.terms()  # doctest: +ELLIPSIS
+    <recover_nb.charts.terms.Terms object at ...>
+    """
+    return Terms()
+
+
+def term(name: str, words: str) -> str:
+    """Return words that open an entry of the glossary.
+
+    Raises
+    ------
+    KeyError
+        The glossary has no such entry.
+    """
+    glossary_entries()[name]
+    return (
+        f'<a role="button" tabindex="0" aria-haspopup="dialog" data-term="{anchor(name)}">'
+        f"{html.escape(words)}</a>"
+    )
+
+
+def terms_html() -> str:
+    """Return the script that opens terms, with every entry in it."""
+    told = {anchor(name): [name, entry_html(entry)] for name, entry in glossary_entries().items()}
+    # Its place is empty: the card is put where it is needed.
+    return (
+        f"<style>{part('look.css')}{part('terms.css')}</style><span></span>{script('terms', told)}"
+    )
+
+
+def entry_html(entry: str) -> str:
+    """Return an entry as HTML: paragraphs, code, a formula, and links to other entries."""
+    blocks = []
+    for block in entry.split("\n\n"):
+        if block.startswith("    "):
+            lines = "\n".join(line.removeprefix("    ") for line in block.splitlines())
+            blocks.append(f"<pre>{html.escape(lines)}</pre>")
+        elif block.strip():
+            blocks.append(f"<p>{_inline(' '.join(block.split()))}</p>")
+    return "".join(blocks)
+
+
+def _inline(text: str) -> str:
+    text = html.escape(text, quote=False)
+    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
+    link = r'<a role="button" tabindex="0" data-term="\2">\1</a>'
+    return re.sub(r"\[([^\]]+)\]\(#([\w-]+)\)", link, text)
