@@ -21,8 +21,8 @@ from recover_nb.charts.kit import (
     tip,
     zero_line,
 )
-from recover_nb.charts.theme import INK, OPERATOR
 from recover_nb.core.labels import Move
+from recover_nb.core.theme import INK, OPERATOR
 
 #: What moves a conclusion stands out by the colour of the text.
 MOVE_COLOURS = {

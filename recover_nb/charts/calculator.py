@@ -19,7 +19,7 @@ from recover_nb.charts.kit import (
     signed,
     tip,
 )
-from recover_nb.charts.theme import OPERATOR, RETRY
+from recover_nb.core.theme import OPERATOR, RETRY
 
 
 def plot_calculator(data: Any, *, width: int = 330, columns: int = 2) -> alt.Chart | alt.FacetChart:

@@ -31,9 +31,9 @@ from recover_nb.charts.kit import (
     share_colour,
     tip,
 )
-from recover_nb.charts.theme import CLUSTER_COLOURS, CLUSTER_SHAPES, INK
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Feature, parse
+from recover_nb.core.theme import CLUSTER_COLOURS, CLUSTER_SHAPES, INK
 from recover_nb.core.titles import named
 
 SOURCE_SHAPES = {"data": "circle", "gaussian": "square", "box": "diamond"}

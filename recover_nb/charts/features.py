@@ -22,8 +22,8 @@ from recover_nb.charts.kit import (
     shape_by,
     tip,
 )
-from recover_nb.charts.theme import FEATURE_TITLES, INK, REGIME_COLOURS, REGIME_SHAPES
 from recover_nb.core.labels import Feature, Scope
+from recover_nb.core.theme import FEATURE_TITLES, INK, REGIME_COLOURS, REGIME_SHAPES
 
 SCOPE_SHAPES = {Scope.POOLED: "square", Scope.WITHIN: "circle"}
 

@@ -8,9 +8,9 @@ import altair as alt
 import pandas as pd
 
 from recover_nb.charts.escaping import escaped
-from recover_nb.charts.theme import FEATURE_TITLES, INK, heat, theme
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Feature
+from recover_nb.core.theme import FEATURE_TITLES, INK, heat, theme
 from recover_nb.core.titles import named_all
 from recover_nb.core.titles import title as column_title
 

@@ -17,7 +17,7 @@ from recover_nb.charts.kit import (
     tip,
     zero_line,
 )
-from recover_nb.charts.theme import INK
+from recover_nb.core.theme import INK
 
 
 def plot_reading(data: Any, *, width: int = 420, columns: int = 2) -> alt.Chart | alt.FacetChart:

@@ -27,8 +27,8 @@ from recover_nb.charts.kit import (
     signed,
     tip,
 )
-from recover_nb.charts.theme import INK
 from recover_nb.core.labels import Companion
+from recover_nb.core.theme import INK
 
 COMPANION_COLOURS = {Companion.REDRAWN: INK, Companion.REMAPPED: INK}
 COMPANION_SHAPES = {Companion.REDRAWN: "circle", Companion.REMAPPED: "diamond"}

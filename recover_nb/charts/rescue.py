@@ -23,8 +23,8 @@ from recover_nb.charts.kit import (
     signed,
     tip,
 )
-from recover_nb.charts.theme import INK, ON_BAR, OPERATOR, REGIME_COLOURS, RETRY, operator_colours
 from recover_nb.core.labels import Intervention
+from recover_nb.core.theme import INK, ON_BAR, OPERATOR, REGIME_COLOURS, RETRY, operator_colours
 
 
 def plot_regimes(data: Any, *, width: int = 560) -> alt.Chart:

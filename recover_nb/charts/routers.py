@@ -32,7 +32,7 @@ from recover_nb.charts.kit import (
     tip,
     zero_line,
 )
-from recover_nb.charts.theme import (
+from recover_nb.core.theme import (
     BASIS_TITLES,
     INK,
     OPERATOR,

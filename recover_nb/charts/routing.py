@@ -3,7 +3,7 @@
 They compute nothing: each draws a data frame of `recover_nb.tables`, value for value.
 
 What colour says, shape, dash or text says a second time. Each chart carries
-`recover_nb.charts.theme.theme`.
+`recover_nb.core.theme.theme`.
 """
 
 from typing import Any
@@ -31,7 +31,7 @@ from recover_nb.charts.kit import (
     tip,
     zero_line,
 )
-from recover_nb.charts.theme import (
+from recover_nb.core.theme import (
     BASIS_TITLES,
     INK,
     KIND_COLOURS,

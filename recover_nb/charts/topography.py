@@ -28,7 +28,7 @@ from recover_nb.charts.kit import (
     tip,
     zero_line,
 )
-from recover_nb.charts.theme import FEATURE_TITLES, INK, REGIME_COLOURS
+from recover_nb.core.theme import FEATURE_TITLES, INK, REGIME_COLOURS
 
 #: What names a cell of a confusion matrix.
 CELL = ("true", "predicted")

@@ -25,7 +25,8 @@ from recover_nb.charts.kit import (
     shape_by,
     tip,
 )
-from recover_nb.charts.theme import (
+from recover_nb.core.errors import InputError
+from recover_nb.core.theme import (
     INK,
     ON_BAR,
     OPERATOR_SHAPES,
@@ -33,7 +34,6 @@ from recover_nb.charts.theme import (
     SIGNAL_TITLES,
     operator_colours,
 )
-from recover_nb.core.errors import InputError
 
 
 def plot_rollout_grid(frame: pd.DataFrame, *, cell: int = 34) -> alt.LayerChart:

@@ -23,7 +23,7 @@ from recover_nb.charts.kit import (
     tip,
     zero_line,
 )
-from recover_nb.charts.theme import INK, OPERATOR
+from recover_nb.core.theme import INK, OPERATOR
 
 STANDARDISATION_SHAPES = {"frozen": "diamond", "refitted": "circle", "by_cell": "square"}
 

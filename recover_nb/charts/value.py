@@ -20,7 +20,7 @@ from recover_nb.charts.kit import (
     shape_by,
     tip,
 )
-from recover_nb.charts.theme import (
+from recover_nb.core.theme import (
     OPERATOR_DASHES,
     OPERATOR_SHAPES,
     RETRY,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from recover_nb.core.labels import Intervention
-from recover_nb.pages.page import part, save_page, script
+from recover_nb.pages.page import look, part, save_page, script
 from recover_nb.pages.terms import term
 
 #: Where the slider stands at first, in forward passes per problem.
@@ -35,7 +35,7 @@ class CostDial:
         return min(range(len(budgets)), key=lambda at: abs(budgets[at] - START))
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        page = f'<div class="recover-nb-page"><style>{part("look.css")}</style>{self.html()}</div>'
+        page = f'<div class="recover-nb-page"><style>{look()}</style>{self.html()}</div>'
         return {"text/html": page, "text/plain": self.told["sentences"][self.start]}
 
     def save(self, path: str | Path, *, replace: bool = False) -> Path:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from recover_nb.core.shipped import data_folder, shipped_folder
 from recover_nb.pages.dial import CostDial
-from recover_nb.pages.page import part, save_page, script
+from recover_nb.pages.page import look, part, save_page, script
 from recover_nb.pages.story import story_card
 from recover_nb.pages.terms import terms_html
 
@@ -184,9 +184,7 @@ class FrontDoor:
             f'clamp(26px,3.2vw,36px);line-height:1.2;margin:0 0 6px">{html.escape(TITLE)}</h1>'
             f'<p style="font-size:17px;color:var(--quiet)">{html.escape(LEAD)}</p></header>'
         )
-        body = f"<style>{part('look.css')}{PAGE}</style>{head}" + self.html(
-            links or Links(None, None)
-        )
+        body = f"<style>{look()}{PAGE}</style>{head}" + self.html(links or Links(None, None))
         return save_page(path, TITLE, body, replace=replace)
 
     def html(self, links: Links | None = None) -> str:
@@ -226,7 +224,7 @@ class FrontDoor:
             f'<div class="door-ways">{"".join(_way(*each, links) for each in WAYS)}</div></div>'
         )
         return (
-            f"<style>{part('look.css')}{part('front_door.css')}</style>"
+            f"<style>{look()}{part('front_door.css')}</style>"
             f'<div class="recover-nb-page recover-nb-door"><div class="door-doors">{doors}</div>'
             f"{panels}{self.dial.html()}</div>{script('front_door', {})}{terms_html()}"
         )

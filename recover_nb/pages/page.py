@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recover_nb.core.places import check_free, placed
+from recover_nb.core.theme import colours_css
 from recover_nb.pages.escaping import ScriptSafe
 
 
@@ -22,6 +23,11 @@ def call(code: str, name: str, told: Any) -> str:
     data = json.dumps(told, cls=ScriptSafe, ensure_ascii=False, separators=(",", ":"))
     place = "document.currentScript.previousElementSibling"
     return f"<script>(() => {{ {code} {name}({place}, {data}); }})();</script>"
+
+
+def look() -> str:
+    """Return the styles that every page shares."""
+    return colours_css() + part("look.css")
 
 
 def save_page(path: str | Path, title: str, body: str, *, replace: bool = False) -> Path:

@@ -4,6 +4,7 @@ import html
 from importlib import resources
 from typing import Any
 
+from recover_nb.core.theme import colours_css
 from recover_nb.pages.page import call
 
 
@@ -13,7 +14,7 @@ def story_card(stories: list[dict[str, Any]], overall: str, picture: str = "") -
     words = " ".join([first["headline"], *first["notes"], overall])
     told = {"stories": stories, "overall": overall}
     return (
-        f"<style>{_part('story.css')}</style>"
+        f"<style>{colours_css()}{_part('story.css')}</style>"
         f'<div class="recover-nb-story"><p>{html.escape(words)}</p>{picture}</div>'
         f"{call(_part('story.js'), 'tell', told)}"
     )

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from recover_nb.core.glossary import anchor, glossary_entries
-from recover_nb.pages.page import part, script
+from recover_nb.pages.page import look, part, script
 
 
 class Terms:
@@ -53,9 +53,7 @@ def terms_html() -> str:
     """Return the script that opens terms, with every entry in it."""
     told = {anchor(name): [name, entry_html(entry)] for name, entry in glossary_entries().items()}
     # Its place is empty: the card is put where it is needed.
-    return (
-        f"<style>{part('look.css')}{part('terms.css')}</style><span></span>{script('terms', told)}"
-    )
+    return f"<style>{look()}{part('terms.css')}</style><span></span>{script('terms', told)}"
 
 
 def entry_html(entry: str) -> str:

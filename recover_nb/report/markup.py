@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from recover_nb.charts.escaping import ScriptSafe
-from recover_nb.charts.theme import colours_css
 from recover_nb.core.labels import OUTCOME_SIGNS, Outcome
+from recover_nb.core.theme import colours_css
 from recover_nb.core.titles import named, plain_zero, shown, title
 from recover_nb.report.page import Block, Page, Section
 from recover_nb.tables.verdicts import CONTRADICTED, NOT_SHOWN, NOT_TESTABLE, SUPPORTED

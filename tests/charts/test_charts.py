@@ -6,8 +6,8 @@ from chart_parts import COMPUTING, parts, plain
 from traced_study import traced_study
 
 from recover_nb import charts, tables
-from recover_nb.charts.theme import theme
 from recover_nb.core.errors import InputError
+from recover_nb.core.theme import theme
 from recover_nb.routing.evaluation import evaluate_routing
 
 

@@ -9,9 +9,9 @@ from chart_parts import COMPUTING, parts, plain
 from recover_nb import charts, tables
 from recover_nb.charts.clustering import CLUSTER_COLOURS, CLUSTER_SHAPES, NOISE_LOOK
 from recover_nb.charts.kit import in_turn
-from recover_nb.charts.theme import theme
 from recover_nb.clustering import cluster_stability, glance, stability_grid
 from recover_nb.core.errors import InputError
+from recover_nb.core.theme import theme
 
 QUICK = {"n_resamples": 4, "n_null": 19}
 

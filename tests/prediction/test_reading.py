@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import recover_nb as rnb
-from recover_nb import charts, tables
+from recover_nb import charts
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Signal
 from recover_nb.prediction.ngrams import NGRAM_C, count_ngrams, predict_wide

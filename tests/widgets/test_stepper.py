@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from tiny_study import tiny_study
 
-from recover_nb.charts.theme import OUTCOME_COLOURS
 from recover_nb.charts.traces import plot_rollout_grid
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import OUTCOME_SIGNS, Source
+from recover_nb.core.theme import OUTCOME_COLOURS
 from recover_nb.tables.examples import dev_problems, opening, places_of, problem_at
 from recover_nb.tables.inspection import first_failed
 from recover_nb.tables.rollouts import emitted, outcome_grid, recorded_walk, study_grid

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from tiny_study import tiny_study
 
-from recover_nb.charts.theme import OUTCOME_COLOURS
 from recover_nb.charts.traces import plot_branches
 from recover_nb.core.errors import InputError
+from recover_nb.core.theme import OUTCOME_COLOURS
 from recover_nb.routing.rescue import proportion_interval
 from recover_nb.tables.examples import dev_problems
 from recover_nb.tables.inspection import first_failed

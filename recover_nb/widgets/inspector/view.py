@@ -8,11 +8,11 @@ import pandas as pd
 import traitlets
 import xarray as xr
 
-from recover_nb.charts.theme import SIGNAL_TITLES
 from recover_nb.charts.traces import plot_signals
 from recover_nb.charts.value import plot_value
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Signal
+from recover_nb.core.theme import SIGNAL_TITLES
 from recover_nb.core.token_text import token_pieces
 from recover_nb.features.value import recorded_value
 from recover_nb.tables.inspection import (

@@ -3,7 +3,7 @@
 from functools import cache
 from pathlib import Path
 
-from recover_nb.charts.theme import colours_css
+from recover_nb.core.theme import colours_css
 
 
 @cache

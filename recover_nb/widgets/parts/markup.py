@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
-from recover_nb.charts.theme import ON_BAR, OUTCOME_COLOURS
 from recover_nb.core.labels import OUTCOME_SIGNS, Intervention, Outcome
 from recover_nb.core.schema import MODELS, cell_names
+from recover_nb.core.theme import ON_BAR, OUTCOME_COLOURS
 from recover_nb.core.titles import named, title
 from recover_nb.tables.inspection import Trace
 from recover_nb.tables.problem_list import cell_words

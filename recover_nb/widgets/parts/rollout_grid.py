@@ -7,7 +7,7 @@ import anywidget
 import pandas as pd
 import traitlets
 
-from recover_nb.charts.theme import OUTCOME_COLOURS
+from recover_nb.core.theme import OUTCOME_COLOURS
 from recover_nb.widgets.parts.looks import css
 
 _FOLDER = Path(__file__).parent

@@ -4,7 +4,7 @@ import ipywidgets
 import numpy as np
 import xarray as xr
 
-from recover_nb.charts.theme import SIGNAL_TITLES
+from recover_nb.core.theme import SIGNAL_TITLES
 from recover_nb.tables.inspection import Trace
 from recover_nb.tables.tokens import SIGNED, PrefixValue, scale_of
 from recover_nb.widgets.parts.markup import colour_of, keys_html, note, scale_html, trace_head
