@@ -90,7 +90,7 @@ def _texts(title: Any) -> Iterator[str]:
 @cache
 def library() -> str:
     """Return the script that draws charts: Vega, Vega-Lite and `showing.js`, packed."""
-    bundle = vl_convert.javascript_bundle(None, vl_version=_VERSION)
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=_VERSION)
     own = resources.files("recover_nb.charts").joinpath("showing.js").read_text("utf-8")
     packed = base64.b64encode(gzip.compress(f"{bundle}\n{own}".encode(), 9, mtime=0)).decode()
     return (

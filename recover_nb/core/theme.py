@@ -10,10 +10,9 @@ that one chart, and its picture on white, serve light and dark. Words need 4.5:1
 value has on both: `TEXT` holds one for each.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
-
-import numpy as np
 
 from recover_nb.core.labels import Feature, Intervention, Outcome, Regime
 
@@ -130,12 +129,11 @@ def shade(values: Sequence[float], *, diverging: bool = False) -> list[str]:
         Zero is the colour of the page, whatever is beside it; the largest value is the fullest.
         Empty text for NaN.
     """
-    values = np.asarray(values, float)
-    size = np.abs(values) if diverging else np.maximum(values, 0)
-    most = np.nanmax(size) if (~np.isnan(size)).any() else 0.0
+    sizes = [abs(value) if diverging else max(value, 0.0) for value in map(float, values)]
+    most = max((size for size in sizes if not math.isnan(size)), default=0.0)
     return [
-        "" if np.isnan(value) else heat(each / most if most else 0.0, below=value < 0)
-        for value, each in zip(values, size, strict=True)
+        "" if math.isnan(value) else heat(size / most if most else 0.0, below=value < 0)
+        for value, size in zip(map(float, values), sizes, strict=True)
     ]
 
 

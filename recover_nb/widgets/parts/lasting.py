@@ -32,8 +32,8 @@ class Lasting(ipywidgets.VBox):
 
     def __init__(self, *children: Any, **traits: Any) -> None:
         super().__init__(*children, **traits)
-        self._left, self._due = "", False
-        self._timer: asyncio.TimerHandle | None = None
+        self._still_left, self._still_due = "", False
+        self._still_timer: asyncio.TimerHandle | None = None
         self.observe(self.changed)
 
     def still(self) -> str:
@@ -46,36 +46,40 @@ class Lasting(ipywidgets.VBox):
         name = type(self).__name__
         # Readers that do not know the widget show nothing in its place, and the still below it.
         live = {**(self._repr_mimebundle_() or {}), "text/html": "<div></div>", "text/plain": name}
-        page = f"<style>{_looks()}{self._hidden()}</style>{self.still()}{NOTE}"
-        kept = f'<div class="recover-nb-still {self._place}">{page}</div>'
+        page = f"<style>{_looks()}{self._still_hidden()}</style>{self.still()}{NOTE}"
+        kept = f'<div class="recover-nb-still {self._still_place}">{page}</div>'
         return live, {"text/html": kept, "text/plain": f"{name}: a picture of the widget"}
 
     def changed(self, _change: Any = None) -> None:
         """Note that the still is no longer what is shown."""
-        if not getattr(self, "_left", ""):
+        if not getattr(self, "_still_left", ""):
             return
-        self._due = True
+        self._still_due = True
         # Nothing waits in a plain Python; there the end of the cell is all there is.
         with suppress(RuntimeError):
             loop = asyncio.get_running_loop()
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = loop.call_later(REST, self._renew)
+            if self._still_timer is not None:
+                self._still_timer.cancel()
+            self._still_timer = loop.call_later(REST, self._still_renew)
 
     def close(self) -> None:
         """Close the widget; its still stays as it is."""
-        if getattr(self, "_left", ""):
-            self._left, self._due = "", False
-            get_ipython().events.unregister("post_run_cell", self._renew)
+        if getattr(self, "_still_left", ""):
+            self._still_left, self._still_due = "", False
+            get_ipython().events.unregister("post_run_cell", self._still_renew)
         super().close()
 
     @property
-    def _place(self) -> str:
+    def _still_place(self) -> str:
         return f"recover-nb-still-{self.model_id}"
 
-    def _hidden(self) -> str:
+    def _still_hidden(self) -> str:
         """Return the style that shows either the widget or its still."""
-        alive, child, kept = f".recover-nb-is-{self.model_id}", ".jp-OutputArea-child", self._place
+        alive, child, kept = (
+            f".recover-nb-is-{self.model_id}",
+            ".jp-OutputArea-child",
+            self._still_place,
+        )
         return (
             f"body:has({alive}) .{kept}, .jp-OutputArea:has({alive}) {child}:has(.{kept}),"
             f" {child}:not(:has({alive})):has(+ {child} .{kept}) {{ display: none; }}"
@@ -85,21 +89,21 @@ class Lasting(ipywidgets.VBox):
         self.add_class(f"recover-nb-is-{self.model_id}")
         live, kept = self.outputs()
         shell = get_ipython()
-        if not self._left and shell is not None:
-            shell.events.register("post_run_cell", self._renew)
-        self._left = kept["text/html"]
+        if not self._still_left and shell is not None:
+            shell.events.register("post_run_cell", self._still_renew)
+        self._still_left = kept["text/html"]
         display(live, raw=True)
-        display(kept, raw=True, display_id=self._place)
+        display(kept, raw=True, display_id=self._still_place)
 
-    def _renew(self, _result: Any = None) -> None:
+    def _still_renew(self, _result: Any = None) -> None:
         """Make the still anew, if something changed since the last."""
-        if not self._due:
+        if not self._still_due:
             return
-        self._due = False
+        self._still_due = False
         _, kept = self.outputs()
-        if kept["text/html"] != self._left:
-            self._left = kept["text/html"]
-            update_display(kept, raw=True, display_id=self._place)
+        if kept["text/html"] != self._still_left:
+            self._still_left = kept["text/html"]
+            update_display(kept, raw=True, display_id=self._still_place)
 
 
 @cache
