@@ -178,6 +178,26 @@ def row(view: Any, i: int) -> None:
     view.get_by_role("grid").locator("tbody tr").nth(1 + i % 20).locator("td").nth(2).click()
 
 
+def pick(view: Any, i: int) -> None:
+    """Choose another problem of a list by a key."""
+    view.locator(".recover-nb-picks [role=option][tabindex='0']").evaluate(
+        "(it) => it.focus({ preventScroll: true })"
+    )
+    view.page.keyboard.press("ArrowDown")
+
+
+def find(view: Any, i: int) -> None:
+    """Type a letter more into the search of a list of problems."""
+    field = view.get_by_label("search", exact=True)
+    field.evaluate("(it) => it.focus()")
+    view.page.keyboard.press("arithmetic"[i % 10])
+
+
+def chip(view: Any, i: int) -> None:
+    """Press a filter, or let it go."""
+    view.get_by_role("group", name="regime").get_by_role("button").nth(i // 2 % 3).click()
+
+
 def heading(view: Any, i: int) -> None:
     """Sort a table by mouse, by columns in turn."""
     view.get_by_role("grid").get_by_role("button").nth(4 + i % 4).click()
@@ -245,11 +265,18 @@ def acts() -> dict[str, list[Act]]:
     return {
         "TraceInspector": [
             Act("colour", choose("colour", signals)),
-            Act("beside it", choose("beside it", ["retry", "sparse_steer", "nothing"])),
+            Act("problem", pick, before="setattr(it, 'value', {'search': '', 'regimes': ()})"),
+            Act("search", find),
+            Act("regime", chip, before="setattr(it, 'search', '')"),
             Act(
-                "window",
-                press(lambda view: view.locator(".noUi-handle").nth(0), "ArrowLeft", "ArrowRight"),
-                before="setattr(it, 'window', 1)",
+                "what was tried",
+                choose("what was tried", ["retry", "sparse_steer", "nothing"]),
+                before="it.problems.set_trait('chosen', 977)",
+            ),
+            Act(
+                "attempt",
+                buttons(["next", "previous"]),
+                before="setattr(it, 'compare', 'retry')",
             ),
             Act("cursor", walk, kind="cursor"),
         ],
@@ -263,7 +290,8 @@ def acts() -> dict[str, list[Act]]:
             Act("cursor", walk, kind="cursor", before="[setattr(it, 'shown', -1)]"),
         ],
         "TraceSurgeon": [
-            Act("problem", number("problem")),
+            Act("operator", choose("retry and", ["dense_sample", "ancestor", "sparse_steer"])),
+            Act("from token", number("from token"), before="setattr(it, 'position', 3)"),
             Act("cursor", walk, own=True, kind="cursor"),
         ],
         "RoutingExplorer": [

@@ -22,7 +22,8 @@ MADE = (
 FEW = {"n_bootstrap": 50, "n_permutations": 50, "n_null": 10, "n_splits": 4}
 
 PATCH = """\
-import recover_nb.tables.inspection, recover_nb.tables.traces, recover_nb.widgets.inspector as shown
+import recover_nb.tables.inspection, recover_nb.tables.traces
+import recover_nb.widgets.inspector.view as shown
 for module in (recover_nb.tables.traces, recover_nb.tables.inspection, shown):
     module.token_pieces = lambda family, **_: {{i: f"{{i}}{hostile}" for i in range(200)}}
 import recover_nb as rnb

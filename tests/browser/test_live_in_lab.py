@@ -109,18 +109,18 @@ def test_a_branch_by_mouse_and_by_keyboard(notebook, stepper):
     surgeon, keys = view(notebook, "TraceSurgeon"), notebook.page.keyboard
     token(surgeon, 0).click(timeout=ACT)
     notebook.wait_for("surgeon.position", 0)
-    surgeon.get_by_role("button", name="branch").click(timeout=ACT)
-    notebook.wait_for("len(surgeon.history)", 1)
-    said_of_branch(notebook, surgeon, 0)
-    surgeon.get_by_label("operator").select_option("retry")
+    surgeon.get_by_role("button", name="run both").click(timeout=ACT)
+    notebook.wait_for("len(surgeon.history)", 2)
+    said_of_branch(notebook, surgeon, 0, ["retry", "sparse_steer"])
+    surgeon.get_by_label("retry and").select_option("dense_sample")
     token(surgeon, 0).focus()
     keys.press("ArrowRight")
     keys.press("Enter")
-    notebook.wait_for("[surgeon.position, surgeon.operator]", [1, "retry"])
-    surgeon.get_by_role("button", name="branch").focus()
+    notebook.wait_for("[surgeon.position, surgeon.operator]", [1, "dense_sample"])
+    surgeon.get_by_role("button", name="run both").focus()
     keys.press("Enter")
-    notebook.wait_for("len(surgeon.history)", 2)
-    said_of_branch(notebook, surgeon, 1)
+    notebook.wait_for("len(surgeon.history)", 4)
+    said_of_branch(notebook, surgeon, 1, ["retry", "dense_sample"])
     # Every view that looks at problems of one family and method shares its two models.
     shared = "__import__('recover_nb.widgets.models').widgets.models.shipped_pair"
     names = (
@@ -130,26 +130,34 @@ def test_a_branch_by_mouse_and_by_keyboard(notebook, stepper):
     picture(notebook, "TraceSurgeon")
 
 
-def said_of_branch(notebook, surgeon, row):
+def said_of_branch(notebook, surgeon, position, operators):
     """Hold what the page says of a branching against the twins it was made of."""
-    outcomes = notebook.read("surgeon.surgery.correct.astype(int).tolist()")
-    assert len(outcomes) == 12
-    rate = sum(outcomes) / len(outcomes)
-    said = f"{sum(outcomes)} of 12 twins correct, rescue rate {rate:.0%}"
-    expect(surgeon.get_by_role("status").last).to_contain_text(said, timeout=ACT)
-    assert notebook.read(f"float(surgeon.history['rate'][{row}])") == pytest.approx(rate)
+    said = surgeon.get_by_role("status").filter(has_text=f"From token {position} on")
+    for name in operators:
+        outcomes = notebook.read(
+            f"next(each for each in (surgeon.control, surgeon.surgery) if each.intervention =="
+            f" {name!r}).correct.astype(int).tolist()"
+        )
+        assert len(outcomes) == 12
+        expect(said).to_contain_text(f"{name}: {sum(outcomes)} of 12 right", timeout=ACT)
+        rates = notebook.read("surgeon.history[['operator', 'rate']].values.tolist()")
+        assert rates[-2:][operators.index(name)] == [
+            name,
+            pytest.approx(sum(outcomes) / len(outcomes)),
+        ]
     # The newest branching is on top.
+    surgeon.locator(".recover-nb-past summary").click(timeout=ACT)
     newest = surgeon.locator(".recover-nb-history tr").nth(1)
-    expect(newest).to_contain_text(notebook.read("surgeon.operator"), timeout=ACT)
-    expect(newest).to_contain_text(f"{rate:.2f}", timeout=ACT)
+    expect(newest).to_contain_text(operators[-1], timeout=ACT)
 
 
 def test_what_cannot_be_done_is_said(notebook):
     surgeon = view(notebook, "TraceSurgeon")
     notebook.read("setattr(surgeon, 'position', -1)")
-    surgeon.get_by_role("button", name="branch").click(timeout=ACT)
+    surgeon.get_by_role("button", name="run both").click(timeout=ACT)
     alert = surgeon.get_by_role("alert")
     expect(alert).to_contain_text("choose the token to branch at", timeout=ACT)
+    surgeon.locator(".recover-nb-fold .jupyter-widget-Collapse-header").click(timeout=ACT)
     field = surgeon.get_by_label("rollout", exact=True)
     right = notebook.read(
         "int(stepper.rollout_frame.query(\"outcome == 'correct'\")['rollout'].iloc[0])"

@@ -28,7 +28,7 @@ def test_the_live_cells(open_notebook, request):
     button.focus()
     button.press("Enter")
     notebook.wait_for("operate.done or operate.message", True, 180_000)
-    notebook.page.get_by_role("button", name="branch").first.wait_for(timeout=60_000)
+    notebook.page.get_by_role("button", name="run both").first.wait_for(timeout=60_000)
     notebook.screenshot(f"07_your_own_models-live-{theme}")
     assert notebook.heard() == []
     assert notebook.console == []

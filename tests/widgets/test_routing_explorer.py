@@ -338,7 +338,7 @@ def test_sorting_and_paging_from_either_side(view):
     view.page = 99
     assert view.page == view.table.page == view.table.pages - 1
     view.sort = "price"
-    assert view.message.startswith("no column 'price' to sort by; allowed: cell, ")
+    assert view.message.startswith("no column 'price' to sort by; allowed: problem, cell, ")
     view.sort = ""
     assert view.message == ""
 

@@ -390,7 +390,7 @@ def test_what_is_wrong_is_said(view):
             {"by": "task", "panel": "routing"},
             "the study has one task, arithmetic; transfer needs two or more",
         ),
-        ({"sort": "price"}, "no column 'price' to sort by; allowed: true, predicted"),
+        ({"sort": "price"}, "no column 'price' to sort by; allowed: problem, true, predicted"),
     ):
         before = view.value
         view.value = state

@@ -110,7 +110,10 @@ class Listing(Explorer):
         with self.table.hold_sync():
             if asked != self._listed:
                 self._rows = rows()
-                self.table.show(columns(self._rows), key="problem", digits=digits)
+                # A problem is called by its place in the study, here as everywhere.
+                shown = columns(self._rows).drop(columns="problem_id", errors="ignore")
+                shown = shown.assign(place=shown["problem"])
+                self.table.show(shown, key="place", digits={"problem": 0, **digits})
                 self._listed = asked
             set_state(self.table, LISTING, {name: getattr(self, name) for name in LISTING})
         self.page = self.table.page
