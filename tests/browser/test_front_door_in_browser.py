@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 #: without them.
 OF_VOILA = ("fontawesome", "mathjax")
 DIAL = recorded()["dial"]
-#: Seconds. On two idle cores the title is there after 2.1 and the door after 3.0; here others may be
+#: Seconds. On two idle cores the title is there after 2.1 and the door after 3.0; others may be
 #: at work, and it must only be far from the time that all cells of a notebook take.
 FIRST, WHOLE = 12, 20
 
