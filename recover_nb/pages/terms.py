@@ -12,10 +12,18 @@ class Terms:
     """What makes the links to the glossary open over the page, wherever they stand in it.
 
     Shown by a cell, it holds the glossary and needs no kernel, host or other file.
+
+    Attributes
+    ----------
+    entries : dict of str to str
+        Term -> its two sentences, in Markdown.
     """
 
+    def __init__(self) -> None:
+        self.entries = glossary_entries()
+
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/html": terms_html(), "text/plain": f"{len(glossary_entries())} terms"}
+        return {"text/html": terms_html(), "text/plain": f"{len(self.entries)} terms"}
 
 
 def terms() -> Terms:
@@ -28,8 +36,8 @@ def terms() -> Terms:
     Examples
     --------
     >>> import recover_nb as rnb
-    >>> rnb.terms()  # doctest: +ELLIPSIS
-    <recover_nb.charts.terms.Terms object at ...>
+    >>> rnb.terms().entries["retry"].partition(",")[0]
+    'Asking the [specialist](#specialist) again'
     """
     return Terms()
 
