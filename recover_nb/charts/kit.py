@@ -292,10 +292,7 @@ def facet(
         "description": sentence(title),
         "config": alt.Config(**theme()),
     }
-    if not isinstance(by, str):
-        by = alt.FacetMapping(**by)
-    elif frame[by].nunique() == 1:
+    if isinstance(by, str) and frame[by].nunique() == 1:
         return escaped(alt.LayerChart(**panel, **top))
-    else:
-        by = panels_by(by, frame)
-    return escaped(alt.FacetChart(spec=alt.LayerChart(**panel), facet=by, **top, **options))
+    panels = panels_by(by, frame) if isinstance(by, str) else alt.FacetMapping(**by)
+    return escaped(alt.FacetChart(spec=alt.LayerChart(**panel), facet=panels, **top, **options))

@@ -377,7 +377,10 @@ def transfer_clusters(
     return {
         "ari": np.array([*ari, np.mean(halves) if halves else np.nan]),
         "share": np.array(
-            [_share(each, k) for each in (fitted.labels_, frozen, refitted, ideal.labels_)]
+            [
+                _share(np.asarray(each), k)
+                for each in (fitted.labels_, frozen, refitted, ideal.labels_)
+            ]
         ),
     }
 

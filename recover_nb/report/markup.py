@@ -169,7 +169,7 @@ def table_html(frame: pd.DataFrame, formats: dict[str, str], caption: str) -> st
     )
 
 
-def _cell(value: Any, column: object, formats: dict[str, str]) -> str:
+def _cell(value: Any, column: Any, formats: dict[str, str]) -> str:
     if isinstance(value, str) or column not in formats or math.isnan(value):
         return _text(shown(value, str(column)))
     return _text(plain_zero(formats[column].format(value)))
