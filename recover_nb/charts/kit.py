@@ -294,5 +294,6 @@ def facet(
     }
     if isinstance(by, str) and frame[by].nunique() == 1:
         return escaped(alt.LayerChart(**panel, **top))
-    panels = panels_by(by, frame) if isinstance(by, str) else alt.FacetMapping(**by)
+    laid: dict[str, Any] = {} if isinstance(by, str) else dict(by)
+    panels = panels_by(by, frame) if isinstance(by, str) else alt.FacetMapping(**laid)
     return escaped(alt.FacetChart(spec=alt.LayerChart(**panel), facet=panels, **top, **options))

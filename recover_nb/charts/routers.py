@@ -160,6 +160,5 @@ def _lifts(frame: pd.DataFrame, width: int) -> alt.FacetChart | alt.LayerChart:
     )
     if frame["hold_out"].nunique() == 1:
         return panel
-    return panel.properties(width=width, height=20 * frame["router"].nunique()).facet(
-        row=panels_by("hold_out", frame)
-    )
+    by: Any = panels_by("hold_out", frame)
+    return panel.properties(width=width, height=20 * frame["router"].nunique()).facet(row=by)

@@ -412,7 +412,7 @@ class RolloutStepper(View):
         self._alternatives.value = alternatives_html(shown["alternatives"], said) if known else ""
 
     def _say(self) -> str:
-        problem = self._problem
+        problem: Any = self._problem
         cell = html.escape(cell_words("|".join((self.family, self.method, self.task))))
         new = "new problem" if self.source == Source.LIVE_DEV else "problem"
         whole = self.walk.ended and self._n_shown == len(self.walk)
