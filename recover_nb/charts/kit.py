@@ -246,7 +246,7 @@ def sentence(title: str | alt.Title) -> str:
     return ". ".join(["Chart: " + said[0], *said[1:]]) + "."
 
 
-def panels_by(field: str, frame: pd.DataFrame, **header: Any) -> alt.Facet:
+def panels_by(field: str, frame: pd.DataFrame, **header: Any) -> Any:
     """Give each name a panel, in the order of the frame, headed by the words of people."""
     names = order(frame[field])
     heads = alt.Header(labelExpr=called(names), **header)
@@ -287,10 +287,11 @@ def facet(
         "description": sentence(title),
         "config": alt.Config(**theme()),
     }
+    panels: Any = by
     if not isinstance(by, str):
-        by = alt.FacetMapping(**by)
+        panels = alt.FacetMapping(**panels)
     elif frame[by].nunique() == 1:
         return escaped(alt.LayerChart(**panel, **top))
     else:
-        by = panels_by(by, frame)
-    return escaped(alt.FacetChart(spec=alt.LayerChart(**panel), facet=by, **top, **options))
+        panels = panels_by(by, frame)
+    return escaped(alt.FacetChart(spec=alt.LayerChart(**panel), facet=panels, **top, **options))

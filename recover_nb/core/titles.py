@@ -71,7 +71,20 @@ _WORDS: Mapping[str, str] = {
 _READERS = ("failures", "length", "entropy")
 #: Columns of text that models and people wrote, which is never taken for a name.
 _TEXTS = frozenset(
-    "about after answer before label problem_id prompt said sentence text token trace".split()
+    [
+        "about",
+        "after",
+        "answer",
+        "before",
+        "label",
+        "problem_id",
+        "prompt",
+        "said",
+        "sentence",
+        "text",
+        "token",
+        "trace",
+    ]
 )
 #: Titles of columns that their words do not give.
 _TITLES: Mapping[str, str] = {

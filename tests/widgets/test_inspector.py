@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 from tiny_study import tiny_study
 
-from recover_nb.charts.theme import shade
+from recover_nb.charts.theme import BELOW, HEAT, shade
 from recover_nb.core.errors import InputError
 from recover_nb.tables.inspection import (
     alternatives,
@@ -77,11 +77,12 @@ def test_differences_by_hand():
 
 
 def test_shades_by_hand():
-    # White at zero, the full colour at the larger of the two sides, half way to white at half of
-    # it.
-    assert shade([-2.0, 0.0, 1.0], diverging=True) == ["#0072b2", "#f7f7f7", "#f2cf80"]
-    assert shade([0.0, 1.0, np.nan]) == ["#fee838", "#00224e", ""]
-    assert shade([2.0, 2.0]) == ["#fee838"] * 2
+    # Nothing at zero, the full colour at the larger of the two sides, half as much at half of it:
+    # 0xe6 is 230, and half of it 115, which is 0x73.
+    assert shade([-2.0, 0.0, 1.0], diverging=True) == [f"{BELOW}e6", f"{HEAT}00", f"{HEAT}73"]
+    assert shade([0.0, 1.0, np.nan, -1.0]) == [f"{HEAT}00", f"{HEAT}e6", "", f"{BELOW}00"]
+    assert shade([2.0, 2.0]) == [f"{HEAT}e6"] * 2
+    assert shade([0.0, 0.0]) == [f"{HEAT}00"] * 2
     assert shade([np.nan]) == [""]
 
 

@@ -43,7 +43,7 @@ def headline(one: xr.Dataset, chosen: dict[str, Any], says: str) -> str:
     prompt, answer = (html.escape(str(one[name].values[0])) for name in ("prompt", "answer"))
     return (
         f"<b>{html.escape(cell_names(one)[0])}</b>, problem {chosen['problem']},"
-        f" {html.escape(named(chosen['intervention']))} rollout {chosen['rollout']}{says}"
+        f" {html.escape(chosen['intervention'])} rollout {chosen['rollout']}{says}"
         f" the answer is {answer}<pre>{prompt}</pre>"
     )
 
