@@ -251,7 +251,7 @@ def sentence(title: str | alt.Title) -> str:
     return ". ".join(["Chart: " + said[0], *said[1:]]) + "."
 
 
-def panels_by(field: str, frame: pd.DataFrame, **header: Any) -> alt.Facet:
+def panels_by(field: str, frame: pd.DataFrame, **header: Any) -> Any:
     """Give each name a panel, in the order of the frame, headed by the words of people."""
     names = order(frame[field])
     heads = alt.Header(labelExpr=called(names), **header)
@@ -292,8 +292,11 @@ def facet(
         "description": sentence(title),
         "config": alt.Config(**theme()),
     }
-    if isinstance(by, str) and frame[by].nunique() == 1:
+    panels: Any = by
+    if not isinstance(by, str):
+        panels = alt.FacetMapping(**panels)
+    elif frame[by].nunique() == 1:
         return escaped(alt.LayerChart(**panel, **top))
-    laid: dict[str, Any] = {} if isinstance(by, str) else dict(by)
-    panels = panels_by(by, frame) if isinstance(by, str) else alt.FacetMapping(**laid)
+    else:
+        panels = panels_by(by, frame)
     return escaped(alt.FacetChart(spec=alt.LayerChart(**panel), facet=panels, **top, **options))

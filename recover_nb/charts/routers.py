@@ -24,7 +24,6 @@ from recover_nb.charts.kit import (
     numbers,
     order,
     p_tip,
-    panels_by,
     percents,
     rows,
     shape_by,
@@ -142,7 +141,7 @@ def _lifts(frame: pd.DataFrame, width: int) -> alt.FacetChart | alt.LayerChart:
     y = alt.Y("router:N", title=None, sort=names, axis=names_axis(names))
     title = f"router minus {meaning(other)} (percentage points)"
     base = alt.Chart().encode(y=y, tooltip=tooltip)
-    beats, answers = f"beats {meaning(other)}", [False, True]
+    beats, answers = "beats it", [False, True]
     shapes = alt.Scale(domain=answers, range=["circle", "diamond"])
     words = called(answers, {"false": "no", "true": "yes"})
     legend = alt.Legend(orient="top", labelExpr=words)

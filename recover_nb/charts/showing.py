@@ -87,12 +87,17 @@ def _texts(title: Any) -> Iterator[str]:
         yield str(title)
 
 
+def fitting() -> str:
+    """Return the script that draws charts at the width of their place; Vega comes before it."""
+    return resources.files("recover_nb.charts").joinpath("showing.js").read_text("utf-8")
+
+
 @cache
 def library() -> str:
     """Return the script that draws charts: Vega, Vega-Lite and `showing.js`, packed."""
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=_VERSION)
-    own = resources.files("recover_nb.charts").joinpath("showing.js").read_text("utf-8")
-    packed = base64.b64encode(gzip.compress(f"{bundle}\n{own}".encode(), 9, mtime=0)).decode()
+    code = f"{bundle}\n{fitting()}".encode()
+    packed = base64.b64encode(gzip.compress(code, 9, mtime=0)).decode()
     return (
         "if (!window.recoverVega) { window.recoverVega = true; (async () => {"
         f' const packed = Uint8Array.from(atob("{packed}"), (c) => c.charCodeAt(0));'

@@ -117,8 +117,8 @@ def _choosable(cells: alt.Chart, chosen: tuple[str, str]) -> alt.Chart:
 
 def _class_colours(classes: list[str]) -> dict[str, str]:
     """Return the colours of regimes; other classes have none, and are told apart by shape."""
-    known = {str(name): colour for name, colour in REGIME_COLOURS.items()}
-    return {name: known.get(name, INK) for name in classes}
+    regimes = {str(name): colour for name, colour in REGIME_COLOURS.items()}
+    return {name: regimes.get(name, INK) for name in classes}
 
 
 def _frame(base: alt.Chart) -> alt.Chart:

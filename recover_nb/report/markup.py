@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from recover_nb.charts.escaping import ScriptSafe
+from recover_nb.charts.showing import fitting
 from recover_nb.core.labels import OUTCOME_SIGNS, Outcome
 from recover_nb.core.theme import colours_css
 from recover_nb.core.titles import named, plain_zero, shown, title
@@ -48,7 +49,8 @@ def page_html(page: Page, bundle: str) -> str:
         f'<a href="#{_text(each.name)}">{_text(each.title)}</a>' for each in page.sections
     )
     scripts = (
-        f"<script>{_script(bundle)}</script>\n<script>{_script(_asset('report.js'))}</script>"
+        f"<script>{_script(bundle)}</script>\n<script>{_script(fitting())}\n"
+        f"{_script(_asset('report.js'))}</script>"
         if specs
         else ""
     )
@@ -155,7 +157,7 @@ def table_html(frame: pd.DataFrame, formats: dict[str, str], caption: str) -> st
     rows = []
     for row in frame.itertuples(index=False):
         cells = [
-            _cell(value, name, formats) for name, value in zip(frame.columns, row, strict=True)
+            _cell(value, str(name), formats) for name, value in zip(frame.columns, row, strict=True)
         ]
         first = f'<th scope="row"{kinds[0]}>{cells[0]}</th>'
         rest = "".join(
@@ -169,9 +171,9 @@ def table_html(frame: pd.DataFrame, formats: dict[str, str], caption: str) -> st
     )
 
 
-def _cell(value: Any, column: Any, formats: dict[str, str]) -> str:
+def _cell(value: Any, column: str, formats: dict[str, str]) -> str:
     if isinstance(value, str) or column not in formats or math.isnan(value):
-        return _text(shown(value, str(column)))
+        return _text(shown(value, column))
     return _text(plain_zero(formats[column].format(value)))
 
 

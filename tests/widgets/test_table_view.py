@@ -31,7 +31,7 @@ def table(frame):
 def test_shows_the_first_page_as_text(table):
     assert table.columns == [
         {"name": "name", "title": "name", "number": False},
-        {"name": "rate", "title": "rate", "number": True},
+        {"name": "rate", "title": "rescue rate", "number": True},
         {"name": "count", "title": "count", "number": True},
     ]
     assert table.rows == [["b", "0.5", "3"], ["a", "\u2013", "1"]]
