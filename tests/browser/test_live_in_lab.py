@@ -157,7 +157,7 @@ def test_what_cannot_be_done_is_said(notebook):
     surgeon.get_by_role("button", name="run both").click(timeout=ACT)
     alert = surgeon.get_by_role("alert")
     expect(alert).to_contain_text("choose the token to branch at", timeout=ACT)
-    surgeon.locator(".recover-nb-fold .jupyter-widget-Collapse-header").click(timeout=ACT)
+    surgeon.get_by_role("button", name="advanced").click(timeout=ACT)
     field = surgeon.get_by_label("rollout", exact=True)
     right = notebook.read(
         "int(stepper.rollout_frame.query(\"outcome == 'correct'\")['rollout'].iloc[0])"

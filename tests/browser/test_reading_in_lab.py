@@ -25,7 +25,8 @@ def notebook(browser, server, tmp_path_factory):
 @pytest.fixture(autouse=True)
 def nothing_pinned(notebook):
     notebook.page.mouse.move(0, 0)
-    notebook.read("[each.set_trait('pinned', -1) for each in (inspector.text, surgeon.text)]")
+    views = "(inspector, surgeon, inspector.operating.surgeon)"
+    notebook.read(f"[each.text.set_trait('pinned', -1) for each in {views} if each]")
     notebook.read("selection.set_trait('token', -1)")
     expect(notebook.page.locator(".token.current, .token.pinned")).to_have_count(0, timeout=ACT)
 
@@ -79,16 +80,17 @@ def test_the_colour_is_chosen_by_mouse(notebook):
     place = view(notebook, "TraceInspector")
     look = "(cell) => cell.firstChild.style.background"
     before = token(place, 0).evaluate(look)
-    place.get_by_label("colour").select_option("entropy (nat)")
+    place.get_by_label("colour", exact=True).select_option("entropy (nat)")
     notebook.wait_for("inspector.signal", "entropy")
     value = notebook.read("float(inspector.trace.signals['entropy'][0])")
     right = notebook.read("inspector.prefix_value.after[0]")
     expect(token(place, 0)).to_have_attribute(
-        "aria-label", f"{named(notebook, 0)}. entropy {value:.3f}. {right:.0%} still end right"
+        "aria-label",
+        f"{named(notebook, 0)}. entropy {value:.3f}. {100 * right:.0f} % still end right",
     )
     assert token(place, 0).evaluate(look) != before
     expect(place.get_by_role("img", name="entropy (nat): from 0 to")).to_be_visible(timeout=ACT)
-    place.get_by_label("colour").select_option("demotion pressure (nat)")
+    place.get_by_label("colour", exact=True).select_option("demotion pressure (nat)")
     notebook.wait_for("inspector.signal", "demotion_pressure")
 
 
@@ -159,10 +161,12 @@ def test_problems_are_found_filtered_and_chosen_by_keyboard(notebook):
 def test_settings_unfold_by_keyboard(notebook):
     place, keys = view(notebook, "TraceInspector"), notebook.page.keyboard
     expect(place.get_by_label("k_cov")).to_be_hidden()
-    heading = place.locator(".recover-nb-fold .jupyter-widget-Collapse-header").first
+    heading = place.get_by_role("button", name="advanced")
     heading.focus()
+    expect(heading).to_have_attribute("aria-expanded", "false")
     keys.press("Enter")
     expect(place.get_by_label("k_cov")).to_be_visible(timeout=ACT)
+    expect(heading).to_have_attribute("aria-expanded", "true")
     expect(place.get_by_role("button", name="compute")).to_be_visible()
     keys.press("Enter")
     expect(place.get_by_label("k_cov")).to_be_hidden(timeout=ACT)

@@ -95,5 +95,5 @@ def _notes(signal: str, values: np.ndarray, value: PrefixValue) -> list[str]:
     """Return what is said of each token besides its text."""
     parts = [[f"{signal} {each:.3f}" for each in values]] if len(values) else []
     if value.after:
-        parts.append([f"{each:.0%} still end right" for each in value.after])
+        parts.append([f"{100 * each:.0f} % still end right" for each in value.after])
     return [". ".join(each) for each in zip(*parts, strict=True)]
