@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from chromium import chromium, closed_context
 from pages import execute, stilled
-from shipped_notebooks import NOTEBOOKS, errors_of
+from shipped_notebooks import NOTEBOOKS, TOUR, errors_of
 
 
 class Sources(HTMLParser):
@@ -67,6 +67,16 @@ def test_formulas_are_plain_text(path):
         if cell.cell_type == "markdown":
             text = re.sub(r"```.*?```|`[^`]*`", "", cell.source, flags=re.DOTALL)
             assert not re.search(r"\$[^$]+\$|\\\(|\\\[", text), cell.source
+
+
+def test_the_tour_begins_with_the_story_and_is_short():
+    cells = nbformat.read(TOUR, as_version=4).cells
+    words = [cell.source.split() for cell in cells if cell.cell_type == "markdown"]
+    assert sum(map(len, words)) <= 500
+    first = next(cell for cell in cells if cell.cell_type == "code")
+    assert "rnb.story()" in first.source
+    heads = [line for cell in cells for line in cell.source.splitlines() if line.startswith("## ")]
+    assert [head[3:5] for head in heads] == ["1.", "2.", "3.", "4.", "Wh"]
 
 
 @pytest.mark.slow

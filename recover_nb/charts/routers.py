@@ -24,6 +24,7 @@ from recover_nb.charts.kit import (
     numbers,
     order,
     p_tip,
+    panels_by,
     percents,
     rows,
     shape_by,

@@ -9,6 +9,7 @@ import base64
 import gzip
 import html
 import json
+import re
 from collections.abc import Iterator
 from functools import cache
 from importlib import resources
@@ -64,6 +65,8 @@ def picture(spec: dict[str, Any]) -> str:
     # Without words for each mark, which an image cannot say: they are most of a drawing.
     # Room around it, because letters of the reader's own font may be wider.
     quiet = {**spec, "padding": ROOM, "config": {**spec.get("config", {}), "aria": False}}
+    # Names become parts of expressions, in which these would end a line.
+    quiet = json.loads(re.sub("[\u2028\u2029]", " ", json.dumps(quiet, ensure_ascii=False)))
     kind, data = "svg+xml", vl_convert.vegalite_to_svg(quiet, vl_version=_VERSION).encode()
     if len(data) > LARGE:
         kind = "png"

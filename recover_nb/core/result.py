@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Verdict
 from recover_nb.core.plain import plain
 
@@ -91,16 +92,22 @@ class Result:
             f"{_chip(self.verdict)}</div>"
             f'<p style="margin:.4em 0;line-height:1.45">{html.escape(self.sentence)}</p></div>'
         )
-        drawn = self.plot() if self.chart else None
-        bundle = drawn._repr_mimebundle_() if drawn is not None else {}
-        found = bundle[0] if isinstance(bundle, tuple) else bundle
-        yield (found or {}).get("text/html", "")
+        yield self._picture()
         if self.following:
             calls = "".join(f"<li><code>{html.escape(call)}</code></li>" for call in self.following)
             yield (
                 '<details class="recover-nb-next" style="margin:.3em 0"><summary>what next'
                 f'</summary><ul style="margin:.3em 0">{calls}</ul></details>'
             )
+
+    def _picture(self) -> str:
+        try:
+            drawn = self.plot() if self.chart else None
+        except InputError:  # Nothing to draw.
+            drawn = None
+        bundle = drawn._repr_mimebundle_() if drawn is not None else {}
+        found = bundle[0] if isinstance(bundle, tuple) else bundle
+        return (found or {}).get("text/html", "")
 
 
 class Labelled(Result):
@@ -150,6 +157,7 @@ def labelled(
     -------
     Dataset
     """
-    labels = {name: np.asarray(list(values)) for name, values in coords.items()}
+    # Of no label numpy would make numbers.
+    labels = {name: np.array(list(values) or np.array([], str)) for name, values in coords.items()}
     attrs = {"settings_json": json.dumps(plain(settings or {}))}
     return xr.Dataset(data, labels, attrs)

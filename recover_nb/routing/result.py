@@ -16,6 +16,7 @@ ESTIMATORS = ("published", *NULLS, "split", "all")
 RETRY = Intervention.RETRY.value
 #: Two-sided 95 % of a normal distribution: the band of a null of given mean and sd.
 NORMAL_95 = 1.959963984540054
+_NOTHING = "no problem is selected, so nothing is scored"
 
 
 class Evaluation(Labelled):
@@ -91,11 +92,7 @@ class Evaluation(Labelled):
             return "No estimator was asked for; the budgets are in the dataset."
         said = []
         if "published" in self.estimators:
-            text = f"As published, routing rescues {self._points('published')} than trying again"
-            if "null" in self.estimators:
-                null = 100 * float(self.lift("null")["lift"])
-                text += f"; where no operator differs from it, it still reports {null:+.1f}"
-            said.append(text + ".")
+            said.append(self._say_published())
         if "split" in self.estimators:
             text = "Scored on attempts that did not choose the problems:"
             said.append(f"{text} {self._points('split')}.")
@@ -122,11 +119,20 @@ class Evaluation(Labelled):
         reached = found["budget_n"].values == found["budget_n"].max().values
         return found.isel(k=int(reached.nonzero()[0][-1])) if reached.any() else None
 
+    def _say_published(self) -> str:
+        if math.isnan(float(self.lift()["lift"])):
+            return f"As published, {_NOTHING}."
+        text = f"As published, routing rescues {self._points('published')} than trying again"
+        null = 100 * float(self.lift("null")["lift"]) if "null" in self.estimators else math.nan
+        if not math.isnan(null):
+            text += f"; where no operator differs from it, it still reports {null:+.1f}"
+        return text + "."
+
     def _points(self, estimator: str) -> str:
         found = self.lift(estimator)
         value, low, high = (100 * float(found[name]) for name in ("lift", "lift_low", "lift_high"))
         if math.isnan(value):
-            return "no problem is selected, so no points more or fewer"
+            return _NOTHING
         way = "fewer" if value < 0 else "more"
         return f"{abs(value):.1f} points {way} [{low:+.1f}, {high:+.1f}]"
 
@@ -135,7 +141,7 @@ class Evaluation(Labelled):
         mine = [name for name in self.estimators if name not in other.estimators]
         how: dict[str, Any] = {"data_vars": "minimal", "coords": "minimal"}
         both = xr.concat(
-            [self.dataset.sel(estimator=mine), other.dataset],
+            [other.dataset, self.dataset.sel(estimator=mine)],
             "estimator",
             compat="override",
             join="override",
@@ -223,11 +229,14 @@ class Evaluation(Labelled):
             out[name] = None
             if name in self.estimators:
                 lift = self.lift(name)
-                ends = ("lift_low", "lift_high"), ("lift_low_bca", "lift_high_bca")
-                pairs = [[float(lift[end]) for end in pair] for pair in ends]
+                ends = {
+                    "ci95": ("lift_low", "lift_high"),
+                    "ci95_bca": ("lift_low_bca", "lift_high_bca"),
+                    "relative_ci95": ("relative_low", "relative_high"),
+                }
                 out[name] = {"n": float(lift["n"]), "lift": float(lift["lift"])}
-                out[name] |= dict(zip(("ci95", "ci95_bca"), pairs, strict=True))
                 out[name] |= {"relative": float(lift["relative"]), "routes_p": float(lift["p"])}
+                out[name] |= {key: [float(lift[end]) for end in pair] for key, pair in ends.items()}
         for name, excess in zip(NULLS, ("excess", "excess_twins"), strict=True):
             out[name] = out[excess] = None
             if name in self.estimators:

@@ -174,8 +174,8 @@ def budgets(evaluation: Evaluation, population: str = "all") -> pd.DataFrame:
     if "budget" not in evaluation.dataset:
         return pd.DataFrame({name: pd.Series(dtype=float) for name in columns})
     names = {"budget_lift": "lift_points", "budget_low": "low_points", "budget_high": "high_points"}
-    of_budget = [name for name in evaluation.dataset if str(name).startswith("budget")]
-    table = evaluation.dataset[of_budget].drop_vars("budget_cost").sel(population=population)
+    of_budget = {str(name) for name in evaluation.dataset if str(name).startswith("budget")}
+    table = evaluation.dataset[sorted(of_budget - {"budget_cost"})].sel(population=population)
     frame = table.drop_vars("population").to_dataframe(dim_order=("basis", "k")).reset_index()
     frame = frame[frame["budget"].notna()].rename(columns=names)
     frame = frame.rename(columns=lambda name: name.removeprefix("budget_"))

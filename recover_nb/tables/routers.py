@@ -82,7 +82,7 @@ def _lift(one: dict) -> dict:
 
 def router_curves(
     comparison: RouterComparison,
-    hold_out: str = "cell",
+    hold_out: str | None = None,
     policies: tuple[str, ...] | list[str] = SHOWN,
 ) -> pd.DataFrame:
     """Rescue of chosen policies against cost.
@@ -90,8 +90,8 @@ def router_curves(
     Parameters
     ----------
     comparison : RouterComparison
-    hold_out : str
-        Way of holding out.
+    hold_out : str, optional
+        Way of holding out; by cell by default, or the first that was used.
     policies : sequence of str
         Which, in this order; those that were not compared are left out.
 
@@ -102,7 +102,8 @@ def router_curves(
         by the basis, mean over problems), ``rescue`` with ``low``, ``high``.
     """
     data = comparison.to_dict()
-    ((name, item),) = _schemes(comparison, hold_out)
+    first = "cell" if "cell" in comparison.hold_outs else next(iter(comparison.hold_outs))
+    ((name, item),) = _schemes(comparison, hold_out or first)
     rows = []
     for policy in policies:
         one = item["policies"].get(policy)

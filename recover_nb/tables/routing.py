@@ -310,8 +310,9 @@ def significance(
         cells = max(int((~whole & routes["p"].notna()).sum()), 1)
         least = np.where(whole, 1, cells) / (1 + counts["n_permutations"])
         tests.append(routes[columns].assign(least_p=least))
-    frame = pd.concat(tests, ignore_index=True) if tests else pd.DataFrame(columns=columns)
-    known = frame["p"].notna() & (frame.get("least_p", frame["p"]) <= level)
+    none = pd.DataFrame(columns=[*columns, "least_p"])
+    frame = pd.concat(tests, ignore_index=True) if tests else none
+    known = frame["p"].notna() & (frame["least_p"] <= level)
     said = np.where(frame["p"] <= level, SIGNIFICANT, NOT_SIGNIFICANT)
     return frame.assign(verdict=np.where(known, said, str(Verdict.NOT_TESTABLE)))
 

@@ -168,4 +168,4 @@ def test_resampling_says_so(notebook, explorer):
     expect(explorer.locator("[role=status] p").last).to_have_text(
         "Resampled: 300 bootstrap, 300 permutations, 12 null, 5 splits.", timeout=ACT
     )
-    assert notebook.read("explorer.evaluation['exact']")
+    assert notebook.read("explorer.data.is_exact(explorer.settings)")

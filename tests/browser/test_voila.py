@@ -44,7 +44,8 @@ def test_tour(browser, server):
         page.screenshot(path=SCREENSHOTS / f"{TOUR.stem}-voila.png", full_page=True, timeout=ACT)
         assert page.locator(ERRORS).all_inner_texts() == []
         assert page.locator("h1", has_text=title(nbformat.read(TOUR, as_version=4))).count() == 1
-        assert page.locator("table.dataframe").count() >= 2
+        assert page.locator(".recover-nb-result").count() == 1
+        assert page.locator(".recover-nb-story, .story").count() >= 1
         assert page.locator("svg.marks g.role-mark path").count() > 50
         assert page.locator(".jp-InputArea-editor").count() == 0
         # A term opens over the page, and its page answers.

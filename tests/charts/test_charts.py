@@ -2,7 +2,7 @@ import json
 
 import pandas as pd
 import pytest
-from chart_parts import COMPUTING, parts, plain
+from chart_parts import COMPUTING, check_shown, drawing, parts, plain
 from traced_study import traced_study
 
 from recover_nb import charts, tables
@@ -12,9 +12,17 @@ from recover_nb.routing.evaluation import evaluate_routing
 
 
 @pytest.fixture(scope="module")
-def frames():
-    ds = traced_study()
-    evaluation = evaluate_routing(ds, n_bootstrap=100, n_permutations=100, n_null=20, n_splits=10)
+def ds():
+    return traced_study()
+
+
+@pytest.fixture(scope="module")
+def evaluation(ds):
+    return evaluate_routing(ds, n_bootstrap=100, n_permutations=100, n_null=20, n_splits=10)
+
+
+@pytest.fixture(scope="module")
+def frames(ds, evaluation):
     chosen = tables.choose_example(ds)
     rescue = tables.rescue_by_intervention(ds, total=True)
     return {
@@ -129,3 +137,14 @@ def test_too_many_rows_are_refused(frames):
     plot, frame = frames["features"]
     with pytest.raises(InputError, match="5000"):
         plot(pd.concat([frame] * (5001 // len(frame) + 1)))
+
+
+@pytest.mark.parametrize("name", ["estimators", "comparators", "budget", "routes"])
+def test_a_result_is_drawn_as_its_frame(frames, evaluation, name):
+    plot, frame = frames[name]
+    assert drawing(plot(evaluation)) == drawing(plot(frame))
+    assert drawing(plot(evaluation, width=200)) != drawing(plot(frame))
+
+
+def test_an_evaluation_shows_itself(frames, evaluation):
+    check_shown(evaluation, charts.plot_estimators(frames["estimators"][1]))

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from chart_parts import COMPUTING, parts, plain
+from chart_parts import COMPUTING, check_shown, drawing, parts, plain
 
 from recover_nb import charts, tables
 from recover_nb.charts.clustering import CLUSTER_COLOURS, CLUSTER_SHAPES, NOISE_LOOK
@@ -229,3 +229,44 @@ def test_a_grid_in_words():
         == "Of 2 clusterings 2 would be claimed if each were the only one tried. With all 2 taken"
         " together, 1 still is: ward 2 (p = 0.05)."
     )
+
+
+def test_a_result_is_drawn_as_its_frame(ds, result, frames):
+    check_shown(result, charts.plot_stability(frames["stability"][1]))
+    for name, data in (
+        ("stability", (result,)),
+        ("consensus", (result,)),
+        ("clusters", (result, ds)),
+    ):
+        plot, frame = frames[name]
+        assert drawing(plot(*data)) == drawing(plot(frame)), name
+    with pytest.raises(InputError, match=r"by its study's features: plot_clusters\(found, ds\)"):
+        charts.plot_clusters(result)
+
+
+def test_a_grid_is_drawn_as_its_lines(ds):
+    grid = stability_grid(ds, algorithms=["ward"], ks=[2, 3], **QUICK)
+    lines = charts.plot_stability_grid(tables.grid_lines(grid))
+    assert drawing(charts.plot_stability_grid(grid)) == drawing(lines)
+
+
+def test_figures_are_labelled(ds, result, tmp_path):
+    found = result.dataset
+    assert found["label"].dims == ("problem",) and found.sizes["problem"] == 41
+    assert int(found["label"][3]) == -2  # without features
+    assert found["size"].values.tolist() == [21, 19]
+    assert found["consensus"].dims == ("member", "member_too")
+    assert found["draws"].dims == ("figure", "null", "draw") and found.sizes["draw"] == 19
+    of_pac = found.sel(figure="pac")
+    assert float(of_pac["value"]) == result.figures["pac"]
+    for null in ("gaussian", "box"):
+        one = of_pac.sel(null=null)
+        assert float(one["limit"]) == result.limit("pac", null)
+        assert float(one["p"]) == result.p("pac", null)
+        assert one["draws"].values.tolist() == list(result.nulls[null]["pac"])
+    assert found["agreement"].sel(algorithm="kmeans") == result.agreement["kmeans"]
+    # Two that are in one cluster in every resample lie side by side.
+    first = found["problem_of"].values[:21]
+    assert (found["label"].values[first] == 0).all()
+    found.to_netcdf(tmp_path / "found.nc")
+    xr.testing.assert_identical(xr.load_dataset(tmp_path / "found.nc"), found)

@@ -148,3 +148,13 @@ def test_a_chart_is_named_by_a_sentence():
     frame = pd.DataFrame([{**row, "start": 0.0, "middle": 0.5, "end": 1.0}])
     spec = charts.plot_regimes(frame).to_dict()
     assert spec["description"] == "Chart: What failed problems need: regimes by cell."
+
+
+def test_shades_by_hand():
+    # Nothing at zero, the full colour at the larger of the two sides, half as much at half of it:
+    # 0xe6 is 230, and half of it 115, which is 0x73.
+    assert shade([-2.0, 0.0, 1.0], diverging=True) == [f"{BELOW}e6", f"{HEAT}00", f"{HEAT}73"]
+    assert shade([0.0, 1.0, float("nan"), -1.0]) == [f"{HEAT}00", f"{HEAT}e6", "", f"{BELOW}00"]
+    assert shade([2.0, 2.0]) == [f"{HEAT}e6"] * 2
+    assert shade([0.0, 0.0]) == [f"{HEAT}00"] * 2
+    assert shade([float("nan")]) == [""]

@@ -13,6 +13,7 @@ from tiny_study import tiny_study
 from recover_nb import __version__
 from recover_nb.cli import commands
 from recover_nb.cli.main import main
+from recover_nb.core.labels import ROUTED_INTERVENTIONS, Verdict
 from recover_nb.core.shipped import data_folder
 from recover_nb.io import store
 from recover_nb.io.profiles import from_profiles, to_profiles
@@ -91,14 +92,37 @@ def test_evaluate_json_of_a_study(study, capsys):
     found = json.loads(said.out)
     assert list(found["cells"]) == ["qwen3|sft|arithmetic"]
     cell = found["cells"]["qwen3|sft|arithmetic"]
-    assert {"n", "regimes", "routed_counts", "rescue"} <= set(cell)
+    assert set(cell) == {"n", "regimes", "routed_counts", "rescue"}
     assert set(cell["regimes"]) == {"steerable_hard", "beyond_reach", "resample"}
-    assert {"routed", "retry", "oracle"} <= set(cell["rescue"])
+    assert sum(cell["regimes"].values()) == cell["n"]
+    assert set(cell["routed_counts"]) == set(ROUTED_INTERVENTIONS)
+    assert all(type(count) is int for count in cell["routed_counts"].values())
+    assert {"routed", "retry", "oracle", *ROUTED_INTERVENTIONS} <= set(cell["rescue"])
+    assert all(0 <= rate <= 1 for rate in cell["rescue"].values())
     overall = found["overall"]
     assert overall["n"] == cell["n"] == 22
-    for name in ("published", "null", "excess", "split", "all", "steerable_hard_fraction"):
-        assert name in overall
+    assert 0 < overall["steerable_hard_fraction"] <= 1
+    for name in ("published", "split", "all"):
+        assert {"lift", "ci95"} <= set(overall[name]), name
+        low, high = overall[name]["ci95"]
+        assert low <= overall[name]["lift"] <= high
+    assert {"mean", "sd"} <= set(overall["null"]) and overall["null"]["sd"] > 0
+    assert {"value", "p"} <= set(overall["excess"])
+    assert overall["excess"]["value"] == pytest.approx(
+        overall["published"]["lift"] - overall["null"]["mean"]
+    )
     assert "evaluating" in said.err
+
+
+def test_evaluate_json_says_what_was_found(study, capsys):
+    assert main(["evaluate", str(study), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["verdict"] in list(Verdict)
+    assert "than trying again" in found["sentence"]
+    rows = pd.DataFrame(found["rows"])
+    one = rows.set_index(["cell", "estimator", "comparator"]).loc[("all", "split", "retry")]
+    assert one["lift_points"] == pytest.approx(100 * found["overall"]["split"]["lift"])
+    assert found["settings"]["seed"] == 0 and found["settings"]["policy"]["fallback"]
 
 
 def test_evaluate_prints_tables(study, capsys):
@@ -109,6 +133,8 @@ def test_evaluate_prints_tables(study, capsys):
 def test_evaluate_a_profile_table_equals_its_import(table, tmp_path, capsys):
     assert main(["evaluate", str(table), "--json"]) == 0
     direct = json.loads(capsys.readouterr().out)
+    # The outcomes of single attempts are not stored.
+    assert direct["overall"]["split"] is None and direct["overall"]["all"]["lift"] is not None
     assert main(["import", "profiles", str(table), "--out", str(tmp_path / "t.zarr")]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "t.zarr")
     assert main(["evaluate", str(tmp_path / "t.zarr"), "--json"]) == 0

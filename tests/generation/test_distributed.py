@@ -18,6 +18,7 @@ import recover_nb as rnb
 from recover_nb.cli.main import main
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Signal
+from recover_nb.core.result import Labelled
 from recover_nb.generation import run
 from recover_nb.io import store
 
@@ -333,6 +334,8 @@ def plain(value):
     """Return nested plain data, which can be compared."""
     if isinstance(value, xr.DataArray | np.ndarray):
         return np.asarray(value).tolist()
+    if isinstance(value, Labelled):
+        return plain(value.dataset)
     if isinstance(value, xr.Dataset):
         return {str(name): plain(each) for name, each in value.items()}
     if is_dataclass(value):
@@ -343,10 +346,8 @@ def plain(value):
 
 
 NEED_NO_TOKENS = {
-    "evaluate_routing": (
-        lambda ds: rnb.evaluate_routing(
-            ds, n_bootstrap=20, n_permutations=20, n_null=5, n_splits=4
-        ).to_dict()
+    "evaluate_routing": lambda ds: rnb.evaluate_routing(
+        ds, n_bootstrap=20, n_permutations=20, n_null=5, n_splits=4
     ),
     "classify_regimes": lambda ds: rnb.classify_regimes(ds["rescue_rate"]),
     "route": lambda ds: rnb.route(ds["features"], rnb.cell_names(ds)),

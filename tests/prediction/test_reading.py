@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from chart_parts import COMPUTING, parts
+from chart_parts import COMPUTING, check_shown, parts
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -496,3 +496,21 @@ def test_table_and_chart(words):
         pd.testing.assert_frame_equal(each, before)
     with pytest.raises(InputError, match="no column"):
         charts.plot_reading(frame[["part"]])
+
+
+def test_a_result_is_drawn_as_its_frame(words):
+    check_shown(words, charts.plot_reading(words.to_dataframe()))
+
+
+def test_figures_are_labelled(words, tmp_path):
+    found = words.dataset
+    assert found["auc"].dims == found["accuracy"].dims == ("part", "reader", "repeat", "fold")
+    assert found["reader"].values.tolist() == list(words.readers)
+    assert found["part"].values.tolist() == ["all"]
+    ngrams = found["auc"].sel(part="all", reader="ngrams").values
+    assert ngrams.tolist() == words.scores()[words.readers.index("ngrams")].tolist()
+    assert str(found["about"].sel(reader="length").values) == "tokens of a failed rollout"
+    assert int(found["n"].sel(part="all")) == words.parts["all"].n
+    assert float(found["majority"].sel(part="all")) == words.parts["all"].majority
+    found.to_netcdf(tmp_path / "found.nc")
+    xr.testing.assert_identical(xr.load_dataset(tmp_path / "found.nc"), found)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from chart_parts import COMPUTING, parts
+from chart_parts import COMPUTING, check_shown, parts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
@@ -504,3 +504,47 @@ def test_functions_called_like_their_modules_stay_functions(code):
     command = [sys.executable, "-c", f"{code}\n{check}\n{light}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_result_is_drawn_as_its_frame(found, by_task):
+    for each in (found, by_task):
+        check_shown(each, charts.plot_scores(tables.score_lines(each)))
+
+
+def test_figures_are_labelled(by_task, tmp_path):
+    figures = by_task.dataset
+    assert figures["part"].values.tolist() == ["a", "b"]
+    assert figures["class"].values.tolist() == figures["predicted"].values.tolist()
+    assert figures["class"].values.tolist() == ["grpo", "sft"]
+    assert figures["feature"].values.tolist() == list(THREE)
+    assert figures["accuracy"].dims == ("part", "repeat")
+    assert figures["null"].dims == ("part", "permutation")
+    assert figures["confusion"].dims == ("part", "class", "predicted")
+    assert figures["coefficients"].dims == ("part", "class", "feature")
+    # Sixty of a method in each half.
+    assert figures["n"].values.tolist() == [60, 60]
+    assert figures["counts"].sum("class").values.tolist() == [60, 60]
+    for name, part in by_task.parts.items():
+        one = figures.sel(part=name)
+        assert one["accuracy"].values.tolist() == part.accuracy.tolist()
+        assert float(one["p"]) == part.p
+        right = sum(float(one["confusion"].sel({"class": x, "predicted": x})) for x in part.classes)
+        assert right / 60 == pytest.approx(part.accuracy.mean())
+    figures.to_netcdf(tmp_path / "found.nc")
+    xr.testing.assert_identical(xr.load_dataset(tmp_path / "found.nc"), figures)
+
+
+def test_a_class_that_a_part_lacks_has_no_figures():
+    ds = two_methods(1.0, n=60)
+    task = np.repeat(["a", "b"], 60).astype(object)
+    method = ds["method"].values.copy()
+    method[(task == "b") & (method == "sft")] = "self_distill"
+    ds = ds.assign_coords(task=("problem", task), method=("problem", method))
+    figures = topography(ds, within="task", n_repeats=1, n_permutations=0).dataset
+    assert figures["class"].values.tolist() == ["grpo", "sft", "self_distill"]
+    known = figures["counts"].notnull()
+    assert known.sel(part="a").values.tolist() == [True, True, False]
+    assert known.sel(part="b").values.tolist() == [True, False, True]
+    assert figures["mean"].sel(part="b", **{"class": "sft"}).isnull().all()
+    assert figures["confusion"].sel(part="a", predicted="self_distill").isnull().all()
+    assert figures.sizes["permutation"] == 0

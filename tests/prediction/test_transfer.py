@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from chart_parts import COMPUTING, parts
+from chart_parts import COMPUTING, check_shown, drawing, parts
 from scipy.stats import entropy
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 import recover_nb as rnb
 from recover_nb import charts, tables
 from recover_nb.core.errors import InputError
-from recover_nb.prediction.transfer import assignment_entropy, transfer, transfer_clusters
+from recover_nb.prediction.transfer import Transfer, assignment_entropy, transfer, transfer_clusters
 from recover_nb.routing.evaluation import evaluate_routing
 from recover_nb.routing.simulate import make_study
 
@@ -37,6 +37,25 @@ def two_families(change=lambda features: features, seed=0):
     return xr.concat([first, second.assign(features=change(second["features"]))], "problem")
 
 
+def directions(found):
+    """Return the figures of each direction."""
+    return [found.dataset.isel(direction=i) for i in range(found.dataset.sizes["direction"])]
+
+
+def figures(one, standardisation, estimator):
+    """Return the figures of routing in one direction as numbers."""
+    at = one.sel(standardisation=standardisation, estimator=estimator)
+    return {name: float(at[name]) for name in ("n", "routed", "retry", "lift", "low", "high")}
+
+
+def ari(one, assigned):
+    return float(one["ari"].sel(assigned=assigned))
+
+
+def share(one, assignment):
+    return one["share"].sel(assignment=assignment).values
+
+
 @pytest.fixture(scope="module")
 def identical():
     return transfer(two_families(), **FEW)
@@ -49,36 +68,40 @@ def moved():
 
 
 def test_identical_families_lose_nothing(identical):
-    assert [(each.source, each.target) for each in identical.directions] == [
+    assert [(each["source"].item(), each["target"].item()) for each in directions(identical)] == [
         ("qwen3", "neox"),
         ("neox", "qwen3"),
     ]
-    for each in identical.directions:
-        assert each.clusters.ari_frozen == each.clusters.ari_refitted == 1.0
-        assert 0 < each.clusters.ari_halves < 1
-        assert each.clusters.share_frozen == pytest.approx(each.clusters.share_own)
-        assert each.shift == pytest.approx(np.zeros(3)) and each.scale == pytest.approx(np.ones(3))
-        assert each.same_routes == 1.0
-        frozen, refitted = each.routing["frozen"], each.routing["refitted"]
-        assert frozen.routed["published"] == refitted.routed["published"]
-        assert each.lost["published"] == {"value": 0.0, "ci95": [0.0, 0.0]}
+    for each in directions(identical):
+        assert ari(each, "frozen") == ari(each, "refitted") == 1.0
+        assert 0 < ari(each, "halves") < 1
+        assert share(each, "frozen") == pytest.approx(share(each, "own"))
+        assert each["shift"].values == pytest.approx(np.zeros(3))
+        assert each["scale"].values == pytest.approx(np.ones(3))
+        assert float(each["same_routes"]) == 1.0
+        assert figures(each, "frozen", "published") == figures(each, "refitted", "published")
+        lost = each.sel(estimator="published")
+        assert [float(lost[name]) for name in ("lost", "lost_low", "lost_high")] == [0.0] * 3
 
 
 def test_only_frozen_figures_feel_a_change_of_scale(identical, moved):
-    for same, other in zip(identical.directions, moved.directions, strict=True):
-        assert other.clusters.ari_frozen == 0.0
-        assert other.clusters.ari_refitted == pytest.approx(1.0)
-        assert assignment_entropy(other.clusters.share_frozen) == 0.0
-        assert assignment_entropy(other.clusters.share_refitted) > 1.0
+    for same, other in zip(directions(identical), directions(moved), strict=True):
+        assert ari(other, "frozen") == 0.0
+        assert ari(other, "refitted") == pytest.approx(1.0)
+        assert assignment_entropy(share(other, "frozen")) == 0.0
+        assert assignment_entropy(share(other, "refitted")) > 1.0
         for name in ("refitted", "by_cell"):
-            before, after = (each.routing[name].routed["published"] for each in (same, other))
+            before, after = (figures(each, name, "published") for each in (same, other))
             assert (after["n"], after["lift"]) == pytest.approx((before["n"], before["lift"]))
-        assert other.same_routes < 0.7
-    forward = moved.directions[0]
-    assert forward.shift[0] > 10 and forward.scale[0] == pytest.approx(2)
+        assert float(other["same_routes"]) < 0.7
+    forward = directions(moved)[0]
+    assert float(forward["shift"][0]) > 10 and float(forward["scale"][0]) == pytest.approx(2)
     # Routing by another family's scale costs what the tied effect gives.
-    assert forward.lost["published"]["value"] < 0
-    assert forward.routing["frozen"].excess["value"] < forward.routing["refitted"].excess["value"]
+    assert float(forward["lost"].sel(estimator="published")) < 0
+    excess = forward["excess"]
+    assert float(excess.sel(standardisation="frozen")) < float(
+        excess.sel(standardisation="refitted")
+    )
 
 
 def test_frozen_routes_are_those_of_the_sources_mean_and_sd():
@@ -96,22 +119,24 @@ def test_frozen_routes_are_those_of_the_sources_mean_and_sd():
     route = operators[np.where(z.max(1) > 0, z.argmax(1), 3)]
     rate = target["rescue_rate"].isel(problem=np.flatnonzero(hard))
     routed = rate.sel(intervention=xr.DataArray(route, dims="problem")).values
-    found = transfer(ds, **FEW).directions[0].routing["frozen"].routed["published"]
+    found = figures(directions(transfer(ds, **FEW))[0], "frozen", "published")
     assert found["n"] == hard.sum()
-    assert found["rate"] == pytest.approx(routed.mean())
+    assert found["routed"] == pytest.approx(routed.mean())
     assert found["lift"] == pytest.approx((routed - rate.sel(intervention="retry").values).mean())
 
 
 def test_by_cell_is_what_evaluate_routing_says_of_the_target():
     ds = two_families(lambda features: features + 1, seed=3)
     target = ds.isel(problem=np.flatnonzero(ds["family"].values == "neox"))
-    theirs = evaluate_routing(
-        target, n_bootstrap=20, n_permutations=20, n_null=20, n_splits=5
-    ).overall
-    mine = transfer(ds, **FEW).directions[0].routing["by_cell"].routed
+    theirs = evaluate_routing(target, n_bootstrap=20, n_permutations=20, n_null=20, n_splits=5)
+    one = directions(transfer(ds, **FEW))[0]
+    lifts = {
+        name: (figures(one, "by_cell", name)["lift"], float(theirs.lift(name)["lift"]))
+        for name in ("published", "all", "split")
+    }
     for name in ("published", "all"):
-        assert mine[name]["lift"] == pytest.approx(theirs[name]["lift"])
-    assert mine["split"]["lift"] == pytest.approx(theirs["split"]["lift"], abs=0.05)
+        assert lifts[name][0] == pytest.approx(lifts[name][1])
+    assert lifts["split"][0] == pytest.approx(lifts["split"][1], abs=0.05)
 
 
 def test_ari_by_hand():
@@ -125,10 +150,11 @@ def test_ari_by_hand():
     source = np.repeat([[0.0], [10.0]], 5, axis=0)
     target = np.array([[0.0], [0.1], [0.2], [4.8], [5.2], [5.3]])
     found = transfer_clusters(source, target, np.arange(6), k=2, seed=0)
-    assert found.ari_frozen == pytest.approx(1.2 / 3.7)
-    assert found.ari_refitted == 1.0
-    assert sorted(found.share_frozen) == pytest.approx([2 / 6, 4 / 6])
-    assert found.share_own.tolist() == found.share_source.tolist() == [0.5, 0.5]
+    # ARI: frozen, refitted, halves. Shares: the source's own, frozen, refitted, the target's own.
+    assert found["ari"][0] == pytest.approx(1.2 / 3.7)
+    assert found["ari"][1] == 1.0
+    assert sorted(found["share"][1]) == pytest.approx([2 / 6, 4 / 6])
+    assert found["share"][3].tolist() == found["share"][0].tolist() == [0.5, 0.5]
 
 
 def test_entropy_by_hand():
@@ -150,21 +176,22 @@ def test_clusters_and_scales_are_scikit_learns(moved):
     # Groups come in the order of the alphabet: neox, the second, first.
     source, target = target, source
     mine, other = StandardScaler().fit(source), StandardScaler().fit(target)
-    forward = moved.directions[0]
-    assert forward.shift == pytest.approx((other.mean_ - mine.mean_) / mine.scale_, abs=1e-9)
-    assert forward.scale == pytest.approx(other.scale_ / mine.scale_, abs=1e-9)
+    forward = directions(moved)[0]
+    assert forward["shift"].values == pytest.approx(
+        (other.mean_ - mine.mean_) / mine.scale_, abs=1e-9
+    )
+    assert forward["scale"].values == pytest.approx(other.scale_ / mine.scale_, abs=1e-9)
     fitted = KMeans(3, n_init=10, random_state=0).fit(mine.transform(source))
     own = KMeans(3, n_init=10, random_state=0).fit(other.transform(target))
     frozen, refitted = (
         fitted.predict(mine.transform(target)),
         fitted.predict(other.transform(target)),
     )
-    assert forward.clusters.ari_frozen == pytest.approx(adjusted_rand_score(own.labels_, frozen))
-    assert forward.clusters.ari_refitted == pytest.approx(
-        adjusted_rand_score(own.labels_, refitted)
+    assert ari(forward, "frozen") == pytest.approx(adjusted_rand_score(own.labels_, frozen))
+    assert ari(forward, "refitted") == pytest.approx(adjusted_rand_score(own.labels_, refitted))
+    assert assignment_entropy(share(forward, "source")) == pytest.approx(
+        entropy(np.bincount(fitted.labels_))
     )
-    share = forward.clusters.share_source
-    assert assignment_entropy(share) == pytest.approx(entropy(np.bincount(fitted.labels_)))
 
 
 def test_progress_tells_every_direction():
@@ -176,28 +203,39 @@ def test_progress_tells_every_direction():
 def test_leave_one_out_takes_every_other_part_together():
     ds = two_families()
     found = transfer(ds, by="cell", **FEW)
-    assert [each.target for each in found.directions] == list(dict.fromkeys(rnb.cell_names(ds)))
-    assert found.directions[0].source == "not qwen3|sft|arithmetic"
-    sizes = {each.target: each.n_target for each in found.directions}
-    assert all(each.n_source == sum(sizes.values()) - each.n_target for each in found.directions)
+    figures = found.dataset
+    assert figures["target"].values.tolist() == list(dict.fromkeys(rnb.cell_names(ds)))
+    assert figures["source"].values[0] == "not qwen3|sft|arithmetic"
+    assert figures["direction"].values[0] == "not qwen3|sft|arithmetic to qwen3|sft|arithmetic"
+    total = figures["n_target"].sum()
+    assert (figures["n_source"] == total - figures["n_target"]).all()
     pairs = transfer(ds, by="method", leave_one_out=False, **FEW)
-    assert len(pairs.directions) == 2
+    assert pairs.dataset.sizes["direction"] == 2
 
 
 def test_a_table_without_attempts_has_no_split():
     ds = two_families().drop_vars("correct")
     found = transfer(ds, **FEW)
-    assert set(found.directions[0].routing["frozen"].routed) == {"published", "all"}
+    known = found.dataset["n"].notnull().all(("direction", "standardisation"))
+    assert known["estimator"].values[known].tolist() == ["published", "all"]
+    of_split = found.dataset.sel(estimator="split")
+    for name in ("n", "routed", "retry", "lift", "low", "high", "lost", "lost_low", "lost_high"):
+        assert of_split[name].isnull().all(), name
     assert set(found.to_dataframe()["estimator"]) == {"published", "excess", "all"}
 
 
 def test_the_seed_decides_and_input_is_not_changed(identical):
     ds = two_families()
     before = ds.copy(deep=True)
-    assert transfer(ds, **FEW).to_dict() == identical.to_dict()
+    again = transfer(ds, **FEW)
+    xr.testing.assert_identical(again.dataset, identical.dataset)
+    assert again.to_dict() == identical.to_dict()
     xr.testing.assert_identical(ds, before)
-    other = transfer(ds, seed=1, **FEW).directions[0].routing["frozen"].excess
-    assert other["mean"] != identical.directions[0].routing["frozen"].excess["mean"]
+    means = [
+        float(each.dataset["null_mean"].isel(direction=0).sel(standardisation="frozen"))
+        for each in (transfer(ds, seed=1, **FEW), identical)
+    ]
+    assert means[0] != means[1]
     json.dumps(identical.to_dict(), allow_nan=False)
 
 
@@ -227,20 +265,20 @@ def test_authors_rows_by_cell_give_the_golden_lifts():
     ds = rnb.from_profiles(REFERENCE / "published_profiles.csv")
     golden = json.loads((REFERENCE / "golden.json").read_text())
     found = transfer(ds, by="cell", **FEW)
-    assert len(found.directions) == 4
-    for each in found.directions:
-        rescue = golden[each.target]["rescue"]
-        routed = each.routing["by_cell"].routed["published"]
-        assert (routed["rate"], routed["retry"]) == pytest.approx(
+    assert found.dataset.sizes["direction"] == 4
+    for each in directions(found):
+        rescue = golden[each["target"].item()]["rescue"]
+        routed = figures(each, "by_cell", "published")
+        assert (routed["routed"], routed["retry"]) == pytest.approx(
             (rescue["routed"], rescue["retry"]), abs=1e-4
         )
         # One cell is one pool.
-        assert each.routing["refitted"].routed["published"] == routed
+        assert figures(each, "refitted", "published") == routed
 
 
 FRAMES = {
     "clusters": (charts.plot_transfer_clusters, tables.transfer_agreement),
-    "routing": (charts.plot_transfer_routing, tables.transfer_routing),
+    "routing": (charts.plot_transfer_routing, Transfer.to_dataframe),
 }
 
 
@@ -263,17 +301,92 @@ def test_charts_compute_nothing(moved, name):
 
 def test_tables_hold_the_figures(moved):
     rows = tables.transfer_clusters(moved)
-    first = moved.directions[0]
+    first = directions(moved)[0]
     assert rows.loc[0, "direction"] == "qwen3 to neox"
-    assert rows.loc[0, "ari_refitted"] == first.clusters.ari_refitted
+    assert rows.loc[0, "ari_refitted"] == ari(first, "refitted")
     assert rows.loc[0, "evenness_own"] == pytest.approx(rows.loc[0, "entropy_own"] / np.log(3))
     assert rows.loc[0, "scale_spread"] == pytest.approx(2)
     routing = moved.to_dataframe()
     one = routing[
         (routing["standardisation"] == "frozen") & (routing["estimator"] == "excess")
     ].iloc[0]
-    assert one["points"] == pytest.approx(100 * first.routing["frozen"].excess["value"])
+    excess = float(first["excess"].sel(standardisation="frozen"))
+    assert one["points"] == pytest.approx(100 * excess)
     losses = tables.transfer_losses(moved)
     assert losses["estimator"].tolist()[:3] == ["published", "split", "all"]
-    assert losses.loc[0, "points"] == pytest.approx(100 * first.lost["published"]["value"])
+    assert losses.loc[0, "points"] == pytest.approx(
+        100 * float(first["lost"].sel(estimator="published"))
+    )
     assert losses.loc[0, "low_points"] <= losses.loc[0, "points"] <= losses.loc[0, "high_points"]
+
+
+def test_rows_of_a_transfer(moved):
+    frame = moved.to_dataframe()
+    assert frame["direction"].unique().tolist() == ["qwen3 to neox", "neox to qwen3"]
+    assert frame["standardisation"].unique().tolist() == ["frozen", "refitted", "by_cell"]
+    assert frame["estimator"].tolist()[:4] == ["published", "excess", "split", "all"]
+    assert len(frame) == 2 * 3 * 4
+    excess = frame["estimator"] == "excess"
+    assert frame.loc[excess, ["routed", "retry"]].isna().all(axis=None)
+    assert frame.loc[excess, "p"].between(0, 1).all() and frame.loc[~excess, "p"].isna().all()
+    first = frame.iloc[3]
+    known = figures(directions(moved)[0], "frozen", "all")
+    assert first["estimator"] == "all" and first["n"] == known["n"] == 120
+    assert first["points"] == pytest.approx(100 * (first["routed"] - first["retry"]))
+    assert first["points"] == pytest.approx(100 * known["lift"])
+
+
+def test_a_transfer_is_labelled(moved, tmp_path):
+    found = moved.dataset
+    assert dict(found.sizes) == {
+        "direction": 2,
+        "feature": 3,
+        "assigned": 3,
+        "assignment": 4,
+        "cluster": 3,
+        "standardisation": 3,
+        "estimator": 3,
+    }
+    assert found["feature"].values.tolist() == ["spread", "concentration", "logit_dispersion"]
+    assert found["share"].sum("cluster").values == pytest.approx(np.ones((2, 4)))
+    assert found["lift"].dims == ("direction", "standardisation", "estimator")
+    assert found["excess"].dims == ("direction", "standardisation")
+    assert found["lost"].dims == ("direction", "estimator")
+    assert abs(found["lift"] - (found["routed"] - found["retry"])).max() < 1e-12
+    for value, low, high in (
+        ("lift", "low", "high"),
+        ("excess", "excess_low", "excess_high"),
+        ("lost", "lost_low", "lost_high"),
+    ):
+        assert (found[low] <= found[value]).all() and (found[value] <= found[high]).all()
+        assert (found[low] < found[high]).any()
+    published = found["lift"].sel(estimator="published", drop=True)
+    assert (published - found["null_mean"]).values == pytest.approx(found["excess"].values)
+    assert (found["null_sd"] > 0).all()
+    assert moved.settings["by"] == "family" and moved.settings["k"] == 3
+    assert moved.settings | FEW == moved.settings
+    found.to_netcdf(tmp_path / "moved.nc")
+    again = Transfer(xr.load_dataset(tmp_path / "moved.nc"))
+    xr.testing.assert_identical(again.dataset, found)
+    assert again.to_dict() == moved.to_dict() and again.sentence == moved.sentence
+
+
+def test_a_transfer_in_words(identical):
+    one = directions(identical)[0]
+    lost = one.sel(estimator="all")
+    value, low, high = (100 * float(lost[name]) for name in ("lost", "lost_low", "lost_high"))
+    assert low < value < high
+    said = identical.sentence
+    assert said.startswith(
+        f"qwen3 to neox: routing by the source's scale rescues {value:+.1f} points [{low:+.1f},"
+        f" {high:+.1f}] against the target's own, and the source's clusters agree with the target's"
+        f" by an ARI of 1.00, where half of the target reaches {ari(one, 'halves'):.2f}. neox to"
+        " qwen3: "
+    )
+    assert said.count("rescues") == 2 and identical.verdict is None
+
+
+def test_a_result_is_drawn_as_its_frame(moved):
+    check_shown(moved, charts.plot_transfer_routing(moved.to_dataframe()))
+    clusters = charts.plot_transfer_clusters(tables.transfer_agreement(moved))
+    assert drawing(charts.plot_transfer_clusters(moved)) == drawing(clusters)

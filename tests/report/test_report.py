@@ -130,7 +130,7 @@ def test_table_escapes_and_marks_what_is_missing():
 def test_a_profile_table_has_a_report_too(study, tmp_path, monkeypatch):
     monkeypatch.setattr(write, "vega_bundle", lambda: "")
     table = study.drop_dims("rollout")
-    path = write_html(table, evaluate_routing(table, **FEW).to_dict(), tmp_path / "profiles.html")
+    path = write_html(table, evaluate_routing(table, **FEW), tmp_path / "profiles.html")
     text = path.read_text("utf-8")
     assert "not testable" in text and "One failed trace" not in text
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import xarray as xr
-from chart_parts import COMPUTING, parts
+from chart_parts import COMPUTING, check_shown, parts
 from traced_study import traced_study
 
 import recover_nb as rnb
@@ -63,17 +63,15 @@ def test_the_reference_is_the_evaluation(tied, found):
     for conclusion, (part, comparator) in CONCLUSIONS.items():
         figure = found.settings[REFERENCE].figures[conclusion]
         if conclusion == Conclusion.PUBLISHED_EXCEEDS_NULL:
-            item = whole.estimators["null"]["comparators"][comparator]
-            expected, ends = item["excess"], item["ci95"]
+            item, name = whole.lift("null", comparator), "excess"
         else:
-            item = whole.estimators[part]["comparators"][comparator]
-            expected, ends = item["lift"], item["ci95"]
+            item, name = whole.lift(part, comparator), "lift"
+        expected = float(item[name])
+        ends = [float(item[f"{name}_{end}"]) for end in ("low", "high")]
         assert figure.value == pytest.approx(expected, abs=1e-12), conclusion
         assert figure.ci95 == pytest.approx(ends, abs=1e-12), conclusion
-    assert found.settings[REFERENCE].published == pytest.approx(whole.overall["published"]["lift"])
-    assert found.settings[REFERENCE].steerable_hard == pytest.approx(
-        whole.overall["steerable_hard_fraction"]
-    )
+    assert found.settings[REFERENCE].published == pytest.approx(float(whole.lift()["lift"]))
+    assert found.settings[REFERENCE].steerable_hard == pytest.approx(float(whole.dataset["hard"]))
 
 
 def test_a_setting_is_the_evaluation_under_it(tied, found):
@@ -82,11 +80,11 @@ def test_a_setting_is_the_evaluation_under_it(tied, found):
     policy = rnb.RoutingPolicy({"spread": "dense_steer"})
     alone = evaluate_routing(tied, n_permutations=1, policy=policy, only=("all",), **FEW)
     figures = found.settings["min_gain=0.2"].figures
-    lift = edges.estimators["split"]["comparators"]["retry"]["lift"]
+    lift = float(edges.lift("split")["lift"])
     assert figures[Conclusion.BEATS_RETRY_SPLIT].value == pytest.approx(lift, abs=1e-12)
     # Without selection the edges change nothing: no such figure.
     assert Conclusion.BEATS_RETRY_ALL not in figures
-    lift = alone.estimators["all"]["comparators"]["permuted"]["lift"]
+    lift = float(alone.lift("all", "permuted")["lift"])
     figure = found.settings["feature_alone=spread"].figures[Conclusion.BEATS_PERMUTED_ALL]
     assert figure.value == pytest.approx(lift, abs=1e-12)
 
@@ -470,6 +468,54 @@ def test_the_chart_draws_the_frame(found):
     assert len(plot_ablations(chosen).to_dict()["hconcat"]) == 1
     with pytest.raises(InputError, match="no column move"):
         plot_ablations(frame.drop(columns="move"))
+
+
+def test_a_result_is_drawn_as_its_frame(found):
+    check_shown(found, plot_ablations(tables.ablation_figures(found)))
+
+
+def test_figures_are_labelled(found, tmp_path):
+    figures = found.dataset
+    assert figures["value"].dims == ("setting", "conclusion")
+    assert set(figures["setting"].values) == set(found.settings)
+    assert set(figures["conclusion"].values) == {each.value for each in CONCLUSIONS}
+    known = found.settings["fallback=retry"].figures[Conclusion.BEATS_RETRY_ALL]
+    one = figures.sel(setting="fallback=retry", conclusion="beats_retry_all")
+    assert [float(one[name]) for name in ("value", "low", "high", "change")] == [
+        known.value,
+        *known.ci95,
+        known.change,
+    ]
+    # Without selection the edges change nothing: no such figure.
+    assert np.isnan(figures["value"].sel(setting="min_gain=0.2", conclusion="beats_retry_all"))
+    assert int(figures["n"].sel(setting=REFERENCE)) == found.settings[REFERENCE].n
+    assert json.loads(figures.attrs["settings_json"]) == {"seed": 0, **FEW, "models": None}
+    figures.to_netcdf(tmp_path / "found.nc")
+    xr.testing.assert_identical(xr.load_dataset(tmp_path / "found.nc"), figures)
+
+
+def test_what_moves_is_counted_in_words(found):
+    before, name = Figure(0.2, (0.1, 0.3)), Conclusion.BEATS_RETRY_SPLIT
+    ends = {"fallback=retry": (0.1, 0.3), "min_gain=0.1": (-0.1, 0.3), "min_gain=0.2": (-0.3, -0.1)}
+    changed = {REFERENCE: replace(found.settings[REFERENCE], figures={name: before})}
+    for key, interval in ends.items():
+        figure = Figure(sum(interval) / 2, interval)
+        figure = replace(figure, move=moved(before, figure))
+        changed[key] = replace(found.settings[key], figures={name: figure})
+    several = replace(found, settings=changed)
+    # One loses its significance, one is turned round; one stays.
+    assert several.sentence == (
+        "4 settings were tried; 2 of them move some conclusion, and 1 reverse one (min_gain=0.2)."
+    )
+    del changed["min_gain=0.2"]
+    assert several.sentence == (
+        "3 settings were tried; 1 of them move some conclusion, and 0 reverse one."
+    )
+    rows = several.to_dataframe().set_index("setting")
+    assert rows["move"].tolist() == ["stays", "stays", "significance"]
+    assert rows.loc["min_gain=0.1", ["value", "low", "high"]].tolist() == pytest.approx(
+        [0.1, -0.1, 0.3]
+    )
 
 
 # --- what is shipped

@@ -10,11 +10,19 @@ import xarray as xr
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention
 from recover_nb.io.profiles import from_profiles
-from recover_nb.routing.budgets import Attempts, budget_curves, interpolate
+from recover_nb.routing.budgets import (
+    BASES,
+    CLAIM_BASES,
+    CLAIM_MARGIN,
+    Attempts,
+    budget_curves,
+    interpolate,
+)
 from recover_nb.routing.estimators import halve, published, split
 from recover_nb.routing.evaluation import evaluate_routing
 from recover_nb.routing.nulls import repeating, twinning
 from recover_nb.routing.policy import RoutingPolicy
+from recover_nb.routing.result import Evaluation
 from recover_nb.routing.simulate import make_study
 from recover_nb.routing.table import tabulate
 from recover_nb.stats.resampling import bootstrap_weights
@@ -22,6 +30,9 @@ from recover_nb.stats.resampling import bootstrap_weights
 REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "reference"
 QUICK = {"n_bootstrap": 100, "n_permutations": 100, "n_null": 20, "n_splits": 10}
 OURS = {"local_temp": "local_temperature"}
+MEASURED = ["published", "split", "all"]
+#: Figures of the claim, by their names after ``claim_``.
+CLAIM = ("k_routed", "k_retry", "n", "routed", "retry", "lift", "low", "high")
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +43,13 @@ def golden():
 
 
 @pytest.fixture(scope="module")
-def reproduced(golden):
-    return evaluate_routing(from_profiles(REFERENCE / "published_profiles.csv")).to_dict()
+def reproduction(golden):
+    return evaluate_routing(from_profiles(REFERENCE / "published_profiles.csv"))
+
+
+@pytest.fixture(scope="module")
+def reproduced(reproduction):
+    return reproduction.to_dict()
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +58,13 @@ def tied():
 
 
 @pytest.fixture(scope="module")
-def evaluated(tied):
-    return evaluate_routing(tied, **QUICK).to_dict()
+def evaluation(tied):
+    return evaluate_routing(tied, **QUICK)
+
+
+@pytest.fixture(scope="module")
+def evaluated(evaluation):
+    return evaluation.to_dict()
 
 
 @pytest.mark.parametrize(
@@ -61,7 +82,7 @@ def test_published_cells(golden, reproduced, cell):
         assert ours["rescue"][OURS.get(name, name)] == pytest.approx(rate, abs=5.1e-5)
 
 
-def test_published_overall(golden, reproduced):
+def test_published_overall(golden, reproduction, reproduced):
     ours, theirs = reproduced["overall"], golden["all"]
     assert ours["n"] == theirs["n"]
     assert ours["steerable_hard_fraction"] == pytest.approx(
@@ -69,9 +90,9 @@ def test_published_overall(golden, reproduced):
     )
     assert ours["published"]["lift"] == pytest.approx(theirs["routed_minus_retry"], abs=5.1e-5)
     assert ours["split"] is None
-    comparators = reproduced["estimators"]["all"]["comparators"]
     for name, rate in theirs["mean_rates"].items():
-        assert comparators[OURS.get(name, name)]["rate"] == pytest.approx(rate, abs=5.1e-5)
+        found = reproduction.lift("all", OURS.get(name, name))
+        assert float(found["rate"]) == pytest.approx(rate, abs=5.1e-5)
 
 
 def test_published_null(golden, reproduced):
@@ -111,29 +132,87 @@ def test_json_follows_the_contract(evaluated):
     assert "lift" in overall["all"]
 
 
-def test_every_estimator_has_every_comparator(evaluated):
+def test_every_estimator_has_every_comparator(evaluation):
     names = {
         *("retry", "sparse_steer", "sparse_steer_random", "local_temperature", "dense_steer"),
         *("best_fixed", "best_fixed_in_sample", "random", "permuted", "oracle"),
     }
-    for estimator in ("published", "null", "null_twins", "split", "all"):
-        assert set(evaluated["estimators"][estimator]["comparators"]) == names
-    for estimator in ("published", "split", "all"):
-        item = evaluated["estimators"][estimator]
-        assert len(item["cells"]) == 2
-        for cell in item["cells"].values():
-            assert cell["p"] <= cell["p_holm"] <= 1
-        for figures in item["comparators"].values():
-            routed = figures["rate"] + figures["lift"]
-            assert routed == pytest.approx(item["rate"])
-            assert figures["relative"] == pytest.approx(routed / figures["rate"] - 1)
+    found = evaluation.dataset
+    assert evaluation.estimators == ("published", "null", "null_twins", "split", "all")
+    assert set(found["comparator"].values) == names
+    assert found["lift"].sel(cell="all").notnull().all()
+    measured = found.sel(estimator=MEASURED)
+    cells = measured.drop_sel(cell="all")
+    assert cells.sizes["cell"] == 2
+    assert (cells["p"] <= cells["p_holm"]).all() and (cells["p_holm"] <= 1).all()
+    whole = measured.sel(cell="all")
+    for name in names:
+        one = whole.sel(comparator=name)
+        routed = one["rate"] + one["lift"]
+        assert routed.values == pytest.approx(one["routed"].values)
+        assert one["relative"].values == pytest.approx((routed / one["rate"] - 1).values)
 
 
-def test_same_seed_same_figures(tied, evaluated):
-    assert evaluate_routing(tied, **QUICK).to_dict() == evaluated
-    other = evaluate_routing(tied, **QUICK, seed=1).to_dict()
-    assert other["overall"]["published"]["lift"] == evaluated["overall"]["published"]["lift"]
-    assert other["overall"]["null"] != evaluated["overall"]["null"]
+def test_figures_are_labelled_by_estimator_cell_and_comparator(evaluation):
+    found = evaluation.dataset
+    by_cell = ("estimator", "cell")
+    assert {name: found[name].dims for name in ("n", "routed", "p", "p_holm", "selected")} == {
+        name: by_cell for name in ("n", "routed", "p", "p_holm", "selected")
+    }
+    ends = [f"{name}_{end}" for name in ("lift", "relative", "excess") for end in ("low", "high")]
+    for name in ("rate", "lift", "relative", "sd", "excess", "excess_p", *ends):
+        assert found[name].dims == (*by_cell, "comparator"), name
+    assert found["cell"].values.tolist() == [
+        "all",
+        "neox|grpo|program",
+        "qwen3|sft|arithmetic",
+    ]
+    assert "routed" not in found["comparator"].values
+    assert found["strategy"].values.tolist()[:3] == ["routed", "retry", "oracle"]
+    assert found["population"].values.tolist() == ["all", "steerable_hard"]
+    assert found["budget"].dims == ("population", "basis", "k")
+    assert found["budget_cost"].dims == ("population", "side", "basis")
+    assert found["claim_lift"].dims == ("population", "claim_basis")
+    # A null is of all cells together, and only it has a spread, an excess and a share selected.
+    for name in ("sd", "excess", "excess_p", "selected"):
+        assert found[name].sel(estimator=MEASURED).isnull().all(), name
+        nulls = found[name].sel(estimator=["null", "null_twins"])
+        assert nulls.sel(cell="all").notnull().all() and nulls.drop_sel(cell="all").isnull().all()
+
+
+def test_cells_add_up_to_all(tied, evaluation):
+    found = evaluation.dataset
+    failed = np.isfinite(tied["features"].values).all(axis=1)
+    assert int(found["problems"].sel(cell="all")) == failed.sum() == 119
+    assert int(found["left_out"]) == 1
+    for name in ("problems", "regimes", "routes"):
+        cells = found[name].drop_sel(cell="all").sum("cell")
+        assert (cells == found[name].sel(cell="all")).all(), name
+    regimes = tied["regime"].values[failed]
+    for name in ("steerable_hard", "beyond_reach", "resample"):
+        assert int(found["regimes"].sel(cell="all", regime=name)) == (regimes == name).sum()
+    hard = found["regimes"].sel(cell="all", regime="steerable_hard")
+    assert float(found["hard"]) == pytest.approx(float(hard) / 119)
+    assert float(evaluation.lift("published")["n"]) == float(hard)
+
+
+def test_an_evaluation_is_stored_and_read_again(evaluation, tmp_path):
+    evaluation.dataset.to_netcdf(tmp_path / "evaluation.nc")
+    again = Evaluation(xr.load_dataset(tmp_path / "evaluation.nc"))
+    xr.testing.assert_identical(again.dataset, evaluation.dataset)
+    assert again.to_dict() == evaluation.to_dict()
+    assert again.settings == evaluation.settings
+    assert again.settings | QUICK == again.settings and again.settings["seed"] == 0
+    assert again.settings["policy"]["operators"]["spread"] == "dense_steer"
+
+
+def test_same_seed_same_figures(tied, evaluation):
+    again = evaluate_routing(tied, **QUICK)
+    xr.testing.assert_identical(again.dataset, evaluation.dataset)
+    assert again.to_dict() == evaluation.to_dict()
+    other = evaluate_routing(tied, **QUICK, seed=1)
+    assert float(other.lift("published")["lift"]) == float(evaluation.lift("published")["lift"])
+    assert other.to_dict()["overall"]["null"] != evaluation.to_dict()["overall"]["null"]
 
 
 def test_order_of_problems_and_interventions_does_not_matter(tied, evaluated):
@@ -159,10 +238,11 @@ def test_further_interventions_are_reported_beside(tied):
     extra["rescue_rate"][:10] = np.nan
     both = xr.concat([tied, extra], "intervention", data_vars="minimal")
     plain = evaluate_routing(tied, **QUICK).to_dict()
-    found = evaluate_routing(both, **QUICK).to_dict()
+    beside = evaluate_routing(both, **QUICK)
+    found = beside.to_dict()
     assert found["overall"]["published"]["lift"] == plain["overall"]["published"]["lift"]
     assert found["overall"]["n"] == plain["overall"]["n"]
-    figures = found["estimators"]["published"]["comparators"]["calculator"]
+    figures = beside.lift("published", "calculator")
     assert figures["rate"] == 1.0
     assert figures["lift"] < 0
     assert found["cells"]["qwen3|sft|arithmetic"]["rescue"]["calculator"] == 1.0
@@ -261,10 +341,11 @@ def test_twinning_and_repeating_find_the_truth():
     assert twinning(plain, 1) < 0.05
 
 
-def test_permuted_and_random_routing_by_hand():
-    """Two problems, routed to sparse and local temperature, are swapped half of the time."""
+@pytest.fixture(scope="module")
+def two_problems():
+    """Return two problems, routed to sparse steering and to local temperature, in one cell."""
     rates = np.array([[0.0, 0.8, 0.0, 0.2, 0.0], [0.0, 0.4, 0.0, 1.0, 0.0]])
-    ds = xr.Dataset(
+    return xr.Dataset(
         {
             "features": (("problem", "feature"), [[0.0, 1, 0], [0, 0, 1.0]]),
             "rescue_rate": (("problem", "intervention"), rates),
@@ -282,7 +363,11 @@ def test_permuted_and_random_routing_by_hand():
             ],
         },
     )
-    table, _, _ = tabulate(ds)
+
+
+def test_permuted_and_random_routing_by_hand(two_problems):
+    """The two routes are swapped half of the time."""
+    table, _, _ = tabulate(two_problems)
     found = published(table, np.random.default_rng(0), n_splits=1)
     mean = dict(zip(found.names, found.value.mean(axis=0), strict=True))
     assert mean["routed"] == pytest.approx((0.8 + 1.0) / 2)
@@ -290,6 +375,46 @@ def test_permuted_and_random_routing_by_hand():
     assert mean["random"] == pytest.approx((1.0 / 4 + 1.4 / 4) / 2)
     assert mean["best_fixed_in_sample"] == pytest.approx(0.6)
     assert mean["oracle"] == pytest.approx(0.9)
+
+
+def test_the_dataset_by_hand(two_problems):
+    evaluation = evaluate_routing(two_problems, **QUICK)
+    assert evaluation.estimators == ("published", "null", "all")
+    found = evaluation.dataset
+    assert found["cell"].values.tolist() == ["all", "a"]
+    for cell in ("all", "a"):
+        counts = found.sel(cell=cell)
+        assert int(counts["problems"]) == 2
+        assert counts["regimes"].to_series().to_dict() == {
+            "steerable_hard": 2,
+            "beyond_reach": 0,
+            "resample": 0,
+        }
+        assert counts["routes"].to_series().to_dict() == {
+            "sparse_steer": 1,
+            "sparse_steer_random": 0,
+            "local_temperature": 1,
+            "dense_steer": 0,
+        }
+        for estimator in ("published", "all"):
+            one = evaluation.lift(estimator, "permuted", cell)
+            assert (float(one["n"]), float(one["routed"])) == (2, 0.9)
+            assert float(one["rate"]) == pytest.approx(0.6)
+            assert float(one["lift"]) == pytest.approx(0.3)
+            assert float(one["relative"]) == pytest.approx(0.5)
+            assert float(evaluation.lift(estimator, "oracle", cell)["lift"]) == 0
+    rescue = found["rescue"].sel(cell="a").to_series().to_dict()
+    assert rescue == pytest.approx(
+        {
+            **{"routed": 0.9, "retry": 0.0, "oracle": 0.9, "sparse_steer": 0.6},
+            **{"sparse_steer_random": 0.0, "local_temperature": 0.6, "dense_steer": 0.0},
+        }
+    )
+    assert float(found["hard"]) == 1 and int(found["left_out"]) == 0
+    told = evaluation.to_dict()["cells"]["a"]
+    assert told["n"] == 2 and told["rescue"] == rescue
+    # Of ten routed attempts eight are right on one problem, all on the other.
+    assert found["budget_routed"].sel(population="all", basis="attempts", k=1) == 0.9
 
 
 def test_split_oracle_is_scored_on_the_other_half():
@@ -320,29 +445,53 @@ def test_equal_budgets_by_hand():
         {"forward_passes": np.full(2, 10.0)},
     )
     drawn = bootstrap_weights(np.arange(2), np.zeros(2), 50, np.random.default_rng(0))
-    found = budget_curves(routed, retry, drawn)
-    assert found["attempts"]["routed"][0] == pytest.approx(0.25)
-    assert found["attempts"]["retry"][1] == pytest.approx(0.2)
-    equal = found["equal_cost"]["forward_passes"]
-    assert equal["k"][1] == 2
-    assert equal["k_routed"][1] == 1
-    assert equal["routed"][1] == pytest.approx(0.25)
-    assert equal["cost"][1] == 20
-    assert found["equal_cost"]["generated_tokens"] is None
-    assert found["claim"]["scaled"]
-    assert (found["claim"]["routed_attempts"], found["claim"]["retry_attempts"]) == (2, 10)
-    assert found["claim"]["forward_passes"]["retry_attempts"] == 4
+    found = budget_curves(routed, retry, drawn, 10)
+    attempts, tokens, passes = map(BASES.index, ("attempts", "generated_tokens", "forward_passes"))
+    assert found["routed"].shape == (3, 10)
+    assert found["routed"][attempts, 0] == pytest.approx(0.25)
+    assert found["retry"][attempts, 1] == pytest.approx(0.2)
+    assert found["k_routed"][passes, 1] == 1
+    assert found["routed"][passes, 1] == pytest.approx(0.25)
+    assert found["budget"][passes, 1] == 20
+    for name in ("budget", "k_routed", "n", "routed", "retry", "lift", "low", "high"):
+        assert np.isnan(found[name][tokens]).all(), name
+    cost = found["cost"]
+    assert cost[:, attempts].tolist() == [1, 1] and cost[:, passes].tolist() == [20, 10]
+    assert np.isnan(cost[:, tokens]).all()
+    # Fewer than the ten and fifty that were claimed.
+    assert (found["claim_k_routed"][0], found["claim_k_retry"][0]) == (2, 10)
+    assert found["claim_k_retry"][CLAIM_BASES.index("forward_passes")] == 4
+
+
+def test_budgets_that_no_problem_reaches_say_nothing():
+    """Routing costs half a retry: the 6 attempts of routing cost what 3 retries do."""
+    routed = Attempts(
+        np.array([3]), np.array([6]), np.zeros(1, bool), {"forward_passes": np.full(1, 5.0)}
+    )
+    retry = Attempts(
+        np.array([2]), np.array([4]), np.zeros(1, bool), {"forward_passes": np.full(1, 10.0)}
+    )
+    drawn = bootstrap_weights(np.arange(1), np.zeros(1), 20, np.random.default_rng(0))
+    found = budget_curves(routed, retry, drawn, 6)
+    passes = found["budget"][BASES.index("forward_passes")]
+    assert passes[:3].tolist() == [10, 20, 30] and np.isnan(passes[3:]).all()
+    attempts = found["budget"][BASES.index("attempts")]
+    assert attempts[:4].tolist() == [1, 2, 3, 4] and np.isnan(attempts[4:]).all()
+    for name in ("n", "routed", "retry", "lift", "low", "high"):
+        assert (np.isnan(found[name]) == np.isnan(found["budget"])).all(), name
 
 
 def test_the_claim_is_tested_at_ten_and_fifty_where_they_were_run():
     routed = Attempts(np.array([10, 1]), np.array([50, 2]), np.array([False, True]), {})
     retry = Attempts(np.array([0, 0]), np.array([50, 50]), np.zeros(2, bool), {})
     drawn = bootstrap_weights(np.arange(2), np.zeros(2), 50, np.random.default_rng(0))
-    claim = budget_curves(routed, retry, drawn)["claim"]
-    assert (claim["routed_attempts"], claim["retry_attempts"], claim["scaled"]) == (10, 50, False)
-    assert claim["attempts"]["matched"]
-    assert claim["attempts"]["n"] == 2
-    assert claim["forward_passes"] is None
+    found = budget_curves(routed, retry, drawn, 50)
+    claim = {name: found[f"claim_{name}"][CLAIM_BASES.index("attempts")] for name in CLAIM}
+    assert (claim["k_routed"], claim["k_retry"]) == (10, 50)
+    assert claim["low"] > -CLAIM_MARGIN
+    assert claim["n"] == 2
+    for name in CLAIM:
+        assert np.isnan(found[f"claim_{name}"][CLAIM_BASES.index("forward_passes")]), name
 
 
 def test_interpolation_by_hand():
@@ -353,15 +502,20 @@ def test_interpolation_by_hand():
     assert np.isnan(interpolate(curve, np.array([2.5])))
 
 
-def test_costs_of_a_study(evaluated, tied):
-    budgets = evaluated["budgets"]["all"]
-    cost = budgets["cost_per_attempt"]
-    assert cost["retry"]["forward_ancestor"] == 0
-    assert cost["routed"]["forward_passes"] > cost["retry"]["forward_passes"]
-    assert budgets["equal_cost"]["generated_tokens"] is None
+def test_costs_of_a_study(evaluation, tied):
+    cost = evaluation.dataset["budget_cost"].sel(population="all")
+    passes = cost.sel(basis="forward_passes")
+    # A retry runs the specialist alone.
+    run = tied["correct"].sel(intervention="retry", drop=True) >= 0
+    alone = tied["forward_specialist"].sel(intervention="retry", drop=True).where(run)
+    assert float(passes.sel(side="retry")) == pytest.approx(float(alone.mean("rollout").mean()))
+    assert float(passes.sel(side="routed")) > float(passes.sel(side="retry"))
+    tokens = evaluation.dataset.sel(population="all", basis="generated_tokens")
+    for name in ("budget", "budget_routed", "budget_lift", "budget_cost"):
+        assert tokens[name].isnull().all(), name
     with_tokens = tied.assign(n_tokens=tied["forward_specialist"])
-    again = evaluate_routing(with_tokens, **QUICK).to_dict()["budgets"]["all"]["equal_cost"]
-    assert len(again["generated_tokens"]["k"]) > 1
+    again = evaluate_routing(with_tokens, **QUICK).dataset.sel(population="all")
+    assert int(again["budget"].sel(basis="generated_tokens").notnull().sum()) > 1
 
 
 def test_progress_names_the_stages(tied):
@@ -370,20 +524,39 @@ def test_progress_names_the_stages(tied):
     assert stages == ["published", "null", "all", "split", "null_twins", "bootstrap", "budgets"]
 
 
+def of_budgets(found):
+    """Return what budgets add to the dataset of an evaluation."""
+    return found[[name for name in found if str(name).startswith(("budget", "claim"))]]
+
+
+def of_cells(found):
+    """Return what every evaluation says of cells."""
+    return found[["problems", "regimes", "routes", "rescue", "left_out", "hard"]]
+
+
 @pytest.mark.parametrize("only", [("published", "split"), ("null",), ("all", "budgets"), ()])
-def test_parts_do_not_depend_on_which_others_are_computed(tied, evaluated, only):
+def test_parts_do_not_depend_on_which_others_are_computed(tied, evaluation, only):
     stages = []
-    found = evaluate_routing(tied, **QUICK, only=only, progress=stages.append).to_dict()
+    found = evaluate_routing(tied, **QUICK, only=only, progress=stages.append)
     # A null is compared with the published figure.
     wanted = {*only, "published"} if "null" in only else set(only)
     assert set(stages) - {"bootstrap"} == wanted
-    for name, part in found["estimators"].items():
-        assert part == (evaluated["estimators"][name] if name in wanted else None)
-    assert found["budgets"] == (evaluated["budgets"] if "budgets" in wanted else None)
-    assert found["cells"] == evaluated["cells"]
-    assert found["overall"]["split"] == (
-        evaluated["overall"]["split"] if "split" in wanted else None
-    )
+    assert set(found.estimators) == wanted - {"budgets"}
+    figures = [name for name, each in evaluation.dataset.items() if "estimator" in each.dims]
+    for name in found.estimators:
+        xr.testing.assert_identical(
+            found.dataset[figures].sel(estimator=name),
+            evaluation.dataset[figures].sel(estimator=name),
+        )
+    budgets = of_budgets(found.dataset)
+    assert bool(budgets) == ("budgets" in wanted)
+    if budgets:
+        xr.testing.assert_identical(budgets, of_budgets(evaluation.dataset))
+    xr.testing.assert_identical(of_cells(found.dataset), of_cells(evaluation.dataset))
+    told, whole = found.to_dict(), evaluation.to_dict()
+    assert told["cells"] == whole["cells"]
+    for name in ("published", "split", "all", "null", "null_twins"):
+        assert told["overall"][name] == (whole["overall"][name] if name in wanted else None)
 
 
 def test_an_unknown_part_is_refused(tied):
@@ -393,15 +566,14 @@ def test_an_unknown_part_is_refused(tied):
         evaluate_routing(tied, **QUICK, only=("best",))
 
 
-def test_without_intervals_of_cells_the_other_figures_are_the_same(tied):
-    whole, less = (
-        evaluate_routing(tied, **QUICK, cell_intervals=given).to_dict() for given in (True, False)
-    )
-    for name in ("published", "split", "all"):
-        for cell, part in less["estimators"][name]["cells"].items():
-            for comparator, found in part["comparators"].items():
-                known = whole["estimators"][name]["cells"][cell]["comparators"][comparator]
-                ends = ("ci95", "ci95_bca", "relative_ci95")
-                assert [found.pop(end) for end in ends] == [[None, None]] * 3
-                assert all(known.pop(end) != [None, None] for end in ends)
-    assert less == whole
+def test_without_intervals_of_cells_the_other_figures_are_the_same(tied, evaluation):
+    whole = evaluation.dataset
+    less = evaluate_routing(tied, **QUICK, cell_intervals=False).dataset
+    ends = [f"{name}_{end}" for name in ("lift", "relative") for end in ("low", "high")]
+    ends += ["lift_low_bca", "lift_high_bca"]
+    of_cells = {"estimator": MEASURED, "cell": whole["cell"].values[1:]}
+    for name in ends:
+        assert less[name].sel(of_cells).isnull().all(), name
+        assert whole[name].sel(of_cells).notnull().all(), name
+    blank = {name: whole[name].where(whole["cell"] == "all") for name in ends}
+    xr.testing.assert_identical(less, whole.assign(blank))

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 import xarray as xr
-from chart_parts import COMPUTING, parts
+from chart_parts import COMPUTING, check_shown, parts
 
 import recover_nb as rnb
 from recover_nb import tables, tasks
@@ -355,6 +355,29 @@ def test_charts_draw_the_frames(by_hand):
         )
         with pytest.raises(InputError, match=number):
             plot(frame.drop(columns=number))
+
+
+def test_a_result_is_drawn_as_its_frame(by_hand):
+    check_shown(by_hand, plot_remapping(tables.survival_rows(by_hand)))
+
+
+def test_figures_are_labelled(by_hand, tmp_path):
+    found = by_hand.dataset
+    assert found["redrawn"].dims == ("group", "outcome")
+    assert found["agreement"].dims == ("group", "companion")
+    of_beyond = found.sel(group="all", outcome=BEYOND)
+    assert (float(of_beyond["redrawn"]), float(of_beyond["remapped"])) == (3 / 4, 2 / 4)
+    assert int(of_beyond["n"]) == 4 and int(of_beyond["n_agreement"]) == 10
+    assert found["agreement"].sel(group="all").values.tolist() == pytest.approx([0.5, 0.8])
+    assert {*by_hand.survival, *by_hand.agreement} - {*found} == set()
+    found.to_netcdf(tmp_path / "found.nc")
+    xr.testing.assert_identical(xr.load_dataset(tmp_path / "found.nc"), found)
+    rows = by_hand.to_dataframe().set_index(["group", "outcome"])
+    assert rows.loc[("all", HARD), "difference"] == pytest.approx(2 / 3 - 1 / 3)
+    assert len(rows) == 4 * 5
+    told = json.loads(json.dumps(by_hand.to_dict(), allow_nan=False))
+    assert told["sentence"] == by_hand.sentence and len(told["rows"]) == 20
+    assert told["settings"]["n_bootstrap"] == 50
 
 
 @pytest.mark.parametrize("task", ["arithmetic", "program", "deduction"])

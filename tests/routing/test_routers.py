@@ -5,6 +5,8 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+import xarray as xr
+from chart_parts import check_shown
 from sklearn.linear_model import LogisticRegression
 
 import recover_nb as rnb
@@ -440,7 +442,7 @@ def test_tables_show_what_was_found(nothing):
     curves = tables.router_curves(nothing, "cell", ["retry", "learnt"])
     assert curves[curves["policy"] == "learnt"]["rescue"].tolist() == by_cell["curve"]
     assert curves["retries"].tolist() == [*range(1, 9)] * 2
-    rates = data.to_dataframe("family")
+    rates = nothing.to_dataframe("family")
     assert rates["rate"].is_monotonic_decreasing
     assert rates.set_index("policy").loc["retry", "given"] == pytest.approx(4.0)
     lifts = tables.router_lifts(nothing)
@@ -473,6 +475,44 @@ def test_the_chart_draws_the_frames_value_for_value(nothing):
     assert len(one["hconcat"]) == 2
     with pytest.raises(InputError, match="no column rescue"):
         rnb.plot_routers(curves.drop(columns="rescue"), lifts)
+
+
+def test_a_result_is_drawn_as_its_frames(nothing):
+    curves, lifts = tables.router_curves(nothing), tables.router_lifts(nothing)
+    assert set(curves["hold_out"]) == {"cell"}
+    check_shown(nothing, rnb.plot_routers(curves, lifts))
+
+
+def test_a_comparison_that_holds_out_no_cell_is_drawn(study):
+    found = compare(study, routers=["sequence"], hold_out=["question"])
+    curves = tables.router_curves(found)
+    assert set(curves["hold_out"]) == {"question"} and "retry" in set(curves["policy"])
+    check_shown(found, rnb.plot_routers(curves, tables.router_lifts(found)))
+
+
+def test_figures_are_labelled(nothing, tmp_path):
+    found = nothing.dataset
+    assert found["hold_out"].values.tolist() == ["question", "cell", "family"]
+    assert found["rate"].dims == ("hold_out", "policy")
+    assert found["curve"].dims == ("hold_out", "policy", "budget")
+    assert found["budget"].values.tolist() == list(range(1, 9))
+    one = found.sel(hold_out="cell", policy="learnt")
+    known = nothing.hold_outs["cell"]["policies"]["learnt"]
+    assert float(one["rate"]) == known["rate"]
+    assert [float(one["low"]), float(one["high"])] == list(known["ci95"])
+    assert one["curve"].values.tolist() == known["curve"]
+    # A comparator draws nothing from a fold: held out or not, it is the same.
+    retry = found["rate"].sel(policy="retry").values
+    assert (retry == retry[0]).all()
+    frame = nothing.to_dataframe()
+    assert len(frame) == int(found["rate"].notnull().sum())
+    assert frame["hold_out"].unique().tolist() == ["question", "cell", "family"]
+    assert frame.groupby("hold_out", sort=False)["rate"].is_monotonic_decreasing.all()
+    with pytest.raises(InputError, match="no hold-out 'week'; allowed: question, cell, family"):
+        nothing.to_dataframe("week")
+    assert nothing.sentence == " ".join(nothing.sentences)
+    found.to_netcdf(tmp_path / "found.nc")
+    xr.testing.assert_identical(xr.load_dataset(tmp_path / "found.nc"), found)
 
 
 def test_every_router_has_a_source_and_a_plan(problems):

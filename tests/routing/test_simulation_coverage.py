@@ -25,18 +25,21 @@ def run(seed, **study):
     table, _, _ = tabulate(ds)
     rng = np.random.default_rng([seed, 1])
     resamples = bootstrap_weights(table.clusters, table.strata, 300, rng)
-    rows = np.arange(len(table.rate))
+    everyone = [np.arange(len(table.rate))]
     published = estimators.published(table, rng, n_splits=1)
     found = {"published": published, "all": estimators.everyone(table, rng, n_splits=1)}
     found["split"] = estimators.split(table, rng, n_splits=12)
     out = {}
     for name, item in found.items():
-        figures = compare(item, resamples, rows)["comparators"]["retry"]
-        out[name] = (figures["lift"], *figures["ci95"], np.nan)
+        figures = compare(item, resamples, everyone)
+        retry = item.names.index("retry")
+        ends = (figures[each][0, retry] for each in ("lift", "lift_low", "lift_high"))
+        out[name] = (*ends, np.nan)
     for name, null in (("null", nulls.null), ("null_twins", nulls.null_twins)):
         item = null(table, rng, n_null=59)
-        figures = summarise_null(published, item, resamples)["comparators"]["retry"]
-        out[name] = (figures["excess"], *figures["ci95"], figures["p"])
+        figures = summarise_null(published, item, resamples)
+        names = ("excess", "excess_low", "excess_high", "excess_p")
+        out[name] = tuple(figures[each][item.names.index("retry")] for each in names)
     return out
 
 

@@ -185,23 +185,25 @@ def test_published_and_all_by_loops(simulated, evaluation):
     for name, chosen in (("published", hard), ("all", failed)):
         routes = plainly_routed(simulated, chosen)
         lift = np.mean([rates.loc[i, routes[i]] - rates.loc[i, "retry"] for i in chosen])
-        found = evaluation.estimators[name]
-        assert found["n"] == len(chosen)
-        assert found["comparators"]["retry"]["lift"] == pytest.approx(lift, abs=1e-12)
+        found = evaluation.lift(name)
+        assert float(found["n"]) == len(chosen)
+        assert float(found["lift"]) == pytest.approx(lift, abs=1e-12)
         oracle = np.mean(
             [
                 rates.loc[i, routes[i]] - rates.loc[i, list(PUBLISHED.interventions)].max()
                 for i in chosen
             ]
         )
-        assert found["comparators"]["oracle"]["lift"] == pytest.approx(oracle, abs=1e-12)
+        assert float(evaluation.lift(name, "oracle")["lift"]) == pytest.approx(oracle, abs=1e-12)
 
 
 def test_permutation_of_routes_within_cells_is_scipys(simulated, evaluation):
     """The pipeline's p-value of each cell, 4000 permutations, against scipy's, 4000 others."""
     names, rates = cell_names(simulated), simulated["rescue_rate"].to_pandas()
     routes = plainly_routed(simulated, plainly_hard(simulated))
-    for cell, found in evaluation.estimators["published"]["cells"].items():
+    cells = evaluation.dataset["cell"].values[1:].tolist()
+    assert cells == sorted(set(names))
+    for cell in cells:
         rows = [i for i in routes if names[i] == cell]
         table = rates.loc[rows].to_numpy()
         decision = np.array([rates.columns.get_loc(routes[i]) for i in rows])
@@ -214,7 +216,7 @@ def test_permutation_of_routes_within_cells_is_scipys(simulated, evaluation):
             vectorized=False,
             rng=np.random.default_rng(0),
         ).pvalue
-        assert found["p"] == pytest.approx(
+        assert float(evaluation.lift("published", cell=cell)["p"]) == pytest.approx(
             p, abs=4 * np.sqrt(2 * max(p * (1 - p), 1 / 4000) / 4000)
         )
 

@@ -11,6 +11,7 @@ from recover_nb import tables
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Regime
 from recover_nb.routing.evaluation import evaluate_routing
+from recover_nb.routing.result import Evaluation
 from recover_nb.routing.simulate import make_study
 from recover_nb.tables.text import WIDTH, printable, render_text
 from recover_nb.tables.verdicts import (
@@ -19,7 +20,6 @@ from recover_nb.tables.verdicts import (
     NOT_TESTABLE,
     SUPPORTED,
     VERDICTS,
-    interval_verdict,
 )
 
 FEW = {"n_bootstrap": 200, "n_permutations": 200, "n_null": 40, "n_splits": 20}
@@ -159,23 +159,26 @@ def test_feature_points_have_failed_problems_only():
 
 
 def test_evaluation_tables_are_the_evaluation_in_points(evaluation):
-    data = evaluation.to_dict()
-    frame = tables.routing_by_estimator(evaluation).set_index(["estimator", "comparator"])
-    published = data["estimators"]["published"]["comparators"]["retry"]
+    frame = evaluation.to_dataframe().set_index(["estimator", "comparator"])
+    published = evaluation.lift("published")
     row = frame.loc[("published", "retry")]
-    assert row["lift_points"] == pytest.approx(100 * published["lift"])
+    assert row["lift_points"] == pytest.approx(100 * float(published["lift"]))
     assert [row["low_points"], row["high_points"]] == pytest.approx(
-        [100 * end for end in published["ci95"]]
+        [100 * float(published[end]) for end in ("lift_low", "lift_high")]
     )
-    assert row["relative_high"] == pytest.approx(published["relative_ci95"][1])
-    null = data["estimators"]["null"]["comparators"]["retry"]
+    assert row["relative_high"] == pytest.approx(float(published["relative_high"]))
+    null = evaluation.lift("null")
     row = frame.loc[("null", "retry")]
     assert row["high_points"] - row["lift_points"] == pytest.approx(
-        1.96 * 100 * null["sd"], rel=1e-4
+        1.96 * 100 * float(null["sd"]), rel=1e-4
     )
     assert math.isnan(row["rate"])
     excess = tables.null_excess(evaluation).set_index(["null", "comparator"]).loc[("null", "retry")]
-    assert excess["excess_points"] == pytest.approx(100 * data["overall"]["excess"]["value"])
+    told = evaluation.to_dict()["overall"]
+    assert excess["excess_points"] == pytest.approx(100 * told["excess"]["value"])
+    assert excess["excess_points"] == pytest.approx(
+        100 * (told["published"]["lift"] - told["null"]["mean"])
+    )
     assert set(frame.index.get_level_values(0)) == {
         "published",
         "null",
@@ -185,18 +188,21 @@ def test_evaluation_tables_are_the_evaluation_in_points(evaluation):
     }
 
 
-def test_tables_take_the_object_or_its_dict(evaluation):
-    plain = json.loads(json.dumps(evaluation.to_dict()))
-    for table in (
-        tables.routing_by_estimator,
-        tables.null_excess,
-        tables.routing_by_cell,
-        tables.budgets,
-        tables.budget_lines,
-        tables.lift_over_retry,
-        tables.routes_by_cell,
-    ):
-        pd.testing.assert_frame_equal(table(evaluation), table(plain))
+def test_rows_of_every_cell_are_those_of_each(evaluation):
+    frame = evaluation.to_dataframe(cell=None)
+    cells = evaluation.dataset["cell"].values.tolist()
+    assert list(dict.fromkeys(frame["cell"])) == cells and cells[0] == "all"
+    for cell in cells:
+        one = frame[frame["cell"] == cell].drop(columns="cell").reset_index(drop=True)
+        pd.testing.assert_frame_equal(one, evaluation.to_dataframe(cell=cell))
+    # A null has no cells of its own.
+    assert set(frame.loc[frame["estimator"].str.startswith("null"), "cell"]) == {"all"}
+    inside = frame[(frame["cell"] == cells[1]) & (frame["comparator"] == "retry")]
+    assert inside["estimator"].tolist() == ["published", "split", "all"]
+    first = inside.set_index("estimator").loc["split"]
+    known = evaluation.lift("split", cell=cells[1])
+    assert first["lift_points"] == pytest.approx(100 * float(known["lift"]))
+    assert (first["p"], first["p_holm"]) == (float(known["p"]), float(known["p_holm"]))
 
 
 def test_budget_lines_hold_both_sides_of_budgets(evaluation):
@@ -223,24 +229,12 @@ def test_routes_come_in_the_order_of_the_study():
         "qwen3|sft|deduction",
         "qwen3|sft|program",
     ]
-    frame = tables.routes_by_cell(
-        {"cells": {name: {"routed_counts": {"retry": 1}} for name in names}}, total=True
+    routes = xr.Dataset(
+        {"routes": (("cell", "intervention"), np.array([[len(names)], *([1],) * len(names)]))},
+        {"cell": ["all", *names], "intervention": ["retry"]},
     )
+    frame = tables.routes_by_cell(Evaluation(routes), total=True)
     assert frame["cell"].tolist() == [*reversed(names[3:]), names[1], names[0], names[2], "all"]
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "verdict"),
-    [
-        (0.1, 2, SUPPORTED),
-        (-1, 2, NOT_SHOWN),
-        (-2, -0.1, CONTRADICTED),
-        (0, 1, NOT_SHOWN),
-        (math.nan, 1, NOT_TESTABLE),
-    ],
-)
-def test_verdict_of_an_interval(low, high, verdict):
-    assert interval_verdict(low, high) == verdict
 
 
 def judged(ds, **kwargs):
@@ -270,12 +264,45 @@ def test_findings_without_effect_say_so():
 
 
 def test_published_needs_every_null():
-    evaluation = evaluate_routing(traced_study(n_problems=60), **FEW).to_dict()
     ds = traced_study(n_problems=60)
+    evaluation = evaluate_routing(ds, **FEW)
     rescue, fired = tables.rescue_by_intervention(ds, total=True), tables.firing(ds)
-    evaluation["estimators"]["null_twins"]["comparators"]["retry"]["p"] = 0.4
     found = {each["name"]: each for each in tables.find(evaluation, rescue, fired)}
+    assert found["published"]["verdict"] == SUPPORTED
+    of_twins = {"estimator": "null_twins", "comparator": "retry", "cell": "all"}
+    changed = evaluation.dataset.copy(deep=True)
+    changed["excess_p"].loc[of_twins] = 0.4
+    found = {each["name"]: each for each in tables.find(Evaluation(changed), rescue, fired)}
     assert found["published"]["verdict"] == NOT_SHOWN
+
+
+def claimed(evaluation, ds, **figures):
+    """Return the finding of the claim on attempts, with some of its figures replaced."""
+    changed = evaluation.dataset.copy(deep=True)
+    for name, value in figures.items():
+        changed[f"claim_{name}"].loc[{"population": "all", "claim_basis": "attempts"}] = value
+    found = tables.find(
+        Evaluation(changed), tables.rescue_by_intervention(ds, total=True), tables.firing(ds)
+    )
+    return next(each for each in found if each["name"] == "budget_attempts")
+
+
+def test_the_claim_is_matched_to_within_two_points(ds, evaluation):
+    for low, high, verdict in (
+        (-0.019, 0.01, SUPPORTED),
+        (-0.021, 0.01, NOT_SHOWN),
+        (-0.2, -0.021, CONTRADICTED),
+        (-0.2, -0.019, NOT_SHOWN),
+        (math.nan, math.nan, NOT_TESTABLE),
+    ):
+        assert claimed(evaluation, ds, low=low, high=high)["verdict"] == verdict, (low, high)
+    ran = claimed(evaluation, ds)
+    # Twenty retries for each problem allow four routed attempts, where ten and fifty are claimed.
+    assert ran["claim"] == "4 routed rollouts match 20 retries"
+    assert ran["figure"]["scaled"] and ran["figure"]["retry_attempts"] == 20
+    whole = claimed(evaluation, ds, k_routed=10, k_retry=50)
+    assert whole["claim"] == "10 routed rollouts match 50 retries" and not whole["figure"]["scaled"]
+    assert "too few attempts" in tables.say(ran) and "too few attempts" not in tables.say(whole)
 
 
 def test_firing_below_the_mark_names_the_cells():
@@ -422,6 +449,11 @@ def test_null_in_a_sentence(evaluation):
     said = tables.null_sentence(evaluation)
     assert f"reports {one.mean_points:+.1f} \u00b1 {one.sd_points:.1f} points" in said
     assert said.endswith(f"it reports {one.published_points:+.1f}.")
+
+
+def test_a_null_of_twins_has_no_test_of_its_own(evaluation):
+    rows = tables.significance(evaluation, "null_twins")
+    assert len(rows) == 0 and {"test", "p", "least_p", "verdict"} <= set(rows)
 
 
 def test_so_few_permutations_cannot_tell_a_cell_after_holm():

@@ -149,8 +149,9 @@ def test_every_control_sets_its_trait_and_follows_it(view):
 
 
 def test_the_button_resamples(view):
+    assert not view.data.is_exact(view.settings)
     view.button.click()
-    assert view.evaluation["exact"] and not view.button.disabled
+    assert view.data.is_exact(view.settings) and not view.button.disabled
 
 
 def test_controls_of_the_policy(view):
@@ -522,7 +523,8 @@ def test_parts_are_computed_once(study, monkeypatch):
     data.evaluation(settings, {"published"})
     found = data.evaluation(settings, {"split", "budgets"})
     assert calls == [{"published", "null"}, {"split", "budgets"}]
-    assert all(found["estimators"][name] for name in ("published", "null", "split"))
+    assert found.estimators == ("published", "null", "split")
+    assert len(tables.budgets(found)) and not data.is_exact(settings)
     # A figure does not depend on what was computed with it.
     whole = evaluate_routing(study, **ROUGH)
     pd.testing.assert_frame_equal(

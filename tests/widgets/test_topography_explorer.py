@@ -11,7 +11,7 @@ from recover_nb.core.schema import cell_names
 from recover_nb.io.profiles import from_profiles, to_profiles
 from recover_nb.prediction.reading import reading
 from recover_nb.prediction.topography import topography
-from recover_nb.prediction.transfer import transfer
+from recover_nb.prediction.transfer import Transfer, transfer
 from recover_nb.routing.simulate import make_study
 from recover_nb.widgets import RoutingExplorer, Selection, TopographyExplorer, TraceInspector
 from recover_nb.widgets.topography_data import KEPT, ROUGH, Settings, TopographyData
@@ -97,7 +97,7 @@ def test_panels_hold_what_the_functions_give(view, study):
     moved = transfer(study, **ROUGH["transfer"])
     for panel, arrange in (
         ("clusters", tables.transfer_agreement),
-        ("routing", tables.transfer_routing),
+        ("routing", Transfer.to_dataframe),
     ):
         view.panel = panel
         pd.testing.assert_frame_equal(shown(view), arrange(moved))
@@ -309,9 +309,7 @@ def test_resampling_is_the_function_itself(view, study):
     view.panel = "routing"
     assert "Rough" in view.words.value
     view.resample()
-    pd.testing.assert_frame_equal(
-        shown(view), tables.transfer_routing(transfer(study, **FEW["transfer"]))
-    )
+    pd.testing.assert_frame_equal(shown(view), transfer(study, **FEW["transfer"]).to_dataframe())
     assert view.busy._bar.max == 2 == view.busy._bar.value
     view.panel = "reading"
     view.resample()
