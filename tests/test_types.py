@@ -6,7 +6,7 @@ from pathlib import Path
 BASELINE = Path(__file__).parents[1] / ".basedpyright" / "baseline.json"
 
 #: Lower it when errors are mended; a higher number is no repair.
-MOST = 326
+MOST = 269
 
 
 def count(baseline):

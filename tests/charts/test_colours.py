@@ -9,8 +9,10 @@ import altair as alt
 import pytest
 
 from recover_nb import charts
-from recover_nb.charts import kit, theme
+from recover_nb.charts import kit
+from recover_nb.core import theme
 from recover_nb.core.labels import Intervention, Regime
+from recover_nb.core.theme import BELOW, HEAT, shade
 
 ROOT = Path(theme.__file__).parent.parent
 #: Colours of pages, borders and quiet text, which say nothing: of the report, of the page a still
