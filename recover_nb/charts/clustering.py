@@ -293,7 +293,7 @@ def plot_cluster_brush(
     # the rest.
     chart = _cluster_marks(frame).encode(
         **feature_axes(x, y),
-        opacity=alt.OpacityValue(0.25, condition={"test": inside, "value": 0.75}),
+        opacity=alt.OpacityValue(0.25, condition={"test": inside, "value": 1}),
         size=alt.SizeValue(26, condition={"test": inside, "value": 40}),
     )
     chart = chart.add_params(
@@ -312,7 +312,7 @@ def _cluster_marks(frame: pd.DataFrame) -> alt.Chart:
     tooltip = [tip("cell"), tip("problem_id"), *counts("problem"), tip("cluster")]
     names = [name.value for name in Feature if name.value in frame]
     tooltip += numbers(".3f", *names)
-    marks = alt.Chart(rows(frame)).mark_point(filled=True, size=34, opacity=0.6)
+    marks = alt.Chart(rows(frame)).mark_point(filled=True, size=30, opacity=1)
     return marks.encode(
         color=colour_by("cluster", colours),
         shape=shape_by("cluster", shapes),

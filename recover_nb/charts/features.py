@@ -67,7 +67,7 @@ def plot_features(data: Any, *, width: int = 250) -> alt.HConcatChart:
         shape=shape_by("regime", REGIME_SHAPES),
         tooltip=tooltip,
     )
-    marks = base.mark_point(filled=True, size=34, opacity=0.6)
+    marks = base.mark_point(filled=True, size=30, opacity=1)
     return finish(feature_pairs(marks, width), "Failed problems by their features")
 
 

@@ -130,7 +130,7 @@ def share_colour(name: str, field: str = "share") -> alt.Color:
     Text of the page is read on every shade.
     """
     scale = alt.Scale(domain=[0, 1], range=[heat(0), heat(1)], interpolate="rgb")
-    legend = alt.Legend(format=".0%", values=[0, 0.25, 0.5, 0.75, 1], orient="top")
+    legend = alt.Legend(format=".0%", values=[0, 0.5, 1], orient="top")
     return alt.Color(f"{field}:Q", title=name, scale=scale, legend=legend)
 
 

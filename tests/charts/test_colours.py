@@ -127,7 +127,7 @@ def test_retry_is_grey_and_operators_are_blues():
 def test_zero_is_the_colour_of_the_page():
     legend = kit.share_colour("share").to_dict()
     assert legend["scale"]["range"] == [f"{theme.HEAT}00", f"{theme.HEAT}e6"]
-    assert legend["legend"]["values"] == [0, 0.25, 0.5, 0.75, 1]
+    assert legend["legend"]["values"] == [0, 0.5, 1]
 
 
 def test_a_label_says_what_a_name_means_and_data_keep_the_name():
