@@ -30,14 +30,7 @@ SOURCE = """\
 import recover_nb as rnb
 
 ds = rnb.load_study()
-chosen = (ds["task"] == "program") & (ds["regime"] == "steerable_hard")
-first = ds.isel(rollout=0)
-arms = enumerate(("none", "sparse_steer"))
-wrong, right = (first.sel(intervention=name)["correct"] == i for i, name in arms)
-length = first.sel(intervention="none")["n_tokens"]
-problem = int(length.where(chosen & wrong & right, 0).argmax("problem"))
-selection = rnb.widgets.Selection(problem=problem, rollout=0)
-inspector = rnb.widgets.TraceInspector(ds, selection=selection, compare="sparse_steer")
+inspector = rnb.widgets.TraceInspector(ds, problem=977)
 inspector"""
 
 

@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 SOURCES = (
     (
         "import sys\nimport recover_nb as rnb\nds = rnb.load_study()\nselection ="
-        " rnb.widgets.Selection()"
+        " rnb.widgets.Selection(problem=977, rollout=0)"
     ),
     "stepper = rnb.widgets.RolloutStepper(ds, selection=selection)\nstepper",
     "surgeon = rnb.widgets.TraceSurgeon(ds, selection=selection, twins=12)\nsurgeon",

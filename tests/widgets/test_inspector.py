@@ -124,8 +124,8 @@ def test_scales_by_hand():
 
 def test_zero_is_the_page():
     assert [colour_of(share) for share in (0.0, float("nan"))] == ["", ""]
-    assert colour_of(0.25) == "color-mix(in srgb, var(--reading-plus) 22.5%, transparent)"
-    assert colour_of(-1.0) == "color-mix(in srgb, var(--reading-minus) 90.0%, transparent)"
+    assert colour_of(0.25) == "color-mix(in srgb, var(--rnb-heat) 22.5%, transparent)"
+    assert colour_of(-1.0) == "color-mix(in srgb, var(--rnb-below) 90.0%, transparent)"
 
 
 def test_the_scale_is_a_bar_with_numbers():

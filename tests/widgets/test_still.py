@@ -13,6 +13,7 @@ from recover_nb.widgets import TokenView
 from recover_nb.widgets.parts import lasting
 from recover_nb.widgets.parts.base import ChartPanel
 from recover_nb.widgets.parts.download import Download
+from recover_nb.widgets.parts.paired_bars import PairedBars
 from recover_nb.widgets.parts.predict import Predict
 from recover_nb.widgets.parts.press import Press
 from recover_nb.widgets.parts.rollout_grid import RolloutGrid
@@ -100,7 +101,9 @@ def test_a_trace_keeps_its_marks_and_its_text_is_text():
     assert "background:#ffffff;color:#000000" in text
     assert "background:#000000;color:#ffffff" in text
     assert "a\u00b7b" in text and "<script" not in text
-    assert text.endswith('<span class="token" title="">\u21b5</span><br></div>')
+    assert text.endswith(
+        '<span class="token" title=""><span class="said">\u21b5</span></span><br></div>'
+    )
 
 
 @pytest.mark.parametrize(
@@ -134,6 +137,28 @@ def test_a_chart_is_a_picture_of_what_is_shown_last():
     assert still(panel) is first
     panel.draw(plot, pd.DataFrame({"x": [1.0, 9.0]}))
     assert still(panel) != first
+
+
+def test_a_trace_keeps_the_value_below_its_tokens():
+    view = TokenView(tokens=["4", "8"], values=[0.5, 0.0], others=[1.0, 0.25], fatal=1)
+    text = view.still()
+    assert '<i style="height:50.0%"></i><b style="bottom:100.0%"></b>' in text
+    assert '<span class="token fatal" title="">' in text
+    assert '<i style="height:0.0%"></i><b style="bottom:25.0%"></b>' in text
+
+
+def test_bars_keep_the_place_that_is_looked_at():
+    row = {"specialist": 0.56, "ancestor": None, "emitted": True}
+    saved = {"token": BROKEN, "specialist": 0.001, "ancestor": 0.66, "emitted": False}
+    places = [[], [{"token": "3", **row}, {**saved, "rescued": True}]]
+    view = PairedBars(places=places, sentences=["first", "<second>"], home=1)
+    text = view.still()
+    assert "&lt;second&gt;" in text and "<script" not in text
+    assert '<tr class="emitted fate"><td class="left"><i style="width:39%"></i><span>56 %' in text
+    assert '<td class="right"><i style="width:0%"></i><span>\u2013</span></td></tr>' in text
+    assert '<tr class="rescued"><td class="left"><i style="width:0%"></i><span>&lt; 1 %' in text
+    view.cursor = 0
+    assert "first" in view.still() and "<table" not in view.still()
 
 
 def test_every_part_that_draws_itself_says_what_it_shows():

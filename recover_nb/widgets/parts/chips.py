@@ -5,7 +5,7 @@ from pathlib import Path
 import anywidget
 import traitlets
 
-from recover_nb.widgets.parts.token_view import style
+from recover_nb.widgets.parts.looks import css
 
 
 class Chips(anywidget.AnyWidget):
@@ -23,9 +23,13 @@ class Chips(anywidget.AnyWidget):
     """
 
     _esm = Path(__file__).parent / "chips.js"
-    _css = style()
+    _css = css()
 
     options = traitlets.List(traitlets.Unicode()).tag(sync=True)
     texts = traitlets.List(traitlets.Unicode()).tag(sync=True)
     chosen = traitlets.List(traitlets.Unicode()).tag(sync=True)
     label = traitlets.Unicode("").tag(sync=True)
+
+    def still(self) -> str:
+        """Return nothing: without a kernel there is nothing to filter."""
+        return ""

@@ -6,7 +6,7 @@ import anywidget
 import ipywidgets
 import traitlets
 
-from recover_nb.widgets.parts.token_view import style
+from recover_nb.widgets.parts.looks import css
 
 
 class FoldHead(anywidget.AnyWidget):
@@ -20,10 +20,14 @@ class FoldHead(anywidget.AnyWidget):
     """
 
     _esm = Path(__file__).parent / "fold.js"
-    _css = style()
+    _css = css()
 
     title = traitlets.Unicode("").tag(sync=True)
     unfolded = traitlets.Bool(False).tag(sync=True)
+
+    def still(self) -> str:
+        """Return nothing: without a kernel nothing opens."""
+        return ""
 
 
 class Fold(ipywidgets.VBox):

@@ -15,6 +15,7 @@ import ipywidgets
 from IPython import get_ipython
 from IPython.display import display, update_display
 
+from recover_nb.widgets.parts.looks import css
 from recover_nb.widgets.parts.still import still
 
 _FOLDER = Path(__file__).parent
@@ -108,4 +109,4 @@ class Lasting(ipywidgets.VBox):
 
 @cache
 def _looks() -> str:
-    return "".join((_FOLDER / name).read_text("utf-8") for name in ("widgets.css", "still.css"))
+    return css() + (_FOLDER / "still.css").read_text("utf-8")

@@ -8,5 +8,7 @@ from recover_nb.core.theme import colours_css
 
 @cache
 def css() -> str:
-    """Return the style sheet of the parts: the colours of `charts.theme`, and `widgets.css`."""
-    return colours_css() + Path(__file__).with_name("widgets.css").read_text("utf-8")
+    """Return the style sheet of the parts, which begins with the colours of `core.theme`."""
+    here = Path(__file__)
+    sheets = (here.with_name(name).read_text("utf-8") for name in ("widgets.css", "reading.css"))
+    return colours_css() + "\n".join(sheets)

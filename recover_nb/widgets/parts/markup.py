@@ -81,8 +81,8 @@ def colour_of(share: float) -> str:
     """Return the background of a share of a signal's scale; that of exactly zero is the page."""
     if math.isnan(share) or share == 0:
         return ""
-    name = "plus" if share > 0 else "minus"
-    return f"color-mix(in srgb, var(--reading-{name}) {MOST * abs(share):.1%}, transparent)"
+    name = "heat" if share > 0 else "below"
+    return f"color-mix(in srgb, var(--rnb-{name}) {MOST * abs(share):.1%}, transparent)"
 
 
 def scale_html(title: str, scale: Scale) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import anywidget
 import traitlets
 
-from recover_nb.widgets.parts.token_view import style
+from recover_nb.widgets.parts.looks import css
 
 
 class PickList(anywidget.AnyWidget):
@@ -28,7 +28,7 @@ class PickList(anywidget.AnyWidget):
     """
 
     _esm = Path(__file__).parent / "pick_list.js"
-    _css = style()
+    _css = css()
 
     places = traitlets.List(traitlets.Int()).tag(sync=True)
     heads = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -38,3 +38,7 @@ class PickList(anywidget.AnyWidget):
     chosen = traitlets.Int(-1).tag(sync=True)
     note = traitlets.Unicode("").tag(sync=True)
     label = traitlets.Unicode("list").tag(sync=True)
+
+    def still(self) -> str:
+        """Return nothing: without a kernel there is nothing to choose."""
+        return ""

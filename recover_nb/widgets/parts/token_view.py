@@ -6,14 +6,10 @@ from pathlib import Path
 import anywidget
 import traitlets
 
+from recover_nb.widgets.parts.looks import css
 from recover_nb.widgets.parts.markup import visible
 
 _FOLDER = Path(__file__).parent
-
-
-def style() -> str:
-    """Return the looks of traces and of what stands around them."""
-    return "\n".join((_FOLDER / name).read_text("utf-8") for name in ("widgets.css", "reading.css"))
 
 
 class TokenView(anywidget.AnyWidget):
@@ -54,7 +50,7 @@ class TokenView(anywidget.AnyWidget):
     """
 
     _esm = _FOLDER / "token_view.js"
-    _css = style()
+    _css = css()
 
     tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
     colours = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -84,6 +80,7 @@ class TokenView(anywidget.AnyWidget):
         marks = {
             "window": 0 <= first <= place <= last,
             "junction": place == self.junction,
+            "fatal": place == self.fatal,
             "differs": place in self.differs,
             "current": place == self.cursor,
             "pinned": place == self.pinned,
@@ -92,8 +89,17 @@ class TokenView(anywidget.AnyWidget):
         note = html.escape(self.notes[place]) if place < len(self.notes) else ""
         colour = self.colours[place] if place < len(self.colours) else ""
         look = f' style="background:{html.escape(colour)};color:{_ink(colour)}"' if colour else ""
-        cell = f'<span class="{classes}" title="{note}"{look}>{visible(token)}</span>'
+        text = f'<span class="said"{look}>{visible(token)}</span>'
+        cell = f'<span class="{classes}" title="{note}">{text}{self._bar(place)}</span>'
         return f"{cell}<br>" if "\n" in token else cell
+
+    def _bar(self, place: int) -> str:
+        if place >= len(self.values):
+            return ""
+        fill = f'<i style="height:{self.values[place]:.1%}"></i>'
+        if place < len(self.others):
+            fill += f'<b style="bottom:{self.others[place]:.1%}"></b>'
+        return f'<span class="value">{fill}</span>'
 
 
 def _ink(colour: str) -> str:
