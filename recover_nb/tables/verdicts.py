@@ -315,7 +315,7 @@ def _say_published(figure: dict, verdict: str) -> str:
             f"{null['sd_points']:.1f}, excess {_signed(null['excess_points'])}"
             f" {interval(null['interval'])}, "
         )
-        text += p_value(null["p"], null["draws"], "simulated data sets")
+        text += p_value(null["p"], null.get("draws"), "simulated data sets")
     endings: dict[str, str] = {
         SUPPORTED: "distinguishable from no effect",
         NOT_SHOWN: "not distinguishable from no effect",
@@ -371,7 +371,7 @@ def _say_permutation(figure: dict, verdict: str) -> str:
         f"{_SCORED[figure['estimator']]}: {_signed(figure['lift_points'])} points"
         f" {interval(figure['interval'])}, "
     )
-    text += f"{p_value(figure['p'], figure['permutations'])}; after Holm's correction "
+    text += f"{p_value(figure['p'], figure.get('permutations'))}; after Holm's correction "
     text += f"{len(figure['cells_below'])} of {figure['cells']} cells lie below {LEVEL}: {ending} "
     return text + "information on which problem needs which operator."
 
