@@ -75,10 +75,10 @@ class AttemptsPanel(ipywidgets.VBox):
         InputError
             There is no such attempt.
         """
-        self.clear()
         asked = self._view.compare
         self.name = most_rescuing(one, 0) if asked == BEST else "" if asked == NOTHING else asked
         if not self.name:
+            self.clear()
             said = "" if asked == NOTHING else "Nothing was tried: interventions run on failures."
             self.said.value = note(said)
             return

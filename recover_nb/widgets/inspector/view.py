@@ -213,34 +213,54 @@ class TraceInspector(View):
         self._place = self._where()
         self.problems.chosen = chosen.problem
         self.trace, self.prefix_value = None, PrefixValue()
-        self.panel.empty(None, chosen.value)
-        self.bars.places, self.bars.sentences = [], []
-        self.attempts.clear()
-        one = self._reader.one(chosen.problem)
+        one = None
+        try:
+            one = self._reader.one(chosen.problem)
+            trace = self._read(one)
+        except InputError:
+            self._blank(one)
+            raise
+        try:
+            self.attempts.show(one, trace, self.prefix_value.fatal)
+        except InputError:
+            self.attempts.clear()
+            raise
+        finally:
+            self._show_trace(one, trace)
+        if self.signal not in trace.signals:
+            raise InputError(_NO_SIGNALS)
+
+    def _read(self, one: xr.Dataset) -> Trace:
+        """Read the trace, and the value along it where it is recorded."""
+        chosen = self.selection
         if chosen.rollout < 0:
             # A problem alone was chosen: its signals are about its first failed rollout.
             rollout = max(first_failed(one, 0), 0)
             self._place = (chosen.problem, rollout, chosen.intervention)
             chosen.rollout = rollout
-        self.panel.empty(one, chosen.value)
         signals = self.computing.signals(chosen.value, self._settings)
-        self.trace = read_trace(one, 0, chosen.rollout, chosen.intervention, signals=signals)
-        self.prefix_value = value_of_trace(one, 0, chosen.rollout, chosen.intervention)
-        try:
-            self.attempts.show(one, self.trace, self.prefix_value.fatal)
-        finally:
-            self._show_bars(self.trace)
-            self.panel.show(
-                one,
-                chosen.value,
-                self.trace,
-                self.prefix_value,
-                window=self.window,
-                signal=self.signal,
-                operator=self.attempts.name,
-            )
-        if self.signal not in self.trace.signals:
-            raise InputError(_NO_SIGNALS)
+        where = (0, chosen.rollout, chosen.intervention)
+        self.trace = read_trace(one, *where, signals=signals)
+        self.prefix_value = value_of_trace(one, *where)
+        return self.trace
+
+    def _show_trace(self, one: xr.Dataset, trace: Trace) -> None:
+        self._show_bars(trace)
+        self.panel.show(
+            one,
+            self.selection.value,
+            trace,
+            self.prefix_value,
+            window=self.window,
+            signal=self.signal,
+            operator=self.attempts.name,
+        )
+
+    def _blank(self, one: xr.Dataset | None) -> None:
+        """Show what is known of the problem, and no trace."""
+        self.panel.empty(one, self.selection.value)
+        self.attempts.clear()
+        self.bars.places, self.bars.sentences = [], []
 
     def charts(self) -> dict[str, Any]:
         """Return the signal along the trace, and the value of the prefix where it is recorded."""

@@ -230,8 +230,11 @@ class TraceSurgeon(View):
         ):
             if place >= 0:
                 control.value = place
-        self.panel.empty(self._one, chosen.value)
-        self.trace = read_trace(self._one, 0, chosen.rollout, chosen.intervention)
+        try:
+            self.trace = read_trace(self._one, 0, chosen.rollout, chosen.intervention)
+        except InputError:
+            self.panel.empty(self._one, chosen.value)
+            raise
         value = value_of_trace(self._one, 0, chosen.rollout, chosen.intervention)
         self.panel.show(
             self._one,
