@@ -108,7 +108,7 @@ def plot_stability_grid(data: Any, *, width: int = 150, height: int = 120) -> al
 
     Parameters
     ----------
-    data : DataFrame or DataFrame
+    data : DataFrame
         What `stability_grid` returned, or a frame from `tables.grid_lines`.
     width, height : int
         Pixels of a panel.
@@ -129,11 +129,12 @@ def plot_stability_grid(data: Any, *, width: int = 150, height: int = 120) -> al
     >>> import recover_nb as rnb
     >>> ds = rnb.make_study(n_problems=40, cells=[("qwen3", "sft", "program")])
     >>> grid = rnb.stability_grid(ds, algorithms=["ward"], ks=[2, 3], n_resamples=2, n_null=19)
-    >>> chart = rnb.plot_stability_grid(rnb.tables.grid_lines(grid))
+    >>> chart = rnb.plot_stability_grid(grid)
     >>> chart.title.text
     'Stability by number of clusters'
     """
-    frame = frame_of(data, tables.grid_lines)
+    # What `stability_grid` returns is a frame as well, of a row per clustering.
+    frame = data if "source" in data.columns else tables.grid_lines(data)
     frame = checked(frame, ("algorithm", "k", "figure", "source", "value", "verdict", "p_family"))
     algorithms, figures = order(frame["algorithm"]), order(frame["figure"])
     rows = []
