@@ -135,7 +135,8 @@ def plot_stability_grid(data: Any, *, width: int = 150, height: int = 120) -> al
     >>> chart.title.text
     'Stability by number of clusters'
     """
-    frame = data if "source" in data else tables.grid_lines(data)
+    # What `stability_grid` returns is a frame as well, of a row per clustering.
+    frame = data if "source" in data.columns else tables.grid_lines(data)
     frame = checked(frame, ("algorithm", "k", "figure", "source", "value", "verdict", "p_family"))
     algorithms, figures = order(frame["algorithm"]), order(frame["figure"])
     rows = []
