@@ -28,7 +28,7 @@ from recover_nb.io import store
 
 TABLE_SUFFIX = ".csv"
 #: Keys by which the figures of a demo are known.
-_EVALUATION = ("cells", "overall", "estimators", "settings")
+_EVALUATION = ("cells", "overall", "settings")
 
 
 def run(options: Namespace) -> None:
