@@ -66,7 +66,7 @@ def plot_stability(data: Any, *, width: int = 460) -> alt.Chart:
     >>> result = rnb.cluster_stability(ds, k=2, n_resamples=2, n_null=19, agreement=False)
     >>> chart = rnb.plot_stability(rnb.tables.stability_points(result))
     >>> chart.title.subtitle
-    'circle: the data; thin ticks: draws without clusters; open shapes: their 95 % limits'
+    'circle: the data; thin ticks: data without clusters; open shapes: 95 % limits'
     """
     frame = frame_of(data, tables.stability_points)
     frame = checked(frame, ("figure", "source", "kind", "value"))
@@ -101,7 +101,7 @@ def plot_stability(data: Any, *, width: int = 460) -> alt.Chart:
         layers = [draws, limits, *layers]
     title = alt.Title(
         "Stability beside data without clusters",
-        subtitle="circle: the data; thin ticks: draws without clusters; open shapes: their 95 % limits",
+        subtitle="circle: the data; thin ticks: data without clusters; open shapes: 95 % limits",
     )
     return finish(alt.LayerChart(layer=layers), title, width, 54 * len(figures))
 
