@@ -54,7 +54,7 @@ def plot_stability(data: Any, *, width: int = 460) -> alt.Chart:
     Returns
     -------
     Chart
-        Circles are the data; thin ticks are draws of the nulls, the long ones their 95 % limits.
+        Circles are the data; thin ticks are draws of the nulls, the open shapes their 95 % limits.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def plot_stability(data: Any, *, width: int = 460) -> alt.Chart:
     >>> result = rnb.cluster_stability(ds, k=2, n_resamples=2, n_null=19, agreement=False)
     >>> chart = rnb.plot_stability(rnb.tables.stability_points(result))
     >>> chart.title.subtitle
-    'circle: the data; square, diamond: data without clusters; thick tick: 95 % limit'
+    'circle: the data; thin ticks: data without clusters; open shapes: 95 % limits'
     """
     frame = frame_of(data, tables.stability_points)
     frame = checked(frame, ("figure", "source", "kind", "value"))
@@ -96,11 +96,14 @@ def plot_stability(data: Any, *, width: int = 460) -> alt.Chart:
     # Before it is judged, a clustering has values alone.
     if set(frame["kind"]) != {"value"}:
         draws = part("draw").mark_tick(thickness=1, size=8, opacity=0.7, color=INK)
-        limits = part("limit").mark_tick(thickness=3, size=16, opacity=1, color=INK)
+        limits = part("limit").mark_point(
+            filled=False, size=60, strokeWidth=2, opacity=1, color=INK
+        )
+        limits = limits.encode(shape=shape_by("source", SOURCE_SHAPES))
         layers = [draws, limits, *layers]
     title = alt.Title(
         "Stability beside data without clusters",
-        subtitle="circle: the data; square, diamond: data without clusters; thick tick: 95 % limit",
+        subtitle="circle: the data; thin ticks: data without clusters; open shapes: 95 % limits",
     )
     return finish(alt.LayerChart(layer=layers), title, width, 54 * len(figures))
 
