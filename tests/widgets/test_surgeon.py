@@ -470,14 +470,14 @@ def test_another_trace_has_no_branch_yet(view, study, failed):
     view.value = {"position": PLACE, "twins": 3}
     view.branch()
     other = (failed[0] + 1) % study.sizes["problem"]
-    view._problem.value = other
+    view.settings.problem.value = other
     assert view.selection.problem == other
     assert view.selection.rollout == first_failed(study, other)
     assert (view.position, view.surgery, view.outcome.trees.value) == (-1, None, "")
     assert len(view.history) == 2
     assert "branchings so far: 2" in view.outcome.past.value
     view.selection.value = {"problem": failed[0], "rollout": failed[1]}
-    assert (view._problem.value, view._rollout.value) == failed[:2]
+    assert (view.settings.problem.value, view.settings.rollout.value) == failed[:2]
 
 
 def test_a_correct_trace_is_not_branched(view, study):

@@ -8,34 +8,23 @@ import pandas as pd
 import traitlets
 import xarray as xr
 
-from recover_nb.charts.traces import plot_signals
-from recover_nb.charts.value import plot_value
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Signal
 from recover_nb.core.theme import SIGNAL_TITLES
 from recover_nb.core.token_text import token_pieces
-from recover_nb.features.value import recorded_value
-from recover_nb.tables.inspection import (
-    Trace,
-    alternatives,
-    first_failed,
-    read_trace,
-    rollouts_run,
-    signal_frame,
-)
+from recover_nb.tables.inspection import Trace, first_failed, read_trace, rollouts_run
 from recover_nb.tables.problem_list import FILTERS
-from recover_nb.tables.tokens import PrefixValue, paired, say_token, value_of_trace, with_rescue
-from recover_nb.tables.value import value_rows
+from recover_nb.tables.tokens import PrefixValue, value_of_trace
 from recover_nb.widgets.inspector.attempts import BEST, AttemptsPanel
+from recover_nb.widgets.inspector.bars import TokenBars
 from recover_nb.widgets.inspector.computing import Computing
 from recover_nb.widgets.inspector.operating import Operating
 from recover_nb.widgets.inspector.problem_list import ProblemList, known
+from recover_nb.widgets.inspector.settings import Settings
+from recover_nb.widgets.inspector.shown import savable, shown_charts, shown_tables
 from recover_nb.widgets.parts.base import View
 from recover_nb.widgets.parts.busy import Busy
-from recover_nb.widgets.parts.controls import WRAP, sized, tie
-from recover_nb.widgets.parts.export import CHART_FORMATS, TABLE_FORMATS
-from recover_nb.widgets.parts.fold import Fold
-from recover_nb.widgets.parts.paired_bars import PairedBars
+from recover_nb.widgets.parts.controls import sized, tie
 from recover_nb.widgets.parts.selection import Selection, chosen_problem, looking_at, opened
 from recover_nb.widgets.parts.trace_panel import TracePanel
 from recover_nb.widgets.problems import StudyReader
@@ -148,10 +137,10 @@ class TraceInspector(View):
         self.panel = TracePanel("failed answer")
         self.text = self.panel.text
         traitlets.link((self.text, "cursor"), (self.selection, "token"))
-        self.bars = PairedBars()
+        self.bars = TokenBars()
         self._both = ipywidgets.jslink((self.text, "cursor"), (self.bars, "cursor"))
         self.attempts = AttemptsPanel(self, [str(name) for name in self._ds["intervention"].values])
-        self.operating = Operating(self)
+        self.operating, self.settings = Operating(self), Settings(self, self._saver)
         signal = ipywidgets.Dropdown(
             options=[(SIGNAL_TITLES[name.value], name.value) for name in Signal],
             description="colour",
@@ -169,36 +158,13 @@ class TraceInspector(View):
                 self.attempts,
                 self.busy,
                 self.operating,
-                self._advanced(),
+                self.settings,
             ]
         )
         page.add_class("recover-nb-page")
         desk = ipywidgets.GridBox([self.problems, page])
         desk.add_class("recover-nb-desk")
         return (desk,)
-
-    def _advanced(self) -> Fold:
-        """Return the settings that most readers do without."""
-        look = sized(60, 220)
-        still = {"continuous_update": False}
-        fields = {
-            "window": ipywidgets.IntSlider(max=40, description="window", **still, **look),
-            "temperature": ipywidgets.FloatSlider(
-                min=0.1, max=2.0, step=0.05, description="T", **still, **look
-            ),
-            "top_k": ipywidgets.BoundedIntText(min=2, max=1000, description="K", **look),
-            "k_cov": ipywidgets.BoundedIntText(max=100, description="k_cov", **look),
-        }
-        for name, control in fields.items():
-            tie(self, name, control)
-        button = ipywidgets.Button(
-            description="compute",
-            icon="calculator",
-            tooltip="load both models (torch) and compute signals with these settings",
-        )
-        button.on_click(lambda _: self.compute())
-        settings = ipywidgets.HBox([*fields.values(), button], layout=WRAP)
-        return Fold("advanced", settings, self._saver)
 
     def compute(self) -> None:
         """Load both models of the problem's family and method, and compute from them hereafter."""
@@ -238,14 +204,15 @@ class TraceInspector(View):
             rollout = max(first_failed(one, 0), 0)
             self._place = (chosen.problem, rollout, chosen.intervention)
             chosen.rollout = rollout
-        signals = self.computing.signals(chosen.value, self._settings)
+        signals = self.computing.signals(chosen.value, self.settings.of_signals)
         where = (0, chosen.rollout, chosen.intervention)
         self.trace = read_trace(one, *where, signals=signals)
         self.prefix_value = value_of_trace(one, *where)
         return self.trace
 
     def _show_trace(self, one: xr.Dataset, trace: Trace) -> None:
-        self._show_bars(trace)
+        rescue = self.attempts.rows if self.attempts.rescues else None
+        self.bars.show(trace, self._found(), self._pieces, self.prefix_value.fatal, rescue)
         self.panel.show(
             one,
             self.selection.value,
@@ -264,12 +231,9 @@ class TraceInspector(View):
 
     def charts(self) -> dict[str, Any]:
         """Return the signal along the trace, and the value of the prefix where it is recorded."""
-        shown = {}
-        if self.trace is not None and self.signal in self.trace.signals:
-            shown["signal"] = plot_signals(signal_frame(self.trace, [self.signal]))
-        if self.prefix_value.after:
-            shown["value"] = plot_value(self._values())
-        return shown
+        if self.trace is None:
+            return {}
+        return shown_charts(self._one, self.trace, self.signal, valued=self._valued)
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Return the data that are shown, by name.
@@ -279,30 +243,17 @@ class TraceInspector(View):
         """
         if self.trace is None:
             return {}
-        shown = {"signals": signal_frame(self.trace)} if self.trace.signals else {}
-        if self.prefix_value.after:
-            shown["value"] = self._values()
-        if self.attempts.rows is not None:
-            shown["attempt"] = self.attempts.rows
-        found = self._alternatives()
-        if found is not None and 0 <= self.token < len(self.trace.tokens):
-            shown["alternatives"] = alternatives(self.trace, self.token, found, self._pieces)
-        return shown
+        about = (self.attempts.rows, self._found(), self.token, self._pieces)
+        return shown_tables(self._one, self.trace, *about, valued=self._valued)
 
     def savable(self) -> dict[str, list[str]]:
         """Return what can be saved, and as what, without making it."""
         if self.trace is None:
             return {}
-        charts, tables = list(CHART_FORMATS), list(TABLE_FORMATS)
-        drawn = self.signal in self.trace.signals
-        found = {
-            "signal": charts if drawn else [],
-            "value": [*charts, *tables] if self.prefix_value.after else [],
-            "signals": tables if self.trace.signals else [],
-            "attempt": tables if self.attempts.rows is not None else [],
-            "alternatives": tables if self.bars.places and self.bars.places[0] else [],
-        }
-        return {name: kinds for name, kinds in found.items() if kinds}
+        known = any(self.bars.places)
+        return savable(
+            self.trace, self.signal, self.attempts.rows, valued=self._valued, known=known
+        )
 
     @property
     def token(self) -> int:
@@ -310,40 +261,20 @@ class TraceInspector(View):
         return self.selection.token if self.selection.token >= 0 else self.bars.home
 
     @property
-    def _settings(self) -> dict[str, Any]:
-        return {
-            "temperature": self.temperature,
-            "top_k": self.top_k,
-            "k_cov": self.k_cov or None,
-        }
+    def _one(self) -> xr.Dataset:
+        return self._reader.one(self.selection.problem)
+
+    @property
+    def _valued(self) -> bool:
+        return bool(self.prefix_value.after)
 
     @property
     def _pieces(self) -> dict[int, str]:
-        return token_pieces(str(self._reader.one(self.selection.problem)["family"].values[0]))
+        return token_pieces(str(self._one["family"].values[0]))
 
-    def _values(self) -> pd.DataFrame:
-        return value_rows(recorded_value(self._reader.one(self.selection.problem), 0))
-
-    def _alternatives(self) -> Any:
-        return self.computing.alternatives(self.selection.value, self._settings)
-
-    def _show_bars(self, trace: Trace) -> None:
-        """Give the bars what both models would have said at every token."""
-        found, pieces = self._alternatives(), self._pieces
-        places = [
-            [] if found is None else paired(trace, at, found, pieces)
-            for at in range(len(trace.tokens))
-        ]
-        if self.attempts.rescues and self.attempts.rows is not None:
-            places = with_rescue(places, self.attempts.rows)
-        with self.bars.hold_sync():
-            self.bars.places = places
-            self.bars.sentences = [
-                say_token(at, token, rows)
-                for at, (token, rows) in enumerate(zip(trace.tokens, places, strict=True))
-            ]
-            fatal, junction = self.prefix_value.fatal, trace.junction
-            self.bars.home = max(fatal if fatal >= 0 else junction, 0)
+    def _found(self) -> Any:
+        """Return what both models would have said along the trace; None where it is not known."""
+        return self.computing.alternatives(self.selection.value, self.settings.of_signals)
 
     def _picked(self, change: Any) -> None:
         if change["new"] not in (-1, self.selection.problem):
@@ -366,7 +297,7 @@ class TraceInspector(View):
     def _begin(self, _change: Any) -> None:
         """Keep the number of the attempt, unless the intervention has none of it."""
         with suppress(InputError):
-            run = rollouts_run(self._reader.one(self.selection.problem), 0, self.compare)
+            run = rollouts_run(self._one, 0, self.compare)
             if self.compare_rollout not in run:
                 self.compare_rollout = -1
 

@@ -4,16 +4,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets
-import numpy as np
 import pandas as pd
 import traitlets
 import xarray as xr
 
 from recover_nb.charts.traces import plot_branches
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import Anchoring, Continuation, Intervention
-from recover_nb.core.token_text import pieces_of
-from recover_nb.tables.examples import problem_at
+from recover_nb.core.labels import Continuation, Intervention
 from recover_nb.tables.inspection import Trace, read_trace, say_failed
 from recover_nb.tables.tokens import value_of_trace
 from recover_nb.tables.twin_tree import branch_rows
@@ -21,11 +18,12 @@ from recover_nb.tasks.checkers import Checker
 from recover_nb.widgets.models import Models, stored_settings
 from recover_nb.widgets.parts.base import View
 from recover_nb.widgets.parts.busy import Busy
-from recover_nb.widgets.parts.controls import WRAP, sized, tie
-from recover_nb.widgets.parts.fold import Fold
-from recover_nb.widgets.parts.selection import Selection, chosen_problem, looking_at, opened
+from recover_nb.widgets.parts.controls import sized, tie
+from recover_nb.widgets.parts.selection import Selection, chosen_problem, opened
 from recover_nb.widgets.parts.trace_panel import TracePanel
 from recover_nb.widgets.problems import StudyReader
+from recover_nb.widgets.surgeon.decoding import Decoding
+from recover_nb.widgets.surgeon.settings import MOST, Settings
 from recover_nb.widgets.surgeon.twins import Outcome, as_history, history_row, twin_rows
 
 if TYPE_CHECKING:
@@ -34,11 +32,8 @@ if TYPE_CHECKING:
 
 #: Operators that can act on a failed trace: every one but the trace itself.
 OPERATORS = tuple(name.value for name in Intervention if name is not Intervention.NONE)
-RETRY = Intervention.RETRY.value
 #: Half width of the junction's window.
 _WINDOW = 8
-#: Largest number that a control takes.
-_MOST = 10**6
 
 
 class TraceSurgeon(View):
@@ -99,14 +94,14 @@ class TraceSurgeon(View):
 
     STATE: ClassVar = ("position", "operator", "alpha", "continuation", "twins", "seed")
 
-    position = traitlets.Int(-1, min=-1, max=_MOST)
+    position = traitlets.Int(-1, min=-1, max=MOST)
     operator = traitlets.Unicode(Intervention.SPARSE_STEER.value)
     alpha = traitlets.Float(0.7, min=0.0, max=1.0)
     continuation = traitlets.Enum(
         [each.value for each in Continuation], Continuation.TEMPERATURE.value
     )
     twins = traitlets.Int(20, min=1, max=500)
-    seed = traitlets.Int(0, min=0, max=_MOST)
+    seed = traitlets.Int(0, min=0, max=MOST)
 
     def __init__(
         self,
@@ -121,8 +116,9 @@ class TraceSurgeon(View):
     ) -> None:
         self.busy = Busy()
         self._reader = StudyReader(ds, self.busy)
-        self._ds, self._checker, self._operators = self._reader.ds, checker, tuple(operators)
+        self._ds, self._operators = self._reader.ds, tuple(operators)
         self._models = Models(self.busy, pair)
+        self._decoding = Decoding(self._ds, self._models, self.busy, checker)
         self.trace: Trace | None = None
         self._made: list[Surgery] = []
         self._rows: list[dict[str, Any]] = []
@@ -154,7 +150,7 @@ class TraceSurgeon(View):
             options=self._operators, description="retry and", **sized(70, 250)
         )
         token = ipywidgets.BoundedIntText(
-            min=-1, max=_MOST, description="from token", **sized(80, 160)
+            min=-1, max=MOST, description="from token", **sized(80, 160)
         )
         tie(self, "operator", operator)
         tie(self, "position", token)
@@ -166,34 +162,8 @@ class TraceSurgeon(View):
         self.button.on_click(lambda _: self.branch())
         row = ipywidgets.HBox([operator, token, self.button])
         row.add_class("recover-nb-row")
-        return (self.said, self.panel, row, self.busy, self.outcome, self._advanced())
-
-    def _advanced(self) -> Fold:
-        """Return the choice of another trace, and the settings that most readers do without."""
-        look = sized(80, 230)
-        last = {name: self._ds.sizes.get(name, 1) - 1 for name in ("problem", "rollout")}
-        self._problem = ipywidgets.BoundedIntText(
-            max=last["problem"], description="problem", **look
-        )
-        self._rollout = ipywidgets.BoundedIntText(
-            max=last["rollout"], description="rollout", **look
-        )
-        self._problem.observe(self._problem_asked, names=["value"])
-        self._rollout.observe(self._rollout_asked, names=["value"])
-        fields = {
-            "twins": ipywidgets.BoundedIntText(min=1, max=500, description="twins", **look),
-            "alpha": ipywidgets.FloatSlider(
-                min=0, max=1, step=0.05, description="alpha", continuous_update=False, **look
-            ),
-            "continuation": ipywidgets.Dropdown(
-                options=[str(each) for each in Continuation], description="then", **look
-            ),
-            "seed": ipywidgets.BoundedIntText(max=_MOST, description="seed", **look),
-        }
-        for name, control in fields.items():
-            tie(self, name, control)
-        settings = ipywidgets.HBox([self._problem, self._rollout, *fields.values()], layout=WRAP)
-        return Fold("advanced", settings, self._saver)
+        self.settings = Settings(self, self._ds, self._saver)
+        return (self.said, self.panel, row, self.busy, self.outcome, self.settings)
 
     @property
     def history(self) -> pd.DataFrame:
@@ -224,12 +194,7 @@ class TraceSurgeon(View):
     def refresh(self) -> None:
         """Show the trace of the selection, and the last branching of it."""
         chosen, self.trace = self.selection, None
-        for control, place in (
-            (self._problem, chosen.problem),
-            (self._rollout, chosen.rollout),
-        ):
-            if place >= 0:
-                control.value = place
+        self.settings.follow(chosen)
         try:
             self.trace = read_trace(self._one, 0, chosen.rollout, chosen.intervention)
         except InputError:
@@ -266,25 +231,11 @@ class TraceSurgeon(View):
     def _one(self) -> xr.Dataset:
         return self._reader.one(self.selection.problem)
 
-    @property
-    def _unit(self) -> tuple[str, str]:
-        return str(self._one["family"].values[0]), str(self._one["method"].values[0])
-
     def _another(self, _change: Any) -> None:
         """Show another trace, of which no token is chosen yet."""
         self._made = []
         self.position = -1
         self._refreshed()
-
-    def _problem_asked(self, change: Any) -> None:
-        if change["new"] == self.selection.problem:
-            return
-        chosen = looking_at(self._ds, change["new"])
-        self.selection.value = {**chosen, "rollout": max(chosen["rollout"], 0)}
-
-    def _rollout_asked(self, change: Any) -> None:
-        if change["new"] != self.selection.rollout:
-            self.selection.value = {"rollout": change["new"], "token": -1}
 
     def _branch(self) -> None:
         self.refresh()
@@ -292,53 +243,25 @@ class TraceSurgeon(View):
             raise InputError(
                 "choose the token to branch at: click it, press Enter on it, or give its place"
             )
-        problem = problem_at(self._one, 0)
-        pair = self._models.pair(*self._unit)
-        surgery = self._models.module("generation.surgery")
-        settings = self._models.settings(
-            self._ds,
+        self._made, temperature = self._decoding.both(
+            self._one,
+            self.trace.token_id,
+            self.position,
+            self.operator,
+            self.twins,
             alpha=self.alpha,
             continuation=self.continuation,
             seed=self.seed,
-            anchoring=Anchoring.REPLAY,
         )
-        made = []
-        # Retry first, and once: it is what the operator is compared with.
-        for name in dict.fromkeys((RETRY, self.operator)):
-            with self.busy.doing(f"decoding {self.twins} twins of {name}", self.twins) as tell:
-                made.append(
-                    surgery.branch(
-                        pair,
-                        problem.prompt,
-                        self.trace.token_id,
-                        self.position,
-                        name,
-                        answer=problem.answer,
-                        n=self.twins,
-                        settings=settings,
-                        checker=self._checker,
-                        key=self._models.key(*self._unit, problem.task, problem.problem_id),
-                        coverage=self._coverage(),
-                        progress=tell,
-                    )
-                )
-        self._made, chosen = made, self.selection
+        chosen = self.selection
         about = {
             "problem": chosen.problem,
             "rollout": chosen.rollout,
             "trace": chosen.intervention,
-            "temperature": settings.temperature,
+            "temperature": temperature,
             "seed": self.seed,
         }
-        self._rows += [history_row(each) | about for each in made]
-
-    def _coverage(self) -> tuple[float, float] | None:
-        """Return what the study knows of the problem's failed rollouts."""
-        if "coverage_mean" not in self._one or "coverage_sd" not in self._one:
-            return None
-        mean, sd = (float(self._one[name].values[0]) for name in ("coverage_mean", "coverage_sd"))
-        return (mean, sd) if np.isfinite([mean, sd]).all() else None
+        self._rows += [history_row(each) | about for each in self._made]
 
     def _text_of(self, tokens: Sequence[int]) -> str:
-        pieces = self._models.pieces(self._unit[0])
-        return ("" if pieces else " ").join(pieces_of(np.asarray(tokens), pieces))
+        return self._decoding.text_of(self._one, tokens)
