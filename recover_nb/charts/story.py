@@ -8,8 +8,8 @@ import xarray as xr
 from recover_nb import tables
 from recover_nb.charts.showing import picture
 from recover_nb.charts.value import plot_value
-from recover_nb.core.places import check_free, placed
 from recover_nb.features.value import recorded_value
+from recover_nb.pages.page import save_page
 from recover_nb.pages.story import story_card
 from recover_nb.tables.story import overall_sentence, stories
 
@@ -45,19 +45,8 @@ class Story:
         InputError
             Something is at `path` already.
         """
-        path = Path(path)
-        check_free(path, replace=replace)
-        page = (
-            '<!doctype html><html lang="en"><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width">'
-            "<title>One failure in four steps</title>"
-            '<meta name="color-scheme" content="light dark">'
-            '<body style="max-width:1000px;margin:16px auto;padding:0 8px">'
-            f"{self.html()}</body></html>"
-        )
-        with placed(path, replace=replace) as temporary:
-            temporary.write_text(page, encoding="utf-8")
-        return path
+        title = "One failure in four steps"
+        return save_page(path, title, self.html(), replace=replace)
 
     def html(self) -> str:
         """Return the card, to stand in a page."""

@@ -17,13 +17,10 @@ import xarray as xr
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Verdict
 from recover_nb.core.plain import plain
+from recover_nb.core.theme import colours_css
 
-#: Colour of a verdict's chip where the page defines none, by verdict.
-_CHIPS = {
-    Verdict.SUPPORTED: ("--recover-right", "#00785a"),
-    Verdict.CONTRADICTED: ("--recover-wrong", "#b3400f"),
-}
-_QUIET = ("--recover-quiet", "#5f6368")
+#: What a verdict's chip is coloured as, by `theme.colours_css`; others have the page's own colour.
+_CHIPS = {Verdict.SUPPORTED: "var(--rnb-right-text)", Verdict.CONTRADICTED: "var(--rnb-wrong-text)"}
 
 
 class Result:
@@ -87,6 +84,7 @@ class Result:
 
     def _card(self) -> Iterator[str]:
         yield (
+            f"<style>{colours_css()}</style>"
             '<div class="recover-nb-result" style="max-width:60em;padding:.2em 0">'
             f'<div style="font-weight:600;font-size:1.1em">{html.escape(self.title)}'
             f"{_chip(self.verdict)}</div>"
@@ -130,11 +128,11 @@ class Labelled(Result):
 def _chip(verdict: Any) -> str:
     if verdict is None:
         return ""
-    name, colour = _CHIPS.get(verdict, _QUIET)
+    colour = _CHIPS.get(verdict, "currentColor")
     words = html.escape(str(verdict).replace("_", " "))
     return (
         f' <span style="margin-left:.6em;padding:.1em .6em;border-radius:1em;font-size:.8em;'
-        f'border:1px solid var({name},{colour});color:var({name},{colour})">'
+        f'border:1px solid;color:{colour}">'
         f"{words}</span>"
     )
 

@@ -10,8 +10,7 @@ that one chart, and its picture on white, serve light and dark. Words need 4.5:1
 value has on both: `TEXT` holds one for each.
 """
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from recover_nb.core.labels import Feature, Intervention, Outcome, Regime
@@ -110,31 +109,6 @@ def operator_colours(names: Iterable[str]) -> dict[str, str]:
 def heat(share: float, *, below: bool = False) -> str:
     """Return the colour of a share of the most, ``#rrggbbaa``: at 0 nothing is painted."""
     return f"{BELOW if below else HEAT}{round(_MOST * min(max(share, 0.0), 1.0)):02x}"
-
-
-def shade(values: Sequence[float], *, diverging: bool = False) -> list[str]:
-    """Return a background colour for each value, ``#rrggbbaa``.
-
-    Parameters
-    ----------
-    values : sequence of n float
-        NaN is drawn without colour.
-    diverging : bool
-        Whether values below zero are shaded too, in a colour of their own. The scale is one for
-        both sides.
-
-    Returns
-    -------
-    list of n str
-        Zero is the colour of the page, whatever is beside it; the largest value is the fullest.
-        Empty text for NaN.
-    """
-    sizes = [abs(value) if diverging else max(value, 0.0) for value in map(float, values)]
-    most = max((size for size in sizes if not math.isnan(size)), default=0.0)
-    return [
-        "" if math.isnan(value) else heat(size / most if most else 0.0, below=value < 0)
-        for value, size in zip(map(float, values), sizes, strict=True)
-    ]
 
 
 def contrast(first: str, second: str) -> float:

@@ -12,7 +12,6 @@ from recover_nb import charts
 from recover_nb.charts import kit
 from recover_nb.core import theme
 from recover_nb.core.labels import Intervention, Regime
-from recover_nb.core.theme import BELOW, HEAT, shade
 
 ROOT = Path(theme.__file__).parent.parent
 #: Colours of pages, borders and quiet text, which say nothing: of the report, of the page a still
@@ -38,6 +37,20 @@ NEUTRAL = {
         ]
     ),
     "charts/showing.py": {"#fff"},
+    # The ground of a page, its text and edges, in light and dark.
+    "pages/front_door.py": {"#16181d", "#fff"},
+    "pages/look.css": set(
+        [
+            "#06281d",
+            "#16181d",
+            "#59616e",
+            "#747c88",
+            "#858d99",
+            "#aab2bf",
+            "#eceef2",
+            "#ffffff",
+        ]
+    ),
     "widgets/parts/token_view.js": {"#000000", "#ffffff"},
 }
 HEX = re.compile(r"#(?:[0-9a-fA-F]{8}|[0-9a-fA-F]{6}|[0-9a-fA-F]{3,4})(?![\w-])")
@@ -150,13 +163,3 @@ def test_a_chart_is_named_by_a_sentence():
     frame = pd.DataFrame([{**row, "start": 0.0, "middle": 0.5, "end": 1.0}])
     spec = charts.plot_regimes(frame).to_dict()
     assert spec["description"] == "Chart: What failed problems need: regimes by cell."
-
-
-def test_shades_by_hand():
-    # Nothing at zero, the full colour at the larger of the two sides, half as much at half of it:
-    # 0xe6 is 230, and half of it 115, which is 0x73.
-    assert shade([-2.0, 0.0, 1.0], diverging=True) == [f"{BELOW}e6", f"{HEAT}00", f"{HEAT}73"]
-    assert shade([0.0, 1.0, float("nan"), -1.0]) == [f"{HEAT}00", f"{HEAT}e6", "", f"{BELOW}00"]
-    assert shade([2.0, 2.0]) == [f"{HEAT}e6"] * 2
-    assert shade([0.0, 0.0]) == [f"{HEAT}00"] * 2
-    assert shade([float("nan")]) == [""]

@@ -7,7 +7,7 @@ import anywidget
 import pandas as pd
 import traitlets
 
-from recover_nb.core.theme import OUTCOME_COLOURS
+from recover_nb.core.theme import ON_BAR, OUTCOME_COLOURS
 from recover_nb.widgets.parts.looks import css
 
 _FOLDER = Path(__file__).parent
@@ -48,7 +48,7 @@ class RolloutGrid(anywidget.AnyWidget):
         if not self.texts:
             return ""
         cells = "".join(
-            f'<span style="background:{html.escape(colour)};color:#000000;padding:2px 4px;'
+            f'<span style="background:{html.escape(colour)};color:{ON_BAR};padding:2px 4px;'
             f'border:2px solid {"currentColor" if at == self.chosen else "transparent"}"'
             f' title="{html.escape(note)}">{html.escape(text)}</span>'
             for at, (text, colour, note) in enumerate(
