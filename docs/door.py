@@ -56,7 +56,7 @@ def charts(ds: xr.Dataset) -> dict[str, Callable[[], Any]]:
         "rescue": lambda: rnb.plot_rescue(ds),
         "value": lambda: rnb.plot_value(rnb.recorded_value(ds, problem)),
         "features": lambda: rnb.plot_features(ds),
-        "clusters": lambda: rnb.plot_clusters(rnb.tables.cluster_points(stability, ds)),
+        "clusters": lambda: rnb.plot_clusters(stability, ds),
         "stability": lambda: rnb.plot_stability(stability),
         "estimators": lambda: rnb.plot_estimators(evaluation),
         "budget": lambda: rnb.plot_budget(evaluation),

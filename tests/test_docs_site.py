@@ -23,7 +23,7 @@ DOCS = Path(pages.__file__).parent
 
 TOKENS = ["a", "</script><script>window.broken = true</script>", "<!--<script>", "b"]
 WIDE = f"<table><tr>{'<td>wide</td>' * 200}</tr></table>"
-LINK = "A [rollout](../docs/glossary.md#null-mean), the [tour](00_tour.ipynb#the-study)."
+LINK = "A [rollout](../docs/glossary.md#null-mean), the [tour](00_tour.ipynb#4-was-it-luck)."
 
 
 def notebook_of(*widgets):

@@ -18,8 +18,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 OF_VOILA = ("fontawesome", "mathjax")
 
 ERRORS = "[data-mime-type='application/vnd.jupyter.stderr']"
-#: Charts and traces are drawn, or a cell failed.
-DONE = f"""() => document.querySelectorAll(".vega-embed svg.marks").length >= 2
+#: The last of four charts, the result and a trace are drawn, or a cell failed.
+DONE = f"""() => document.querySelectorAll(".vega-embed svg.marks").length >= 4
+    && document.querySelector(".recover-nb-result")
     && document.querySelector(".recover-nb-tokens .token") || document.querySelector("{ERRORS}")"""
 
 

@@ -52,6 +52,7 @@ NEUTRAL = {
         ]
     ),
     "widgets/parts/token_view.js": {"#000000", "#ffffff"},
+    "widgets/parts/token_view.py": {"#000000", "#ffffff"},
 }
 HEX = re.compile(r"#(?:[0-9a-fA-F]{8}|[0-9a-fA-F]{6}|[0-9a-fA-F]{3,4})(?![\w-])")
 
