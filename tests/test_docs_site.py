@@ -43,7 +43,9 @@ def test_only_stills_of_widgets_are_shown():
     live, kept = notebook.cells[1].outputs
     assert "widgets" not in notebook.metadata
     assert live.data == {"text/html": "<div></div>", "text/plain": "Lasting"}
-    assert '<span class="token" title="">a</span>' in kept.data["text/html"]
+    assert (
+        '<span class="token" title=""><span class="said">a</span></span>' in kept.data["text/html"]
+    )
 
 
 def test_an_executed_notebook_is_not_changed():

@@ -82,6 +82,6 @@ def test_every_name_that_a_notebook_calls_has_an_example():
     pytest.importorskip("torch")  # some names are of the room that needs it
     names = called()
     assert len(names) > 70
-    assert {"story", "evaluate_routing", "TraceInspector", "tables.for_people"} <= set(names)
+    assert {"story", "evaluate_routing", "tables.for_people"} <= set(names)
     missing = [name for name in names if defined(name) not in EXAMPLES]
     assert not missing, f"no example in the docstring of: {', '.join(missing)}"

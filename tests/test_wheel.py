@@ -100,6 +100,7 @@ def test_the_wheel_holds_what_is_shipped_and_nothing_else(wheel):
         ".md",
         ".png",
         ".svg",
+        ".webp",
     }
     assert not [name for name in names if re.search(r"__pycache__|/\.|\.pyc$", name)]
 

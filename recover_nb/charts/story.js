@@ -11,14 +11,18 @@ const make = (name, look, ...children) => {
   return found;
 };
 const percent = (share) => `${Math.round(100 * share)}%`;
+const special = (token) => /^<.+>$/.test(token);
 const seen = (token) => token.replaceAll(" ", "\u00b7").replaceAll("\n", "\u21b5");
+
+// A trace of more letters than this is set smaller, so that a line holds it.
+const LONG = 32;
 
 // A token with, below it, how often the answer still ends right after it.
 const box = (token, look = "") =>
-  make("span", `story-token ${look}${/^<.+>$/.test(token) ? " story-special" : ""}`, make("span", "story-text", seen(token)), make("span", "story-value", make("span", "story-fill")));
+  make("span", `story-token ${look}${special(token) ? " story-special" : ""}`, make("span", "story-text", seen(token)), make("span", "story-value", make("span", "story-fill")));
 
 const trace = (tokens, boxes) => {
-  const found = make("div", "story-trace", ...boxes);
+  const found = make("div", `story-trace${tokens.filter((token) => !special(token)).join("").length > LONG ? " story-long" : ""}`, ...boxes);
   found.setAttribute("role", "img");
   found.setAttribute("aria-label", tokens.join(""));
   return found;

@@ -67,7 +67,7 @@ _WORDS: Mapping[str, str] = {
     "box": "uniform box",
     "auc": "AUC",
 }
-#: Readers of answers (docs/method.md#reading), whose names are columns elsewhere.
+#: Readers of answers (docs/method.md#12-not-by-reading), whose names are columns elsewhere.
 _READERS = ("failures", "length", "entropy")
 #: Columns of text that models and people wrote, which is never taken for a name.
 _TEXTS = frozenset(
@@ -97,7 +97,7 @@ _TITLES: Mapping[str, str] = {
     "auc_low": "lead in AUC, 95 % from",
     "auc_high": "lead in AUC, 95 % to",
     "basis": "cost counted in",
-    "best": "best operator",
+    "best": "rescue rate of the best operator",
     "fired": "share of attempts in which it acted",
     "first_failed": "observed rollouts that all failed",
     "high": "95 % to",
@@ -135,7 +135,7 @@ _TITLES: Mapping[str, str] = {
     "relative_high": "relative lift, 95 % to",
     "relative_low": "relative lift, 95 % from",
     "retry": "rescue rate of asking again",
-    "retry_rate": "rescue rate of asking again",
+    "retry_rate": "asking again",
     "routed": "rescue rate, routed",
     "sd": "standard deviation",
     "sd_points": "standard deviation, points",

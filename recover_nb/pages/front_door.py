@@ -62,7 +62,7 @@ VIEWS = (
         "stability",
         "Would a cloud without groups look the same?",
         "03_clustering_stability",
-        "plot_stability(",
+        "rnb.cluster_stability(",
     ),
     View("budget", "Who wins at equal cost?", "04_routing_evaluation", "plot_budget("),
     View(
@@ -77,7 +77,7 @@ VIEWS = (
         "05_topography_and_transfer",
         "TopographyExplorer(",
     ),
-    View("reading", "Could one tell by reading them?", "06_not_by_reading", "plot_reading("),
+    View("reading", "Could one tell by reading them?", "06_not_by_reading", "pooled.to_dataframe("),
 )
 
 #: What can be brought: heading, words, the call, where more is said.

@@ -103,8 +103,8 @@ class Evaluation(Labelled):
             rates = [f"{float(spent[f'budget_{name}']):.0%}" for name in ("routed", "retry")]
             head = "But at" if float(spent["budget_lift"]) < 0 else "At"
             said.append(
-                f"{head} the cost of {int(spent['k'])} retries routing rescues {rates[0]} of the failed"
-                f" problems, and trying again {rates[1]}."
+                f"{head} the cost of {int(spent['k'])} retries routing rescues {rates[0]} of the"
+                f" failed problems, and trying again {rates[1]}."
             )
         return " ".join(said)
 

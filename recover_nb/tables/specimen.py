@@ -189,8 +189,9 @@ def best_arms(ds: xr.Dataset, *, splits: int = 200, seed: int = 0) -> pd.DataFra
     Returns
     -------
     DataFrame
-        One row a cell: ``cell``, ``failed``, ``best`` (the arm kept most often), ``share`` (of the
-        splits), ``rate`` (mean over splits, on the other half) and ``retry_rate``.
+        One row a cell: ``cell``, ``failed``, ``best_operator`` (the arm kept most often),
+        ``share`` (of the splits), ``rate`` (mean over splits, on the other half) and
+        ``retry_rate``.
 
     Examples
     --------
@@ -221,7 +222,7 @@ def best_arms(ds: xr.Dataset, *, splits: int = 200, seed: int = 0) -> pd.DataFra
             {
                 "cell": cell,
                 "failed": len(mine),
-                "best": names[int(counts.argmax())],
+                "best_operator": names[int(counts.argmax())],
                 "share": counts.max() / splits,
                 "rate": float(np.mean(rates)),
                 "retry_rate": float(np.mean(retried)),

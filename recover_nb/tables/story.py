@@ -90,7 +90,7 @@ KINDS = (
     ),
     Kind(
         "forgotten",
-        "Training made the model forget it: the ancestor alone still knows.",
+        "Training made the model forget; its ancestor still knows.",
         ANCESTOR,
         lambda row: row[ANCESTOR] >= 0.5 and row[[SPARSE, DENSE, CALCULATOR, RETRY]].le(0.1).all(),
     ),

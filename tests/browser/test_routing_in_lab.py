@@ -30,7 +30,7 @@ def explorer(notebook):
     notebook.read(f"setattr(explorer, 'value', {notebook.published!r})")
     place = view(notebook, "RoutingExplorer")
     expect(place.locator("svg.marks")).to_contain_text(
-        "each comparator, estimator published", timeout=ACT
+        "each alternative, scored on published", timeout=ACT
     )
     return place
 
@@ -56,7 +56,7 @@ def test_a_panel_is_chosen_by_mouse(notebook, explorer):
         ("budget", "Rescue at equal budgets"),
         ("regimes", "share of failed problems"),
         ("routes", "share of steerable_hard problems"),
-        ("comparators", "Routing minus each comparator"),
+        ("comparators", "Routing minus each alternative"),
     ):
         explorer.get_by_role("button", name=panel).click(timeout=ACT)
         notebook.wait_for("explorer.panel", panel)
@@ -103,11 +103,11 @@ def test_a_policy_is_changed_by_keyboard_and_an_empty_one_is_refused(notebook, e
 
 def test_the_table_is_sorted_by_mouse(notebook, explorer):
     for descending in (False, True):
-        explorer.get_by_role("grid").get_by_role("button", name="retry").click(timeout=ACT)
+        explorer.get_by_role("grid").get_by_role("button", name="asking again").click(timeout=ACT)
         notebook.wait_for(
             "[explorer.sort, explorer.descending, explorer.page]", ["retry", descending, 0]
         )
-        expect(explorer.get_by_role("columnheader", name="retry")).to_have_attribute(
+        expect(explorer.get_by_role("columnheader", name="asking again")).to_have_attribute(
             "aria-sort", "descending" if descending else "ascending", timeout=ACT
         )
         place = notebook.read(

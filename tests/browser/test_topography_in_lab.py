@@ -5,6 +5,8 @@ import pytest
 from lab_page import ACT, lab
 from widget_page import wear
 
+from recover_nb.core.titles import named
+
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 SOURCE = """\
@@ -23,8 +25,8 @@ EXPECTED = (
     " n_permutations=9)))"
 )
 #: The lines around cells; the chosen one's has a width.
-FRAMED = """() => [...document.querySelectorAll(".vega-embed path[stroke='#D55E00']")]
-    .filter((path) => Number(path.getAttribute("stroke-width")) > 0)
+FRAMED = """() => [...document.querySelectorAll(".vega-embed path")]
+    .filter((path) => Number(path.getAttribute("stroke-width")) === 5)
     .map((path) => path.getAttribute("aria-label"))"""
 
 
@@ -77,7 +79,7 @@ def click(notebook, true, predicted):
 
 def row(notebook, true, predicted):
     rows = notebook.page.locator("table[aria-label='cells of the confusion matrix'] tbody tr")
-    return rows.filter(has_text=f"{true}{predicted}")
+    return rows.filter(has_text=f"{named(true)}{named(predicted)}")
 
 
 def check(notebook, true, predicted):

@@ -117,11 +117,13 @@ def test_at_equal_cost_every_problem_counts():
     # Of the third budget only five problems have as many attempts.
     assert int(less.at_equal_cost()["k"]) == 2
     assert less.sentence.endswith(
-        " But at the cost of 2 retries routing rescues 41% of the failed problems, and trying again 62%."
+        " But at the cost of 2 retries routing rescues 41% of the failed problems, and"
+        " trying again 62%."
     )
     more = with_budgets(by_hand(**lifts), n=[9, 9], routed=[0.2, 0.62], retry=[0.3, 0.41])
     assert more.sentence.endswith(
-        " At the cost of 2 retries routing rescues 62% of the failed problems, and trying again 41%."
+        " At the cost of 2 retries routing rescues 62% of the failed problems, and"
+        " trying again 41%."
     )
     unknown = [math.nan] * 2
     unstored = with_budgets(by_hand(**lifts), n=unknown, routed=unknown, retry=unknown)

@@ -157,7 +157,7 @@ def test_the_best_arm_by_halves_by_hand():
         },
     )
     row = tables.best_arms(ds, splits=50).iloc[0]
-    assert (row["best"], row["share"]) == ("sparse_steer", 1.0)
+    assert (row["best_operator"], row["share"]) == ("sparse_steer", 1.0)
     assert row["rate"] == pytest.approx(0.9, abs=0.02)
     assert row["retry_rate"] == pytest.approx(0.2, abs=0.03)
 

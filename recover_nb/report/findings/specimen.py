@@ -71,7 +71,7 @@ def _specimen(ds: xr.Dataset, seed: int) -> dict:
         "cut_off": int(every["cut_off"]),
         "origins": {name: float(every[name]) for name in origins},
         "fires": float(fired["fired"].iloc[0]) if len(fired) else None,
-        "best": {row["cell"]: row["best"] for row in best.to_dict("records")},
+        "best": {row["cell"]: row["best_operator"] for row in best.to_dict("records")},
     }
 
 
