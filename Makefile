@@ -39,9 +39,11 @@ latest: $(LATEST)/.made
 	PYTHONPATH=tests $(LATEST)/bin/python -m pytest -p newest_releases -n auto --dist loadfile -m 'not browser' $(SMOKE)
 
 # The front door, with its picture already in it: runs/start.ipynb.
+# Lab asks no host for news or updates.
 lab: $(VENV)/.lab
 	$(BIN)/python docs/door.py
-	$(BIN)/jupyter lab --FileContentsManager.preferred_dir=notebooks --LabApp.default_url=/lab/tree/runs/start.ipynb
+	$(BIN)/jupyter lab --FileContentsManager.preferred_dir=notebooks --LabApp.default_url=/lab/tree/runs/start.ipynb \
+	  --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
 
 # The same as a page for any browser, without a kernel or a network: runs/index.html. After make docs it leads there.
 html: $(VENV)/.lab

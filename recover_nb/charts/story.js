@@ -15,7 +15,7 @@ const special = (token) => /^<.+>$/.test(token);
 const seen = (token) => token.replaceAll(" ", "\u00b7").replaceAll("\n", "\u21b5");
 
 // A trace of more letters than this is set smaller, so that a line holds it.
-const LONG = 32;
+const LONG = 24;
 
 // A token with, below it, how often the answer still ends right after it.
 const box = (token, look = "") =>
@@ -203,7 +203,10 @@ export function tell(place, told) {
     }
     const finished = () => {
       card.dataset.settled = "yes";
-      if (now.plays) timers.push(setTimeout(next, REST));
+      if (!now.plays) return;
+      // One failure at a time: after its last step, play goes on to the next.
+      if (now.step < STEPS.length - 1) timers.push(setTimeout(next, REST));
+      else toggle(false);
     };
     if (still.matches) {
       plan.forEach(([, work]) => work());
@@ -225,10 +228,10 @@ export function tell(place, told) {
     show();
   };
   // A step that has begun ends; only what comes after it waits.
-  const toggle = () => {
-    now.plays = !now.plays;
+  const toggle = (plays = !now.plays) => {
+    now.plays = plays;
     say();
-    if (card.dataset.settled === "yes") next();
+    if (plays && card.dataset.settled === "yes") next();
   };
   const go = (step) => {
     now.step = step;

@@ -29,8 +29,8 @@ CALCULATOR, ANCESTOR = Intervention.CALCULATOR.value, Intervention.ANCESTOR.valu
 #: What an intervention does, of those that a story is told by.
 WHAT_IT_DOES = {
     RETRY: "Another draw of the same model",
-    SPARSE: "One token is taken from a mixture with the ancestor, and the model goes on by itself",
-    DENSE: "Every token is taken from a mixture with the ancestor",
+    SPARSE: "One token is drawn from model and ancestor together; the model writes the rest alone",
+    DENSE: "Every token is drawn from model and ancestor together",
     CALCULATOR: "A tool writes what follows the equals sign, and the model goes on by itself",
     ANCESTOR: "The model before its last training answers instead",
 }
@@ -289,8 +289,8 @@ def _say_chosen(row: pd.Series) -> str:
     if not rank:
         return f"One of {of} failures with a value for each token."
     which = f"Rank {rank} of {of}" if row["loss"] > 0 else f"One of {of}"
-    by = " by what one token lost" if row["loss"] > 0 else ""
-    return f"{which} of this kind{by}; chosen for clarity."
+    by = ", by how much one token lost" if row["loss"] > 0 else ""
+    return f"{which} such failures{by}; chosen for clarity."
 
 
 def _say_where(tokens: list[str], turn: int, value: np.ndarray, *, lost: bool) -> str:

@@ -130,6 +130,14 @@ def test_it_plays_and_pauses(opened, told):
     opened.clock.run_for(60_000)
     assert opened.locator(CARD).get_attribute("data-step") == "2"
     assert opened.evaluate(SETTLED)
+    # It ends with the failure; the next one is for whoever presses again.
+    opened.get_by_role("button", name="play", exact=True).click(timeout=ACT)
+    opened.clock.run_for(120_000)
+    assert opened.locator(CARD).get_attribute("data-step") == "4"
+    assert opened.get_by_text("1 of 6").is_visible()
+    opened.get_by_role("button", name="play", exact=True).click(timeout=ACT)
+    assert opened.get_by_text("2 of 6").is_visible()
+    assert opened.locator(CARD).get_attribute("data-step") == "1"
 
 
 @pytest.fixture(scope="module")
