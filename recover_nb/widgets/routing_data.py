@@ -21,12 +21,20 @@ from recover_nb.tables.routing import CHOICES, decide_again, routed_intervention
 
 #: Resamples computed when a control moves, few enough to follow it.
 ROUGH = {"n_bootstrap": 200, "n_permutations": 200, "n_null": 10, "n_splits": 4}
-#: Simulated problems of a rough null, all studies together: a large study needs fewer to be as
-#: exact, and time.
-ROUGH_NULL, LEAST_NULLS = 100_000, 5
+#: Problems beyond which fewer are drawn, down to half: a control is still followed, and figures of
+#: that many problems vary less.
+LARGE = 10_000
 #: Settings whose evaluations are kept.
 KEPT = 16
 ESTIMATED = PARTS[:-1]
+
+
+def rough_counts(n_problems: int) -> dict[str, int]:
+    """Return how many resamples of each kind follow a control."""
+    return {
+        name: max((most + 1) // 2, min(most, most * LARGE // max(n_problems, 1)))
+        for name, most in ROUGH.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -136,16 +144,13 @@ class RoutingData:
     def _rough(
         self, settings: Settings, parts: set[str], progress: Callable[[str], None] | None
     ) -> Evaluation:
-        n_null = max(
-            LEAST_NULLS, min(ROUGH["n_null"], ROUGH_NULL // max(self.ds.sizes["problem"], 1))
-        )
         # No sentence and no chart has the intervals of a cell.
         return self._evaluate(
             settings,
             only=parts,
             cell_intervals=False,
             progress=progress,
-            **{**ROUGH, "n_null": n_null},
+            **rough_counts(self.ds.sizes["problem"]),
         )
 
     def _keep(self, settings: Settings, found: Evaluation, parts: set[str]) -> None:

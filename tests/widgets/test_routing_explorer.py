@@ -18,7 +18,7 @@ from recover_nb.routing.rescue import classify_regimes
 from recover_nb.routing.simulate import make_study
 from recover_nb.widgets import RoutingExplorer, Selection
 from recover_nb.widgets.routing import NUMBERS_ONLY, PLOTS
-from recover_nb.widgets.routing_data import KEPT, ROUGH, RoutingData, Settings
+from recover_nb.widgets.routing_data import KEPT, ROUGH, RoutingData, Settings, rough_counts
 
 CELL = "qwen3|sft|arithmetic"
 #: Few enough for a test; another seed of the generator than the default is not needed.
@@ -554,3 +554,13 @@ def test_missing_inputs_are_said(study):
     assert counted.message == ""
     problems = counted.tables()["problems"]
     assert problems["route"].tolist() == study["route"].values[problems["problem"]].tolist()
+
+
+@pytest.mark.parametrize(
+    ("problems", "counts"),
+    [(0, (200, 10, 4)), (10_000, (200, 10, 4)), (12_500, (160, 8, 3)), (50_000, (100, 5, 2))],
+)
+def test_a_large_study_draws_fewer_down_to_half(problems, counts):
+    found = rough_counts(problems)
+    assert found.pop("n_bootstrap") == found["n_permutations"]
+    assert tuple(found.values()) == counts
