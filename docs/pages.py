@@ -73,6 +73,12 @@ def place(path: str) -> str:
     return ELSEWHERE.get(path, path.removeprefix("docs/"))
 
 
+def _leads_to(link: str, path: str) -> str:
+    """Return where a relative link of a file of the repository leads from its page in the site."""
+    target = place(posixpath.normpath(posixpath.join(posixpath.dirname(path), link)))
+    return posixpath.relpath(target, posixpath.dirname(place(path)) or ".")
+
+
 def relink(text: str, path: str) -> str:
     """Point the relative links of Markdown at where their files lie in the site.
 
@@ -82,11 +88,9 @@ def relink(text: str, path: str) -> str:
     path : str
         The file of the repository that the text is from.
     """
-    here, there = posixpath.dirname(path), posixpath.dirname(place(path))
 
     def moved(found: re.Match[str]) -> str:
-        target = place(posixpath.normpath(posixpath.join(here, found[1])))
-        return f"]({posixpath.relpath(target, there or '.')}{found[2] or ''})"
+        return f"]({_leads_to(found[1], path)}{found[2] or ''})"
 
     return re.sub(r"\]\((?![\w+.-]+:|#)([^)#\s]+)(#[^)\s]*)?\)", moved, text)
 
@@ -100,11 +104,9 @@ def relink_html(text: str, path: str) -> str:
     path : str
         The notebook of the repository that the output is from.
     """
-    here, there = posixpath.dirname(path), posixpath.dirname(place(path))
 
     def moved(found: re.Match[str]) -> str:
-        target = place(posixpath.normpath(posixpath.join(here, found[1])))
-        page = posixpath.splitext(posixpath.relpath(target, there or "."))[0]
+        page = posixpath.splitext(_leads_to(found[1], path))[0]
         mark = re.sub(r"[^\w-]", "", unquote(found[2] or "").lower())
         return f'href="{page}.html{"#" if mark else ""}{mark}"'
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import anywidget
 import traitlets
 
+from recover_nb.core.theme import contrast
 from recover_nb.widgets.parts.looks import css
 from recover_nb.widgets.parts.markup import visible
 
@@ -106,8 +107,4 @@ def _ink(colour: str) -> str:
     """Return black or white, whichever stands out more from an ``#rrggbb`` background."""
     if len(colour) != 7:
         return "inherit"
-    shares = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    red, green, blue = (
-        share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares
-    )
-    return "#000000" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 else "#ffffff"
+    return max(("#000000", "#ffffff"), key=lambda ink: contrast(ink, colour))
