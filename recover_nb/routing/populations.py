@@ -3,6 +3,9 @@
 docs/method.md#populations, #majority and #reach.
 """
 
+import re
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 
@@ -19,6 +22,53 @@ from recover_nb.core.schema import (
 )
 
 _NONE = Intervention.NONE.value
+
+#: Every problem with a failed rollout; what comes before the number of first rollouts that failed.
+FAILED, FIRST = "failed", "failed_first_"
+#: The population of every headline: somebody has one wrong answer in hand.
+HEADLINE = f"{FIRST}1"
+#: What figures are given over unless told, the headline first.
+POPULATIONS = (HEADLINE, FAILED, f"{FIRST}5")
+
+
+def choose_populations(ds: xr.Dataset, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+    """Return the problems of each population, the headline first.
+
+    docs/method.md#populations.
+
+    Parameters
+    ----------
+    ds : Dataset
+    names : sequence of str, optional
+        ``failed``, or ``failed_first_M`` for any whole number M. By default those of `POPULATIONS`
+        that the study allows: a table without rollouts has ``failed`` alone.
+
+    Returns
+    -------
+    dict of str to (problem,) bool
+
+    Raises
+    ------
+    InputError
+        A name is not allowed, or the study stores too few rollouts for it.
+    """
+    if names is not None:
+        given = (names,) if isinstance(names, str) else tuple(names)
+        if not given:
+            raise InputError(f"populations is empty; allowed: {', '.join(POPULATIONS)}")
+        return {str(name): first_failed(ds, _first(str(name))) for name in given}
+    m = observed_rollouts(ds) if {ROLLOUT, INTERVENTION} <= set(ds.dims) else 0
+    return {name: first_failed(ds, _first(name)) for name in POPULATIONS if _first(name) <= m}
+
+
+def _first(name: str) -> int:
+    """Return how many first rollouts a population's name says failed."""
+    found = re.fullmatch(rf"{FIRST}([1-9]\d*)", name)
+    if name != FAILED and not found:
+        raise InputError(
+            f"unknown population {name!r}; allowed: {FAILED}, or {FIRST}M for a whole number M"
+        )
+    return int(found[1]) if found else 0
 
 
 def first_failed(ds: xr.Dataset, m: int) -> np.ndarray:
