@@ -403,6 +403,24 @@ def cell_names(ds: xr.Dataset) -> np.ndarray:
     return np.array(["|".join(each) for each in zip(*parts, strict=True)], dtype=str)
 
 
+def checkpoint_codes(ds: xr.Dataset) -> np.ndarray:
+    """Return the number of the checkpoint that each problem was put to, (problem,) int.
+
+    It is told by the `model` coordinate, else by family and method; without either, all problems
+    are of one.
+    """
+    if "model" in ds.coords and ds["model"].dims == (PROBLEM,):
+        names = text(ds["model"])
+    elif {"family", "method"} <= set(ds.coords):
+        names = [
+            "\0".join(pair)
+            for pair in zip(*(text(ds[x]) for x in ("family", "method")), strict=True)
+        ]
+    else:
+        names = np.zeros(ds.sizes[PROBLEM])
+    return np.unique(names, return_inverse=True)[1]
+
+
 def validate(ds: xr.Dataset, *, deep: bool = True) -> xr.Dataset:
     """Check that `ds` is a study of this schema version, and return it unchanged.
 

@@ -67,6 +67,12 @@ _WORDS: Mapping[str, str] = {
     "box": "uniform box",
     "auc": "AUC",
 }
+#: Failures that figures are about (docs/method.md#populations).
+_POPULATIONS: Mapping[str, str] = {
+    "failed": "failed at least once",
+    "failed_first_1": "first answer failed",
+    "failed_first_5": "first five answers failed",
+}
 #: Readers of answers (docs/method.md#12-not-by-reading), whose names are columns elsewhere.
 _READERS = ("failures", "length", "entropy")
 #: Columns of text that models and people wrote, which is never taken for a name.
@@ -102,6 +108,7 @@ _TITLES: Mapping[str, str] = {
     "first_failed": "observed rollouts that all failed",
     "high": "95 % to",
     "high_points": "95 % to, points",
+    "high_checkpoints_points": "over checkpoints 95 % to, points",
     "is_fatal": "the fatal token",
     "is_junction": "the junction",
     "k": "attempts",
@@ -115,6 +122,7 @@ _TITLES: Mapping[str, str] = {
     "lift_points": "lift, points",
     "low": "95 % from",
     "low_points": "95 % from, points",
+    "low_checkpoints_points": "over checkpoints 95 % from, points",
     "mean_points": "mean without an effect, points",
     "n": "problems",
     "n_problems": "problems",
@@ -182,10 +190,16 @@ def named(name: object) -> str:
     --------
     >>> named("sparse_steer"), named("logit_dispersion"), named("qwen3")
     ('one token steered (sparse_steer)', 'logit dispersion', 'qwen3')
+    >>> named("failed_first_1"), named("failed_first_20")
+    ('first answer failed', 'first 20 answers failed')
     """
     name = str(name)
     meant = _MEANT.get(name)
-    return f"{meant} ({name})" if meant else _WORDS.get(name, name)
+    if meant:
+        return f"{meant} ({name})"
+    if name in _POPULATIONS or name.startswith("failed_first_"):
+        return _POPULATIONS.get(name, f"first {name.rpartition('_')[2]} answers failed")
+    return _WORDS.get(name, name)
 
 
 def short_title(column: object) -> str:
@@ -244,7 +258,12 @@ def title(column: object) -> str:
     words, unit = column, ""
     if column.endswith("_points"):
         words, unit = column.removesuffix("_points"), ", points"
-    for end, said in (("_low", ", 95 % from"), ("_high", ", 95 % to")):
+    for end, said in (
+        ("_low_checkpoints", ", over checkpoints 95 % from"),
+        ("_high_checkpoints", ", over checkpoints 95 % to"),
+        ("_low", ", 95 % from"),
+        ("_high", ", 95 % to"),
+    ):
         if words.endswith(end):
             words, unit = words.removesuffix(end), said + unit
     return " ".join(_SPELT.get(word, word) for word in words.split("_")) + unit

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csc_array
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr, ndtri, stdtrit
 
 from recover_nb.core.errors import InputError
 
@@ -165,6 +165,66 @@ def bootstrap_ratio(
 def bootstrap_mean(values: np.ndarray, resamples: Resamples) -> Intervals:
     """Interval of the mean over problems of each column of `values` (problem, column)."""
     return bootstrap_ratio(values, np.ones((len(values), 1)), resamples)
+
+
+def checkpoint_interval(
+    value: np.ndarray,
+    weight: np.ndarray,
+    checkpoints: np.ndarray,
+    *,
+    offset: tuple[np.ndarray, np.ndarray] | None = None,
+    level: float = 0.95,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Interval of sum(value) / sum(weight) over checkpoints: what another set of them would give.
+
+    Parameters
+    ----------
+    value, weight : float arrays, shape (problem, column) or (problem, 1)
+        Contributions of each problem.
+    checkpoints : int array, shape (problem,)
+        The checkpoint that each problem was put to.
+    offset : pair of float arrays, shape (problem, column), optional
+        Value and weight of a ratio that is subtracted.
+    level : float
+        Coverage of the interval.
+
+    Returns
+    -------
+    low, high : float64 arrays, shape (column,)
+        NaN where there is one checkpoint, or nothing is weighed.
+
+    Notes
+    -----
+    docs/method.md#checkpoints. Checkpoints are few, and a bootstrap of few clusters is too narrow.
+    So: the ratio made linear, its residuals added up within each checkpoint, G / (G - 1), and
+    Student's t with G - 1 degrees of freedom, G being the checkpoints that weigh anything.
+
+    Examples
+    --------
+    Three checkpoints, of 0, 0.5 and 1: mean 0.5, standard error 0.5 / sqrt(3), t = 4.30.
+
+    >>> low, high = checkpoint_interval(
+    ...     np.array([[0.0], [0.5], [1.0]]), np.ones((3, 1)), np.arange(3)
+    ... )
+    >>> low.round(3).tolist(), high.round(3).tolist()
+    ([-0.742], [1.742])
+    """
+    figure, spread, weighs = 0.0, 0.0, 0.0
+    parts = [(1, value, weight), *([] if offset is None else [(-1, *offset)])]
+    for sign, top, bottom in parts:
+        top, bottom = np.broadcast_arrays(top, bottom)
+        total = bottom.sum(axis=0)
+        one = ratio(top.sum(axis=0), total)
+        figure = figure + sign * one
+        spread = spread + sign * ratio(top - one * bottom, total)
+        weighs = weighs + abs(bottom)
+    # A checkpoint without weight has told nothing.
+    groups = (_by_cluster(weighs, checkpoints) > 0).sum(axis=0)
+    square = (_by_cluster(spread, checkpoints) ** 2).sum(axis=0)
+    freedom = np.maximum(groups - 1, 1)
+    half = stdtrit(freedom, (1 + level) / 2) * np.sqrt(square * groups / freedom)
+    half = np.where(groups > 1, half, np.nan)
+    return figure - half, figure + half
 
 
 def bootstrap(
