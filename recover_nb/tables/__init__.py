@@ -78,6 +78,7 @@ from recover_nb.tables.topography import (
     confusion_total,
     effect_sizes,
     feature_quantiles,
+    prediction_baselines,
     score_lines,
     unit_predictions,
 )
@@ -133,6 +134,7 @@ __all__ = [
     "null_excess",
     "null_sentence",
     "paragraphs",
+    "prediction_baselines",
     "problem_rows",
     "problems_by_cell",
     "regime_sentence",
