@@ -35,7 +35,7 @@ COMPARISONS = {
 }
 
 
-def plot_controls(data: Any, *, width: int = 300) -> alt.FacetChart:
+def plot_controls(data: Any, *, width: int = 300) -> alt.LayerChart | alt.FacetChart:
     """Draw how operators differ that differ in one thing, with both 95 % intervals.
 
     Parameters

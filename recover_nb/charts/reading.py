@@ -21,7 +21,9 @@ from recover_nb.charts.kit import (
 from recover_nb.core.theme import INK
 
 
-def plot_reading(data: Any, *, width: int = 420, columns: int = 2) -> alt.Chart | alt.FacetChart:
+def plot_reading(
+    data: Any, *, width: int = 420, columns: int = 2
+) -> alt.LayerChart | alt.FacetChart:
     """Draw the features' lead in AUC over every reader, with 95 % intervals paired by fold.
 
     Parameters
@@ -36,7 +38,7 @@ def plot_reading(data: Any, *, width: int = 420, columns: int = 2) -> alt.Chart 
 
     Returns
     -------
-    Chart or FacetChart
+    LayerChart or FacetChart
         Right of 0 the features say more, left of it one does better by reading.
 
     Raises

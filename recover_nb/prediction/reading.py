@@ -146,7 +146,7 @@ def reading(
     known, unknown = no_signal_numbers(ds)
     numbers = known | failed_numbers(ds, rollouts)
     folds = {"n_splits": n_splits, "n_repeats": n_repeats, "seed": seed}
-    about = ABOUT | {NGRAMS: _say_ngrams(ngrams, rollouts if texts is None else None, prompt)}
+    about = {**ABOUT, NGRAMS: _say_ngrams(ngrams, rollouts if texts is None else None, prompt)}
     settings = {
         **folds,
         "features": list(names),
@@ -181,7 +181,7 @@ def reading(
     found, few = over_populations(populations_of(ds, populations), over)
     first, *others = found.values()
     return replace(
-        first, left_out=few | first.left_out, others={each.population: each for each in others}
+        first, left_out={**few, **first.left_out}, others={each.population: each for each in others}
     )
 
 
@@ -227,17 +227,20 @@ def _score(
     """Score every reader in every fold of one part."""
     classes, code = np.unique(part.label, return_inverse=True)
     folds = np.array(list(repeated_folds(code, part.group, **deals)))
-    scores = {
-        name: score_numbers(x, code, folds, len(classes))
-        for name, x in inputs.items()
-        if name not in WIDE
-    }
-    wide = {name: [] for name in inputs if name in WIDE}
+    scores: dict[str, np.ndarray] = {}
+    wide: dict[str, tuple[np.ndarray | csr_matrix, list[np.ndarray]]] = {}
+    for name, x in inputs.items():
+        if x is not None and name in WIDE:
+            wide[name] = x, []
+        else:
+            numbers = None if x is None else np.asarray(x)
+            scores[name] = score_numbers(numbers, code, folds, len(classes))
     for fold in folds:
-        for name, found in wide.items():
-            found.append(predict_wide(inputs[name], code, fold, len(classes)))
+        for x, found in wide.values():
+            found.append(predict_wide(x, code, fold, len(classes)))
         tell()
-    scores |= {name: score_folds(code, np.array(found), folds) for name, found in wide.items()}
+    for name, (_, found) in wide.items():
+        scores[name] = score_folds(code, np.array(found), folds)
     auc, accuracy = np.stack([scores[name] for name in inputs], axis=1)
     return ReadingPart(
         classes=tuple(classes.tolist()),

@@ -299,7 +299,7 @@ class Reading(Result):
         scores = {name: self.scores(name, part) for name in SCORES}
         rows = []
         for place, reader in enumerate(self.readers):
-            row = head | {"reader": reader, "about": self.about[reader]}
+            row: dict[str, Any] = {**head, "reader": reader, "about": self.about[reader]}
             for name, values in scores.items():
                 lead = self.difference(reader, name, part) if place else Lead(*[np.nan] * 3)
                 known = values[place][~np.isnan(values[place])]

@@ -134,7 +134,7 @@ def topography(
         units = select_units(ds, target=target, features=names, within=within, among=among)
         parts, left_out = split_units(units, target, n_splits)
         known, missing = known_of(numbers, units.rows)
-        found = {}
+        found, rivals = {}, {}
         for place, (name, part) in enumerate(parts.items()):
             tell = partial(progress or (lambda part: None), name)
             mine = np.searchsorted(units.rows, part.rows)
@@ -156,7 +156,7 @@ def topography(
     first, *others = found.values()
     return replace(
         first,
-        left_out=few | first.left_out,
+        left_out={**few, **first.left_out},
         others={each.population: each for each in others},
     )
 

@@ -50,8 +50,8 @@ class Row(NamedTuple):
 
 def rates(rate: xr.DataArray, one: str, other: str) -> Terms:
     """Return the terms of every attempt: rescue rates, each problem counting once."""
-    both = rate.sel({INTERVENTION: [one, other]}).values
-    known = ~np.isnan(both).any(axis=1)
+    both = np.asarray(rate.sel({INTERVENTION: [one, other]}))
+    known = np.asarray(~np.isnan(both).any(axis=1))
     filled = np.where(known[:, None], both, 0.0)
     return Terms(filled[:, 0], filled[:, 1], known.astype(float))
 
@@ -166,15 +166,15 @@ def compare_terms(
     means = [
         x[rows].sum() / max(y.sum(), 1e-300) for x, y in ((terms.one, n), (terms.other, n_other))
     ]
-    difference = found.value[0]
-    return Row(
-        float(n.sum()),
-        float((n > 0).sum()),
-        *(float(x) if y.any() else np.nan for x, y in zip(means, (n, n_other), strict=True)),
-        float(difference),
-        *(float(x) for x in found.percentile[:, 0]),
-        *(float(x[0]) for x in ends),
-    )
+    figures = [
+        n.sum(),
+        (n > 0).sum(),
+        *(x if y.any() else np.nan for x, y in zip(means, (n, n_other), strict=True)),
+        found.value[0],
+        *found.percentile[:, 0],
+        *(x[0] for x in ends),
+    ]
+    return Row._make(map(float, figures))
 
 
 def _ratios(

@@ -11,10 +11,13 @@ from recover_nb import charts, tables
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ALL
 from recover_nb.core.schema import text
-from recover_nb.prediction.reading import Reading, reading
+from recover_nb.prediction.reading import reading
+from recover_nb.prediction.reading_result import Reading
 from recover_nb.prediction.targets import PARTITIONS, TARGETS, populations_of, unit_names
-from recover_nb.prediction.topography import Topography, topography
-from recover_nb.prediction.transfer import ALLOWED, Transfer, transfer
+from recover_nb.prediction.topography import topography
+from recover_nb.prediction.topography_result import Topography
+from recover_nb.prediction.transfer import ALLOWED, transfer
+from recover_nb.prediction.transfer_result import Transfer
 from recover_nb.tables.kit import counted, interval, matching
 
 Found = Topography | Transfer | Reading
@@ -258,11 +261,9 @@ class TopographyData:
         """Say in sentences what a panel shows."""
         kind = PANELS[panel].kind
         found = self.result(kind, settings)
-        said = (
-            [found.sentence]
-            if kind != "transfer"
-            else [found.sentence, *_say_losses(tables.transfer_losses(found))]
-        )
+        said = [found.sentence]
+        if isinstance(found, Transfer):
+            said += _say_losses(tables.transfer_losses(found))
         left_out = getattr(found, "left_out", {})
         if left_out:
             name, reason = next(iter(left_out.items()))
