@@ -12,7 +12,6 @@ from recover_nb.charts.kit import (
     frame_of,
     interval,
     order,
-    panels_by,
     percents,
     signed,
     tip,
@@ -35,7 +34,9 @@ COMPARISONS = {
 }
 
 
-def plot_controls(data: Any, *, width: int = 300) -> alt.LayerChart | alt.FacetChart:
+def plot_controls(
+    data: Any, *, width: int = 320, columns: int = 2
+) -> alt.LayerChart | alt.FacetChart:
     """Draw how operators differ that differ in one thing, with both 95 % intervals.
 
     Parameters
@@ -44,10 +45,12 @@ def plot_controls(data: Any, *, width: int = 300) -> alt.LayerChart | alt.FacetC
         What `controls` returned, or its `to_dataframe`.
     width : int
         Pixels of a panel.
+    columns : int
+        Panels in a row.
 
     Returns
     -------
-    FacetChart
+    LayerChart or FacetChart
         A panel a population, all tasks together: points right of 0 are in favour of the first. The
         thick line is over questions, the thin one over checkpoints.
 
@@ -84,6 +87,5 @@ def plot_controls(data: Any, *, width: int = 300) -> alt.LayerChart | alt.FacetC
         "Operators that differ in one thing",
         subtitle="thick line: 95 % over questions; thin line: over checkpoints",
     )
-    populations = panels_by("population", frame)
     layers, height = [zero_line(), wide, *drawn], 24 * len(order(frame["comparison"]))
-    return facet(layers, frame, {"column": populations}, title, width=width, height=height)
+    return facet(layers, frame, "population", title, width=width, height=height, columns=columns)
