@@ -8,13 +8,13 @@ from typing import Any
 
 from recover_nb.core.labels import Companion, Conclusion, Regime
 from recover_nb.report.findings.judgement import Claim, Judgement
+from recover_nb.routing.result import interval_verdict
 from recover_nb.tables.verdicts import (
     CONTRADICTED,
     NOT_SHOWN,
     NOT_TESTABLE,
     SUPPORTED,
     interval,
-    interval_verdict,
 )
 
 #: Failed rollouts that one can be asked to gather for a problem.
