@@ -41,6 +41,22 @@ BY = (WORKED, LENGTH)
 FIGURES = ("difference", "more", "better", "guesses")
 #: Ends of the intervals over questions and over checkpoints.
 ENDS = ("low", "high", "low_checkpoints", "high_checkpoints")
+#: The parts in words, by what tells answers apart.
+WORDS = {
+    WORKED: {
+        "difference": "over asking again",
+        "more": "more worked answers",
+        "better": "better worked answers",
+        "guesses": "better guesses",
+    },
+    LENGTH: {
+        "difference": "over asking again",
+        "more": "longer or shorter answers",
+        "better": "better at the same length",
+    },
+}
+#: From this share of worked answers on, working out more of them has nothing to give.
+ALL_WORKED = 0.99
 #: Where lengths are cut: quantiles of those of retry on problems that are alike.
 QUANTILES = (0.25, 0.5, 0.75)
 _RETRY, _NONE = Intervention.RETRY.value, Intervention.NONE.value
@@ -88,33 +104,38 @@ class Changes(Labelled):
     @property
     def sentence(self) -> str:
         """Which operators rescue more than asking again, and whether by more or by better work."""
-        of = self.dataset.sel(population=self.population)
+        of, settings = self.dataset.sel(population=self.population), self.settings
         gain = of.isel({INTERVENTION: np.flatnonzero(of["difference_low"].values > 0)})
-        names = text(gain[INTERVENTION]).tolist()
-        more, better = (gain[name].values for name in ("more", "better"))
-        worked = self.settings["by"] == WORKED
-        kinds = ("more worked answers", "better worked ones")
-        kinds = kinds if worked else ("longer answers", "better ones of the same length")
+        names, kinds = text(gain[INTERVENTION]).tolist(), WORDS[settings["by"]]
         found = f"{named(self.population).capitalize()}: "
-        if not names:
-            return found + "no operator rescues more than asking again." + self._why()
-        found += f"{len(names)} of {of.sizes[INTERVENTION]} operators rescue more than asking again"
-        for kind, chosen in zip(kinds, (more > better, more <= better), strict=True):
+        found += f"{len(names) or 'none'} of {of.sizes[INTERVENTION]} operators "
+        found += "rescue more than asking again"
+        larger = np.where(gain["more"] > gain["better"], "more", "better")
+        for part in ("more", "better"):
             some = [
-                f"{name} {100 * gain['difference'].values[place]:+.1f} points, of them"
-                f" {100 * (more if kind == kinds[0] else better)[place]:+.1f}"
-                for place, name in enumerate(names)
-                if chosen[place]
+                f"{name} {100 * one[part].item():+.1f} of {100 * one['difference'].item():+.1f}"
+                for name, one in ((n, gain.sel({INTERVENTION: n})) for n in names)
+                if larger[names.index(name)] == part
             ]
-            found += f"; mostly by {kind}: {', '.join(some)}" if some else ""
-        return found + "." + self._why()
+            found += f"; mostly {kinds[part]}: {', '.join(some)} points" if some else ""
+        return f"{found}. {self._aside(of)}".strip()
 
-    def _why(self) -> str:
-        why = self.settings.get("why")
-        return f" Kinds of answers are lengths, because {why}." if why else ""
+    def _aside(self, of: xr.Dataset) -> str:
+        """Say why lengths, or that there was nothing to gain by working out more answers."""
+        if self.settings["by"] == LENGTH:
+            why = self.settings.get("why")
+            return f"Answers are told apart by length, because {why}." if why else ""
+        share = float(of["share_retry"].min())
+        said = f"Asking again works out {share:.1%} of its answers"
+        if share < ALL_WORKED:
+            return f"{said}."
+        return (
+            f"{said}, so more of them could not rescue anything here; by='length' asks instead"
+            " whether longer ones do."
+        )
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return a row for each population and intervention, as `tables.changes` names them.
+        """Return a row for each population and intervention.
 
         Returns
         -------
@@ -322,12 +343,13 @@ def _kind(kept: xr.Dataset, by: str | None) -> tuple[str, str]:
 
 
 def _alike(ds: xr.Dataset, failed: np.ndarray) -> list[np.ndarray]:
-    """Return codes of problems that are alike: of one cell and level, then of one cell."""
+    """Return codes of problems that are alike: of one cell and level, of one cell, all of them."""
     cell = np.unique(cell_names(ds)[failed], return_inverse=True)[1]
+    rest = [cell, np.zeros_like(cell)]
     if "level" not in ds:
-        return [cell]
+        return rest
     both = np.stack([cell, ds["level"].values[failed]], axis=1)
-    return [np.unique(both, axis=0, return_inverse=True)[1].ravel(), cell]
+    return [np.unique(both, axis=0, return_inverse=True)[1].ravel(), *rest]
 
 
 def _bins(n_tokens: np.ndarray, correct: np.ndarray, alike: np.ndarray) -> np.ndarray:

@@ -9,6 +9,9 @@ import numpy as np
 
 from recover_nb.stats.resampling import ratio
 
+#: A group lends what so many of its problems tell together; of fewer, chance would decide.
+LENDERS = 10
+
 
 def decompose(
     share: np.ndarray, right: np.ndarray, groups: Sequence[np.ndarray]
@@ -79,7 +82,8 @@ def _borrow(
     lent = np.where(lends, weight, 0.0)
     total = member @ lent
     mean = ratio(member @ (lent * np.where(lends, change, 0.0)), total)[codes]
-    served = waiting & ~np.isnan(mean)
+    enough = (member @ lends.astype(float) >= LENDERS)[codes]
+    served = waiting & enough & ~np.isnan(mean)
     loan = np.where(served, weight * mean, 0.0)
     called = ratio(member @ np.where(served, weight, 0.0), total)[codes]
     deviation = np.where(lends, lent * (np.where(lends, change, 0.0) - mean), 0.0)

@@ -8,9 +8,10 @@ from typing import Any
 
 import xarray as xr
 
-from recover_nb.core.titles import named
+from recover_nb.core.schema import INTERVENTION
+from recover_nb.core.titles import named, plain_zero
 from recover_nb.report.findings.judgement import Claim, Judgement
-from recover_nb.routing.changes import FIGURES, what_changed
+from recover_nb.routing.changes import ALL_WORKED, BY, FIGURES, LENGTH, WORKED, what_changed
 from recover_nb.tables.verdicts import CONTRADICTED, NOT_SHOWN, SUPPORTED, interval
 
 #: Ends of the interval over questions, then of the one over checkpoints.
@@ -18,19 +19,37 @@ _ENDS = ("", "_low", "_high", "_low_checkpoints", "_high_checkpoints")
 
 
 def _changes(ds: xr.Dataset, seed: int) -> dict:
-    """Measure how every operator's difference from retry comes about, in points."""
-    found = what_changed(ds, by="worked", seed=seed)
-    populations = {}
-    for name in found.dataset["population"].values:
-        of = found.dataset.sel(population=name)
-        populations[str(name)] = {
-            str(arm): {
-                each: [100 * float(of[f"{each}{end}"].sel(intervention=arm)) for end in _ENDS]
+    """Measure how every operator's difference from retry comes about, in points.
+
+    By steps, which the rule is about, and by length, which is told beside it.
+    """
+    found = {by: what_changed(ds, by=by, seed=seed).dataset for by in BY}
+    share = found[WORKED]["share_retry"].min(INTERVENTION)
+    return {
+        "worked_retry": dict(zip(_names(share["population"]), share.values, strict=True)),
+        "populations": _by_arm(found[WORKED]),
+        "by_length": _by_arm(found[LENGTH]),
+    }
+
+
+def _by_arm(found: xr.Dataset) -> dict:
+    """Every figure with its ends, by population and operator; what is not told is left out."""
+    return {
+        name: {
+            arm: {
+                each: [100 * float(found[f"{each}{end}"].sel(at)) for end in _ENDS]
                 for each in FIGURES
+                if found[each].notnull().any()
             }
-            for arm in of["intervention"].values
+            for arm in _names(found[INTERVENTION])
+            for at in [{"population": name, INTERVENTION: arm}]
         }
-    return {"populations": populations}
+        for name in _names(found["population"])
+    }
+
+
+def _names(labels: xr.DataArray) -> list[str]:
+    return [str(name) for name in labels.values]
 
 
 def _better(figures: Mapping[str, Any]) -> Judgement:
@@ -45,25 +64,40 @@ def _better(figures: Mapping[str, Any]) -> Judgement:
     for names, said in ((better, SUPPORTED), (more, CONTRADICTED)):
         if len(names) == len(rescuers):
             verdict = said
-    text = f"Points over asking again ({named(population)}), and how they come about: "
+    share = figures["worked_retry"][population]
+    lengths = figures["by_length"][population]
+    text = (
+        f"{named(population).capitalize()}: asking again works out {share:.1%} of its answers."
+        " Points over it, and how they come about: "
+    )
     text += "; ".join(
-        f"{arm} {row['difference'][0]:+.1f} {interval(row['difference'][1:3])}, of which more"
-        f" worked answers {row['more'][0]:+.1f} {interval(row['more'][1:3])}, better ones"
-        f" {row['better'][0]:+.1f} {interval(row['better'][1:3])}"
-        + _over_checkpoints(row["better"][3:])
+        f"{arm} {_say(row['difference'])}, better worked answers {_say(row['better'])}"
+        f"{_over_checkpoints(row['better'][3:])}, more of them {_say(row['more'])}, better at the"
+        f" same length {_say(lengths[arm]['better'])}"
         for arm, row in rescuers.items()
     )
-    return Judgement(verdict, f"{len(better)} of {len(rescuers)} operators", text + ".")
+    text += "."
+    if share >= ALL_WORKED:
+        text += (
+            " So working out more answers had nothing to give on these problems, and the rule could"
+            " not fail by it; lengths are the test that could."
+        )
+    return Judgement(verdict, f"{len(better)} of {len(rescuers)} operators", text)
 
 
-def _mainly(row: Mapping[str, Any], part: str) -> bool:
-    """Tell whether a part lies above 0 by interval and is larger than each of the others."""
-    others = [row[each][0] for each in FIGURES[1:] if each != part and row[each][0] is not None]
-    return row[part][1] > 0 and row[part][0] > max(others)
+def _say(figure: list) -> str:
+    """Write a figure with its interval over questions."""
+    return f"{plain_zero(f'{figure[0]:+.1f}')} {interval(figure[1:3])}"
 
 
 def _over_checkpoints(ends: list) -> str:
     return "" if None in ends else f" (over checkpoints {interval(ends)})"
+
+
+def _mainly(row: Mapping[str, Any], part: str) -> bool:
+    """Tell whether a part lies above 0 by interval and is larger than each of the others."""
+    others = [row[each][0] for each in FIGURES[1:] if each != part]
+    return row[part][1] > 0 and row[part][0] > max(others)
 
 
 SECTIONS: dict[str, Callable[[xr.Dataset, int], dict]] = {"changes": _changes}
