@@ -25,7 +25,7 @@ from recover_nb.core.titles import named
 
 def plot_what_changed(
     data: Any, *, population: str | None = None, width: int = 170
-) -> alt.FacetChart:
+) -> alt.LayerChart | alt.FacetChart:
     """Draw how each intervention's difference from retry comes about: more work, or better work.
 
     Parameters

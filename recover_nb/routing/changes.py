@@ -214,9 +214,18 @@ def what_changed(
 
     Examples
     --------
+    What a calculator rescues is right more often at the same length, not longer.
+
     >>> import recover_nb as rnb
-    >>> changes = rnb.what_changed(rnb.load_study(), interventions=["calculator"], n_bootstrap=100)
-    >>> changes.to_dataframe()[["population", "share_retry", "share"]].round(2)
+    >>> changes = rnb.what_changed(
+    ...     rnb.load_study(), by="length", interventions=["calculator"], n_bootstrap=100
+    ... )
+    >>> points = [f"{part}_points" for part in ("difference", "more", "better")]
+    >>> changes.to_dataframe()[["population", *points]].round(1)
+           population  difference_points  more_points  better_points
+    0  failed_first_1               58.9          2.0           56.9
+    1          failed               35.9          1.5           34.4
+    2  failed_first_5               70.0          1.9           68.1
     """
     check_whole("seed", seed, 0)
     check_whole("n_bootstrap", n_bootstrap, 1)
@@ -292,7 +301,7 @@ def _figures(
     found = bootstrap_ratio(contributed, one, drawn, bca=False)
     over = checkpoint_interval(contributed, one, checkpoints)
     ends = dict(zip(ENDS, (*found.percentile, *over), strict=True))
-    figures = {"n": len(contributed)}
+    figures: dict[str, float] = {"n": len(contributed)}
     for place, name in enumerate(("retry", "rate", *FIGURES)):
         figures[name] = found.value[place]
         if name in FIGURES:
