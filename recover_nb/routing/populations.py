@@ -63,8 +63,15 @@ def choose_populations(ds: xr.Dataset, names: Sequence[str] | None = None) -> di
         given = (names,) if isinstance(names, str) else tuple(names)
         if not given:
             raise InputError(f"populations is empty; allowed: {', '.join(POPULATIONS)}")
-        return {str(name): first_failed(ds, first_of(str(name))) for name in given}
-    return {name: first_failed(ds, first_of(name)) for name in allowed_populations(ds)}
+        return {str(name): _inside(ds, first_of(str(name))) for name in given}
+    return {name: _inside(ds, first_of(name)) for name in allowed_populations(ds)}
+
+
+def _inside(ds: xr.Dataset, m: int) -> np.ndarray:
+    """As `first_failed`; of a table that does not know rollouts every problem may have failed."""
+    if m == 0 and not {"n_failed_rollouts", "correct"} & set(ds.data_vars):
+        return np.ones(ds.sizes[PROBLEM], dtype=bool)
+    return first_failed(ds, m)
 
 
 def allowed_populations(ds: xr.Dataset) -> tuple[str, ...]:

@@ -249,8 +249,9 @@ def comparators(evaluation: Evaluation, estimator: str = "published") -> pd.Data
     -------
     DataFrame
         ``population``, ``estimator``, ``comparator``, ``kind`` (measured or null), ``n``,
-        ``routed``, ``rate``, ``lift_points`` with its 95 % interval ``low_points``, ``high_points``, and, beside a
-        published figure whose null was computed, the null's ``band_low_points``,
+        ``routed``, ``rate``, ``lift_points`` with its 95 % interval ``low_points``,
+        ``high_points``, ``low_checkpoints_points``, ``high_checkpoints_points`` over checkpoints,
+        and, beside a published figure whose null was computed, the null's ``band_low_points``,
         ``band_high_points`` (else NaN): what the estimator reports without any effect.
 
     Raises

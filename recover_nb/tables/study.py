@@ -194,8 +194,8 @@ def rescue_by_intervention(
     -------
     DataFrame
         One row a cell and intervention: ``population``, ``cell``, ``intervention``, ``problems``,
-        ``attempts``, ``rate`` (mean over problems) with its 95 % interval ``low``, ``high``; ``retry_rate`` on
-        the same problems; the paired difference from retry ``lift_points`` with
+        ``attempts``, ``rate`` (mean over problems) with its 95 % interval ``low``, ``high``;
+        ``retry_rate`` on the same problems; the paired difference from retry ``lift_points`` with
         ``lift_low_points``, ``lift_high_points`` at 95 %, ``lift_low_all_points``,
         ``lift_high_all_points`` widened (Bonferroni) so that all interventions of a cell hold
         together at 95 %, and ``lift_low_checkpoints_points``, ``lift_high_checkpoints_points`` over
