@@ -105,7 +105,9 @@ class Changes(Labelled):
     def sentence(self) -> str:
         """Which operators rescue more than asking again, and whether by more or by better work."""
         of, settings = self.dataset.sel(population=self.population), self.settings
-        gain = of.isel({INTERVENTION: np.flatnonzero(of["difference_low"].values > 0)})
+        # With one checkpoint there is no second interval to ask.
+        above = (of["difference_low"] > 0) & ~(of["difference_low_checkpoints"] <= 0)
+        gain = of.isel({INTERVENTION: np.flatnonzero(above.values)})
         names, kinds = text(gain[INTERVENTION]).tolist(), WORDS[settings["by"]]
         found = f"{named(self.population).capitalize()}: "
         found += f"{len(names) or 'none'} of {of.sizes[INTERVENTION]} operators "

@@ -99,9 +99,15 @@ def test_controls_by_their_interval(interval, expected):
     assert verdict("mixture", "controls", {"place": found}) == NOT_TESTABLE
 
 
-BETTER = {"difference": [4, 2, 6], "more": [1, 0, 2], "better": [3, 1, 5], "guesses": [0, 0, 0]}
-MORE = BETTER | {"more": [3, 1, 5], "better": [1, 0, 2]}
-NOTHING = BETTER | {"difference": [1, -1, 3]}
+#: Points and both intervals of an operator that rescues by better work, by more, and of none.
+BETTER = {
+    "difference": [4, 2, 6, 1, 7],
+    "more": [1, 0, 2, -1, 3],
+    "better": [3, 1, 5, 1, 5],
+    "guesses": [0, 0, 0, 0, 0],
+}
+MORE = BETTER | {"more": [3, 1, 5, 1, 5], "better": [1, 0, 2, -1, 3]}
+NOTHING = BETTER | {"difference": [1, -1, 3, -1, 3], "better": [-1, -2, 0, -2, 0]}
 
 
 @pytest.mark.parametrize(
@@ -109,28 +115,30 @@ NOTHING = BETTER | {"difference": [1, -1, 3]}
     [
         ([BETTER, BETTER], SUPPORTED),
         # What does not rescue is not asked.
-        ([BETTER, NOTHING | {"better": [-1, -2, 0]}], SUPPORTED),
+        ([BETTER, NOTHING], SUPPORTED),
         ([BETTER, MORE], NOT_SHOWN),
         ([MORE, MORE], CONTRADICTED),
-        ([BETTER | {"better": [3, -1, 7]}], NOT_SHOWN),
-        ([BETTER | {"guesses": [3.5, 1, 5]}], NOT_SHOWN),
+        ([BETTER | {"better": [3, -1, 7, 1, 5]}], NOT_SHOWN),
+        ([BETTER | {"better": [3, 1, 5, -1, 7]}], NOT_SHOWN),
+        # One checkpoint has no second interval.
+        ([BETTER | {"better": [3, 1, 5, None, None]}], SUPPORTED),
+        ([BETTER | {"guesses": [3.5, 1, 6, 1, 6]}], NOT_SHOWN),
         ([NOTHING], NOT_SHOWN),
     ],
 )
 def test_better_work_has_to_be_the_larger_part_of_every_rescue(rows, expected):
-    arms = {
-        f"arm {place}": {k: [*v, None, None] for k, v in row.items()}
-        for place, row in enumerate(rows)
-    }
-    figures = {"worked_retry": {"failed_first_1": 0.8}, "populations": {"failed_first_1": arms}}
-    figures["by_length"] = figures["populations"]
+    arms = {"failed_first_1": {f"arm {place}": row for place, row in enumerate(rows)}}
+    figures = {"worked_retry": {"failed_first_1": 0.8}, "populations": arms, "by_length": arms}
     assert verdict("better_work", "changes", figures) == expected
+
+
+def test_better_work_says_when_more_of_it_had_nothing_to_give():
     claim = next(each for each in CLAIMS if each.name == "better_work")
-    said = "more answers had nothing to give"
-    assert said not in claim.ask(figures).sentence
-    if rows != [NOTHING]:
-        all_worked = figures | {"worked_retry": {"failed_first_1": 0.995}}
-        assert said in claim.ask(all_worked).sentence
+    arms = {"failed_first_1": {"arm": BETTER}}
+    figures = {"populations": arms, "by_length": arms}
+    for share, said in ((0.8, False), (0.995, True)):
+        sentence = claim.ask(figures | {"worked_retry": {"failed_first_1": share}}).sentence
+        assert ("more answers had nothing to give" in sentence) == said
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Is a rescue better work, or more of it? Measured and judged.
 
-The rule was written down on 2026-11-27, before the figures that it judges were looked at.
+The rule was written down on 2026-11-27, before the figures that it judges were looked at. That the
+interval over checkpoints must agree was added after them; it can only take a verdict back.
 """
 
 from collections.abc import Callable, Mapping
@@ -95,9 +96,10 @@ def _over_checkpoints(ends: list) -> str:
 
 
 def _mainly(row: Mapping[str, Any], part: str) -> bool:
-    """Tell whether a part lies above 0 by interval and is larger than each of the others."""
-    others = [row[each][0] for each in FIGURES[1:] if each != part]
-    return row[part][1] > 0 and row[part][0] > max(others)
+    """Tell whether a part lies above 0 by both intervals and is larger than each of the others."""
+    value, low, _, low_checkpoints, _ = row[part]
+    above = low > 0 and (low_checkpoints is None or low_checkpoints > 0)
+    return above and value > max(row[each][0] for each in FIGURES[1:] if each != part)
 
 
 SECTIONS: dict[str, Callable[[xr.Dataset, int], dict]] = {"changes": _changes}
@@ -108,8 +110,9 @@ CLAIMS: tuple[Claim, ...] = (
         "What rescues is better work, not more of it.",
         "",
         "for every operator that rescues more than asking again by interval, the part that worked"
-        " answers are right more often lies above 0 by interval and is the largest (contradicted"
-        " if for every one of them that is so of the part that more answers are worked out)",
+        " answers are right more often lies above 0 by interval, over checkpoints too, and is the"
+        " largest (contradicted if for every one of them that is so of the part that more answers"
+        " are worked out)",
         "changes",
         _better,
     ),
