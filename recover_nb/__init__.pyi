@@ -15,6 +15,7 @@ from recover_nb import tasks as tasks
 from recover_nb import widgets as widgets
 from recover_nb.charts.ablation import plot_ablations as plot_ablations
 from recover_nb.charts.calculator import plot_calculator as plot_calculator
+from recover_nb.charts.changes import plot_what_changed as plot_what_changed
 from recover_nb.charts.clustering import plot_clusters as plot_clusters
 from recover_nb.charts.clustering import plot_consensus as plot_consensus
 from recover_nb.charts.clustering import plot_stability as plot_stability
@@ -124,6 +125,7 @@ from recover_nb.routing import routers as routers
 from recover_nb.routing import simulate as simulate
 from recover_nb.routing.ablation.ablate import ablate as ablate
 from recover_nb.routing.ablation.stored import load_ablations as load_ablations
+from recover_nb.routing.changes import what_changed as what_changed
 from recover_nb.routing.evaluation import evaluate_routing as evaluate_routing
 from recover_nb.routing.policy import PUBLISHED as PUBLISHED
 from recover_nb.routing.policy import RoutingPolicy as RoutingPolicy

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from recover_nb.core.labels import Intervention
+from recover_nb.report.findings.changes import CLAIMS as CHANGES
 from recover_nb.report.findings.judge_extensions import OWN
 from recover_nb.report.findings.judgement import Claim, Judgement
 from recover_nb.report.findings.specimen import CLAIMS as SPECIMEN
@@ -424,5 +425,6 @@ CLAIMS: tuple[Claim, ...] = (
         _not_by_reading("first"),
     ),
     *OWN,
+    *CHANGES,
     *SPECIMEN,
 )
