@@ -68,6 +68,10 @@ _WORDS: Mapping[str, str] = {
     "gaussian": "one Gaussian",
     "box": "uniform box",
     "auc": "AUC",
+    "prompt_length": "prompt length",
+    "no_signal": "all without a signal",
+    "features_added": "features added",
+    "commonest": "commonest label",
 }
 #: Failures that figures are about (docs/method.md#populations).
 _POPULATIONS: Mapping[str, str] = {
