@@ -3,6 +3,7 @@
 They are compared with one operator for all, at equal forward passes and attempt for attempt.
 """
 
-from recover_nb.routing.routers.compare import RouterComparison, compare_routers
+from recover_nb.routing.routers.compare import compare_routers
+from recover_nb.routing.routers.result import RouterComparison
 
 __all__ = ["RouterComparison", "compare_routers"]

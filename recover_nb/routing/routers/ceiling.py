@@ -108,7 +108,9 @@ def fit_population(wins: np.ndarray, trials: np.ndarray) -> Population:
     fitted = np.tile([0.0, 1.0, -2.0], (n_arms, 1))
     share = np.full(len(GRID), 1.0 / len(GRID))
     for _ in range(STEPS):
-        weight = _posterior(share, seen, [one.parts(of) for one, of in zip(seen, fitted, strict=True)])
+        weight = _posterior(
+            share, seen, [one.parts(of) for one, of in zip(seen, fitted, strict=True)]
+        )
         share = weight.mean(axis=0)
         for arm, one in enumerate(seen):
             often = np.zeros((len(one.wins), len(GRID)))

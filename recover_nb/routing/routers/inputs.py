@@ -4,7 +4,7 @@ Both are taken out of a study once and kept apart.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import xarray as xr
@@ -57,6 +57,11 @@ class Known:
     checkpoint: np.ndarray
     route: np.ndarray
 
+    def take(self, rows: np.ndarray) -> "Known":
+        """Return the problems `rows`."""
+        kept = {one.name: getattr(self, one.name)[rows] for one in fields(self)[1:]}
+        return Known(self.names, **kept)
+
 
 @dataclass(frozen=True)
 class Outcomes:
@@ -93,6 +98,8 @@ class Problems:
         The same problems as the estimators see them.
     left_out : dict of str to str
         Descriptors that cannot be had from this study, and why.
+    places : int array, shape (problem,)
+        Of the problems, in the study.
     """
 
     arms: tuple[str, ...]
@@ -100,6 +107,17 @@ class Problems:
     outcomes: Outcomes
     table: Table
     left_out: dict[str, str]
+    places: np.ndarray
+
+    def take(self, rows: np.ndarray) -> "Problems":
+        """Return the problems `rows`."""
+        return replace(
+            self,
+            known=self.known.take(rows),
+            outcomes=self.outcomes.take(rows),
+            table=self.table.take(rows),
+            places=self.places[rows],
+        )
 
 
 def choosable(ds: xr.Dataset, operators: Sequence[str] = COUNTED) -> tuple[str, ...]:
@@ -170,7 +188,7 @@ def read_problems(
         checkpoint=checkpoint_codes(kept),
         route=table.decide(np.ones((1, len(rows)), dtype=bool))[0],
     )
-    return Problems(arms, known, outcomes, table, left_out)
+    return Problems(arms, known, outcomes, table, left_out, rows)
 
 
 def _cell(ds: xr.Dataset) -> list[np.ndarray]:
