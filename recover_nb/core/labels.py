@@ -240,6 +240,12 @@ class Companion(StrEnum):
 
     REMAPPED = "remapped"
     REDRAWN = "redrawn"
+    #: Drawn again once more, every attempt kept, for rules to be judged on.
+    FRESH = "fresh"
+
+
+#: Companions over which a regime has to survive (docs/method.md#regime-survival).
+SURVIVAL_COMPANIONS = (Companion.REMAPPED, Companion.REDRAWN)
 
 
 class Depth(StrEnum):

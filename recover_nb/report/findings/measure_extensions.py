@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import xarray as xr
 
-from recover_nb.core.labels import Companion, HoldOut, Regime, Scope
+from recover_nb.core.labels import SURVIVAL_COMPANIONS, HoldOut, Regime, Scope
 from recover_nb.features.reliability import needed_rollouts
 from recover_nb.generation.companions import load_remapped
 from recover_nb.routing.ablation.ablate import ablate
@@ -72,7 +72,7 @@ def _remapping(ds: xr.Dataset, seed: int) -> dict:
             float(agreement[f"kappa_within{end}"].sel(companion=each.value))
             for end in ("", "_low", "_high")
         ]
-        for each in Companion
+        for each in SURVIVAL_COMPANIONS
     }
     drop = {}
     if found.drop is not None:
