@@ -53,7 +53,8 @@ _MEANT: Mapping[str, str] = {
 }
 #: Names that say enough in words of their own.
 _WORDS: Mapping[str, str] = {
-    **{router: router.replace("_", " ") for router in Router},
+    Router.COUNT: "count rule",
+    Router.LEARNT: "learnt from everything",
     Feature.LOGIT_DISPERSION: "logit dispersion",
     "published less null": "published, less no effect",
     "published less null_twins": "published, less no effect, twins",
@@ -66,6 +67,9 @@ _WORDS: Mapping[str, str] = {
     "gaussian": "one Gaussian",
     "box": "uniform box",
     "auc": "AUC",
+    "ceiling": "knowing every rate",
+    "equal_passes": "at equal passes",
+    "one_attempt": "one attempt",
 }
 #: Failures that figures are about (docs/method.md#populations).
 _POPULATIONS: Mapping[str, str] = {

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recover_nb.core.labels import Router
 from recover_nb.routing.nulls import _binomial
 from recover_nb.routing.routers.folds import Fold
 from recover_nb.routing.routers.inputs import Outcomes, Problems
 from recover_nb.routing.routers.rules import best_fixed, learn_count, learnt, taken
 
-BEST_FIXED, PUBLISHED_RULE, COUNT, LEARNT = "best_fixed", "published", "count", "learnt"
+BEST_FIXED, PUBLISHED_RULE = "best_fixed", "published"
+COUNT, LEARNT = Router.COUNT.value, Router.LEARNT.value
 #: Policies that look at the problem.
 ROUTERS = (PUBLISHED_RULE, COUNT, LEARNT)
 #: Simulated studies held at once.
