@@ -114,6 +114,7 @@ _EXPORTS = {
     "plot_confusion": "charts.topography",
     "plot_effects": "charts.topography",
     "plot_feature_quantiles": "charts.topography",
+    "plot_mappings": "charts.routing",
     "plot_reading": "charts.reading",
     "plot_scores": "charts.topography",
     "plot_transfer_clusters": "charts.transfer",

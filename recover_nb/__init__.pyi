@@ -32,6 +32,7 @@ from recover_nb.charts.routers import plot_routers as plot_routers
 from recover_nb.charts.routing import plot_budget as plot_budget
 from recover_nb.charts.routing import plot_comparators as plot_comparators
 from recover_nb.charts.routing import plot_estimators as plot_estimators
+from recover_nb.charts.routing import plot_mappings as plot_mappings
 from recover_nb.charts.story import story as story
 from recover_nb.charts.topography import plot_coefficients as plot_coefficients
 from recover_nb.charts.topography import plot_confusion as plot_confusion

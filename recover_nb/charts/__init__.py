@@ -18,7 +18,12 @@ from recover_nb.charts.reading import plot_reading
 from recover_nb.charts.remapping import plot_remapping, plot_transitions
 from recover_nb.charts.rescue import plot_regimes, plot_rescue, plot_routes
 from recover_nb.charts.routers import plot_routers
-from recover_nb.charts.routing import plot_budget, plot_comparators, plot_estimators
+from recover_nb.charts.routing import (
+    plot_budget,
+    plot_comparators,
+    plot_estimators,
+    plot_mappings,
+)
 from recover_nb.charts.topography import (
     plot_coefficients,
     plot_confusion,
@@ -46,6 +51,7 @@ __all__ = [
     "plot_estimators",
     "plot_feature_quantiles",
     "plot_features",
+    "plot_mappings",
     "plot_reading",
     "plot_regimes",
     "plot_reliability",

@@ -35,6 +35,8 @@ _MEANT: Mapping[str, str] = {
     "all": "all problems",
     "null": "no effect",
     "null_twins": "no effect, twins",
+    "own_features": "all, by the first answers alone",
+    "without_guesses": "all, guesses wrong",
     "best_fixed": "best single operator",
     "best_fixed_in_sample": "best in hindsight",
     "random": "operators at random",

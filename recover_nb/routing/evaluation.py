@@ -33,6 +33,7 @@ from recover_nb.routing.result import (
     NULLS,
     OWN,
     RETRY,
+    WORKED,
     Evaluation,
 )
 from recover_nb.routing.table import Inputs, Table, generator, read_inputs
@@ -271,13 +272,11 @@ def _evaluate_population(
     inputs = whole.of(population)
     table = inputs.table
     found = run_estimators(table, seed, counts, parts, tell)
-    if "all" in parts and population in whole.first:
-        rng = generator(seed, 2)
-        first = whole.first[population]
-        found[OWN] = estimators.with_features(table, first, rng, n_splits=counts["n_splits"])
+    if "all" in parts:
+        found |= _all_again(whole, inputs, population, seed, counts)
     tell("bootstrap")
     figures = {}
-    for index, name in enumerate((*MEASURED, OWN)):
+    for index, name in enumerate((*MEASURED, OWN, WORKED)):
         one = found.get(name)
         if one is not None:
             figures[name] = summarise(
@@ -293,8 +292,8 @@ def _evaluate_population(
         one, published = found[name], found["published"]
         if one is not None and published is not None:
             figures[name] = summarise_null(published, one, resamples, table.checkpoints)
-    with_own = bool(whole.first) and "all" in parts
-    data, coords = _estimated(table, inputs.labels, figures, with_own=with_own)
+    names = set(figures) | ({OWN} if whole.first and "all" in parts else set())
+    data, coords = _estimated(table, inputs.labels, figures, names)
     more, labels = _counted_cells(inputs)
     data, coords = data | more, coords | labels
     if "mappings" in parts:
@@ -308,15 +307,35 @@ def _evaluate_population(
     return data, coords
 
 
+def _all_again(
+    whole: Inputs, inputs: Inputs, population: str, seed: int, counts: dict[str, int]
+) -> dict[str, Contributions]:
+    """Return ``all`` with other features, and with guesses counted as wrong, where they are known.
+
+    The draws are those of ``all``.
+    """
+    found, n_splits = {}, counts["n_splits"]
+    if population in whole.first:
+        own, rng = whole.first[population], generator(seed, 2)
+        found[OWN] = estimators.with_features(inputs.table, own, rng, n_splits=n_splits)
+    if inputs.worked is not None:
+        table = replace(inputs.table, rate=inputs.worked)
+        found[WORKED] = estimators.everyone(table, generator(seed, 2), n_splits=n_splits)
+    return found
+
+
 #: Figures and the labels they are by.
 _Labelled = tuple[dict[str, tuple[tuple[str, ...], Any]], dict[str, Any]]
 
 
 def _estimated(
-    table: Table, labels: np.ndarray, figures: dict[str, dict[str, np.ndarray]], *, with_own: bool
+    table: Table,
+    labels: np.ndarray,
+    figures: dict[str, dict[str, np.ndarray]],
+    among: Collection[str],
 ) -> _Labelled:
-    """Stack the figures of each estimator; NaN where one has none."""
-    names = [name for name in ESTIMATORS if name in figures or (name == OWN and with_own)]
+    """Stack the figures of each estimator `among` those there are; NaN where one has none."""
+    names = [name for name in ESTIMATORS if name in among]
     by_cell, by_column = ("estimator", "cell"), ("estimator", "cell", "comparator")
     n_cells, columns = 1 + len(labels), table.comparators[1:]
     data: dict[str, tuple[tuple[str, ...], Any]] = {}

@@ -63,10 +63,22 @@ def choose_populations(ds: xr.Dataset, names: Sequence[str] | None = None) -> di
         given = (names,) if isinstance(names, str) else tuple(names)
         if not given:
             raise InputError(f"populations is empty; allowed: {', '.join(POPULATIONS)}")
-        return {str(name): first_failed(ds, _first(str(name))) for name in given}
+        return {str(name): _inside(ds, first_of(str(name))) for name in given}
+    return {name: _inside(ds, first_of(name)) for name in allowed_populations(ds)}
+
+
+def _inside(ds: xr.Dataset, m: int) -> np.ndarray:
+    """As `first_failed`; of a table that does not know rollouts every problem may have failed."""
+    if m == 0 and not {"n_failed_rollouts", "correct"} & set(ds.data_vars):
+        return np.ones(ds.sizes[PROBLEM], dtype=bool)
+    return first_failed(ds, m)
+
+
+def allowed_populations(ds: xr.Dataset) -> tuple[str, ...]:
+    """Return those of `POPULATIONS` that a study stores enough rollouts for, the headline first."""
     known = "correct" in ds and _NONE in text(ds[INTERVENTION])
     m = observed_rollouts(ds) if known else 0
-    return {name: first_failed(ds, _first(name)) for name in POPULATIONS if _first(name) <= m}
+    return tuple(name for name in POPULATIONS if first_of(name) <= m)
 
 
 def first_features(ds: xr.Dataset, population: str, rows: np.ndarray) -> np.ndarray | None:
@@ -88,7 +100,7 @@ def first_features(ds: xr.Dataset, population: str, rows: np.ndarray) -> np.ndar
         NaN where a rollout's signals are not stored. None where the population is no such one, or
         the study stores neither signals nor features of rollouts.
     """
-    m = _first(population)
+    m = first_of(population)
     if not m:
         return None
     if KEPT_FEATURES in ds:
@@ -117,7 +129,7 @@ def _window(ds: xr.Dataset) -> int:
     return int(config.get("settings", {}).get("window", DEFAULT_WINDOW))
 
 
-def _first(name: str) -> int:
+def first_of(name: str) -> int:
     """Return how many first rollouts a population's name says failed."""
     found = re.fullmatch(rf"{FIRST}([1-9]\d*)", name)
     if name != FAILED and not found:

@@ -1,6 +1,7 @@
 """What `evaluate_routing` returns: figures by estimator, cell and comparator, and their words."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -18,7 +19,9 @@ from recover_nb.routing.populations import FAILED
 MEASURED, NULLS = ("published", "split", "all"), ("null", "null_twins")
 #: As ``all``, with features and routes from the first failed rollouts of a population alone.
 OWN = "own_features"
-ESTIMATORS = ("published", *NULLS, "split", "all", OWN)
+#: As ``all``, where a right answer without a step counts as wrong.
+WORKED = "without_guesses"
+ESTIMATORS = ("published", *NULLS, "split", "all", OWN, WORKED)
 RETRY = Intervention.RETRY.value
 #: Two-sided 95 % of a normal distribution: the band of a null of given mean and sd.
 NORMAL_95 = 1.959963984540054
@@ -41,7 +44,8 @@ class Evaluation(Labelled):
         over cells. The lift of a null is its mean over simulated studies, with ``sd``;
         ``selected`` is its share of problems; ``excess`` (published less null) has ends named
         likewise and ``excess_p``. The estimator ``own_features`` is ``all`` with features and
-        routes from the first failed rollouts of the population alone. By cell: ``problems``,
+        routes from the first failed rollouts of the population alone; ``without_guesses`` is
+        ``all`` where a right answer without a step counts as wrong. By cell: ``problems``,
         ``regimes`` (regime), ``routes`` (intervention) and ``rescue`` (strategy) over the
         steerable_hard problems. By ``mapping`` of features to operators, the policy's own first:
         ``mapping_lift`` over retry of every problem, with its ends. By ``basis`` and ``k`` retries:
@@ -290,10 +294,12 @@ class Evaluation(Labelled):
     def _population(self) -> dict[str, Any]:
         """Figures of a population: those without selection first, then as those over all."""
         out: dict[str, Any] = {"n": int(self.figures["problems"].sel(cell=ALL))}
-        for name, key in (("all", "lift"), (OWN, "lift_own_features")):
+        for name in ("all", OWN, WORKED):
             found = self.lift(name) if name in self.estimators else None
-            out[key] = None if found is None else float(found["lift"])
-            head = "" if name == "all" else "own_features_"
+            head = "" if name == "all" else f"{name}_"
+            out[f"lift_{name}" if head else "lift"] = (
+                None if found is None else float(found["lift"])
+            )
             for end, ends in (("ci95", ""), ("ci95_checkpoints", "_checkpoints")):
                 out[head + end] = None if found is None else _ends(found, f"lift_{{}}{ends}")
         return out | {"estimators": self._overall()}
@@ -371,12 +377,22 @@ def interval_verdict(low: float, high: float) -> Verdict:
 
 
 def both_verdict(found: xr.Dataset, figure: str = "lift") -> Verdict:
-    """Judge "above 0" by the intervals over questions and over checkpoints: both must say so.
+    """Judge "above 0" by the intervals of a figure over questions and over checkpoints."""
+    return agreed_verdict(
+        _ends(found, f"{figure}_{{}}"), _ends(found, f"{figure}_{{}}_checkpoints")
+    )
 
-    The second does not count where there is one checkpoint.
+
+def agreed_verdict(
+    questions: Sequence[float], checkpoints: Sequence[float], *, above: float = 0.0
+) -> Verdict:
+    """Judge "above" by two intervals: both must say so, or the opposite.
+
+    The second does not count where there is one checkpoint (NaN).
     """
-    first = interval_verdict(*_ends(found, f"{figure}_{{}}"))
-    apart = _ends(found, f"{figure}_{{}}_checkpoints")
-    if math.isnan(apart[0]) or first == Verdict.NOT_TESTABLE:
+    first, second = (
+        interval_verdict(low - above, high - above) for low, high in (questions, checkpoints)
+    )
+    if Verdict.NOT_TESTABLE in (first, second):
         return first
-    return first if interval_verdict(*apart) == first else Verdict.NOT_SHOWN
+    return first if first == second else Verdict.NOT_SHOWN

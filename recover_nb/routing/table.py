@@ -14,7 +14,7 @@ from recover_nb.features.features import feature_matrix
 from recover_nb.routing.policy import PUBLISHED, RoutingPolicy, route_codes
 from recover_nb.routing.populations import choose_populations, first_features
 from recover_nb.routing.rescue import is_steerable_hard, with_rates
-from recover_nb.stats.resampling import Resamples, bootstrap_weights
+from recover_nb.stats.resampling import Resamples, bootstrap_weights, ratio
 
 #: Cost of an attempt: name in reports -> variables of the study that are added up.
 COSTS = {
@@ -141,6 +141,8 @@ class Inputs:
         Features of the first failed rollouts of a population alone, of its problems.
     routes : int array, shape (problem,), or None
         Arm of each problem as the study stores it, where it does and the rule is the published one.
+    worked : float64 array, shape (problem, arm), or None
+        Rates where a right answer without a step counts as wrong, where the study knows steps.
     upfront : dict of str to float64 array, shape (problem,)
         Cost of all observed rollouts of a problem, by name in reports: the rule reads them first.
     """
@@ -152,6 +154,7 @@ class Inputs:
     populations: dict[str, np.ndarray]
     first: dict[str, np.ndarray] = field(default_factory=dict)
     routes: np.ndarray | None = None
+    worked: np.ndarray | None = None
     upfront: dict[str, np.ndarray] = field(default_factory=dict)
 
     def decided_by(self, policy: RoutingPolicy, edges: dict) -> "Inputs":
@@ -167,14 +170,13 @@ class Inputs:
     def of(self, population: str) -> "Inputs":
         """Return the problems of one population, routed as all failed problems are."""
         rows, table = self.populations[population], self.table
-        if len(rows) == len(table.rate):
-            return self
-        routes = self.routes
+        routes = self.routes if len(rows) < len(table.rate) else None
         if routes is None:
             routes = table.decide(np.ones((1, len(table.rate)), bool))[0]
         return replace(
             self,
             table=replace(table, routes=routes).take(rows),
+            worked=None if self.worked is None else self.worked[rows],
             costs={name: values[rows] for name, values in self.costs.items()},
             upfront={name: values[rows] for name, values in self.upfront.items()},
         )
@@ -236,8 +238,23 @@ def read_inputs(
                 first[name] = found
     kept = ds.isel(problem=keep)
     routes = _stored_routes(kept, policy, table.arms)
+    worked = None
+    if {"correct", "worked"} <= set(ds.data_vars):
+        by_arm = kept[["correct", "worked"]].sel(intervention=list(table.arms))
+        right = ((by_arm["correct"] == 1) & (by_arm["worked"] == 1)).sum("rollout")
+        worked = ratio(right.transpose("problem", "intervention").values, table.attempts)
     upfront = _upfront(kept) if costs else {}
-    return Inputs(table, costs, labels, ds.sizes["problem"], some, first, routes, upfront)
+    return Inputs(
+        table,
+        costs,
+        labels,
+        ds.sizes["problem"],
+        some,
+        first=first,
+        routes=routes,
+        worked=worked,
+        upfront=upfront,
+    )
 
 
 def _upfront(ds: xr.Dataset) -> dict[str, np.ndarray]:
