@@ -6,7 +6,6 @@ It computes nothing: it draws data frames of `tables.routers`.
 from typing import Any
 
 import altair as alt
-import pandas as pd
 
 from recover_nb import tables
 from recover_nb.charts.kit import (

@@ -165,7 +165,9 @@ def reading_first(
     wrong = missed(wins[:, RETRY], trials[:, RETRY], np.minimum(read, trials[:, RETRY]))
     left = budget - read * price
     after = [np.zeros_like(left)]
-    after += [rescued([(w, t, c)], left) for w, t, c in zip(wins.T, trials.T, cost.T, strict=True)][1:]
+    after += [rescued([(w, t, c)], left) for w, t, c in zip(wins.T, trials.T, cost.T, strict=True)][
+        1:
+    ]
     return 1.0 - wrong[..., None] * (1.0 - np.stack(after, axis=-1))
 
 

@@ -91,8 +91,8 @@ class RouterComparison(Labelled):
         best = float(every["rate"].sel(policy=BEST_FIXED).isel(population=0))
         text = (
             f"{named(population).capitalize()} ({int(one['n']):,} problems), at the forward passes"
-            f" of {self.settings['budget']} retries, on a {scheme} not learned from: the best single"
-            f" operator rescues {best:.1%}, the count rule {_gain(one)}."
+            f" of {self.settings['budget']} retries, on a {scheme} not learned from, the best"
+            f" single operator rescues {best:.1%}, the count rule {_gain(one)}."
         )
         if draws:
             p = p_value(float(one["p"]), draws, "null studies")
