@@ -58,7 +58,11 @@ def found(tied):
 
 def test_the_reference_is_the_evaluation(tied, found):
     whole = evaluate_routing(
-        tied, n_permutations=1, only=("published", "null", "split", "all"), **FEW
+        tied,
+        populations=["failed"],
+        n_permutations=1,
+        only=("published", "null", "split", "all"),
+        **FEW,
     )
     for conclusion, (part, comparator) in CONCLUSIONS.items():
         figure = found.settings[REFERENCE].figures[conclusion]
@@ -76,9 +80,13 @@ def test_the_reference_is_the_evaluation(tied, found):
 
 def test_a_setting_is_the_evaluation_under_it(tied, found):
     """Edges and policies enter the evaluation in their own way; the ablation must agree."""
-    edges = evaluate_routing(tied, n_permutations=1, min_gain=0.2, only=("split",), **FEW)
+    edges = evaluate_routing(
+        tied, populations=["failed"], n_permutations=1, min_gain=0.2, only=("split",), **FEW
+    )
     policy = rnb.RoutingPolicy({"spread": "dense_steer"})
-    alone = evaluate_routing(tied, n_permutations=1, policy=policy, only=("all",), **FEW)
+    alone = evaluate_routing(
+        tied, populations=["failed"], n_permutations=1, policy=policy, only=("all",), **FEW
+    )
     figures = found.settings["min_gain=0.2"].figures
     lift = float(edges.lift("split")["lift"])
     assert figures[Conclusion.BEATS_RETRY_SPLIT].value == pytest.approx(lift, abs=1e-12)

@@ -112,7 +112,7 @@ def test_population(view, study):
         wanted = one[one["estimator"] == "published"].set_index("comparator")["lift_points"]
         pd.testing.assert_series_equal(lifts(view), wanted)
     view.population = "failed_first_99"
-    assert "'failed_first_99' is not known here; allowed: failed_first_1" in view.message
+    assert "m=99 rollouts were not observed; allowed: at most 20" in view.message
 
 
 @pytest.mark.parametrize(
