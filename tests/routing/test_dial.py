@@ -51,7 +51,7 @@ def test_retry_costs_one_model(dial):
 
 
 def test_an_operator_costs_both_models_and_is_chosen_on_other_questions(dial):
-    # Right at once on eight of ten problems, at 20 passes: half an attempt for 10. Its four attempts
+    # Right at once on eight of ten problems at 20 passes, half an attempt for 10. Its four attempts
     # cost 80, and what is left is one retry, which is right half of the time on one of the two.
     assert dial.solved["best_fixed"] == pytest.approx([0, 0.4, 0.6, 0.8, 0.8, 0.85])
     assert dial.operators == ("retry", *["sparse_steer"] * 5)

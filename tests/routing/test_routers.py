@@ -1,4 +1,4 @@
-"""Routers: replays, thresholds and choices by hand; nothing leaks; only a planted effect is found."""
+"""Routers: replays, thresholds and choices by hand; no leaks; only planted effects are found."""
 
 from dataclasses import replace
 from itertools import permutations

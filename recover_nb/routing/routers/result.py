@@ -98,8 +98,9 @@ class RouterComparison(Labelled):
             p = p_value(float(one["p"]), draws, "null studies")
             text += f" Without an effect it gains {_null(one)}; {p}."
         text += (
-            f" Knowing every rate would gain {100 * float(one['ceiling']):.1f} points"
-            f" [{100 * float(one['ceiling_low']):.1f}, {100 * float(one['ceiling_high']):.1f}]."
+            f" Knowing every rate would gain about {100 * float(one['ceiling']):.1f} points,"
+            f" between {100 * float(one['ceiling_low']):.1f} and"
+            f" {100 * float(one['ceiling_high']):.1f}."
             f" {self._rule(one)}"
         )
         for name in every["population"].values[1:]:
@@ -149,4 +150,5 @@ def _gain(one: xr.Dataset) -> str:
 
 
 def _null(one: xr.Dataset) -> str:
-    return f"{100 * float(one['null_mean']):+.1f} +- {100 * float(one['null_sd']):.1f}"
+    mean, sd = (100 * float(one[name]) for name in ("null_mean", "null_sd"))
+    return f"{mean:+.1f} points (standard deviation {sd:.1f})"
