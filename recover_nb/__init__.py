@@ -39,6 +39,8 @@ _EXPORTS = {
     "RoutingPolicy": "routing.policy",
     "route": "routing.policy",
     "evaluate_routing": "routing.evaluation",
+    "what_changed": "routing.changes",
+    "plot_what_changed": "charts.changes",
     "ablate": "routing.ablation.ablate",
     "load_ablations": "routing.ablation.stored",
     "plot_ablations": "charts.ablation",

@@ -5,6 +5,7 @@ They compute nothing: each draws a data frame of `recover_nb.tables`, value for 
 
 from recover_nb.charts.ablation import plot_ablations
 from recover_nb.charts.calculator import plot_calculator
+from recover_nb.charts.changes import plot_what_changed
 from recover_nb.charts.clustering import (
     plot_cluster_brush,
     plot_clusters,
@@ -68,4 +69,5 @@ __all__ = [
     "plot_transfer_routing",
     "plot_transitions",
     "plot_value",
+    "plot_what_changed",
 ]

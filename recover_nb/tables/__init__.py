@@ -14,6 +14,7 @@ from recover_nb.tables.ablation import (
     say_ablation,
 )
 from recover_nb.tables.calculator import calculator_by_regime, calculator_sentence
+from recover_nb.tables.changes import changes_by_part
 from recover_nb.tables.clustering import (
     cluster_points,
     cluster_rows,
@@ -102,6 +103,7 @@ __all__ = [
     "budgets",
     "calculator_by_regime",
     "calculator_sentence",
+    "changes_by_part",
     "choose_example",
     "cluster_points",
     "cluster_rows",

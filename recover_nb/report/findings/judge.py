@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from recover_nb.core.labels import Intervention
+from recover_nb.report.findings.changes import CLAIMS as CHANGES
 from recover_nb.report.findings.judge_extensions import OWN
 from recover_nb.report.findings.judgement import Claim, Judgement
 from recover_nb.report.findings.specimen import CLAIMS as SPECIMEN
+from recover_nb.routing.result import interval_verdict
 from recover_nb.tables import say
 from recover_nb.tables.verdicts import (
     CONTRADICTED,
@@ -18,7 +20,6 @@ from recover_nb.tables.verdicts import (
     NOT_TESTABLE,
     SUPPORTED,
     interval,
-    interval_verdict,
 )
 
 #: Interventions that mix specialist and ancestor.
@@ -424,5 +425,6 @@ CLAIMS: tuple[Claim, ...] = (
         _not_by_reading("first"),
     ),
     *OWN,
+    *CHANGES,
     *SPECIMEN,
 )

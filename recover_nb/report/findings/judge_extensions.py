@@ -9,6 +9,7 @@ from typing import Any
 from recover_nb.core.labels import Companion, Conclusion, Intervention, Regime, Router, Verdict
 from recover_nb.core.titles import meaning, named, p_value
 from recover_nb.report.findings.judgement import Claim, Judgement
+from recover_nb.routing.result import interval_verdict
 from recover_nb.routing.routers.result import CONFIRMED_BY, LEVEL
 from recover_nb.tables.verdicts import (
     CONTRADICTED,
@@ -16,7 +17,6 @@ from recover_nb.tables.verdicts import (
     NOT_TESTABLE,
     SUPPORTED,
     interval,
-    interval_verdict,
 )
 
 #: Failed rollouts that one can be asked to gather for a problem.

@@ -20,7 +20,7 @@ from recover_nb.features.features import feature_matrix
 from recover_nb.prediction.reading import reading
 from recover_nb.prediction.topography import topography
 from recover_nb.prediction.transfer import transfer
-from recover_nb.report.findings import measure_extensions, specimen
+from recover_nb.report.findings import changes, measure_extensions, specimen
 from recover_nb.report.findings.paired import paired_difference
 from recover_nb.routing.evaluation import evaluate_routing
 from recover_nb.stats.resampling import exceedance
@@ -325,5 +325,6 @@ SECTIONS: dict[str, Callable[[xr.Dataset, int], dict]] = {
     "transfer": _transfer,
     "reading": _reading,
     **measure_extensions.SECTIONS,
+    **changes.SECTIONS,
     **specimen.SECTIONS,
 }

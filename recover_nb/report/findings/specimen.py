@@ -21,13 +21,13 @@ from recover_nb.prediction.seeds import fingerprint_across_seeds, seed_spread
 from recover_nb.report.findings.judgement import Claim, Judgement
 from recover_nb.routing.remapping import align
 from recover_nb.routing.rescue import proportion_interval
+from recover_nb.routing.result import interval_verdict
 from recover_nb.tables.specimen import best_arms, failures_by_cell
 from recover_nb.tables.study import firing
 from recover_nb.tables.verdicts import (
     CONTRADICTED,
     SUPPORTED,
     interval,
-    interval_verdict,
 )
 
 #: When the thresholds below were fixed.
