@@ -99,6 +99,7 @@ _EXPORTS = {
     "seed_spread": "prediction.seeds",
     "fingerprint_across_seeds": "prediction.seeds",
     "load_seeds": "generation.companions",
+    "load_fresh": "generation.companions",
     "first_failed": "routing.populations",
     "reach": "routing.populations",
     "majority_vote": "routing.populations",

@@ -20,6 +20,7 @@ from recover_nb.charts.clustering import plot_clusters as plot_clusters
 from recover_nb.charts.clustering import plot_consensus as plot_consensus
 from recover_nb.charts.clustering import plot_stability as plot_stability
 from recover_nb.charts.clustering import plot_stability_grid as plot_stability_grid
+from recover_nb.charts.controls import plot_controls as plot_controls
 from recover_nb.charts.dial import cost_dial as cost_dial
 from recover_nb.charts.features import plot_features as plot_features
 from recover_nb.charts.features import plot_reliability as plot_reliability
@@ -75,6 +76,7 @@ from recover_nb.features.value import recorded_value as recorded_value
 from recover_nb.features.value import recoverable_until as recoverable_until
 from recover_nb.generation import decoding as decoding
 from recover_nb.generation import lab as lab
+from recover_nb.generation.companions import load_fresh as load_fresh
 from recover_nb.generation.companions import load_remapped as load_remapped
 from recover_nb.generation.companions import load_seeds as load_seeds
 from recover_nb.generation.config import StudyConfig as StudyConfig
@@ -126,6 +128,7 @@ from recover_nb.routing import simulate as simulate
 from recover_nb.routing.ablation.ablate import ablate as ablate
 from recover_nb.routing.ablation.stored import load_ablations as load_ablations
 from recover_nb.routing.changes import what_changed as what_changed
+from recover_nb.routing.controls import controls as controls
 from recover_nb.routing.evaluation import evaluate_routing as evaluate_routing
 from recover_nb.routing.policy import PUBLISHED as PUBLISHED
 from recover_nb.routing.policy import RoutingPolicy as RoutingPolicy

@@ -53,7 +53,7 @@ from recover_nb.tables.remapping import (
     survival_rows,
     transition_cells,
 )
-from recover_nb.tables.routers import router_cells, router_curves, router_lifts
+from recover_nb.tables.routers import router_lifts
 from recover_nb.tables.routing import (
     comparators,
     decide,
@@ -148,8 +148,6 @@ __all__ = [
     "rescue_by_intervention",
     "rescue_by_population",
     "route_rows",
-    "router_cells",
-    "router_curves",
     "router_lifts",
     "routes_by_cell",
     "routing_inputs",

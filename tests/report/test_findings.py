@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from recover_nb.report.findings.paired import paired_difference
 
 import recover_nb as rnb
 from recover_nb.core.errors import InputError
@@ -20,7 +21,6 @@ from recover_nb.report.findings import (
     render_page,
 )
 from recover_nb.report.findings.measure import rounded
-from recover_nb.report.findings.paired import paired_difference
 from recover_nb.report.findings.surprises import surprises
 from recover_nb.tables.verdicts import CONTRADICTED, NOT_SHOWN, NOT_TESTABLE, SUPPORTED, VERDICTS
 
@@ -45,6 +45,37 @@ def verdict(name, section, figures):
     claim = next(each for each in CLAIMS if each.name == name)
     assert claim.section == section
     return claim.ask(figures).verdict
+
+
+@pytest.mark.parametrize(
+    ("first", "every", "own", "fresh"),
+    [
+        ((1, 0.1, 2, 0.01), (1, 0.1, 2, 0.01), SUPPORTED, SUPPORTED),
+        ((1, 0.1, 2, 0.01), (1, 0.1, 2, 0.06), SUPPORTED, NOT_SHOWN),
+        ((1, -0.1, 2, 0.01), (1, 0.1, 2, 0.01), NOT_SHOWN, NOT_SHOWN),
+        ((-1, -2, -0.1, 1.0), (0, -1, 1, 0.5), CONTRADICTED, NOT_SHOWN),
+        ((-1, -2, -0.1, 1.0), (-1, -2, -0.1, 1.0), CONTRADICTED, CONTRADICTED),
+    ],
+)
+def test_the_count_rule_by_interval_and_null(first, every, own, fresh):
+    def found(figures):
+        value, low, high, p = figures
+        rule = {"gain": [value, low, high, low, high], "null": [0.0, 0.5], "p": p}
+        return {"n": 9, "ceiling": [3, 1, 5], "rules": {"count": rule, "retry": rule}}
+
+    populations = {"failed_first_1": found(first), "failed": found(every)}
+    figures = {
+        "budget": 6,
+        "observed": 50,
+        "draws": 200,
+        "threshold": {"temperature": 36, "dense_sample": 51},
+        "own": {"populations": populations},
+        "fresh": {"populations": populations},
+    }
+    assert verdict("routers", "routers", figures) == own
+    assert verdict("routers_fresh", "routers", figures) == fresh
+    said = next(each for each in CLAIMS if each.name == "routers").ask(figures).sentence
+    assert said.endswith("asking again, from 36 of 50 failed on another temperature.")
 
 
 @pytest.mark.parametrize(("claimed", "expected"), [(["ward 3"], SUPPORTED), ([], NOT_SHOWN)])

@@ -62,10 +62,10 @@ def _head(figures: Sources) -> str:
         for source, found in figures.items()
     ]
     return "# Findings\n\n" + _wrap(
-        f"What stands of the paper's claims (arXiv 2606.05145), and what does not, measured on"
+        "What stands of the paper's claims (arXiv 2606.05145), and what does not, measured on"
         f" {' and on '.join(sizes)}. Written by `{COMMAND}`, which computes every figure again. The"
-        " headline is about problems whose first answer failed; those that failed at least once, and"
-        " those whose first five answers failed, stand beside it."
+        " headline is about problems whose first answer failed; those that failed at least once,"
+        " and those whose first five answers failed, stand beside it."
     )
 
 
@@ -128,7 +128,7 @@ def _facts(
     rows = [["", *told], ["---"] * (1 + len(told))]
     lines = ("verdict", "population", "figure", "no effect", "beside it")
     for place, head in enumerate(lines):
-        cells = []
+        cells: list[str] = []
         for source, found in told.items():
             if place == 0:
                 cells.append(f"**{judged[source][each.lead].verdict}**")
@@ -187,11 +187,12 @@ def _how(figures: Sources) -> str:
     if AUTHORS in figures:
         note = (
             "The authors' table here is the part of their released one that the tests read: 721 of"
-            " its 1,423 rows. Its figures are kept in `data/findings.json`, its rows are not. On all"
-            " 1,423, which a user can fetch, the excess of the published lift over its null is +2.0"
-            " points [0.0, 4.1], p = 0.010, where these 721 give what is told above; budgets are"
-            " testable on neither, because rates are best of three by its authors' word, and"
-            " attempts are not stored."
+            " its 1,423 rows. Its figures are kept in `data/findings.json`, its rows are not. On"
+            " all 1,423, which are not at hand here, the excess of the published lift over its null"
+            " was found to be +2.0 points [0.0, 4.1], p = 0.010; a user who fetches them gets it"
+            f" from `{COMMAND} TABLE.csv --out FOLDER`. Budgets are testable on neither: rates are"
+            " best of three by the authors' word, denominators run to 13, and attempts are not"
+            " stored."
         )
     text = (
         "`supported`: the rule holds. `not shown`: it does not, and the opposite is not shown"
@@ -257,11 +258,11 @@ _WHY = (
     " ancestor, or made the model work at all, looked like a rescue. This lineage works its answers"
     " out, its specialists are better than their ancestor, and it fails where it slips.",
     "The questions are asked more strictly too. The headline is about problems whose first answer"
-    " failed, where it was every problem that failed once in fifty; a verdict needs the interval over"
-    " checkpoints as well as that over questions; figures of features stand beside what knows no"
-    " signal; transfer is held to permuted routes; and ten attempts against fifty are judged only"
-    " where so many were made. So a verdict below may have moved because of the specimen, or because"
-    " of the rule.",
+    " failed, where it was every problem that failed once in fifty; a verdict needs the interval"
+    " over checkpoints as well as that over questions; figures of features stand beside what knows"
+    " no signal; transfer is held to permuted routes; and ten attempts against fifty are judged"
+    " only where so many were made. So a verdict below may have moved because of the specimen, or"
+    " because of the rule.",
 )
 
 

@@ -181,7 +181,8 @@ def _routing(figures: Figures) -> Told | None:
         f"{_points(lead)}; as published {_points(published)}",
         "0; as published "
         + ("unknown" if null is None else f"{null['mean_points']:+.1f} +- {null['sd_points']:.1f}"),
-        f"over the best single operator {_points(choice)}; over permuted routes {_points(permuted)}",
+        f"over the best single operator {_points(choice)}; over permuted routes"
+        f" {_points(permuted)}",
         rows,
     )
 
