@@ -154,7 +154,7 @@ def _claim(claim: Claim, judged: Mapping[str, Mapping[str, Judgement]], level: s
 
 
 def _ours(judged: Mapping[str, Mapping[str, Judgement]]) -> str:
-    """What has to hold as well for the paper's claims to mean what they say, folded."""
+    """Fold what has to hold as well for the paper's claims to mean what they say."""
     parts = [
         "## Ours",
         _wrap(
@@ -199,9 +199,9 @@ def _how(figures: Sources) -> str:
         " either. `contradicted`: the opposite is. `not testable`: the data lack what it takes."
         " Brackets are 95 % intervals: over questions first, then over checkpoints; a verdict needs"
         " both. The lineage has one checkpoint a family and method, so what is said of a method is"
-        f" said of that checkpoint. The study was made on {STUDY_MADE}: a rule with a later date was"
-        " written down after it, and a rule of that day before it. [What changed from the first"
-        " lineage](lineages.md). A test fails when this page and its figures part."
+        f" said of that checkpoint. The study was made on {STUDY_MADE}: a rule with a later date"
+        " was written down after it, and one of that day or before it, before. [What changed from"
+        " the first lineage](lineages.md). A test fails when this page and its figures part."
     )
     parts = ["## How to read this", _wrap(text), *([_wrap(note)] if note else [])]
     return "\n\n".join(parts)

@@ -1,6 +1,5 @@
 """The paper's five claims: which figures carry each, and what they are held to, in a few words."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -189,7 +188,7 @@ def _routing(figures: Figures) -> Told | None:
 
 def _points(figure: Figures) -> str:
     value = figure.get("lift_points")
-    if value is None or math.isnan(value):
+    if value is None:
         return "not known"
     return f"{value:+.1f} {interval(figure['interval'])}"
 
