@@ -211,9 +211,9 @@ def rescue_by_intervention(
     ... )
     >>> rescue[["intervention", "rate", "low", "high"]].round(2).head(3)
             intervention  rate   low  high
-    0              retry  0.17  0.15  0.19
-    1        temperature  0.16  0.15  0.18
-    2  local_temperature  0.17  0.15  0.19
+    0              retry  0.17  0.14  0.20
+    1        temperature  0.16  0.14  0.19
+    2  local_temperature  0.17  0.14  0.20
     """
     if not (total or by_cell):
         raise InputError(

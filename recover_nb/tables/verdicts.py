@@ -310,7 +310,7 @@ def findings(evaluation: Evaluation, rescue: pd.DataFrame, firing: pd.DataFrame)
     >>> rescue = rnb.tables.rescue_by_intervention(ds, total=True, by_cell=False, n_bootstrap=100)
     >>> found = rnb.tables.findings(evaluation, rescue, rnb.tables.firing(ds, total=True))
     >>> found["claim"][0], found["verdict"][0]
-    ('some intervention rescues more than retry, over every failed problem', 'not shown')
+    ('some intervention rescues more than retry, nothing selected', 'not shown')
     """
     found = find(evaluation, rescue, firing)
     rows = [
