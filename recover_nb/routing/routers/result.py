@@ -5,7 +5,7 @@ import xarray as xr
 
 from recover_nb.core.labels import HoldOut, Verdict
 from recover_nb.core.result import Labelled
-from recover_nb.core.titles import meaning, named, p_value
+from recover_nb.core.titles import meaning, named, p_value, plain_zero
 from recover_nb.routing.routers.judge import BEST_FIXED, COUNT
 
 #: The budgets, the headline first: what `BUDGET` retries of a problem cost, and one attempt.
@@ -142,13 +142,14 @@ def judged(one: xr.Dataset) -> Verdict:
 
 
 def _gain(one: xr.Dataset) -> str:
-    gain, low, high, *wide = (100 * float(one[name]) for name in GAINS)
-    return (
-        f"{gain:+.1f} points [{low:+.1f}, {high:+.1f}] (over checkpoints"
-        f" [{wide[0]:+.1f}, {wide[1]:+.1f}])"
-    )
+    gain, *ends = (_points(one[name]) for name in GAINS)
+    return "{} points [{}, {}] (over checkpoints [{}, {}])".format(gain, *ends)
 
 
 def _null(one: xr.Dataset) -> str:
-    mean, sd = (100 * float(one[name]) for name in ("null_mean", "null_sd"))
-    return f"{mean:+.1f} points (standard deviation {sd:.1f})"
+    sd = 100 * float(one["null_sd"])
+    return f"{_points(one['null_mean'])} points (standard deviation {sd:.1f})"
+
+
+def _points(share: xr.DataArray) -> str:
+    return plain_zero(f"{100 * float(share):+.1f}")
