@@ -20,6 +20,7 @@ from recover_nb.charts.clustering import plot_clusters as plot_clusters
 from recover_nb.charts.clustering import plot_consensus as plot_consensus
 from recover_nb.charts.clustering import plot_stability as plot_stability
 from recover_nb.charts.clustering import plot_stability_grid as plot_stability_grid
+from recover_nb.charts.controls import plot_controls as plot_controls
 from recover_nb.charts.dial import cost_dial as cost_dial
 from recover_nb.charts.features import plot_features as plot_features
 from recover_nb.charts.features import plot_reliability as plot_reliability
@@ -127,6 +128,7 @@ from recover_nb.routing import simulate as simulate
 from recover_nb.routing.ablation.ablate import ablate as ablate
 from recover_nb.routing.ablation.stored import load_ablations as load_ablations
 from recover_nb.routing.changes import what_changed as what_changed
+from recover_nb.routing.controls import controls as controls
 from recover_nb.routing.evaluation import evaluate_routing as evaluate_routing
 from recover_nb.routing.policy import PUBLISHED as PUBLISHED
 from recover_nb.routing.policy import RoutingPolicy as RoutingPolicy

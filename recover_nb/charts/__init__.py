@@ -13,6 +13,7 @@ from recover_nb.charts.clustering import (
     plot_stability,
     plot_stability_grid,
 )
+from recover_nb.charts.controls import plot_controls
 from recover_nb.charts.features import plot_features, plot_reliability
 from recover_nb.charts.kit import MAX_ROWS
 from recover_nb.charts.reading import plot_reading
@@ -48,6 +49,7 @@ __all__ = [
     "plot_comparators",
     "plot_confusion",
     "plot_consensus",
+    "plot_controls",
     "plot_effects",
     "plot_estimators",
     "plot_feature_quantiles",

@@ -54,6 +54,13 @@ def checked(frame: pd.DataFrame, needed: tuple[str, ...]) -> pd.DataFrame:
     return frame[list(needed)]
 
 
+def headline(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the first population, where a frame has several."""
+    if "population" not in frame or not len(frame):
+        return frame
+    return frame[frame["population"] == frame["population"].iloc[0]]
+
+
 def rows(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows without an index, which a chart would not draw."""
     return frame.reset_index(drop=True)

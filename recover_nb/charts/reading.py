@@ -9,6 +9,7 @@ from recover_nb.charts.kit import (
     counts,
     facet,
     frame_of,
+    headline,
     interval,
     names_axis,
     numbers,
@@ -20,14 +21,16 @@ from recover_nb.charts.kit import (
 from recover_nb.core.theme import INK
 
 
-def plot_reading(data: Any, *, width: int = 420, columns: int = 2) -> alt.Chart | alt.FacetChart:
+def plot_reading(
+    data: Any, *, width: int = 420, columns: int = 2
+) -> alt.LayerChart | alt.FacetChart:
     """Draw the features' lead in AUC over every reader, with 95 % intervals paired by fold.
 
     Parameters
     ----------
     data : Reading or DataFrame
-        What `reading` returned, or its `to_dataframe`; more than one part gives
-        a panel each.
+        What `reading` returned, or its `to_dataframe`; several parts of the first population, or
+        several populations of one part, give a panel each.
     width : int
         Pixels of a panel.
     columns : int
@@ -35,7 +38,7 @@ def plot_reading(data: Any, *, width: int = 420, columns: int = 2) -> alt.Chart 
 
     Returns
     -------
-    Chart or FacetChart
+    LayerChart or FacetChart
         Right of 0 the features say more, left of it one does better by reading.
 
     Raises
@@ -54,7 +57,11 @@ def plot_reading(data: Any, *, width: int = 420, columns: int = 2) -> alt.Chart 
     'Features against reading'
     """
     frame = frame_of(data)
+    several = "part" in frame and frame["part"].nunique() > 1
+    frame = headline(frame) if several else frame
+    by = "part" if several or "population" not in frame else "population"
     needed = (
+        *(["population"] if by == "population" else []),
         "part",
         "units",
         "reader",
@@ -83,4 +90,4 @@ def plot_reading(data: Any, *, width: int = 420, columns: int = 2) -> alt.Chart 
     ends, axis = ("auc_low", "auc_lead", "auc_high"), "AUC of the features less that of the reader"
     layers = [zero_line(), *interval(base, ends, size=80, colour=INK, title=axis)]
     title, height = "Features against reading", 28 * frame["reader"].nunique()
-    return facet(layers, frame, "part", title, width=width, height=height, columns=columns)
+    return facet(layers, frame, by, title, width=width, height=height, columns=columns)

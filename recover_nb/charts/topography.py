@@ -248,7 +248,7 @@ def plot_effects(data: Any, *, width: int = 420, columns: int = 2) -> alt.Chart 
 
 
 def plot_scores(data: Any, *, width: int = 280) -> alt.FacetChart:
-    """Draw how well a label is predicted, beside the baseline and permuted labels.
+    """Draw how well a label is predicted, beside what knows no signal and permuted labels.
 
     Parameters
     ----------
@@ -260,8 +260,10 @@ def plot_scores(data: Any, *, width: int = 280) -> alt.FacetChart:
     Returns
     -------
     FacetChart
-        A panel a score: the point is the prediction, the tick the baseline (the
-        commonest class, or an AUC of 0.5), the shaded bar the middle 95 % of permuted labels.
+        A panel a score, a row for each part and population: the point is the prediction from the
+        features, the tick the commonest class (an AUC of 0.5), the diamond what level, prompt
+        length and failed rollouts tell together, the triangle the same with the features added,
+        the shaded bar the middle 95 % of permuted labels.
 
     Raises
     ------
@@ -273,30 +275,38 @@ def plot_scores(data: Any, *, width: int = 280) -> alt.FacetChart:
     >>> import recover_nb as rnb
     >>> result = rnb.topography(rnb.load_study(), n_repeats=1, n_permutations=19)
     >>> chart = rnb.plot_scores(rnb.tables.score_lines(result))
-    >>> chart.title.subtitle
-    'point: from the features; tick: baseline; shaded bar: permuted labels'
+    >>> chart.title.subtitle[0]
+    'point: from the features; tick: the commonest; shaded bar: permuted labels'
     """
     frame = frame_of(data, tables.score_lines)
     spans = ("null_low", "null_mean", "null_high")
+    beside = ("baseline", "no_signal", "features_added")
     frame = checked(
-        frame, ("score", "part", "units", "value", "baseline", *spans, "p", "permutations")
+        frame, ("score", "line", "units", "value", *beside, *spans, "p", "permutations")
     )
-    tooltip = [tip("part"), *counts("units", "permutations")]
-    tooltip += [*numbers(".3f", "value", "baseline", *spans), p_tip()]
-    parts = order(frame["part"])
+    tooltip = [tip("line"), *counts("units", "permutations")]
+    tooltip += [*numbers(".3f", "value", *beside, *spans), p_tip()]
+    lines = order(frame["line"])
     base = alt.Chart().encode(
-        y=alt.Y("part:N", title=None, sort=parts, axis=names_axis(parts)), tooltip=tooltip
+        y=alt.Y("line:N", title=None, sort=lines, axis=names_axis(lines)), tooltip=tooltip
     )
     x = alt.X("null_low:Q", title=None, scale=SHARE)
     null = base.mark_bar(height=12, color=INK, opacity=0.3).encode(x=x, x2=alt.X2("null_high:Q"))
     baseline = base.mark_tick(color=INK, thickness=3, size=18).encode(x=alt.X("baseline:Q"))
+    hollow = {"color": INK, "filled": False, "size": 70, "opacity": 1}
+    bare = base.mark_point(shape="diamond", **hollow).encode(x=alt.X("no_signal:Q"))
+    added = base.mark_point(shape="triangle-up", **hollow).encode(x=alt.X("features_added:Q"))
     value = base.mark_point(color=INK, filled=True, size=80, opacity=1).encode(x=alt.X("value:Q"))
     title = alt.Title(
         "How well the label is predicted",
-        subtitle="point: from the features; tick: baseline; shaded bar: permuted labels",
+        subtitle=[
+            "point: from the features; tick: the commonest; shaded bar: permuted labels",
+            "diamond: level, prompt length, failed rollouts; triangle: features added to these",
+        ],
     )
     column = panels_by("score", frame)
-    layers, height = [null, baseline, value], 26 * frame["part"].nunique() + 12
+    layers = [null, baseline, bare, added, value]
+    height = 26 * frame["line"].nunique() + 12
     return facet(layers, frame, {"column": column}, title, width=width, height=height)
 
 

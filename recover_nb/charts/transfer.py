@@ -11,6 +11,7 @@ from recover_nb.charts.kit import (
     facet,
     finish,
     frame_of,
+    headline,
     interval,
     numbers,
     order,
@@ -23,8 +24,19 @@ from recover_nb.charts.kit import (
     tip,
     zero_line,
 )
+from recover_nb.core.errors import InputError
 from recover_nb.core.theme import INK, OPERATOR
 
+#: What routing is held to: its column, the prefix of the lift's columns, p, and the axis.
+AGAINST = {
+    "permuted": (
+        "permuted",
+        "permuted_",
+        "permuted_p",
+        "routed minus the same routes permuted (percentage points)",
+    ),
+    "retry": ("retry", "", "p", "routed minus retry (percentage points)"),
+}
 STANDARDISATION_SHAPES = {"frozen": "diamond", "refitted": "circle", "by_cell": "square"}
 
 
@@ -64,7 +76,7 @@ def plot_transfer_clusters(data: Any, *, width: int = 460) -> alt.Chart:
     >>> chart.title
     'Clusters of one, applied to another'
     """
-    frame = frame_of(data, tables.transfer_agreement)
+    frame = headline(frame_of(data, tables.transfer_agreement))
     frame = checked(frame, ("direction", "n_source", "n_target", "assigned", "ari", "evenness"))
     tooltip = [
         tip("direction"),
@@ -90,26 +102,30 @@ def plot_transfer_clusters(data: Any, *, width: int = 460) -> alt.Chart:
     return finish(points, "Clusters of one, applied to another", width, height)
 
 
-def plot_transfer_routing(data: Any, *, width: int = 460) -> alt.FacetChart:
+def plot_transfer_routing(
+    data: Any, *, against: str = "permuted", width: int = 460
+) -> alt.FacetChart:
     """Draw what routing gains on the target by each standardisation, with 95 % intervals.
 
     Parameters
     ----------
     data : Transfer or DataFrame
-        What `transfer` returned, or its `to_dataframe`.
+        What `transfer` returned, or its `to_dataframe`; of several populations the first.
+    against : {"permuted", "retry"}
+        What routing is held to: its own routes permuted within the target's cells, or no routes.
     width : int
         Pixels of a panel.
 
     Returns
     -------
     FacetChart
-        A panel an estimator. ``published`` selects and scores on the same attempts: read ``excess``
-        or ``split``.
+        A panel an estimator. ``published`` selects and scores on the same attempts: read ``split``,
+        and against retry the ``excess``.
 
     Raises
     ------
     InputError
-        If a column is missing or there are too many rows.
+        If a column is missing, there are too many rows, or `against` is unknown.
 
     Examples
     --------
@@ -119,22 +135,29 @@ def plot_transfer_routing(data: Any, *, width: int = 460) -> alt.FacetChart:
     >>> chart.title
     'Routing on the target, by whose scale standardises'
     """
-    frame = frame_of(data)
-    needed = ("direction", "standardisation", "estimator", "n", "routed", "retry")
-    frame = checked(frame, (*needed, "points", "low_points", "high_points", "p"))
+    if against not in AGAINST:
+        raise InputError(f"against is {against!r}; allowed: {', '.join(AGAINST)}")
+    other, prefix, p, axis = AGAINST[against]
+    frame = headline(frame_of(data))
+    ends = tuple(f"{prefix}{end}_points" for end in ("low", "high"))
+    value = f"{prefix}lift_points" if prefix else "points"
+    needed = ("direction", "standardisation", "estimator", "n", "routed", other, value, *ends, p)
+    frame = checked(frame, needed)
+    frame = checked(frame[frame[value].notna()], needed)
     names = list(STANDARDISATION_SHAPES)
     tooltip = [*map(tip, ("direction", "standardisation", "estimator")), *counts("n")]
-    tooltip += [*percents("routed", "retry"), *signed("points", "low_points", "high_points")]
-    tooltip.append(p_tip())
+    tooltip += [*percents("routed", other), *signed(value, *ends), p_tip(p)]
     base = alt.Chart().encode(
         y=alt.Y("direction:N", title=None, sort=order(frame["direction"])),
         yOffset=alt.YOffset("standardisation:N", sort=names),
         tooltip=tooltip,
     )
     shape = {"shape": shape_by("standardisation", STANDARDISATION_SHAPES)}
-    ends, axis = ("low_points", "points", "high_points"), "routed minus retry (percentage points)"
-    layers = [zero_line(), *interval(base, ends, size=70, colour=OPERATOR, looks=shape, title=axis)]
+    drawn = interval(
+        base, (ends[0], value, ends[1]), size=70, colour=OPERATOR, looks=shape, title=axis
+    )
     row = panels_by("estimator", frame, labelOrient="top", labelAnchor="start")
     title = "Routing on the target, by whose scale standardises"
     height = 40 * frame["direction"].nunique()
+    layers = [zero_line(), *drawn]
     return facet(layers, frame, {"row": row}, title, width=width, height=height)

@@ -7,266 +7,49 @@ by fold.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from scipy.sparse import csr_matrix
 
 from recover_nb.core.checks import check_whole
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import FEATURES
-from recover_nb.core.plain import plain
-from recover_nb.core.result import Result, labelled
-from recover_nb.prediction.ngrams import count_ngrams, predict_wide
-from recover_nb.prediction.targets import OVERALL, Units, select_units, split_units
-from recover_nb.prediction.transcripts import failed_numbers, failed_text
-from recover_nb.stats.classification import (
-    fold_interval,
-    fold_scores,
-    predict_out_of_fold,
-    repeated_folds,
+from recover_nb.core.schema import checkpoint_codes
+from recover_nb.prediction.baselines import (
+    COMMONEST,
+    FEATURES_ALONE,
+    NO_SIGNAL,
+    known_of,
+    no_signal_numbers,
+    one_each,
+    score_folds,
+    score_numbers,
+    together,
 )
-
-FEATURE_READER, NGRAMS, EMBEDDING = "features", "ngrams", "embedding"
-SCORES = ("auc", "accuracy")
-_ABOUT = {
-    FEATURE_READER: "features of the study",
-    "features_first": "the three features of the first failed rollout alone",
-    "failures": "number of failed rollouts: not read, but known as soon as they are",
-    "length": "tokens of a failed rollout",
-    "entropy": (
-        "mean entropy of the specialist, nat: the expected value of minus its tokens'"
-        " log-probability"
-    ),
-    "log_probability": (
-        "mean log-probability of the first failed rollout's tokens at temperature 1, nat; of tokens"
-        " beyond those stored, an upper bound"
-    ),
-    EMBEDDING: "the embedder passed",
-}
-
-
-@dataclass(frozen=True)
-class ReadingPart:
-    """Scores of every reader among some units.
-
-    Attributes
-    ----------
-    classes : tuple of str
-    counts : int64 array, shape (class,)
-        Units.
-    n_problems : int
-    auc, accuracy : float64 arrays, shape (reader, repeat, fold)
-        One-vs-rest macro AUC (0.5 at chance; NaN for a fold of one class) and accuracy. Higher is
-        better.
-    """
-
-    classes: tuple[str, ...]
-    counts: np.ndarray
-    n_problems: int
-    auc: np.ndarray
-    accuracy: np.ndarray
-
-    @property
-    def n(self) -> int:
-        """Units."""
-        return int(self.counts.sum())
-
-    @property
-    def majority(self) -> float:
-        """Accuracy of always saying the commonest class."""
-        return float(self.counts.max() / self.n)
-
-
-@dataclass(frozen=True)
-class Reading(Result):
-    """Prediction of a label from features and from what can be read.
-
-    Attributes
-    ----------
-    target, within : str, str or None
-    readers : tuple of str
-        The features first; the reader axis of the parts.
-    about : mapping of str to str
-        What each reader goes by.
-    parts : mapping of str to ReadingPart
-        ``"all"`` alone when nothing is taken apart.
-    left_out : mapping of str to str
-        Readers, parts and classes that are not used, with the reason.
-    settings : mapping
-    """
-
-    title = "Could one tell by reading the failed answers?"
-    chart = "plot_reading"
-    following = (
-        "found.to_dataframe()  # every reader beside the features",
-        'found.difference("ngrams")  # the features\' lead, with its interval',
-    )
-
-    target: str
-    within: str | None
-    readers: tuple[str, ...]
-    about: Mapping[str, str]
-    parts: Mapping[str, ReadingPart]
-    left_out: Mapping[str, str]
-    settings: Mapping[str, object]
-
-    def scores(self, score: str = "auc", part: str | None = None) -> np.ndarray:
-        """Return a score of each reader in each fold, (reader, repeat, fold).
-
-        Parameters
-        ----------
-        score : {"auc", "accuracy"}
-        part : str, optional
-            Which part; by default the mean over parts, each weighted by its units.
-
-        Raises
-        ------
-        InputError
-            If a name is unknown.
-        """
-        if score not in SCORES:
-            raise InputError(f"score is {score!r}; allowed: {', '.join(SCORES)}")
-        if part is not None and part not in self.parts:
-            raise InputError(f"no part {part!r}; allowed: {', '.join(self.parts)}")
-        chosen = list(self.parts.values()) if part is None else [self.parts[part]]
-        values = np.stack([getattr(each, score) for each in chosen])
-        weight = np.where(
-            np.isnan(values), 0.0, np.array([each.n for each in chosen])[:, None, None, None]
-        )
-        total = weight.sum(axis=0)
-        mean = (np.nan_to_num(values) * weight).sum(axis=0) / np.maximum(total, 1)
-        return np.where(total > 0, mean, np.nan)
-
-    def difference(
-        self, reader: str, score: str = "auc", part: str | None = None
-    ) -> tuple[float, float, float]:
-        """Return the features' score less a reader's, paired by fold, with its 95 % interval.
-
-        Parameters
-        ----------
-        reader : str
-            One of `readers`.
-        score, part
-            As in `scores`.
-
-        Returns
-        -------
-        mean, low, high : float
-            Above 0: the features say more. See `classification.fold_interval`.
-
-        Raises
-        ------
-        InputError
-            If a name is unknown.
-
-        Examples
-        --------
-        >>> import recover_nb as rnb
-        >>> ds = rnb.make_study(n_problems=60, cells=[("qwen3", "sft", "program")])
-        >>> texts = [f"it is {regime}" for regime in ds["regime"].values]
-        >>> result = rnb.reading(ds, texts=texts, n_repeats=1)
-        >>> lead, low, high = result.difference("ngrams")
-        >>> round(lead, 2), high < 0
-        (-0.34, True)
-        """
-        if reader not in self.readers:
-            raise InputError(f"no reader {reader!r}; allowed: {', '.join(self.readers)}")
-        values = self.scores(score, part)
-        own = values[self.readers.index(reader)]
-        return fold_interval(values[0] - own, values.shape[-1])
-
-    @property
-    def dataset(self) -> xr.Dataset:
-        """Scores by part, reader, repeat and fold; problems and units of each part."""
-        dims = ("part", "reader", "repeat", "fold")
-        parts = self.parts.values()
-        data: dict[str, Any] = {
-            score: (dims, np.stack([getattr(part, score) for part in parts])) for score in SCORES
-        }
-        for name in ("n", "n_problems", "majority"):
-            data[name] = (("part",), np.array([getattr(part, name) for part in parts]))
-        data["about"] = (("reader",), [self.about[name] for name in self.readers])
-        return labelled(data, {"part": self.parts, "reader": self.readers}, dict(self.settings))
-
-    def to_dataframe(self) -> pd.DataFrame:
-        """Set every reader beside the features.
-
-        Returns
-        -------
-        DataFrame
-            One row for each part and reader, and ``overall`` where there are several parts:
-            ``target``, ``part``, ``units``, ``reader``, ``about``, ``auc`` and ``accuracy`` (means
-            over folds), and for each ``*_lead``: the features' less the reader's, paired by fold,
-            with its 95 % interval ``*_low``, ``*_high``; above 0 the features say more. NaN for the
-            features themselves.
-
-        Examples
-        --------
-        >>> import recover_nb as rnb
-        >>> ds = rnb.make_study(n_problems=60, cells=[("qwen3", "sft", "program")])
-        >>> texts = [f"it is {regime}" for regime in ds["regime"].values]
-        >>> result = rnb.reading(ds, texts=texts, n_repeats=1)
-        >>> result.to_dataframe()[["reader", "auc", "auc_lead"]].round(2)
-             reader   auc  auc_lead
-        0  features  0.66       NaN
-        1    ngrams  1.00     -0.34
-        """
-        rows = []
-        parts: list[str | None] = list(self.parts)
-        for part in parts + ([None] if len(parts) > 1 else []):
-            chosen = self.parts.values() if part is None else [self.parts[part]]
-            units = sum(each.n for each in chosen)
-            head = {"target": self.target, "part": part or OVERALL, "units": units}
-            scores = {name: self.scores(name, part) for name in ("auc", "accuracy")}
-            for place, reader in enumerate(self.readers):
-                row = head | {"reader": reader, "about": self.about[reader]}
-                for name, values in scores.items():
-                    lead = self.difference(reader, name, part) if place else (np.nan,) * 3
-                    known = values[place][~np.isnan(values[place])]
-                    row[name] = float(known.mean()) if len(known) else np.nan
-                    ends = (f"{name}_lead", f"{name}_low", f"{name}_high")
-                    row |= dict(zip(ends, lead, strict=True))
-                rows.append(row)
-        return pd.DataFrame(rows)
-
-    @property
-    def sentence(self) -> str:
-        """AUC of each reader in words, with its difference from the features."""
-        auc = self.scores()
-        head = "" if self.within is None else f" within each {self.within} ({len(self.parts)})"
-        rest = []
-        for place, name in enumerate(self.readers[1:], start=1):
-            mean, low, high = self.difference(name)
-            rest.append(
-                f"{name} {np.nanmean(auc[place]):.3f} ({mean:+.3f} [{low:+.3f}, {high:+.3f}])"
-            )
-        return (
-            f"{self.target}{head}: AUC of the features {np.nanmean(auc[0]):.3f}; of readers, with"
-            f" the features' lead over them: {', '.join(rest)}."
-        )
-
-    def to_dict(self) -> dict:
-        """Return the figures as plain data, NaN as None."""
-        parts = {}
-        for name, part in self.parts.items():
-            stored = {each.name: getattr(part, each.name) for each in fields(part)}
-            listed = {
-                key: x.tolist() if isinstance(x, np.ndarray) else x for key, x in stored.items()
-            }
-            parts[name] = {**listed, "n": part.n, "majority": part.majority}
-        leads = {
-            name: {each: list(self.difference(name, each)) for each in SCORES}
-            for name in self.readers[1:]
-        }
-        head = {
-            each.name: getattr(self, each.name) for each in fields(self) if each.name != "parts"
-        }
-        return plain({**head, "leads": leads, "parts": parts, "sentence": self.sentence})
+from recover_nb.prediction.ngrams import count_ngrams, predict_wide
+from recover_nb.prediction.reading_result import (
+    ABOUT,
+    EMBEDDING,
+    NGRAMS,
+    WIDE,
+    Reading,
+    ReadingPart,
+)
+from recover_nb.prediction.targets import (
+    TARGETS,
+    Units,
+    over_populations,
+    populations_of,
+    select_units,
+    split_units,
+    unit_names,
+)
+from recover_nb.prediction.transcripts import failed_numbers, failed_text
+from recover_nb.stats.classification import repeated_folds
 
 
 def reading(
@@ -284,6 +67,7 @@ def reading(
     n_splits: int = 5,
     n_repeats: int = 5,
     seed: int = 0,
+    populations: Sequence[str] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Reading:
     """Predict a label of failed problems from the text of their failed rollouts and their features.
@@ -312,6 +96,8 @@ def reading(
         Shortest and longest character n-gram.
     n_splits, n_repeats, seed : int
         As in `topography`: the folds are the same.
+    populations : sequence of str, optional
+        As in `topography`.
     progress : callable, optional
         Called with the name of a part for each repeat of it.
 
@@ -352,29 +138,51 @@ def reading(
         check_whole(name, value, least)
     _check_ngrams(ngrams)
     names = FEATURES if features is None else features
-    units = select_units(ds, target=target, features=names, within=within)
-    parts, left_out = split_units(units, target, n_splits)
     read = _given(texts, ds.sizes["problem"])
     if read is None:
+        # What is wrong with a name is said before anything is read.
+        unit_names(ds, target, "target", TARGETS)
         read = failed_text(ds, rollouts=rollouts, prompt=prompt, tokenizers=tokenizers)
-    inputs, missing = _inputs(units, read, failed_numbers(ds, rollouts), embedder, ngrams)
+    known, unknown = no_signal_numbers(ds)
+    numbers = known | failed_numbers(ds, rollouts)
     folds = {"n_splits": n_splits, "n_repeats": n_repeats, "seed": seed}
-    tell, found = progress or (lambda part: None), {}
-    for name, part in parts.items():
-        rows = np.searchsorted(units.rows, part.rows)
-        found[name] = _score(
-            part, {each: x[rows] for each, x in inputs.items()}, folds, partial(tell, name)
-        )
-    about = _ABOUT | {NGRAMS: _say_ngrams(ngrams, rollouts if texts is None else None, prompt)}
-    about = {each: about[each] for each in inputs}
+    about = {**ABOUT, NGRAMS: _say_ngrams(ngrams, rollouts if texts is None else None, prompt)}
     settings = {
         **folds,
         "features": list(names),
         "ngrams": list(ngrams),
         "given": texts is not None,
+        "rollouts": rollouts,
+        "prompt": prompt,
     }
-    settings |= {"rollouts": rollouts, "prompt": prompt}
-    return Reading(target, within, tuple(inputs), about, found, missing | left_out, settings)
+    alone = one_each(ds, checkpoint_codes(ds))
+
+    def over(population: str, among: np.ndarray) -> Reading:
+        units = select_units(ds, target=target, features=names, within=within, among=among)
+        parts, left_out = split_units(units, target, n_splits)
+        inputs, missing = _inputs(units, read, numbers, embedder, ngrams)
+        found = {}
+        for name, part in parts.items():
+            rows = np.searchsorted(units.rows, part.rows)
+            mine = {each: None if x is None else x[rows] for each, x in inputs.items()}
+            found[name] = _score(part, mine, folds, partial(progress or (lambda part: None), name))
+        return Reading(
+            target,
+            within,
+            tuple(inputs),
+            {each: about[each] for each in inputs},
+            found,
+            unknown | missing | left_out,
+            settings,
+            population,
+            alone,
+        )
+
+    found, few = over_populations(populations_of(ds, populations), over)
+    first, *others = found.values()
+    return replace(
+        first, left_out={**few, **first.left_out}, others={each.population: each for each in others}
+    )
 
 
 def _say_ngrams(ngrams: tuple[int, int], rollouts: str | None, prompt: bool) -> str:
@@ -392,20 +200,19 @@ def _inputs(
     numbers: dict[str, np.ndarray],
     embedder: Callable[[list[str]], Any] | None,
     ngrams: tuple[int, int],
-) -> tuple[dict[str, np.ndarray | csr_matrix], dict[str, str]]:
+) -> tuple[dict[str, np.ndarray | csr_matrix | None], dict[str, str]]:
     """Return what each reader goes by, one row a unit, and the readers that cannot be used."""
     mine = [str(each) for each in read[units.rows]]
-    inputs: dict[str, np.ndarray | csr_matrix] = {
-        FEATURE_READER: units.x,
+    inputs: dict[str, np.ndarray | csr_matrix | None] = {
+        FEATURES_ALONE: units.x,
         NGRAMS: count_ngrams(mine, ngrams),
     }
-    left_out = {}
-    for name, values in numbers.items():
-        unknown = int(np.isnan(values[units.rows]).any(axis=1).sum())
-        if unknown:
-            left_out[name] = f"not known of {unknown} of {len(units.rows)} units"
-        else:
-            inputs[name] = values[units.rows]
+    known, left_out = known_of(numbers, units.rows)
+    inputs |= known
+    bare = together(known, len(units.rows))
+    if bare.shape[1]:
+        inputs[NO_SIGNAL] = bare
+    inputs[COMMONEST] = None
     if embedder is not None:
         inputs[EMBEDDING] = _embed(embedder, mine)
     return inputs, left_out
@@ -413,32 +220,36 @@ def _inputs(
 
 def _score(
     part: Units,
-    inputs: dict[str, np.ndarray | csr_matrix],
-    folds: dict[str, int],
+    inputs: Mapping[str, np.ndarray | csr_matrix | None],
+    deals: dict[str, int],
     tell: Callable[[], None],
 ) -> ReadingPart:
     """Score every reader in every fold of one part."""
     classes, code = np.unique(part.label, return_inverse=True)
-    accuracy, auc = [], []
-    for fold in repeated_folds(code, part.group, **folds):
-        pairs = []
-        for name, x in inputs.items():
-            predict = predict_wide if name in (NGRAMS, EMBEDDING) else _predict
-            pairs.append(fold_scores(code, predict(x, code, fold, len(classes)), fold))
-        accuracy.append([pair[0] for pair in pairs])
-        auc.append([pair[1] for pair in pairs])
+    folds = np.array(list(repeated_folds(code, part.group, **deals)))
+    scores: dict[str, np.ndarray] = {}
+    wide: dict[str, tuple[np.ndarray | csr_matrix, list[np.ndarray]]] = {}
+    for name, x in inputs.items():
+        if x is not None and name in WIDE:
+            wide[name] = x, []
+        else:
+            numbers = None if x is None else np.asarray(x)
+            scores[name] = score_numbers(numbers, code, folds, len(classes))
+    for fold in folds:
+        for x, found in wide.values():
+            found.append(predict_wide(x, code, fold, len(classes)))
         tell()
+    for name, (_, found) in wide.items():
+        scores[name] = score_folds(code, np.array(found), folds)
+    auc, accuracy = np.stack([scores[name] for name in inputs], axis=1)
     return ReadingPart(
         classes=tuple(classes.tolist()),
         counts=np.bincount(code),
         n_problems=len(np.unique(part.group)),
-        auc=np.swapaxes(auc, 0, 1),
-        accuracy=np.swapaxes(accuracy, 0, 1),
+        auc=auc,
+        accuracy=accuracy,
+        checkpoint=int(part.checkpoint[0]) if np.ptp(part.checkpoint) == 0 else -1,
     )
-
-
-def _predict(x: np.ndarray, code: np.ndarray, fold: np.ndarray, n_classes: int) -> np.ndarray:
-    return predict_out_of_fold(x, code, fold, n_classes)[0]
 
 
 def _embed(embedder: Callable[[list[str]], Any], texts: list[str]) -> np.ndarray:

@@ -3,20 +3,24 @@
 `topography`, `transfer` and `reading` share them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ALL, FEATURES
-from recover_nb.core.schema import PROBLEM, cell_names, cut_off_hint, text
+from recover_nb.core.schema import PROBLEM, cell_names, checkpoint_codes, cut_off_hint, text
 from recover_nb.features.features import feature_matrix
+from recover_nb.routing.populations import FAILED, choose_populations
 
 #: What can be predicted. ``model`` is the coordinate of a profile table, or ``family-method`` of a
 #: study.
 TARGETS = ("method", "regime", "model", "family", "task", "cell")
+Found = TypeVar("Found")
 #: Name of all parts together, beside the others.
 OVERALL = "overall"
 #: What units can be taken apart by before predicting.
@@ -38,6 +42,8 @@ class Units:
         The underlying problem, and its task.
     part : str array, shape (n,)
         What the unit is predicted within.
+    checkpoint : int64 array, shape (n,)
+        The checkpoint it was put to (`schema.checkpoint_codes`).
     """
 
     rows: np.ndarray
@@ -46,6 +52,7 @@ class Units:
     group: np.ndarray
     task: np.ndarray
     part: np.ndarray
+    checkpoint: np.ndarray
 
     def take(self, keep: np.ndarray) -> "Units":
         """Return the units `keep` (a bool mask or indices)."""
@@ -53,7 +60,12 @@ class Units:
 
 
 def select_units(
-    ds: xr.Dataset, *, target: str, features: Sequence[str] = FEATURES, within: str | None = None
+    ds: xr.Dataset,
+    *,
+    target: str,
+    features: Sequence[str] = FEATURES,
+    within: str | None = None,
+    among: np.ndarray | None = None,
 ) -> Units:
     """Take the failed problem units of a study, with the label to predict, out of xarray.
 
@@ -61,6 +73,8 @@ def select_units(
     ----------
     ds, target, features, within
         As in `topography`.
+    among : (problem,) bool, optional
+        The population: problems outside it are left out.
 
     Returns
     -------
@@ -88,7 +102,8 @@ def select_units(
             )
     task, problem = text(ds["task"]), text(ds["problem_id"])
     x = feature_matrix(ds, features)
-    rows = np.flatnonzero(~np.isnan(x).any(axis=1) & (label != ""))
+    keep = ~np.isnan(x).any(axis=1) & (label != "")
+    rows = np.flatnonzero(keep if among is None else keep & among)
     if not len(rows):
         raise InputError(
             f"no unit with features and a {target} is left; needed: failed problems"
@@ -98,7 +113,68 @@ def select_units(
     group = np.array(
         ["\0".join(pair) for pair in zip(task.tolist(), problem.tolist(), strict=True)]
     )
-    return Units(rows, x[rows], label[rows], group[rows], task[rows], part[rows])
+    checkpoint = checkpoint_codes(ds)
+    return Units(rows, x[rows], label[rows], group[rows], task[rows], part[rows], checkpoint[rows])
+
+
+def populations_of(ds: xr.Dataset, names: Sequence[str] | None) -> dict[str, np.ndarray]:
+    """Return the problems of each population, the headline first (`choose_populations`).
+
+    Without a name given, a study that stores no outcome has the one of every failed problem: those
+    with features.
+    """
+    if names is None and "correct" not in ds:
+        return {FAILED: np.ones(ds.sizes[PROBLEM], dtype=bool)}
+    return choose_populations(ds, names)
+
+
+def over_populations(
+    populations: dict[str, np.ndarray], compute: Callable[[str, np.ndarray], Found]
+) -> tuple[dict[str, Found], dict[str, str]]:
+    """Compute something for each population.
+
+    Returns
+    -------
+    found : dict of str to result
+        The headline first.
+    left_out : dict of str to str
+        Populations that are too few for it, with the reason.
+
+    Raises
+    ------
+    InputError
+        If no population is left: what is wrong with the first.
+    """
+    found: dict[str, Found] = {}
+    errors: dict[str, InputError] = {}
+    for name, among in populations.items():
+        try:
+            found[name] = compute(name, among)
+        except InputError as error:
+            errors[name] = error
+    if not found:
+        raise next(iter(errors.values()))
+    return found, {name: str(error) for name, error in errors.items()}
+
+
+def stack_populations(found: dict[str, xr.Dataset]) -> xr.Dataset:
+    """Put figures of each population side by side, along a first dimension ``population``.
+
+    A label (a class, a part) that one of them lacks is NaN there; labels are in the order of the
+    first.
+    """
+    sets = list(found.values())
+    order = {
+        name: list(dict.fromkeys(label for each in sets for label in each[name].values.tolist()))
+        for name in sets[0].coords
+    }
+    both = xr.concat(
+        [each.reindex(order) for each in sets],
+        pd.Index(list(found), name="population"),
+        data_vars="all",
+        combine_attrs="override",
+    )
+    return both.assign_coords(population=np.array(list(found)))
 
 
 def split_units(

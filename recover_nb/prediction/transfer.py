@@ -6,31 +6,46 @@ Everything is fitted on a source and applied unchanged to a target. Nothing here
 itself: that is `routing` and `estimators`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
 from recover_nb.core.checks import check_whole
 from recover_nb.core.errors import InputError
-from recover_nb.core.result import Labelled, labelled
-from recover_nb.prediction.targets import unit_names
+from recover_nb.core.labels import ROUTED_INTERVENTIONS, Intervention
+from recover_nb.core.plain import plain
+from recover_nb.core.result import labelled
+from recover_nb.core.schema import checkpoint_codes
+from recover_nb.prediction.targets import (
+    over_populations,
+    populations_of,
+    stack_populations,
+    unit_names,
+)
+from recover_nb.prediction.transfer_result import ESTIMATORS, HELD, Transfer
 from recover_nb.routing import estimators, nulls
 from recover_nb.routing.lifts import Contributions, compare, summarise_null
 from recover_nb.routing.policy import PUBLISHED, RoutingPolicy, route_codes
-from recover_nb.routing.rescue import MIN_FAILURE, MIN_GAIN, TOLERANCE
-from recover_nb.routing.table import ROUTED, Table, tabulate
-from recover_nb.stats.resampling import Resamples, bootstrap_ratio, bootstrap_weights
+from recover_nb.routing.rescue import MIN_FAILURE, MIN_GAIN, TOLERANCE, with_rates
+from recover_nb.routing.table import PERMUTED, ROUTED, Table, routable, tabulate
+from recover_nb.stats.resampling import (
+    Resamples,
+    bootstrap_ratio,
+    bootstrap_weights,
+    checkpoint_interval,
+    exceedance,
+    permuted_sums,
+)
 from recover_nb.stats.scaling import standardise
 
 #: What sources and targets can be.
 ALLOWED = ("family", "method", "task", "model", "cell")
-ESTIMATORS = ("published", "split", "all")
 STANDARDISATIONS = ("frozen", "refitted", "by_cell")
 #: Figure of `lifts.compare` or `lifts.summarise_null` -> its name here.
 _LIFT = {
@@ -49,113 +64,10 @@ _EXCESS = {
     "excess_high": "excess_high",
     "excess_p": "excess_p",
 }
+_CHECKPOINTS = ("low_checkpoints", "high_checkpoints")
 _N_INIT = 10
 #: Halves of the target that say how alike two clusterings of one family come out.
 _N_HALVES = 20
-
-
-class Transfer(Labelled):
-    """Every direction from one part of a study to another: made by `transfer`.
-
-    Attributes
-    ----------
-    dataset : Dataset
-        By ``direction``: ``source`` and ``target`` (``not TARGET`` is every unit but the target's),
-        ``n_source`` and ``n_target`` (failed units); ``shift`` and ``scale`` (feature): mean of the
-        target in sd of the source from its mean, and ratio of the sds (target over source); ``ari``
-        (assigned), the adjusted Rand index with the target's own clusters of the source's centroids
-        under the source's scaler (``frozen``) and under the target's (``refitted``), and of
-        clusters fitted on a random half of the target's problems (``halves``, a mean), what a
-        perfect transfer can be expected to reach; ``share`` (assignment, cluster) of the units in
-        each cluster. Routing by whose mean and sd the target's features are standardised, the
-        source's (``frozen``), the target's own (``refitted``) or its cells' own (``by_cell``, as
-        published), shape (direction, standardisation, estimator): ``n``, ``routed``, ``retry``
-        (rates) and the ``lift`` over retry with ``low`` and ``high``. ``excess`` of the published
-        estimator over its null: ``excess_low``, ``excess_high``, one-sided ``excess_p``,
-        ``null_mean``, ``null_sd``. ``lost`` (direction, estimator): routing frozen less refitted on
-        the same problems, with ``lost_low`` and ``lost_high``; ``same_routes``, the share of the
-        target's steerable_hard problems routed alike by both. ``split`` is NaN where attempts are
-        not stored.
-
-    Examples
-    --------
-    >>> import recover_nb as rnb
-    >>> moved = rnb.transfer(rnb.load_study(), n_null=1, n_splits=1, n_bootstrap=10)
-    >>> moved.dataset["direction"].values.tolist()
-    ['qwen3 to neox', 'neox to qwen3']
-    """
-
-    title = "Does what is fitted on one part hold on another?"
-    chart = "plot_transfer_routing"
-    following = (
-        "rnb.plot_transfer_clusters(moved)",
-        "moved.to_dataframe()  # routing under each standardisation",
-        "moved.dataset  # all of it, labelled",
-    )
-
-    @property
-    def sentence(self) -> str:
-        """What each direction loses by freezing, and how alike its clusters are."""
-        return " ".join(self._say(place) for place in range(self.dataset.sizes["direction"]))
-
-    def _say(self, place: int) -> str:
-        one = self.dataset.isel(direction=place)
-        lost = one.sel(estimator="all")
-        value, low, high = (100 * float(lost[name]) for name in ("lost", "lost_low", "lost_high"))
-        ari = {name: float(one["ari"].sel(assigned=name)) for name in ("frozen", "halves")}
-        return (
-            f"{one['direction'].item()}: routing by the source's scale rescues {value:+.1f} points"
-            f" [{low:+.1f}, {high:+.1f}] against the target's own, and the source's clusters agree"
-            f" with the target's by an ARI of {ari['frozen']:.2f}, where half of the target reaches"
-            f" {ari['halves']:.2f}."
-        )
-
-    def to_dataframe(self) -> pd.DataFrame:
-        """Return what routing gains on the target under each standardisation.
-
-        Returns
-        -------
-        DataFrame
-            One row for each direction, standardisation and estimator: ``direction``,
-            ``standardisation``, ``estimator``, ``source``, ``target``, ``n`` (problems), ``routed``
-            and ``retry`` (rescue rates; NaN for excess), ``points`` (routed minus retry, or the
-            excess: published less its null) with its 95 % interval ``low_points``,
-            ``high_points``, and the excess's one-sided ``p``. ``split`` is missing where attempts
-            are not stored.
-
-        Examples
-        --------
-        >>> import recover_nb as rnb
-        >>> moved = rnb.transfer(rnb.load_study(), n_null=1, n_splits=1, n_bootstrap=20)
-        >>> table = moved.to_dataframe().query("estimator == 'all'")
-        >>> table[["direction", "standardisation", "routed", "retry"]].round(2)
-                direction standardisation  routed  retry
-        3   qwen3 to neox          frozen    0.49   0.49
-        7   qwen3 to neox        refitted    0.52   0.49
-        11  qwen3 to neox         by_cell    0.53   0.49
-        15  neox to qwen3          frozen    0.53   0.48
-        19  neox to qwen3        refitted    0.52   0.48
-        23  neox to qwen3         by_cell    0.51   0.48
-        """
-        found = self.dataset
-        names = {"lift": "points", "low": "low_points", "high": "high_points"}
-        excess = {"excess": "points", "excess_low": "low_points", "excess_high": "high_points"}
-        excess["excess_p"] = "p"
-        measured = found[["n", "routed", "retry", *names]].rename(names)
-        taken = found[list(excess)].rename(excess)
-        taken["n"] = found["n"].sel(estimator="published", drop=True)
-        taken = taken.expand_dims(estimator=["excess"])
-        order = ["published", "excess", *ESTIMATORS[1:]]
-        both = xr.concat([measured, taken], "estimator", join="outer", data_vars="all")
-        both = both.sel(estimator=order)
-        both = both.assign(source=found["source"], target=found["target"])
-        dims = ("direction", "standardisation", "estimator")
-        frame = both.to_dataframe(dim_order=dims).reset_index()
-        frame = frame[frame["n"].notna()].copy()
-        frame[["points", "low_points", "high_points"]] *= 100
-        columns = ["direction", "source", "target", "standardisation", "estimator", "n", "routed"]
-        columns += ["retry", "points", "low_points", "high_points", "p"]
-        return frame[columns].reset_index(drop=True)
 
 
 def transfer(
@@ -169,6 +81,8 @@ def transfer(
     n_null: int = 200,
     n_splits: int = 50,
     n_bootstrap: int = 1000,
+    n_permutations: int = 1000,
+    populations: Sequence[str] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Transfer:
     """Fit scaler, clusters and routing standardisation on part of a study; apply them to another.
@@ -188,8 +102,13 @@ def transfer(
         The rule; its features are those clustered too.
     seed : int
         The result is a function of it and of the data alone.
-    n_null, n_splits, n_bootstrap : int
-        Simulated nulls, halvings of attempts and resamples of problems, each at least 1.
+    n_null, n_splits, n_bootstrap, n_permutations : int
+        Simulated nulls, halvings of attempts, resamples of problems, and permutations of the
+        routes within the target's cells; each at least 1.
+    populations : sequence of str, optional
+        Which failures (`choose_populations`), the headline first; by default those that the study
+        allows. One in which a part has too few different problems for `k` clusters is left out,
+        with the reason in ``settings["left_out"]``.
     progress : callable, optional
         Called with the name of the target once each direction is done.
 
@@ -219,7 +138,12 @@ def transfer(
     >>> moved.dataset["same_routes"].round(2).values.tolist()
     [0.54, 0.65]
     """
-    counts = {"n_null": n_null, "n_splits": n_splits, "n_bootstrap": n_bootstrap}
+    counts = {
+        "n_null": n_null,
+        "n_splits": n_splits,
+        "n_bootstrap": n_bootstrap,
+        "n_permutations": n_permutations,
+    }
     for name, count in counts.items():
         check_whole(name, count, 1)
     check_whole("k", k, 2)
@@ -241,17 +165,27 @@ def transfer(
     inside = {name: names == name for name in values} | {
         f"not {name}": names != name for name in values
     }
-    tell, directions = progress or (lambda target: None), []
-    for source, target in pairs:
-        tables = [
-            tabulate(ds.isel(problem=np.flatnonzero(inside[each])), policy=policy, edges=edges)[0]
-            for each in (source, target)
-        ]
-        directions.append(_direction((source, target), tables, k, seed, counts))
-        tell(target)
+    tell = progress or (lambda target: None)
     settings = {"leave_one_out": out, "k": k, "seed": seed, **counts, "policy": policy.to_dict()}
     settings["by"] = by
-    return Transfer(_labelled(directions, pairs, policy.features, k, settings))
+
+    def over(_: str, among: np.ndarray) -> xr.Dataset:
+        directions = []
+        for pair in pairs:
+            parts = [ds.isel(problem=np.flatnonzero(inside[each] & among)) for each in pair]
+            tables = [tabulate(each, policy=policy, edges=edges)[0] for each in parts]
+            kept = routable(
+                with_rates(parts[1]), policy.features, (Intervention.RETRY, *ROUTED_INTERVENTIONS)
+            )
+            checkpoints = checkpoint_codes(parts[1])[kept]
+            directions.append(_direction(pair, tables, checkpoints, k, seed, counts))
+            tell(pair[1])
+        return _labelled(directions, pairs, policy.features, k, settings)
+
+    found, few = over_populations(populations_of(ds, populations), over)
+    both = stack_populations(found)
+    settings["left_out"] = few
+    return Transfer(both.assign_attrs(settings_json=json.dumps(plain(settings))))
 
 
 def _labelled(
@@ -268,7 +202,7 @@ def _labelled(
         "scale": ("feature",),
         "ari": ("assigned",),
         "share": ("assignment", "cluster"),
-        **dict.fromkeys(("n", "routed", "retry", "lift", "low", "high"), by),
+        **dict.fromkeys((*_LIFT.values(), *_CHECKPOINTS, *HELD), by),
         **dict.fromkeys(_EXCESS.values(), by[:1]),
         **dict.fromkeys(("lost", "lost_low", "lost_high"), by[1:]),
     }
@@ -297,7 +231,12 @@ def assignment_entropy(share: np.ndarray) -> float:
 
 
 def _direction(
-    names: tuple[str, str], tables: list[Table], k: int, seed: int, counts: dict
+    names: tuple[str, str],
+    tables: list[Table],
+    checkpoints: np.ndarray,
+    k: int,
+    seed: int,
+    counts: dict,
 ) -> dict[str, Any]:
     """Measure one direction."""
     source, target = tables
@@ -312,9 +251,8 @@ def _direction(
                 f"{name} has {distinct} different failed problems for {k} clusters; allowed: at"
                 f" least {2 * k}"
             )
-    # Pooling makes one cell of the target; only the z-scores depend on it.
-    pooled = replace(target, cells=np.zeros(len(target.cells), dtype=int))
-    frozen = pooled.as_kind(_FrozenTable, reference=_reference(source))
+    pooled = target.as_kind(_PooledTable)
+    frozen = target.as_kind(_FrozenTable, reference=_reference(source))
     by_name = dict(zip(STANDARDISATIONS, (frozen, pooled, target), strict=True))
     resamples = bootstrap_weights(
         target.clusters, target.strata, counts["n_bootstrap"], np.random.default_rng([seed, 0])
@@ -322,7 +260,11 @@ def _direction(
     found = {name: _estimate(table, seed, counts) for name, table in by_name.items()}
     hard = target.hard(target.rate)
     routes = [by_name[name].decide(hard[None])[0, hard] for name in ("frozen", "refitted")]
-    figures = [_summarise(items, resamples) for items in found.values()]
+    figures = [
+        _summarise(items, resamples)
+        | _against_permuted(items, resamples, checkpoints, counts["n_permutations"], seed)
+        for items in found.values()
+    ]
     lost = np.array(
         [_lost(found["frozen"][name], found["refitted"][name], resamples) for name in ESTIMATORS]
     )
@@ -399,6 +341,15 @@ def _share(labels: np.ndarray, k: int) -> np.ndarray:
     return np.bincount(labels, minlength=k) / len(labels)
 
 
+class _PooledTable(Table):
+    """A table whose problems are standardised together, whatever their cell."""
+
+    def decide(self, population: np.ndarray) -> np.ndarray:
+        """Arm (column) each problem is routed to, standardised by `population` of all cells."""
+        codes = route_codes(self.features, np.zeros(len(self.cells)), population=population)
+        return self.route_columns[codes]
+
+
 @dataclass(frozen=True)
 class _FrozenTable(Table):
     """A table whose problems are routed by other problems' mean and sd, whoever is selected."""
@@ -460,6 +411,45 @@ def _summarise(
     assert published is not None and simulated is not None  # Both need no attempts.
     null = summarise_null(published, simulated, resamples)
     return figures | {name: null[key][1] for key, name in _EXCESS.items()}
+
+
+def _against_permuted(
+    found: dict[str, Contributions | None],
+    resamples: Resamples,
+    checkpoints: np.ndarray,
+    n_permutations: int,
+    seed: int,
+) -> dict[str, np.ndarray]:
+    """Hold routing to its own routes permuted within cells; and its lift over checkpoints.
+
+    Permuted routes are dealt out among the problems of a cell that the estimator selects: what is
+    left is what the features know of the single problem.
+    """
+    rows = []
+    for place, name in enumerate(ESTIMATORS):
+        item = found[name]
+        if item is None:
+            rows.append([np.nan] * (len(HELD) + len(_CHECKPOINTS)))
+            continue
+        columns = [item.names.index(each) for each in (PERMUTED, Intervention.RETRY)]
+        gain, weight = (item.routed - item.value)[:, columns], item.weight[:, columns]
+        lift = bootstrap_ratio(gain[:, :1], weight[:, :1], resamples)
+        low, high = checkpoint_interval(gain, weight, checkpoints)
+        rate = item.value[:, columns[0]].sum() / max(item.weight[:, columns[0]].sum(), 1e-300)
+        rng = np.random.default_rng([seed, 6, place])
+        p = _permutation(item, n_permutations, rng)
+        ends = [*lift.percentile[:, 0], low[0], high[0]]
+        rows.append([rate, lift.value[0], *ends, p, low[1], high[1]])
+    return dict(zip((*HELD, *_CHECKPOINTS), np.array(rows, float).T, strict=True))
+
+
+def _permutation(item: Contributions, n_permutations: int, rng: np.random.Generator) -> float:
+    """Share of permutations of the routes within cells that rescue as much as the routes do."""
+    drawn, observed = np.zeros(n_permutations), 0.0
+    for gain, label in item.kernels.values():
+        drawn += permuted_sums(gain, label, n_permutations, rng)
+        observed += float(np.take_along_axis(gain, label[..., None], axis=-1).sum())
+    return exceedance(observed, drawn) if item.weight[:, 0].any() else float("nan")
 
 
 def _lost(

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.stats import t
 
 from recover_nb.core.errors import InputError
-from recover_nb.stats.resampling import percentile_interval, ratio, tails
+from recover_nb.stats.resampling import BLOCK, percentile_interval, ratio, tails
 from recover_nb.stats.scaling import standardise
 
 #: Half this times the sum of squared coefficients is added to the loss; intercepts are free.
@@ -126,7 +126,7 @@ def fit_softmax(
     ----------
     x : float array, shape (fit, n, feature)
         Standardised features, as each fit sees them.
-    code : int array, shape (n,)
+    code : int array, shape (n,) or (fit, n)
         Class of each row, from 0.
     used : bool array, shape (fit, n)
         Rows each fit learns from.
@@ -151,7 +151,7 @@ def fit_softmax(
     design = np.ones((len(x), 1 + x.shape[-1], x.shape[1]))
     design[:, 1:] = x.swapaxes(-1, -2)
     design = np.where(used[:, None], design, 0.0)
-    target = (code == np.arange(n_classes)[:, None]) & used[:, None]
+    target = (code[..., None, :] == np.arange(n_classes)[:, None]) & used[:, None]
     ridge = np.full(design.shape[1], penalty)
     ridge[0] = _FLAT
     weights = np.zeros((len(x), n_classes, design.shape[1]))
@@ -236,14 +236,58 @@ def predict_out_of_fold(
     coefficients : float64 array, shape (fold, class, feature)
         For standardised features, without intercepts.
     """
-    used = fold != np.arange(fold.max() + 1)[:, None]
+    probability, coefficients = predict_repeats(x, code, fold[None], n_classes)
+    return probability[0], coefficients[0]
+
+
+def predict_repeats(
+    x: np.ndarray, code: np.ndarray, folds: np.ndarray, n_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Predict each unit from the units of the other folds, for several deals of them at once.
+
+    Parameters
+    ----------
+    x : float array, shape (n, feature)
+        As in `predict_out_of_fold`.
+    code : int array, shape (n,) or (repeat, n)
+        Class of each unit; in each repeat, where labels are permuted.
+    folds : int array, shape (repeat, n)
+        Fold of each unit, from 0.
+    n_classes : int
+        Classes.
+
+    Returns
+    -------
+    probability : float64 array, shape (repeat, n, class)
+    coefficients : float64 array, shape (repeat, fold, class, feature)
+    """
+    n_repeats, n = folds.shape
+    n_folds = int(folds.max()) + 1
+    codes = np.broadcast_to(code, folds.shape)
+    size = n_folds * n * n_classes * (1 + x.shape[1])
+    step = max(1, BLOCK // (8 * size))
+    found = [
+        _repeats(x, codes[first : first + step], folds[first : first + step], n_folds, n_classes)
+        for first in range(0, n_repeats, step)
+    ]
+    probability, coefficients = zip(*found, strict=True)
+    return np.concatenate(probability), np.concatenate(coefficients)
+
+
+def _repeats(
+    x: np.ndarray, codes: np.ndarray, folds: np.ndarray, n_folds: int, n_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Predict one block of repeats: see `predict_repeats`."""
+    n_repeats, n = folds.shape
+    used = (folds[:, None] != np.arange(n_folds)[:, None]).reshape(-1, n)
     z = standardise(x, population=used)
-    weights = fit_softmax(z, code, used, n_classes)
-    units = np.arange(len(code))
+    weights = fit_softmax(z, np.repeat(codes, n_folds, axis=0), used, n_classes)
     # Each unit once, under the fit that has not seen its fold.
-    own = np.concatenate([np.ones((len(x), 1)), z[fold, units]], axis=1)
-    score = (weights[fold] @ own[..., None])[..., 0]
-    return _probability(score.T)[0].T, weights[..., 1:]
+    fit = folds + n_folds * np.arange(n_repeats)[:, None]
+    own = np.concatenate([np.ones((n_repeats, n, 1)), z[fit, np.arange(n)]], axis=-1)
+    score = (weights[fit] @ own[..., None])[..., 0]
+    probability = np.swapaxes(_probability(np.swapaxes(score, -1, -2))[0], -1, -2)
+    return probability, weights[..., 1:].reshape(n_repeats, n_folds, n_classes, -1)
 
 
 def fold_scores(

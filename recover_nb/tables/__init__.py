@@ -80,6 +80,7 @@ from recover_nb.tables.topography import (
     confusion_total,
     effect_sizes,
     feature_quantiles,
+    prediction_baselines,
     score_lines,
     unit_predictions,
 )
@@ -137,6 +138,7 @@ __all__ = [
     "null_excess",
     "null_sentence",
     "paragraphs",
+    "prediction_baselines",
     "problem_rows",
     "problems_by_cell",
     "regime_sentence",

@@ -6,8 +6,10 @@ They arrange what those modules computed, and no more.
 import numpy as np
 import pandas as pd
 
+from recover_nb.core.titles import named
+from recover_nb.prediction.baselines import ABOUT, ADDED, FEATURES_ALONE, NO_SIGNAL, SCORES, Lead
 from recover_nb.prediction.targets import OVERALL
-from recover_nb.prediction.topography import QUANTILES, Part, Topography
+from recover_nb.prediction.topography_result import QUANTILES, Part, Topography
 
 #: Column of each quantile: ``q05`` to ``q95``.
 QUANTILE_COLUMNS = tuple(f"q{100 * level:02.0f}" for level in QUANTILES)
@@ -148,7 +150,7 @@ def coefficients(result: Topography) -> pd.DataFrame:
 
 
 def score_lines(result: Topography) -> pd.DataFrame:
-    """Lay out each score beside its baseline and its null, one a row, to be drawn.
+    """Lay out each score beside its baselines and its null, one a row, to be drawn.
 
     Parameters
     ----------
@@ -157,45 +159,99 @@ def score_lines(result: Topography) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row a score and part, and ``overall`` where there are several: ``score`` (``accuracy``,
-        ``auc``), ``part``, ``units``, ``value`` (mean over repeats, a fraction of 1), ``baseline``
-        (``accuracy``: of always saying the commonest class; ``auc``: 0.5), ``null_low``,
-        ``null_mean``, ``null_high`` (middle 95 % of permuted labels; NaN without any), ``p`` and
-        ``permutations``.
+        A row a score and part of the first population, and a row for each population as a whole:
+        ``score`` (``accuracy``, ``auc``), ``population``, ``part``, ``line`` (what the row is
+        called), ``units``, ``value`` (mean over repeats, a fraction of 1), ``baseline``
+        (``accuracy``: of always saying the commonest class; ``auc``: 0.5), ``no_signal`` (level,
+        prompt length and failed rollouts together), ``features_added`` (the features beside those),
+        ``null_low``, ``null_mean``, ``null_high`` (middle 95 % of permuted labels; NaN without
+        any), ``p`` and ``permutations``.
 
     Examples
     --------
     >>> import recover_nb as rnb
     >>> result = rnb.topography(rnb.load_study(), n_repeats=1, n_permutations=19)
-    >>> rnb.tables.score_lines(result)[["score", "value", "baseline", "p"]].round(2)
-          score  value  baseline     p
-    0  accuracy   0.39      0.39  0.25
-    1       auc   0.54      0.50  0.05
+    >>> lines = rnb.tables.score_lines(result).query("score == 'auc'")
+    >>> lines[["line", "value", "no_signal", "features_added"]].round(2)
     """
-    named: dict[str, Part | Topography] = dict(result.parts)
-    if len(named) > 1:
-        named[OVERALL] = result
     rows = []
     for score in ("accuracy", "auc"):
-        for name, found in named.items():
-            accuracy = score == "accuracy"
-            null = found.null if accuracy else found.null_auc
-            null = null[~np.isnan(null)]
-            low, high = np.quantile(null, _LEVELS) if len(null) else (np.nan, np.nan)
-            rows.append(
-                {
-                    "score": score,
-                    "part": name,
-                    "units": found.n,
-                    "value": float(getattr(found, score).mean()),
-                    "baseline": found.majority if accuracy else _CHANCE,
-                    "null_low": low,
-                    "null_mean": null.mean() if len(null) else np.nan,
-                    "null_high": high,
-                    "p": found.p if accuracy else found.p_auc,
-                    "permutations": len(null),
-                }
-            )
+        if len(result.parts) > 1:
+            rows += [_score_line(result, score, name) for name in result.parts]
+        rows += [_score_line(each, score, None) for each in result.populations.values()]
+    return pd.DataFrame(rows)
+
+
+def _score_line(result: Topography, score: str, part: str | None) -> dict:
+    """Return one row of `score_lines`: a part, or all together."""
+    found: Part | Topography = result if part is None else result.parts[part]
+    accuracy = score == "accuracy"
+    null = found.null if accuracy else found.null_auc
+    null = null[~np.isnan(null)]
+    low, high = np.quantile(null, _LEVELS) if len(null) else (np.nan, np.nan)
+    folds = dict(zip(result.predictors, result.scores(score, part), strict=True))
+    means = {
+        name: float(np.nanmean(folds[name])) if name in folds else np.nan
+        for name in (NO_SIGNAL, ADDED)
+    }
+    return {
+        "score": score,
+        "population": result.population,
+        "part": (OVERALL if len(result.parts) > 1 else next(iter(result.parts)))
+        if part is None
+        else part,
+        "line": named(result.population) if part is None else part,
+        "units": found.n,
+        "value": float(getattr(found, score).mean()),
+        "baseline": found.majority if accuracy else _CHANCE,
+        **means,
+        "null_low": low,
+        "null_mean": null.mean() if len(null) else np.nan,
+        "null_high": high,
+        "p": found.p if accuracy else found.p_auc,
+        "permutations": len(null),
+    }
+
+
+def prediction_baselines(result: Topography) -> pd.DataFrame:
+    """Set the features beside all that knows no signal, over each population.
+
+    Parameters
+    ----------
+    result : Topography
+
+    Returns
+    -------
+    DataFrame
+        One row for each population and predictor: ``population``, ``target``, ``units``,
+        ``predictor``, ``about``, and for ``auc`` and ``accuracy`` the mean over folds and the
+        features' ``*_lead`` over the predictor, paired by fold, with its 95 % intervals ``*_low``,
+        ``*_high`` (over folds) and ``*_low_checkpoints``, ``*_high_checkpoints``. In the row
+        ``features_added`` the lead is what the features add to ``no_signal``.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> found = rnb.topography(rnb.load_study(), target="regime", within="cell", n_repeats=1)
+    >>> frame = rnb.tables.prediction_baselines(found).query("population == 'failed_first_1'")
+    >>> frame[["predictor", "auc", "auc_lead"]].round(2)
+    """
+    rows = []
+    for found in result.populations.values():
+        for place, name in enumerate(found.predictors):
+            about = "the features" if name == FEATURES_ALONE else ABOUT[name]
+            row = {"population": found.population, "target": found.target, "units": found.n}
+            row |= {"predictor": name, "about": about}
+            for score in SCORES:
+                row[score] = float(np.nanmean(found.scores(score)[place]))
+                lead = Lead(*[np.nan] * 3)
+                if name == ADDED:
+                    lead = found.added(score)
+                elif place:
+                    lead = found.difference(name, score)
+                ends = ("lead", *Lead._fields[1:])
+                row |= {f"{score}_{end}": value for end, value in zip(ends, lead, strict=True)}
+            rows.append(row)
     return pd.DataFrame(rows)
 
 

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
-from recover_nb.prediction.transfer import Transfer, assignment_entropy
+from recover_nb.prediction.transfer import assignment_entropy
+from recover_nb.prediction.transfer_result import Transfer
 
 #: Ways to assign the target to clusters, in words.
 ASSIGNED = {
@@ -23,15 +25,23 @@ def transfer_clusters(result: Transfer) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a direction: ``direction`` (both as text), ``source``, ``target``, ``n_source``,
-        ``n_target``; the ARI with the target's own clusters ``ari_frozen``, ``ari_refitted``,
-        ``ari_halves`` (what a half of the target itself reaches); for ``source``, ``frozen``,
-        ``refitted`` and ``own`` the entropy of the assignment ``entropy_*`` (nat) and
-        ``evenness_*`` (the same over log k: 0 = one cluster, 1 = even); ``shift_FEATURE`` and
-        ``scale_FEATURE``, the target's mean and sd in sd of the source.
+        One row a population and direction: ``population``, ``direction`` (both as text),
+        ``source``, ``target``, ``n_source``, ``n_target``; the ARI with the target's own clusters
+        ``ari_frozen``, ``ari_refitted``, ``ari_halves`` (what a half of the target itself reaches);
+        for ``source``, ``frozen``, ``refitted`` and ``own`` the entropy of the assignment
+        ``entropy_*`` (nat) and ``evenness_*`` (the same over log k: 0 = one cluster, 1 = even);
+        ``shift_FEATURE`` and ``scale_FEATURE``, the target's mean and sd in sd of the source.
     """
-    found = result.dataset
+    names = result.dataset["population"].values
+    return pd.concat(
+        [_clusters(result.dataset.sel(population=name)) for name in names], ignore_index=True
+    )
+
+
+def _clusters(found: xr.Dataset) -> pd.DataFrame:
+    """Return the rows of one population."""
     columns = {
+        "population": found["population"].item(),
         "direction": found["direction"].values,
         **{name: found[name].values for name in ("source", "target", "n_source", "n_target")},
         **{f"ari_{name}": found["ari"].sel(assigned=name).values for name in ASSIGNED},
@@ -60,8 +70,8 @@ def transfer_agreement(result: Transfer) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``direction``, ``n_source``, ``n_target``, ``assigned`` (in words), ``ari`` with the
-        target's own clusters, and ``evenness`` of the assignment (NaN for halves).
+        ``population``, ``direction``, ``n_source``, ``n_target``, ``assigned`` (in words), ``ari``
+        with the target's own clusters, and ``evenness`` of the assignment (NaN for halves).
 
     Examples
     --------
@@ -76,7 +86,7 @@ def transfer_agreement(result: Transfer) -> pd.DataFrame:
     rows = []
     for row in transfer_clusters(result).to_dict("records"):
         for name, words in ASSIGNED.items():
-            kept = {key: row[key] for key in ("direction", "n_source", "n_target")}
+            kept = {key: row[key] for key in ("population", "direction", "n_source", "n_target")}
             kept |= {"assigned": words, "ari": row[f"ari_{name}"]}
             rows.append(kept | {"evenness": row.get(f"evenness_{name}", np.nan)})
     return pd.DataFrame(rows)
@@ -92,9 +102,10 @@ def transfer_losses(result: Transfer) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a direction and estimator: ``source``, ``target``, ``estimator``, ``points`` (rescue
-        rate of routing frozen minus refitted, same problems) with its 95 % interval ``low_points``,
-        ``high_points``, and ``same_routes`` (share of steerable_hard problems routed alike).
+        One row a population, direction and estimator: ``population``, ``source``, ``target``,
+        ``estimator``, ``points`` (rescue rate of routing frozen minus refitted, same problems) with
+        its 95 % interval ``low_points``, ``high_points``, and ``same_routes`` (share of
+        steerable_hard problems routed alike).
 
     Examples
     --------
@@ -108,8 +119,9 @@ def transfer_losses(result: Transfer) -> pd.DataFrame:
     """
     names = {"lost": "points", "lost_low": "low_points", "lost_high": "high_points"}
     table = result.dataset[["source", "target", *names, "same_routes"]].rename(names)
-    frame = table.to_dataframe(dim_order=("direction", "estimator")).reset_index()
-    stored = result.dataset["n"].notnull().any(("direction", "standardisation")).to_series()
+    frame = table.to_dataframe(dim_order=("population", "direction", "estimator")).reset_index()
+    others = ("population", "direction", "standardisation")
+    stored = result.dataset["n"].notnull().any(others).to_series()
     frame = frame[frame["estimator"].map(stored)].reset_index(drop=True)
     frame[list(names.values())] *= 100
-    return frame[["source", "target", "estimator", *names.values(), "same_routes"]]
+    return frame[["population", "source", "target", "estimator", *names.values(), "same_routes"]]

@@ -327,10 +327,15 @@ def _signed(value: float) -> str:
     return plain_zero(f"{value:+.1f}")
 
 
+def _unknown(value: float | None) -> bool:
+    """Tell whether a figure is missing: None where it was stored as plain data."""
+    return value is None or math.isnan(value)
+
+
 def _both(figure: dict) -> str:
     """Write the intervals over questions and over checkpoints."""
-    apart = figure.get("checkpoints", [math.nan])
-    more = "" if math.isnan(apart[0]) else f", over checkpoints {interval(apart)}"
+    apart = figure.get("checkpoints", [None])
+    more = "" if _unknown(apart[0]) else f", over checkpoints {interval(apart)}"
     return f"{interval(figure['interval'])}{more}"
 
 
@@ -339,7 +344,7 @@ def _beside(figure: dict) -> str:
     parts = [
         f"{named(name)} {_signed(other['lift_points'])} {_both(other)}"
         for name, other in figure.get("beside", {}).items()
-        if not math.isnan(other.get("lift_points", math.nan))
+        if not _unknown(other.get("lift_points"))
     ]
     return f" Beside it: {'; '.join(parts)}." if parts else ""
 
@@ -359,7 +364,7 @@ def _say_interventions(figure: dict, verdict: str) -> str:
     ):
         items = [
             f"{x['intervention']} {_signed(x['lift_points'])} {interval(x['interval'])}"
-            + ("" if math.isnan(x["checkpoints"][0]) else f" {interval(x['checkpoints'])}")
+            + ("" if _unknown(x["checkpoints"][0]) else f" {interval(x['checkpoints'])}")
             for x in figure[key]
         ]
         parts.append(f"{words}: {', '.join(items) or 'none'}")
@@ -367,7 +372,7 @@ def _say_interventions(figure: dict, verdict: str) -> str:
 
 
 def _say_published(figure: dict, verdict: str) -> str:
-    if math.isnan(figure["lift_points"]):
+    if _unknown(figure["lift_points"]):
         return "No problem is steerable_hard, so there is no lift to report."
     text = (
         f"On {about(figure['n'])} steerable_hard problems ({figure['steerable_hard_fraction']:.0%} "
@@ -397,7 +402,7 @@ def _beside_excess(figure: dict) -> str:
     parts = []
     for population, other in figure.get("beside", {}).items():
         null = next(iter(other["nulls"].values()), None)
-        if null is not None and not math.isnan(null["excess_points"]):
+        if null is not None and not _unknown(null["excess_points"]):
             parts.append(
                 f"{named(population)} {_signed(other['lift_points'])}, excess"
                 f" {_signed(null['excess_points'])} {_both(null)}"
@@ -480,7 +485,7 @@ def _say_budget(figure: dict, verdict: str, basis: str) -> str:
         CONTRADICTED: "not matched: retries rescue more",
     }
     text = f"{text}: {endings[verdict]}."
-    if not math.isnan(figure["upfront"]):
+    if not _unknown(figure["upfront"]):
         text += f" Not in this: the observed answers that the rule reads, {figure['upfront']:,.0f}"
         text += f" {'rollouts' if basis == 'attempts' else basis} per problem."
     return text + _beside(figure)

@@ -11,6 +11,7 @@ import xarray as xr
 
 from recover_nb.charts.topography import CELL
 from recover_nb.core.errors import InputError
+from recover_nb.core.titles import named
 from recover_nb.prediction.transcripts import ROLLOUTS
 from recover_nb.widgets.parts.base import ChartPanel
 from recover_nb.widgets.parts.controls import WRAP, or_none
@@ -46,6 +47,8 @@ class TopographyExplorer(Listing):
 
     Attributes
     ----------
+    population : str
+        Which failures (docs/method.md#populations); the study's headline at first.
     target : str
         The label: ``method``, ``regime``, ``model``, ``family``, ``task`` or ``cell``, where the
         study holds it.
@@ -85,6 +88,7 @@ class TopographyExplorer(Listing):
     """
 
     STATE: ClassVar = (
+        "population",
         "target",
         "within",
         "part",
@@ -98,6 +102,7 @@ class TopographyExplorer(Listing):
         *LISTING,
     )
 
+    population = traitlets.Unicode("")
     target = traitlets.Unicode("method")
     within = traitlets.Unicode("")
     part = traitlets.Unicode("")
@@ -122,7 +127,7 @@ class TopographyExplorer(Listing):
         self._drawn = self._brushed_of = None
         self._cell, self._brushed = NO_CELL, ()
         self._frames: dict[str, pd.DataFrame] = {}
-        super().__init__(selection=selection, **state)
+        super().__init__(selection=selection, **{"population": self.data.populations[0], **state})
         self.selection.observe(self._brushed_elsewhere, names=["problems"])
 
     def build(self) -> tuple[ipywidgets.Widget, ...]:
@@ -137,7 +142,7 @@ class TopographyExplorer(Listing):
         self.listing(label="problems", page_size=10)
         controls = _controls(self.data)
         self.answering(controls, "this panel, with all repeats, permutations and resamples")
-        named = (("target", "within", "part"), ("by", "rollouts", "seed"))
+        named = (("population", "target", "within", "part"), ("by", "rollouts", "seed"))
         boxes = [ipywidgets.VBox([controls[name] for name in names]) for names in named]
         return (
             ipywidgets.HBox(
@@ -159,7 +164,15 @@ class TopographyExplorer(Listing):
     @property
     def settings(self) -> Settings:
         """What the results depend on."""
-        return Settings(self.target, self.within, self.features, self.by, self.rollouts, self.seed)
+        return Settings(
+            self.target,
+            self.within,
+            self.features,
+            self.by,
+            self.rollouts,
+            self.seed,
+            self.population,
+        )
 
     def result(self, kind: str, *, exact: bool = False) -> Any:
         """Return the present `Topography`, `Transfer` or `Reading`; say so while it is computed."""
@@ -294,6 +307,7 @@ def _controls(data: TopographyData) -> dict[str, ipywidgets.Widget]:
     """One control for each trait that has one."""
     wide = {"style": {"description_width": "90px"}, "layout": {"width": "270px"}}
     choices = {
+        "population": ([(named(name), name) for name in data.populations], "failures"),
         "target": (data.targets, "predict"),
         "within": (or_none("pooled", data.partitions), "within each"),
         "part": (or_none("all together", ()), "of these"),

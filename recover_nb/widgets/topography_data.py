@@ -11,10 +11,13 @@ from recover_nb import charts, tables
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ALL
 from recover_nb.core.schema import text
-from recover_nb.prediction.reading import Reading, reading
-from recover_nb.prediction.targets import PARTITIONS, TARGETS, unit_names
-from recover_nb.prediction.topography import Topography, topography
-from recover_nb.prediction.transfer import ALLOWED, Transfer, transfer
+from recover_nb.prediction.reading import reading
+from recover_nb.prediction.reading_result import Reading
+from recover_nb.prediction.targets import PARTITIONS, TARGETS, populations_of, unit_names
+from recover_nb.prediction.topography import topography
+from recover_nb.prediction.topography_result import Topography
+from recover_nb.prediction.transfer import ALLOWED, transfer
+from recover_nb.prediction.transfer_result import Transfer
 from recover_nb.tables.kit import counted, interval, matching
 
 Found = Topography | Transfer | Reading
@@ -22,7 +25,7 @@ Found = Topography | Transfer | Reading
 #: Counts of a first look, few enough to follow a control; `resample` takes the functions' own.
 ROUGH = {
     "topography": {"n_repeats": 2, "n_permutations": 9},
-    "transfer": {"n_null": 20, "n_splits": 10, "n_bootstrap": 200},
+    "transfer": {"n_null": 20, "n_splits": 10, "n_bootstrap": 200, "n_permutations": 200},
     "reading": {"n_repeats": 1},
 }
 #: What each is called while it is waited for.
@@ -84,6 +87,8 @@ class Settings:
     rollouts : str
         As in `reading`.
     seed : int
+    population : str
+        Which failures; empty = the study's headline.
     """
 
     target: str = "method"
@@ -92,14 +97,16 @@ class Settings:
     by: str = "family"
     rollouts: str = "all"
     seed: int = 0
+    population: str = ""
 
     def arguments(self, kind: str) -> dict[str, Any]:
         """Return the keywords of one kind of result."""
+        some = {"seed": self.seed, "populations": (self.population,) if self.population else None}
         if kind == "transfer":
-            return {"by": self.by, "seed": self.seed}
+            return {"by": self.by, **some}
         rest = {"rollouts": self.rollouts} if kind == "reading" else {}
         chosen = {"features": self.features or None, "within": self.within or None}
-        return {"target": self.target, **chosen, **rest, "seed": self.seed}
+        return {"target": self.target, **chosen, **rest, **some}
 
 
 class TopographyData:
@@ -128,6 +135,7 @@ class TopographyData:
         self.targets, self.partitions, self.sources = (
             self._able(names) for names in (TARGETS, PARTITIONS, ALLOWED)
         )
+        self.populations = tuple(populations_of(ds, None))
         self._counts = dict(counts or {})
         self._held: dict[tuple, tuple[Found, bool]] = {}
 
@@ -253,9 +261,9 @@ class TopographyData:
         """Say in sentences what a panel shows."""
         kind = PANELS[panel].kind
         found = self.result(kind, settings)
-        said = (
-            [found.sentence] if kind != "transfer" else _say_losses(tables.transfer_losses(found))
-        )
+        said = [found.sentence]
+        if isinstance(found, Transfer):
+            said += _say_losses(tables.transfer_losses(found))
         left_out = getattr(found, "left_out", {})
         if left_out:
             name, reason = next(iter(left_out.items()))

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from recover_nb.report.findings.paired import paired_difference
 
 import recover_nb as rnb
 from recover_nb.core.errors import InputError
@@ -20,7 +21,6 @@ from recover_nb.report.findings import (
     render_page,
 )
 from recover_nb.report.findings.measure import rounded
-from recover_nb.report.findings.paired import paired_difference
 from recover_nb.report.findings.surprises import surprises
 from recover_nb.tables.verdicts import CONTRADICTED, NOT_SHOWN, NOT_TESTABLE, SUPPORTED, VERDICTS
 

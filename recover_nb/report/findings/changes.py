@@ -1,8 +1,9 @@
 """Is a rescue better work, or more of it? Measured and judged.
 
-The rule was written down on 2026-11-27, before the figures that it judges were looked at. Two things
-were added after them, and both can only take a verdict back: that the interval over checkpoints must
-agree, and that where asking again works out all answers the rule is about their length.
+The rule was written down on 2026-11-27, before the figures that it judges were looked at. Two
+things were added after them, and both can only take a verdict back: that the interval over
+checkpoints must agree, and that where asking again works out all answers the rule is about their
+length.
 """
 
 from collections.abc import Callable, Mapping
@@ -83,8 +84,8 @@ def _better(figures: Mapping[str, Any]) -> Judgement:
     text += "."
     if share >= ALL_WORKED:
         text += (
-            " So working out more answers had nothing to give on these problems, and it is judged by"
-            " length."
+            " So working out more answers had nothing to give on these problems, and it is judged"
+            " by length."
         )
     return Judgement(verdict, f"{len(better)} of {len(rescuers)} operators", text)
 
@@ -116,7 +117,8 @@ CLAIMS: tuple[Claim, ...] = (
         "for every operator that rescues more than asking again by interval, the part that worked"
         " answers are right more often lies above 0 by interval, over checkpoints too, and is the"
         " largest (contradicted if for every one of them that is so of the part that more answers"
-        " are worked out); where asking again works out all answers, the same of the parts by length",
+        " are worked out); where asking again works out all answers, the same of the parts by"
+        " length",
         "changes",
         _better,
     ),

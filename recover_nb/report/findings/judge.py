@@ -7,11 +7,22 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from recover_nb.core.labels import Intervention
+from recover_nb.core.titles import named, p_value
 from recover_nb.report.findings.changes import CLAIMS as CHANGES
 from recover_nb.report.findings.judge_extensions import OWN
+from recover_nb.report.findings.judge_prediction import (
+    SLACK,
+    clusters_transfer,
+    fingerprint,
+    mixture,
+    not_by_reading,
+    place,
+    predicts,
+    routing_transfers,
+    tells,
+)
 from recover_nb.report.findings.judgement import Claim, Judgement
 from recover_nb.report.findings.specimen import CLAIMS as SPECIMEN
-from recover_nb.routing.result import interval_verdict
 from recover_nb.tables import say
 from recover_nb.tables.verdicts import (
     CONTRADICTED,
@@ -19,7 +30,6 @@ from recover_nb.tables.verdicts import (
     NOT_SHOWN,
     NOT_TESTABLE,
     SUPPORTED,
-    interval,
 )
 
 #: Interventions that mix specialist and ancestor.
@@ -32,8 +42,6 @@ STEERS = (
 )
 #: Least adjusted Rand index at which two clusterings are called alike.
 ALIKE = 0.5
-#: How far below the agreement of two halves of the target a transferred clustering may lie.
-SLACK = 0.1
 
 
 def judge(figures: Mapping[str, Any]) -> dict[str, Judgement]:
@@ -71,11 +79,12 @@ def _grid(words: str) -> Callable[[Mapping[str, Any]], Judgement]:
     def ask(figures: Mapping[str, Any]) -> Judgement:
         claimed, total = figures["claimed"], figures["clusterings"]
         text = (
-            f"{words}: of {total} clusterings (four algorithms, k from 2 to 8) {len(claimed)} are"
-            " more stable than "
+            f"{words} ({named(figures['population'])}): of {total} clusterings (four algorithms, k"
+            f" from 2 to 8) {len(claimed)} are more stable than "
         )
         text += f"one Gaussian and a uniform box, corrected for all {total}: {_listed(claimed)} "
-        text += f"(least corrected {_p(figures['least_p'])})."
+        least = p_value(figures["least_p"], figures["draws"], "data sets without clusters")
+        text += f"(least corrected {least})."
         return Judgement(
             SUPPORTED if claimed else NOT_SHOWN, f"{len(claimed)} of {total} clusterings", text
         )
@@ -101,64 +110,31 @@ def _aligned(figures: Mapping[str, Any]) -> Judgement:
     return Judgement(SUPPORTED if good else NOT_SHOWN, f"ARI {ari:.2f}", text)
 
 
-def _say_prediction(figures: Mapping[str, Any]) -> str:
-    return (
-        f"accuracy {figures['accuracy']:.1%} +- {figures['accuracy_sd']:.1%}, commonest label"
-        f" {figures['majority']:.1%}, permuted labels {figures['permuted']:.1%}"
-        f" ({_p(figures['p'])}); AUC {figures['auc']:.3f}, permuted {figures['auc_permuted']:.3f}"
-        f" ({_p(figures['p_auc'])}); {figures['n']} failed problems"
-    )
-
-
-def _fingerprint(figures: Mapping[str, Any]) -> Judgement:
-    pooled, task = figures["pooled"], figures["task"]
-    text = (
-        f"Which of {pooled['classes']} methods, from the three features:"
-        f" {_say_prediction(pooled)}. "
-    )
-    text += (
-        "Within each task: "
-        + (task["missing"] if "missing" in task else _say_prediction(task))
-        + "."
-    )
-    good = pooled["accuracy"] > pooled["majority"] and pooled["p"] < LEVEL
-    lead = 100 * (pooled["accuracy"] - pooled["majority"])
-    return Judgement(
-        SUPPORTED if good else NOT_SHOWN, f"{pooled['accuracy']:.1%}, {lead:+.0f} points", text
-    )
-
-
-def _tells(figures: Mapping[str, Any]) -> Judgement:
-    text = f"The regime within each cell, from the three features: {_say_prediction(figures)}."
-    good = figures["p_auc"] < LEVEL and figures["auc"] > 0.5
-    return Judgement(SUPPORTED if good else NOT_SHOWN, f"AUC {figures['auc']:.2f}", text)
-
-
-def _predicts(figures: Mapping[str, Any]) -> Judgement:
-    lead = figures["accuracy"] - figures["majority"]
-    text = (
-        f"{100 * lead:+.1f} points over always saying the cell's commonest regime (sd over repeats "
-    )
-    text += f"{100 * figures['accuracy_sd']:.1f})."
-    good = lead > 2 * figures["accuracy_sd"]
-    return Judgement(SUPPORTED if good else NOT_SHOWN, f"{100 * lead:+.1f} points", text)
-
-
 def _routing(name: str) -> Callable[[Mapping[str, Any]], Judgement]:
     def ask(figures: Mapping[str, Any]) -> Judgement:
         finding = figures[name]
         if finding["verdict"] == NOT_TESTABLE:
-            return Judgement(
-                NOT_TESTABLE,
-                "",
-                "Cannot be tested here: the outcome of each attempt is not stored.",
-            )
+            return Judgement(NOT_TESTABLE, "", say(finding))
         lift = finding["figure"].get("lift_points")
+        text = say(finding)
+        whom = named(finding["population"])
         return Judgement(
-            finding["verdict"], "" if lift is None else f"{lift:+.1f} points", say(finding)
+            finding["verdict"],
+            "" if lift is None else f"{lift:+.1f} points",
+            f"{whom[:1].upper()}{whom[1:]}: {text}",
         )
 
     return ask
+
+
+def _mapping(figures: Mapping[str, Any]) -> Judgement:
+    finding = figures["mapping"]
+    if finding["verdict"] == NOT_TESTABLE:
+        return Judgement(NOT_TESTABLE, "", say(finding))
+    found = finding["figure"]
+    return Judgement(
+        finding["verdict"], f"ranks {found['rank']} of {found['mappings']}", say(finding)
+    )
 
 
 def _steering(figures: Mapping[str, Any]) -> Judgement:
@@ -178,82 +154,6 @@ def _steering(figures: Mapping[str, Any]) -> Judgement:
     )
 
 
-def _control(thing: str) -> Callable[[Mapping[str, Any]], Judgement]:
-    def ask(figures: Mapping[str, Any]) -> Judgement:
-        if thing not in figures:
-            return Judgement(
-                NOT_TESTABLE, "", "Cannot be tested here: one of the two operators was not run."
-            )
-        found = figures[thing]
-        one, other = found["pair"]
-        text = f"{one} {found['rates'][0]:.1%}, {other} {found['rates'][1]:.1%} of attempts: "
-        text += (
-            f"{found['points']:+.1f} points {interval(found['interval'])} over {found['n']} failed"
-            " problems."
-        )
-        return Judgement(
-            interval_verdict(*found["interval"]), f"{found['points']:+.1f} points", text
-        )
-
-    return ask
-
-
-def _clusters_transfer(figures: Mapping[str, Any]) -> Judgement:
-    rows = figures["directions"]
-    text = (
-        f"k-means with k = {figures['k']}; ARI with the target's own clusters, beside two halves of"
-        " the target: "
-    )
-    text += "; ".join(
-        f"{x['source']} to {x['target']} {x['frozen']:.2f} ({x['refitted']:.2f} with the target's"
-        f" scale; halves {x['halves']:.2f})"
-        for x in rows
-    )
-    good = all(x["frozen"] >= x["halves"] - SLACK for x in rows)
-    low, high = min(x["frozen"] for x in rows), max(x["frozen"] for x in rows)
-    return Judgement(SUPPORTED if good else NOT_SHOWN, f"ARI {low:.2f} to {high:.2f}", text + ".")
-
-
-def _routing_transfers(figures: Mapping[str, Any]) -> Judgement:
-    rows = figures["directions"]
-    text = "Published lift under the source's standardisation, less its null: "
-    text += "; ".join(
-        f"{x['source']} to {x['target']} {100 * x['excess']['value']:+.1f} points "
-        f"{interval([100 * end for end in x['excess']['ci95']])}, {_p(x['excess']['p'])}"
-        for x in rows
-    )
-    verdicts = [
-        interval_verdict(*x["excess"]["ci95"]) if x["excess"]["p"] < LEVEL else NOT_SHOWN
-        for x in rows
-    ]
-    verdict = SUPPORTED if set(verdicts) == {SUPPORTED} else NOT_SHOWN
-    if set(verdicts) == {CONTRADICTED}:
-        verdict = CONTRADICTED
-    values = [100 * x["excess"]["value"] for x in rows]
-    return Judgement(verdict, f"{min(values):+.1f} to {max(values):+.1f} points", text + ".")
-
-
-def _not_by_reading(where: str) -> Callable[[Mapping[str, Any]], Judgement]:
-    def ask(figures: Mapping[str, Any]) -> Judgement:
-        readers = figures[where]
-        features = readers["features"]["auc"]
-        text = (
-            f"AUC for the regime: the three features {features:.3f}; what can be read, with the"
-            " features' lead: "
-        )
-        text += ", ".join(
-            f"{name} {x['auc']:.3f} ({x['lead'][0]:+.3f} {interval(x['lead'][1:], '+.3f')})"
-            for name, x in readers.items()
-            if name != "features"
-        )
-        lead = readers["ngrams"]["lead"]
-        return Judgement(
-            interval_verdict(*lead[1:]), f"lead over text {lead[0]:+.2f} AUC", text + "."
-        )
-
-    return ask
-
-
 CLAIMS: tuple[Claim, ...] = (
     Claim(
         "clusters",
@@ -262,6 +162,7 @@ CLAIMS: tuple[Claim, ...] = (
         "some clustering is more stable than both nulls, corrected for the number of clusterings",
         "grid_pooled",
         _grid("All cells pooled"),
+        dated="2026-11-21",
     ),
     Claim(
         "clusters_robust",
@@ -270,6 +171,8 @@ CLAIMS: tuple[Claim, ...] = (
         "the same holds of the normal scores of the features' ranks in each cell",
         "grid_ranks",
         _grid("Within cells, by ranks"),
+        words="within cells and by ranks",
+        dated="2026-11-21",
     ),
     Claim(
         "aligned",
@@ -278,61 +181,73 @@ CLAIMS: tuple[Claim, ...] = (
         f"their ARI with the regimes is at least {ALIKE} and above that of permuted regimes",
         "clusters",
         _aligned,
+        words="clusters are the regimes",
+        dated="2026-11-21",
     ),
     Claim(
         "fingerprint",
         "The features fingerprint the post-training method.",
         "84.3 +- 4.3 %, +20 points over majority",
-        "out-of-fold accuracy is above the commonest method's share and above permuted labels",
+        "the AUC is above that of permuted labels, and features add to level, prompt length and"
+        " number of failures: the interval of what they add lies above 0",
         "fingerprint",
-        _fingerprint,
+        fingerprint,
     ),
     Claim(
         "tells",
         "Within a cell, the features say something about a failure's regime.",
         "",
-        "the AUC is above that of permuted labels",
+        "the AUC is above that of permuted labels, and features add to level, prompt length and"
+        " number of failures: the interval of what they add lies above 0",
         "regime",
-        _tells,
+        tells,
+        words="features tell the regime",
     ),
     Claim(
         "predicts",
         "Within a cell, they say enough to beat the commonest regime.",
         "",
-        "accuracy is above the commonest regime's share by more than two sd over repeats",
+        "the interval of the accuracy's lead over the commonest regime, paired by fold, lies above"
+        " 0",
         "regime",
-        _predicts,
+        predicts,
+        words="better than the commonest regime",
     ),
     Claim(
         "steering",
         "Steering back to the ancestor rescues what retrying does not.",
         "",
-        "the difference from retry of an operator that mixes in the ancestor lies above 0, all"
-        " comparisons together",
+        "the difference from retry of an operator that mixes in the ancestor lies above 0 by both"
+        " intervals, all comparisons together",
         "routing",
         _steering,
+        words="steering rescues",
     ),
     Claim(
         "mixture",
         "Which mixture steers matters: the one that fired, not the other.",
         "",
-        "the interval of the paired difference lies above 0",
+        "where the two mixtures emit different tokens, the interval of the paired difference lies"
+        " above 0",
         "controls",
-        _control("mixture"),
+        mixture,
+        words="the kind of mixture matters",
     ),
     Claim(
         "place",
         "Where it steers matters: the junction, not a random place.",
         "",
-        "the interval of the paired difference lies above 0",
+        "the junction beats a random place at another token, and its advantage there exceeds that"
+        " where both act at the same token: both intervals lie above 0",
         "controls",
-        _control("place"),
+        place,
+        words="the place matters",
     ),
     Claim(
         "published",
         "Routing lifts rescue on steerable-hard failures.",
         "+12.2 points",
-        "the published lift exceeds its nulls, by interval and by p-value",
+        "the published lift exceeds its nulls, by both intervals and by p-value",
         "routing",
         _routing("published"),
     ),
@@ -340,49 +255,65 @@ CLAIMS: tuple[Claim, ...] = (
         "split",
         "It does when attempts that select do not score.",
         "",
-        "the interval lies above 0",
+        "both intervals lie above 0",
         "routing",
         _routing("split"),
+        words="scored on other attempts",
     ),
     Claim(
         "all",
-        "It does over every failed problem.",
+        "It does over every problem, nothing selected.",
         "",
-        "the interval lies above 0",
+        "both intervals lie above 0",
         "routing",
         _routing("all"),
+        words="over every problem",
     ),
     Claim(
         "choice",
         "Choosing for each problem beats the best single operator.",
         "",
-        "the interval lies above 0, the operator being chosen on other data",
+        "both intervals lie above 0, the operator being chosen on other problems",
         "routing",
         _routing("choice"),
+        words="better than the best single operator",
     ),
     Claim(
         "permutation",
         "The features, not luck, choose the operator.",
         "",
-        "the rule does better than its own choices dealt out at random within cells",
+        "the rule does better than its own choices dealt out at random within cells, by both"
+        " intervals and by p-value",
         "routing",
         _routing("permutation"),
+        words="features choose, not luck",
+    ),
+    Claim(
+        "mapping",
+        "Which feature calls for which operator is as published.",
+        "",
+        "of all ways to give the operators to the features the published one rescues most",
+        "routing",
+        _mapping,
+        words="the published mapping is the best",
     ),
     Claim(
         "budget_attempts",
         "Ten routed rollouts match fifty retries.",
         "10 match 50",
-        "the interval lies above -2 points",
+        "both intervals lie above -2 points, where ten and fifty are stored",
         "routing",
         _routing("budget_attempts"),
+        words="ten match fifty",
     ),
     Claim(
         "budget_forward_passes",
         "Routed rollouts match retries at equal compute.",
         "",
-        "the same holds at equal forward passes",
+        "both intervals lie above -2 points at the cost of six retries",
         "routing",
         _routing("budget_forward_passes"),
+        words="matches retries at equal cost",
     ),
     Claim(
         "clusters_transfer",
@@ -390,23 +321,26 @@ CLAIMS: tuple[Claim, ...] = (
         "two cross-family probes",
         f"the ARI is within {SLACK} of what two halves of the target reach, in every direction",
         "transfer",
-        _clusters_transfer,
+        clusters_transfer,
+        words="clusters transfer",
     ),
     Claim(
         "routing_transfers",
         "Routing transfers across families.",
         "two cross-family probes",
-        "the excess over the null lies above 0 in every direction",
+        "routes by the source's scale rescue more than the same routes permuted within the target's"
+        " cells, by interval and by permutation, in every direction",
         "transfer",
-        _routing_transfers,
+        routing_transfers,
     ),
     Claim(
         "not_by_reading",
         "None of it comes from reading: features beat the text, all cells pooled.",
         "the title",
-        "the features' lead over character n-grams lies above 0",
+        "the features' lead over character n-grams, and over level, prompt length, number of"
+        " failures and these together, lies above 0",
         "reading",
-        _not_by_reading("pooled"),
+        not_by_reading("pooled"),
     ),
     Claim(
         "not_by_reading_cell",
@@ -414,7 +348,8 @@ CLAIMS: tuple[Claim, ...] = (
         "",
         "the same holds within each cell",
         "reading",
-        _not_by_reading("cell"),
+        not_by_reading("cell"),
+        words="within a cell",
     ),
     Claim(
         "not_by_reading_first",
@@ -422,7 +357,8 @@ CLAIMS: tuple[Claim, ...] = (
         "",
         "the same holds for the first failed rollout alone, which does not tell how many failed",
         "reading",
-        _not_by_reading("first"),
+        not_by_reading("first"),
+        words="from one trace",
     ),
     *OWN,
     *CHANGES,

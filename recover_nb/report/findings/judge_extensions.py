@@ -216,6 +216,7 @@ OWN: tuple[Claim, ...] = (
         " its interval",
         "reliability",
         _reliability,
+        dated="2026-11-21",
     ),
     Claim(
         "route_stable",
@@ -224,6 +225,7 @@ OWN: tuple[Claim, ...] = (
         f"kappa of two halves lies above {SUBSTANTIAL}",
         "reliability",
         _route,
+        dated="2026-11-21",
     ),
     Claim(
         "survives",
@@ -232,6 +234,7 @@ OWN: tuple[Claim, ...] = (
         f"new numbers cost at most {HARMLESS:.0f} points, at the upper end of the interval",
         "remapping",
         _survives,
+        dated="2026-11-21",
     ),
     Claim(
         "accuracy_drop",
@@ -240,6 +243,7 @@ OWN: tuple[Claim, ...] = (
         "more of them are lost over new numbers than when drawn again, by interval",
         "remapping",
         _drop,
+        dated="2026-11-26",
     ),
     Claim(
         "program",
@@ -249,6 +253,7 @@ OWN: tuple[Claim, ...] = (
         " being known",
         "remapping",
         _program,
+        dated="2026-11-21",
     ),
     Claim(
         "out_of_reach",
@@ -257,6 +262,7 @@ OWN: tuple[Claim, ...] = (
         "a calculator rescues nothing there (contradicted if its lift over retry lies above 0)",
         "calculator",
         _out_of_reach,
+        dated="2026-11-21",
     ),
     Claim(
         "routers",

@@ -17,31 +17,28 @@ from recover_nb.core.errors import InputError
 from recover_nb.core.plain import plain
 from recover_nb.core.schema import cell_names, text
 from recover_nb.features.features import feature_matrix
-from recover_nb.prediction.reading import reading
-from recover_nb.prediction.topography import topography
-from recover_nb.prediction.transfer import transfer
-from recover_nb.report.findings import changes, measure_extensions, specimen
-from recover_nb.report.findings.paired import paired_difference
+from recover_nb.report.findings import (
+    changes,
+    measure_extensions,
+    measure_prediction,
+    specimen,
+)
 from recover_nb.routing.evaluation import evaluate_routing
+from recover_nb.routing.populations import allowed_populations, choose_populations
 from recover_nb.stats.resampling import exceedance
 from recover_nb.tables import find, firing, rescue_by_intervention
 
 #: Significant digits kept: enough for every figure shown, few enough that a last bit of another
 #: machine is not.
 DIGITS = 6
+#: Data sets without clusters: enough that a p-value below a fifth of the level can be told.
+N_NULL = 100
 #: Clusterings: name -> how features are standardised.
 VIEWS = {
     "pooled": {},
     "within": {"within_cells": True},
     "ranks": {"within_cells": True, "ranks": True},
 }
-#: Pairs of operators that differ in one thing, and the thing.
-CONTROLS = (
-    ("sparse_steer", "sparse_steer_wrong", "mixture"),
-    ("sparse_steer", "sparse_steer_random", "place"),
-    ("dense_steer", "dense_sample", "argmax"),
-    ("dense_sample", "temperature", "ancestor"),
-)
 
 
 def measure(
@@ -139,8 +136,15 @@ def _sizes(ds: xr.Dataset, seed: int) -> dict:
     }
 
 
+def _headline(ds: xr.Dataset) -> tuple[str, xr.Dataset]:
+    """Return the name and the problems of the headline's population."""
+    name = allowed_populations(ds)[0]
+    return name, ds.isel(problem=np.flatnonzero(choose_populations(ds, [name])[name]))
+
+
 def _clusters(ds: xr.Dataset, seed: int) -> dict:
     """Measure section 9: one k for all views, and clusters compared with names there already."""
+    population, ds = _headline(ds)
     table = choose_k(ds, seed=seed)
     chosen = table["k"][table["best_silhouette"]]
     if not len(chosen):
@@ -150,7 +154,7 @@ def _clusters(ds: xr.Dataset, seed: int) -> dict:
     k = int(chosen.iloc[0])
     found, regime_p = {}, math.nan
     for name, way in VIEWS.items():
-        result = cluster_stability(ds, k=k, seed=seed, **way)
+        result = cluster_stability(ds, k=k, n_null=N_NULL, seed=seed, **way)
         said = result.to_dict()
         found[name] = {
             key: said[key] for key in ("verdict", "figures", "alignment", "jaccard", "sizes")
@@ -159,7 +163,7 @@ def _clusters(ds: xr.Dataset, seed: int) -> dict:
             regime_p = _regime_p(
                 ds, result.labels.values, result.alignment.get("regime", math.nan), seed
             )
-    return {"k": k, "views": found, "regime_p": regime_p}
+    return {"population": population, "k": k, "views": found, "regime_p": regime_p}
 
 
 def _regime_p(
@@ -184,47 +188,18 @@ def _grid(view: str, ds: xr.Dataset, seed: int) -> dict:
 
     See docs/method.md#family-correction.
     """
-    table = stability_grid(ds, n_resamples=20, seed=seed, **VIEWS[view])
+    population, ds = _headline(ds)
+    table = stability_grid(ds, n_resamples=20, n_null=N_NULL, seed=seed, **VIEWS[view])
     rows = table.drop_duplicates(["algorithm", "k"])
     claimed = rows[rows["family_verdict"] == "clusters"]
     return {
+        "population": population,
+        "problems": int(ds.sizes["problem"]),
+        "draws": N_NULL,
         "clusterings": len(rows),
         "claimed": [f"{a} {k}" for a, k in zip(claimed["algorithm"], claimed["k"], strict=True)],
         "least_p": rows["p_family"].min(),
     }
-
-
-def _prediction(ds: xr.Dataset, seed: int, **asked: str) -> dict:
-    """Accuracy and AUC out of fold beside the commonest label and permuted labels.
-
-    See docs/method.md#10-failure-topography.
-    """
-    found = topography(ds, seed=seed, **asked)
-    return {
-        "n": found.n,
-        "accuracy": found.accuracy.mean(),
-        "accuracy_sd": found.accuracy.std(ddof=1),
-        "majority": found.majority,
-        "permuted": found.null.mean(),
-        "p": found.p,
-        "auc": found.auc.mean(),
-        "auc_permuted": found.null_auc.mean(),
-        "p_auc": found.p_auc,
-        "classes": len(next(iter(found.parts.values())).classes),
-    }
-
-
-def _fingerprint(ds: xr.Dataset, seed: int) -> dict:
-    found = {"pooled": _prediction(ds, seed, target="method")}
-    try:
-        found["task"] = _prediction(ds, seed, target="method", within="task")
-    except InputError as error:
-        found["task"] = {"missing": str(error)}
-    return found
-
-
-def _regime(ds: xr.Dataset, seed: int) -> dict:
-    return _prediction(ds, seed, target="regime", within="cell")
 
 
 def _routing(ds: xr.Dataset, seed: int) -> dict:
@@ -233,83 +208,9 @@ def _routing(ds: xr.Dataset, seed: int) -> dict:
     See docs/method.md#8-estimators.
     """
     evaluation = evaluate_routing(ds, seed=seed)
-    rescue = rescue_by_intervention(ds, total=True, seed=seed)
+    whom = evaluation.populations[0]
+    rescue = rescue_by_intervention(ds, population=whom, total=True, seed=seed)
     return {each["name"]: each for each in find(evaluation, rescue, firing(ds, total=True))}
-
-
-def _controls(ds: xr.Dataset, seed: int) -> dict:
-    """Operators that differ in one thing, over every failed problem.
-
-    See docs/method.md#4-interventions.
-    """
-    there = set(text(ds["intervention"]))
-    found = {
-        thing: {"pair": [one, other], **paired_difference(ds, one, other, seed=seed)}
-        for one, other, thing in CONTROLS
-        if {one, other} <= there
-    }
-    if not found:
-        raise InputError("no two operators that differ in one thing were run")
-    return found
-
-
-def _transfer(ds: xr.Dataset, seed: int) -> dict:
-    """Between families, or out of each cell where there is one family.
-
-    See docs/method.md#11-transfer.
-    """
-    by = "family" if len(set(text(ds["family"]))) > 1 and "correct" in ds else "cell"
-    found = transfer(ds, by=by, seed=seed)
-    directions = []
-    for place in range(found.dataset.sizes["direction"]):
-        one = found.dataset.isel(direction=place)
-        frozen = one.sel(standardisation="frozen")
-        of_all = frozen.sel(estimator="all")
-        directions.append(
-            {
-                **{name: str(one[name].values) for name in ("source", "target")},
-                **{
-                    str(name): float(one["ari"].sel(assigned=name))
-                    for name in one["assigned"].values
-                },
-                "excess": {
-                    "mean": float(frozen["null_mean"]),
-                    "sd": float(frozen["null_sd"]),
-                    "value": float(frozen["excess"]),
-                    "ci95": [float(frozen[f"excess_{end}"]) for end in ("low", "high")],
-                    "p": float(frozen["excess_p"]),
-                },
-                "all": {
-                    "n": float(of_all["n"]),
-                    "rate": float(of_all["routed"]),
-                    **{name: float(of_all[name]) for name in ("retry", "lift")},
-                    "ci95": [float(of_all[end]) for end in ("low", "high")],
-                },
-                "same_routes": float(one["same_routes"]),
-            }
-        )
-    return {"by": by, "k": found.settings["k"], "directions": directions}
-
-
-def _reading(ds: xr.Dataset, seed: int) -> dict:
-    """Measure section 12: pooled, within a cell, and on one trace.
-
-    Within a cell a text cannot be read for its task; one trace tells no number.
-    """
-    found = {}
-    asked = {
-        "pooled": {},
-        "cell": {"within": "cell"},
-        "first": {"within": "cell", "rollouts": "first"},
-    }
-    for name, way in asked.items():
-        result = reading(ds, seed=seed, **way)
-        auc = result.scores()
-        found[name] = {
-            reader: {"auc": np.nanmean(auc[place]), "lead": list(result.difference(reader))}
-            for place, reader in enumerate(result.readers)
-        }
-    return found
 
 
 #: Section -> function of (study, seed), in the order of docs/method.md.
@@ -318,12 +219,12 @@ SECTIONS: dict[str, Callable[[xr.Dataset, int], dict]] = {
     "grid_pooled": partial(_grid, "pooled"),
     "grid_ranks": partial(_grid, "ranks"),
     "clusters": _clusters,
-    "fingerprint": _fingerprint,
-    "regime": _regime,
+    "fingerprint": measure_prediction.fingerprint,
+    "regime": measure_prediction.regime,
     "routing": _routing,
-    "controls": _controls,
-    "transfer": _transfer,
-    "reading": _reading,
+    "controls": measure_prediction.differing,
+    "transfer": measure_prediction.transferred,
+    "reading": measure_prediction.read,
     **measure_extensions.SECTIONS,
     **changes.SECTIONS,
     **specimen.SECTIONS,
