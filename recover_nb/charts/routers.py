@@ -52,7 +52,7 @@ def plot_routers(data: Any, *, budget: str | None = None, width: int = 210) -> a
     Returns
     -------
     FacetChart
-        A row a population, a column a way of holding out. Points with 95 % intervals, thick over
+        A row a way of holding out, a column a population. Points with 95 % intervals, thick over
         questions, thin over checkpoints; right of the dashed zero a rule rescues more. The open
         square is its gain in studies in which no operator differs from retry, the bar what knowing
         every rate would gain.
@@ -90,6 +90,6 @@ def plot_routers(data: Any, *, budget: str | None = None, width: int = 210) -> a
             "open square: the gain when no operator differs; bar: what knowing every rate gains",
         ],
     )
-    by_row: Any = panels_by("population", frame)
-    by_column: Any = panels_by("hold_out", frame)
+    by_row: Any = panels_by("hold_out", frame)
+    by_column: Any = panels_by("population", frame)
     return finish(panel.facet(row=by_row, column=by_column), title)

@@ -5,7 +5,6 @@ import pandas as pd
 from recover_nb.core.errors import InputError
 from recover_nb.routing.routers import RouterComparison
 from recover_nb.routing.routers.judge import COUNT, LEARNT, PUBLISHED_RULE
-from recover_nb.tables.kit import points
 
 #: Rules of the table, and retry beside them; the best single operator is what they are held to.
 SHOWN = (COUNT, LEARNT, PUBLISHED_RULE, "retry")
@@ -68,13 +67,12 @@ def router_lifts(
     unknown = [name for name in policies if name not in known]
     if unknown:
         raise InputError(f"policy is {unknown[0]!r}; allowed: {', '.join(known)}")
-    frame = frame[frame["policy"].isin(policies)]
-    order = frame["policy"].map(list(policies).index)
-    keys = ["hold_out", "population", "budget"]
-    place = frame.groupby(keys, sort=False).ngroup()
-    frame = frame.assign(order=order, place=place).sort_values(["place", "order"])
-    found = frame[keys].assign(router=frame["policy"], rate=frame["rate"])
-    for column, of in _POINTS.items():
-        found[column] = [points(value) for value in frame[of]]
-    found.insert(found.columns.get_loc("ceiling_points"), "p", frame["p"])
-    return found.reset_index(drop=True)
+    # Every comparison has every policy, in one order.
+    blocks = frame["policy"].eq(known[0]).cumsum()
+    frame = frame.assign(
+        block=blocks, order=frame["policy"].map({x: i for i, x in enumerate(policies)})
+    )
+    frame = frame.dropna(subset="order").sort_values(["block", "order"]).reset_index(drop=True)
+    columns = {"router": frame["policy"], "rate": frame["rate"]}
+    columns |= {name: 100 * frame[of] for name, of in _POINTS.items()}
+    return frame[[*wanted]].assign(**columns, p=frame["p"])

@@ -298,7 +298,7 @@ def test_an_operator_that_helps_hard_problems_is_found(study):
     # sparse_steer is right where at least 15 of 20 failed, and never elsewhere.
     threshold = found.dataset["threshold"].sel(operator="sparse_steer", budget="one_attempt")
     assert threshold.values.tolist() == [15, 15]
-    assert "on one token steered" in found.sentence
+    assert "failures of 20 on one token steered" in found.sentence
 
 
 def planted(study):

@@ -77,9 +77,9 @@ def _odds(fitted: np.ndarray) -> np.ndarray:
 
 def _posterior(share: np.ndarray, seen: list[_Seen], parts: list[np.ndarray]) -> np.ndarray:
     """Return how likely each ease is given a problem's attempts, (problem, ease)."""
-    score = np.log(share + 1e-300) + sum(
-        logsumexp(part, axis=-1)[one.place] for one, part in zip(seen, parts, strict=True)
-    )
+    score = np.log(share + 1e-300)
+    for one, part in zip(seen, parts, strict=True):
+        score = score + np.asarray(logsumexp(part, axis=-1))[one.place]
     return np.exp(score - logsumexp(score, axis=1, keepdims=True))
 
 

@@ -165,7 +165,7 @@ def read_problems(
     outcomes = Outcomes(
         (correct == 1).sum(axis=1),
         (correct >= 0).sum(axis=1),
-        sum(costs[name] for name in PASSES)[:, : len(arms)],
+        (costs[PASSES[0]] + costs[PASSES[1]])[:, : len(arms)],
     )
     if (outcomes.cost <= 0).any():
         raise InputError(

@@ -45,9 +45,10 @@ class Sides:
 
     def shared(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the descriptors that both studies have, (problem, descriptor) each."""
-        known = self.learned.known, self.judged.known
-        names = [name for name in known[0].names if name in known[1].names]
-        return tuple(one.x[:, [one.names.index(name) for name in names]] for one in known)
+        mine, theirs = self.learned.known, self.judged.known
+        names = [name for name in mine.names if name in theirs.names]
+        x, new = (one.x[:, [one.names.index(name) for name in names]] for one in (mine, theirs))
+        return x, new
 
 
 def choose(sides: Sides, folds: list[Fold], value: np.ndarray) -> tuple[dict, list[np.ndarray]]:

@@ -80,7 +80,7 @@ def rescued(
     float64 array
         Their shapes are broadcast. What is left when no attempt is left buys nothing.
     """
-    left, miss = np.asarray(budget, dtype=float), 1.0
+    left, miss = np.asarray(budget, dtype=float), np.ones(())
     for wins, trials, cost in stages:
         made = np.minimum(left / cost, trials)
         miss = miss * missed(wins, trials, made)

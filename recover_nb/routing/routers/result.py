@@ -5,7 +5,7 @@ import xarray as xr
 
 from recover_nb.core.labels import HoldOut, Verdict
 from recover_nb.core.result import Labelled
-from recover_nb.core.titles import meaning, named, p_value
+from recover_nb.core.titles import meaning, named, p_value, plain_zero
 from recover_nb.routing.routers.judge import BEST_FIXED, COUNT
 
 #: The budgets, the headline first: what `BUDGET` retries of a problem cost, and one attempt.
@@ -89,18 +89,18 @@ class RouterComparison(Labelled):
         scheme, population = str(one["hold_out"].values), str(one["population"].values)
         every = self.dataset.sel(hold_out=scheme, budget=EQUAL_PASSES)
         best = float(every["rate"].sel(policy=BEST_FIXED).isel(population=0))
+        each = {"family": "families"}.get(scheme, f"{scheme}s")
         text = (
-            f"{named(population).capitalize()} ({int(one['n']):,} problems), at the forward passes"
-            f" of {self.settings['budget']} retries, on a {scheme} not learned from, the best"
-            f" single operator rescues {best:.1%}, the count rule {_gain(one)}."
+            f"{named(population).capitalize()} ({int(one['n']):,} problems): at the forward passes"
+            f" of {self.settings['budget']} retries, on {each} not learned from, the best single"
+            f" operator rescues {best:.1%}, and the count rule gains {_gain(one)} over it."
         )
         if draws:
             p = p_value(float(one["p"]), draws, "null studies")
             text += f" Without an effect it gains {_null(one)}; {p}."
+        ceiling, low, high = (plain_zero(f"{100 * float(one[x]):.1f}") for x in CEILINGS)
         text += (
-            f" Knowing every rate would gain about {100 * float(one['ceiling']):.1f} points,"
-            f" between {100 * float(one['ceiling_low']):.1f} and"
-            f" {100 * float(one['ceiling_high']):.1f}."
+            f" Knowing every rate would gain about {ceiling} points, between {low} and {high}."
             f" {self._rule(one)}"
         )
         for name in every["population"].values[1:]:
@@ -113,11 +113,11 @@ class RouterComparison(Labelled):
         of = self.settings["observed"]
         found = self.dataset["threshold"].sel(population=one["population"], budget=one["budget"])
         steps = [
-            f"from {int(found.sel(operator=name))} of {of} on {meaning(name)}"
+            f"from {int(found.sel(operator=name))} failures of {of} on {meaning(name)}"
             for name in found["operator"].values
             if int(found.sel(operator=name)) <= of
         ]
-        return f"Learned from all, failures choose {', '.join(['asking again', *steps])}."
+        return f"Learned from all problems, the rule is: {', '.join(['asking again', *steps])}."
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return every policy at every budget, in every population, shares of 1.
@@ -142,13 +142,14 @@ def judged(one: xr.Dataset) -> Verdict:
 
 
 def _gain(one: xr.Dataset) -> str:
-    gain, low, high, *wide = (100 * float(one[name]) for name in GAINS)
-    return (
-        f"{gain:+.1f} points [{low:+.1f}, {high:+.1f}] (over checkpoints"
-        f" [{wide[0]:+.1f}, {wide[1]:+.1f}])"
-    )
+    gain, *ends = (_points(one[name]) for name in GAINS)
+    return "{} points [{}, {}] (over checkpoints [{}, {}])".format(gain, *ends)
 
 
 def _null(one: xr.Dataset) -> str:
-    mean, sd = (100 * float(one[name]) for name in ("null_mean", "null_sd"))
-    return f"{mean:+.1f} points (standard deviation {sd:.1f})"
+    sd = 100 * float(one["null_sd"])
+    return f"{_points(one['null_mean'])} points (standard deviation {sd:.1f})"
+
+
+def _points(share: xr.DataArray) -> str:
+    return plain_zero(f"{100 * float(share):+.1f}")
