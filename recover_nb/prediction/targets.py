@@ -124,6 +124,8 @@ def populations_of(ds: xr.Dataset, names: Sequence[str] | None) -> dict[str, np.
     with features.
     """
     if names is None and "correct" not in ds:
+        names = (FAILED,)
+    if not {"correct", "n_failed_rollouts"} & set(ds.variables) and tuple(names or ()) == (FAILED,):
         return {FAILED: np.ones(ds.sizes[PROBLEM], dtype=bool)}
     return choose_populations(ds, names)
 

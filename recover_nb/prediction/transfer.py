@@ -184,6 +184,8 @@ def transfer(
 
     found, few = over_populations(populations_of(ds, populations), over)
     both = stack_populations(found)
+    ends = {name: both[name].isel(population=0, drop=True) for name in ("source", "target")}
+    both = both.assign(ends)
     settings["left_out"] = few
     return Transfer(both.assign_attrs(settings_json=json.dumps(plain(settings))))
 

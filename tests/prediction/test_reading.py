@@ -106,7 +106,7 @@ def test_planted_words_are_read_and_not_felt(words):
     auc = dict(zip(words.readers, words.scores().mean(axis=(1, 2)), strict=True))
     assert auc["ngrams"] > 0.99
     assert auc["features"] == pytest.approx(0.5, abs=0.12)
-    mean, low, high = words.difference("ngrams")
+    mean, low, high, *_ = words.difference("ngrams")
     assert mean == pytest.approx(auc["features"] - auc["ngrams"])
     assert low < high < 0
     # Four letters more in one of three rollouts: length gives it away as well, and failures do not.
@@ -120,7 +120,7 @@ def test_planted_features_are_felt_and_not_read():
     features = rng.normal(size=(120, 3)) + 4 * (regime == "resample")[:, None]
     ds = text_study([noise(ROLLOUTS, rng) for _ in range(120)], regime=regime, features=features)
     found = reading(ds, tokenizers=MINE, **FEW)
-    mean, low, _ = found.difference("ngrams")
+    mean, low, *_ = found.difference("ngrams")
     assert found.scores()[0].mean() > 0.99
     assert low > 0.2 and mean == pytest.approx(0.5, abs=0.15)
 
@@ -239,8 +239,11 @@ def test_a_number_is_read_as_scikit_learn_would():
 
 def test_progress_tells_every_repeat():
     told = []
-    reading(planted(60), tokenizers=MINE, n_repeats=3, progress=told.append)
+    asked = {"n_repeats": 3, "progress": told.append}
+    reading(planted(60), tokenizers=MINE, **asked, populations=["failed"])
     assert told == ["all"] * 3
+    reading(planted(60), tokenizers=MINE, **asked)
+    assert told == ["all"] * 9
 
 
 def test_ngrams_are_scikit_learns_fitted_on_the_training_folds():
@@ -382,7 +385,7 @@ def test_an_embedder_is_one_reader_more():
         return np.array([[x.count("zq"), len(x)] for x in texts])
 
     ds = planted(60)
-    found = reading(ds, tokenizers=MINE, embedder=embedder, **FEW)
+    found = reading(ds, tokenizers=MINE, embedder=embedder, populations=["failed"], **FEW)
     assert found.scores()[found.readers.index("embedding")].mean() == 1.0
     assert seen == [failed_text(ds, tokenizers=MINE).tolist()]
 
@@ -454,7 +457,7 @@ def test_a_table_without_traces_needs_texts():
     with pytest.raises(InputError, match=r"the study stores no token_id .* pass texts="):
         reading(table)
     given = reading(table, texts=failed_text(ds, tokenizers=MINE).tolist(), **FEW)
-    assert given.readers == ("features", "ngrams", "failures")
+    assert given.readers == ("features", "ngrams", "failures", "no_signal", "commonest")
     assert given.scores()[1].mean() > 0.99
     assert given.about["ngrams"] == "character n-grams of 1 to 4 in the texts passed"
 
@@ -475,19 +478,23 @@ def test_the_seed_decides_and_input_is_not_changed(words):
     assert reading(ds, tokenizers=MINE, **FEW).to_dict() == words.to_dict()
     xr.testing.assert_identical(ds, before)
     data = json.loads(json.dumps(words.to_dict(), allow_nan=False))
-    assert data["leads"]["ngrams"]["auc"] == pytest.approx(words.difference("ngrams"))
+    lead = words.difference("ngrams")
+    assert data["leads"]["ngrams"]["auc"]["value"] == pytest.approx(lead.value)
+    assert data["leads"]["ngrams"]["auc"]["low_checkpoints"] is None and np.isnan(lead[3])
 
 
 def test_table_and_chart(words):
-    frame = words.to_dataframe()
+    whole = words.to_dataframe()
+    assert whole["population"].unique().tolist() == list(words.populations)
+    frame = whole[whole["population"] == "failed_first_1"]
     assert frame["reader"].tolist() == list(words.readers)
     assert frame["auc"].tolist() == pytest.approx(words.scores().mean(axis=(1, 2)).tolist())
-    assert frame.loc[1, ["auc_lead", "auc_low", "auc_high"]].tolist() == list(
-        words.difference("ngrams")
+    assert (
+        tuple(frame.loc[1, ["auc_lead", "auc_low", "auc_high"]]) == words.difference("ngrams")[:3]
     )
     assert np.isnan(frame.loc[0, "auc_lead"])
     several = pd.concat([frame, frame.assign(part="again")])
-    for each in (frame, several):
+    for each in (whole, frame, several):
         before = each.copy()
         spec = charts.plot_reading(each).to_dict()
         for key, value in parts(spec):
@@ -503,8 +510,10 @@ def test_a_result_is_drawn_as_its_frame(words):
 
 
 def test_figures_are_labelled(words, tmp_path):
-    found = words.dataset
-    assert found["auc"].dims == found["accuracy"].dims == ("part", "reader", "repeat", "fold")
+    whole = words.dataset
+    assert whole["auc"].dims == ("population", "part", "reader", "repeat", "fold")
+    assert whole["population"].values.tolist() == list(words.populations)
+    found = whole.isel(population=0)
     assert found["reader"].values.tolist() == list(words.readers)
     assert found["part"].values.tolist() == ["all"]
     ngrams = found["auc"].sel(part="all", reader="ngrams").values
@@ -512,5 +521,5 @@ def test_figures_are_labelled(words, tmp_path):
     assert str(found["about"].sel(reader="length").values) == "tokens of a failed rollout"
     assert int(found["n"].sel(part="all")) == words.parts["all"].n
     assert float(found["majority"].sel(part="all")) == words.parts["all"].majority
-    found.to_netcdf(tmp_path / "found.nc")
-    xr.testing.assert_identical(xr.load_dataset(tmp_path / "found.nc"), found)
+    whole.to_netcdf(tmp_path / "found.nc")
+    xr.testing.assert_identical(xr.load_dataset(tmp_path / "found.nc"), whole)

@@ -37,6 +37,12 @@ from recover_nb.stats.classification import (
 
 PUBLISHED = Path(__file__).resolve().parents[3] / "shared" / "reference" / "published_profiles.csv"
 FEW = {"n_repeats": 2, "n_permutations": 10}
+#: Of a study that is nothing but features and labels.
+NOTHING_KNOWN = {
+    "level": "the study stores no level",
+    "prompt_length": "the study stores no prompt",
+    "failures": "the study does not say how many rollouts failed",
+}
 
 
 def two_methods(distance, n=1500, seed=0):
@@ -282,7 +288,7 @@ def test_parts_and_classes_that_cannot_be_predicted_are_named():
     assert list(found.parts) == ["a"]
     assert found.parts["a"].classes == ("beyond_reach", "resample")
     assert found.n == 27
-    assert found.left_out == {
+    assert found.left_out == NOTHING_KNOWN | {
         "a: steerable_hard": "too few problems (3) for 5 folds",
         "c: beyond_reach": "too few problems (3) for 5 folds",
         "b": "every unit has regime resample",
@@ -512,12 +518,14 @@ def test_a_result_is_drawn_as_its_frame(found, by_task):
 
 
 def test_figures_are_labelled(by_task, tmp_path):
-    figures = by_task.dataset
+    whole = by_task.dataset
+    assert whole["accuracy"].dims == ("population", "part", "repeat")
+    assert whole["population"].values.tolist() == ["failed"]
+    figures = whole.isel(population=0, drop=True)
     assert figures["part"].values.tolist() == ["a", "b"]
     assert figures["class"].values.tolist() == figures["predicted"].values.tolist()
     assert figures["class"].values.tolist() == ["grpo", "sft"]
     assert figures["feature"].values.tolist() == list(THREE)
-    assert figures["accuracy"].dims == ("part", "repeat")
     assert figures["null"].dims == ("part", "permutation")
     assert figures["confusion"].dims == ("part", "class", "predicted")
     assert figures["coefficients"].dims == ("part", "class", "feature")
@@ -530,8 +538,8 @@ def test_figures_are_labelled(by_task, tmp_path):
         assert float(one["p"]) == part.p
         right = sum(float(one["confusion"].sel({"class": x, "predicted": x})) for x in part.classes)
         assert right / 60 == pytest.approx(part.accuracy.mean())
-    figures.to_netcdf(tmp_path / "found.nc")
-    xr.testing.assert_identical(xr.load_dataset(tmp_path / "found.nc"), figures)
+    whole.to_netcdf(tmp_path / "found.nc")
+    xr.testing.assert_identical(xr.load_dataset(tmp_path / "found.nc"), whole)
 
 
 def test_a_class_that_a_part_lacks_has_no_figures():
@@ -541,6 +549,7 @@ def test_a_class_that_a_part_lacks_has_no_figures():
     method[(task == "b") & (method == "sft")] = "self_distill"
     ds = ds.assign_coords(task=("problem", task), method=("problem", method))
     figures = topography(ds, within="task", n_repeats=1, n_permutations=0).dataset
+    figures = figures.isel(population=0)
     assert figures["class"].values.tolist() == ["grpo", "sft", "self_distill"]
     known = figures["counts"].notnull()
     assert known.sel(part="a").values.tolist() == [True, True, False]

@@ -16,12 +16,19 @@ from sklearn.preprocessing import StandardScaler
 import recover_nb as rnb
 from recover_nb import charts, tables
 from recover_nb.core.errors import InputError
-from recover_nb.prediction.transfer import Transfer, assignment_entropy, transfer, transfer_clusters
+from recover_nb.prediction.transfer import assignment_entropy, transfer, transfer_clusters
+from recover_nb.prediction.transfer_result import Transfer
 from recover_nb.routing.evaluation import evaluate_routing
 from recover_nb.routing.simulate import make_study
 
 REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "reference"
-FEW = {"n_null": 20, "n_splits": 5, "n_bootstrap": 50}
+FEW = {
+    "n_null": 20,
+    "n_splits": 5,
+    "n_bootstrap": 50,
+    "n_permutations": 50,
+    "populations": ["failed"],
+}
 CELLS = (("qwen3", "sft", "arithmetic"), ("qwen3", "grpo", "arithmetic"))
 
 
@@ -38,8 +45,9 @@ def two_families(change=lambda features: features, seed=0):
 
 
 def directions(found):
-    """Return the figures of each direction."""
-    return [found.dataset.isel(direction=i) for i in range(found.dataset.sizes["direction"])]
+    """Return the figures of each direction, over the first population."""
+    whole = found.dataset.isel(population=0)
+    return [whole.isel(direction=i) for i in range(whole.sizes["direction"])]
 
 
 def figures(one, standardisation, estimator):
@@ -203,7 +211,7 @@ def test_progress_tells_every_direction():
 def test_leave_one_out_takes_every_other_part_together():
     ds = two_families()
     found = transfer(ds, by="cell", **FEW)
-    figures = found.dataset
+    figures = found.dataset.isel(population=0)
     assert figures["target"].values.tolist() == list(dict.fromkeys(rnb.cell_names(ds)))
     assert figures["source"].values[0] == "not qwen3|sft|arithmetic"
     assert figures["direction"].values[0] == "not qwen3|sft|arithmetic to qwen3|sft|arithmetic"
@@ -216,7 +224,7 @@ def test_leave_one_out_takes_every_other_part_together():
 def test_a_table_without_attempts_has_no_split():
     ds = two_families().drop_vars("correct")
     found = transfer(ds, **FEW)
-    known = found.dataset["n"].notnull().all(("direction", "standardisation"))
+    known = found.dataset["n"].notnull().all(("population", "direction", "standardisation"))
     assert known["estimator"].values[known].tolist() == ["published", "all"]
     of_split = found.dataset.sel(estimator="split")
     for name in ("n", "routed", "retry", "lift", "low", "high", "lost", "lost_low", "lost_high"):
@@ -232,7 +240,9 @@ def test_the_seed_decides_and_input_is_not_changed(identical):
     assert again.to_dict() == identical.to_dict()
     xr.testing.assert_identical(ds, before)
     means = [
-        float(each.dataset["null_mean"].isel(direction=0).sel(standardisation="frozen"))
+        float(
+            each.dataset["null_mean"].isel(population=0, direction=0).sel(standardisation="frozen")
+        )
         for each in (transfer(ds, seed=1, **FEW), identical)
     ]
     assert means[0] != means[1]
@@ -291,9 +301,9 @@ def test_charts_compute_nothing(moved, name):
     for key, value in parts(spec):
         assert key not in COMPUTING or value is None, (key, value)
     assert {value for key, value in parts(spec) if key == "field"} <= {*frame.columns, "zero"}
-    assert sum("zero" not in row for rows in spec["datasets"].values() for row in rows) == len(
-        frame
-    )
+    # The excess has no permuted routes.
+    drawn = len(frame[frame["estimator"] != "excess"]) if name == "routing" else len(frame)
+    assert sum("zero" not in row for rows in spec["datasets"].values() for row in rows) == drawn
     pd.testing.assert_frame_equal(frame, before)
     with pytest.raises(InputError, match="no column"):
         plot(frame[["direction"]])
@@ -339,6 +349,7 @@ def test_rows_of_a_transfer(moved):
 def test_a_transfer_is_labelled(moved, tmp_path):
     found = moved.dataset
     assert dict(found.sizes) == {
+        "population": 1,
         "direction": 2,
         "feature": 3,
         "assigned": 3,
@@ -348,10 +359,10 @@ def test_a_transfer_is_labelled(moved, tmp_path):
         "estimator": 3,
     }
     assert found["feature"].values.tolist() == ["spread", "concentration", "logit_dispersion"]
-    assert found["share"].sum("cluster").values == pytest.approx(np.ones((2, 4)))
-    assert found["lift"].dims == ("direction", "standardisation", "estimator")
-    assert found["excess"].dims == ("direction", "standardisation")
-    assert found["lost"].dims == ("direction", "estimator")
+    assert found["share"].sum("cluster").values == pytest.approx(np.ones((1, 2, 4)))
+    assert found["lift"].dims == ("population", "direction", "standardisation", "estimator")
+    assert found["excess"].dims == ("population", "direction", "standardisation")
+    assert found["lost"].dims == ("population", "direction", "estimator")
     assert abs(found["lift"] - (found["routed"] - found["retry"])).max() < 1e-12
     for value, low, high in (
         ("lift", "low", "high"),
@@ -364,7 +375,8 @@ def test_a_transfer_is_labelled(moved, tmp_path):
     assert (published - found["null_mean"]).values == pytest.approx(found["excess"].values)
     assert (found["null_sd"] > 0).all()
     assert moved.settings["by"] == "family" and moved.settings["k"] == 3
-    assert moved.settings | FEW == moved.settings
+    counts = {name: value for name, value in FEW.items() if name != "populations"}
+    assert moved.settings | counts == moved.settings
     found.to_netcdf(tmp_path / "moved.nc")
     again = Transfer(xr.load_dataset(tmp_path / "moved.nc"))
     xr.testing.assert_identical(again.dataset, found)
@@ -378,12 +390,73 @@ def test_a_transfer_in_words(identical):
     assert low < value < high
     said = identical.sentence
     assert said.startswith(
+        "Failed at least once: qwen3 to neox, routes by the source's scale rescue"
+    )
+    assert (
         f"qwen3 to neox: routing by the source's scale rescues {value:+.1f} points [{low:+.1f},"
         f" {high:+.1f}] against the target's own, and the source's clusters agree with the target's"
         f" by an ARI of 1.00, where half of the target reaches {ari(one, 'halves'):.2f}. neox to"
         " qwen3: "
-    )
-    assert said.count("rescues") == 2 and identical.verdict is None
+    ) in said
+    assert said.count("rescues") == 2 and "permuted within cells (p <= 0.02 (50" in said
+    # The operator that the features choose gains 0.3 in both families.
+    assert identical.verdict == "supported"
+
+
+def test_routes_are_held_to_the_same_routes_permuted_within_cells(identical):
+    """By definition: each problem scores the mean over its cell's routes, and keeps its own."""
+    ds = two_families()
+    target = ds.isel(problem=np.flatnonzero(ds["family"].values == "neox"))
+    target = target.isel(problem=np.flatnonzero(~np.isnan(target["features"].values).any(1)))
+    source = ds.isel(problem=np.flatnonzero(ds["family"].values == "qwen3"))
+    by_source = source["features"].values[source["regime"].values == "steerable_hard"]
+    z = (target["features"].values - by_source.mean(0)) / by_source.std(0)
+    names = ["dense_steer", "sparse_steer", "local_temperature", "sparse_steer_random"]
+    rate = target["rescue_rate"].sel(intervention=names).values
+    route = np.where(z.max(1) > 0, z.argmax(1), 3)
+    routed, permuted = rate[np.arange(len(route)), route], np.zeros(len(route))
+    for cell in set(rnb.cell_names(target)):
+        here = rnb.cell_names(target) == cell
+        share = np.bincount(route[here], minlength=4) / here.sum()
+        permuted[here] = rate[here] @ share
+    one = directions(identical)[0].sel(standardisation="frozen", estimator="all")
+    assert float(one["n"]) == len(route)
+    assert float(one["permuted"]) == pytest.approx(permuted.mean())
+    lift = float(one["permuted_lift"])
+    assert lift == pytest.approx((routed - permuted).mean())
+    assert float(one["permuted_low"]) < lift < float(one["permuted_high"])
+    # sft and grpo are two checkpoints; no permutation of fifty reaches the routes.
+    assert float(one["permuted_low_checkpoints"]) < lift < float(one["permuted_high_checkpoints"])
+    assert float(one["permuted_p"]) == pytest.approx(1 / 51)
+
+
+def test_routes_without_information_do_not_transfer():
+    """Every operator gains alike, so that routing beats retry, and permuted routes do as well."""
+    first = make_study(effect="planted", n_problems=60, cells=CELLS, seed=4)
+    second = first.assign_coords(family=("problem", ["neox"] * first.sizes["problem"]))
+    found = transfer(xr.concat([first, second], "problem"), **FEW)
+    for each in directions(found):
+        assert figures(each, "frozen", "split")["low"] > 0.1
+        one = each.sel(standardisation="frozen", estimator="split")
+        assert float(one["permuted_low"]) < 0 < float(one["permuted_high"])
+    assert found.verdict == "not shown"
+
+
+def test_each_population_stands_beside_the_headline():
+    ds = two_families()
+    found = transfer(ds, **FEW | {"populations": None})
+    names = ["failed_first_1", "failed", "failed_first_5"]
+    assert found.dataset["population"].values.tolist() == names
+    n = found.dataset["n_target"].isel(direction=0).values
+    target = ds.isel(problem=np.flatnonzero(ds["family"].values == "neox"))
+    observed = target["correct"].sel(intervention="none").values
+    first = [(observed[:, :m] == 0).all(1).sum() for m in (1, 5)]
+    assert n.tolist() == [first[0], (observed == 0).any(1).sum(), first[1]]
+    assert found.to_dataframe()["population"].unique().tolist() == names
+    # Of fifteen different problems, thirty clusters cannot be made; one population is left.
+    few = transfer(ds, **FEW | {"populations": names, "k": int(n[2] // 2) + 1})
+    assert list(few.settings["left_out"]) == ["failed_first_5"]
+    assert "Left out: first five answers failed" in few.sentence
 
 
 def test_a_result_is_drawn_as_its_frame(moved):

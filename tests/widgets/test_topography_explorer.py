@@ -1,5 +1,7 @@
 """The topography explorer by its traits, against direct calls of what it shows."""
 
+import html
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,6 +28,8 @@ FEW = {
     "transfer": {"n_null": 8, "n_splits": 3, "n_bootstrap": 30},
     "reading": {"n_repeats": 2},
 }
+#: The population of most tests here.
+ALONE = {"populations": ["failed"]}
 ALL_PANELS = (
     "fingerprints",
     "effects",
@@ -53,11 +57,11 @@ def study():
 
 @pytest.fixture
 def view(study):
-    return TopographyExplorer(study, counts=FEW)
+    return TopographyExplorer(study, counts=FEW, population="failed")
 
 
 def rough(study, **kwargs):
-    return topography(study, **ROUGH["topography"], **kwargs)
+    return topography(study, **ROUGH["topography"], **ALONE, **kwargs)
 
 
 def shown(view, panel=None):
@@ -71,7 +75,7 @@ def test_opens_on_the_confusion_of_methods(view, study):
     assert view.matrix.table.frame["share"].tolist() == shown(view)["share"].tolist()
     # 1.2 sd apart: Phi(0.6) is 0.73.
     assert wanted.accuracy.mean() > 0.65
-    assert wanted.sentence in view.words.value.replace("&#x27;", "'")
+    assert wanted.sentence in html.unescape(view.words.value)
     assert "Rough (press resample): 2 repeats, 9 permutations." in view.words.value
     assert len(shown(view, "problems")) == wanted.n
 
@@ -94,7 +98,7 @@ def test_panels_hold_what_the_functions_give(view, study):
     ):
         view.panel = panel
         pd.testing.assert_frame_equal(shown(view), arrange(found))
-    moved = transfer(study, **ROUGH["transfer"])
+    moved = transfer(study, **ROUGH["transfer"], **ALONE)
     for panel, arrange in (
         ("clusters", tables.transfer_agreement),
         ("routing", Transfer.to_dataframe),
@@ -103,12 +107,13 @@ def test_panels_hold_what_the_functions_give(view, study):
         pd.testing.assert_frame_equal(shown(view), arrange(moved))
         assert "qwen3 to neox: routed by the source&#x27;s scale" in view.words.value
     view.panel = "reading"
-    read = reading(study, target="method", **ROUGH["reading"])
+    read = reading(study, target="method", **ROUGH["reading"], **ALONE)
     pd.testing.assert_frame_equal(shown(view), read.to_dataframe())
     assert view.busy.said == ["Predicting from the features", "Transferring", "Reading"]
 
 
 CHANGED = {
+    "population": "failed_first_5",
     "target": "regime",
     "within": "family",
     "features": ("spread",),
@@ -181,6 +186,26 @@ def test_within_and_part(view, study):
     assert (view.part, view.message) == ("", "") and view.controls["part"].options == (
         ("all together", ""),
     )
+
+
+def test_a_population_is_chosen_and_the_headline_is_shown_first(study):
+    view = TopographyExplorer(study, counts=FEW)
+    assert view.population == "failed_first_1"
+    assert view.controls["population"].options == (
+        ("first answer failed", "failed_first_1"),
+        ("failed at least once", "failed"),
+        ("first five answers failed", "failed_first_5"),
+    )
+    for name in ("failed_first_1", "failed"):
+        view.population = name
+        wanted = topography(study, **ROUGH["topography"], populations=[name])
+        pd.testing.assert_frame_equal(shown(view), tables.confusion_cells(wanted))
+        view.panel = "scores"
+        pd.testing.assert_frame_equal(shown(view), tables.score_lines(wanted))
+        view.panel = "confusion"
+    assert len(shown(view, "problems")) == wanted.n > 100
+    view.population = "half"
+    assert "unknown population 'half'; allowed: failed" in view.message
 
 
 def test_panels_of_one_part_say_which(view, study):
@@ -271,14 +296,14 @@ def test_problems_brushed_elsewhere_are_listed_and_are_no_cell(view):
 
 def test_opening_leaves_a_selection_alone(study):
     selection = Selection(problem=7, problems=(7, 8))
-    view = TopographyExplorer(study, selection=selection)
+    view = TopographyExplorer(study, selection=selection, population="failed")
     assert selection.problems == (7, 8) and view.table.chosen == 7
     assert shown(view, "problems")["problem"].tolist() == [7, 8]
 
 
 def test_linked_views_show_the_brushed_problems(study):
     selection = Selection()
-    view = TopographyExplorer(study, selection=selection)
+    view = TopographyExplorer(study, selection=selection, population="failed")
     other = RoutingExplorer(study, selection=selection)
     trace = TraceInspector(study, selection=selection)
     view.value = {"true": "sft", "predicted": "grpo"}
@@ -302,18 +327,20 @@ def test_problem_rows(view, study):
 def test_resampling_is_the_function_itself(view, study):
     view.panel = "scores"
     view.button.click()
-    exact = topography(study, **FEW["topography"])
+    exact = topography(study, **FEW["topography"], **ALONE)
     pd.testing.assert_frame_equal(shown(view), tables.score_lines(exact))
     assert "Rough" not in view.words.value and not view.button.disabled
     assert view.busy.layout.display == "none" and view.busy._bar.max == 7 == view.busy._bar.value
     view.panel = "routing"
     assert "Rough" in view.words.value
     view.resample()
-    pd.testing.assert_frame_equal(shown(view), transfer(study, **FEW["transfer"]).to_dataframe())
+    pd.testing.assert_frame_equal(
+        shown(view), transfer(study, **FEW["transfer"], **ALONE).to_dataframe()
+    )
     assert view.busy._bar.max == 2 == view.busy._bar.value
     view.panel = "reading"
     view.resample()
-    read = reading(study, target="method", **FEW["reading"])
+    read = reading(study, target="method", **FEW["reading"], **ALONE)
     pd.testing.assert_frame_equal(shown(view), read.to_dataframe())
     view.panel = "scores"
     pd.testing.assert_frame_equal(shown(view), tables.score_lines(exact))
@@ -351,6 +378,7 @@ def test_old_results_are_forgotten(study):
 
 def test_state_is_read_and_replayed(view, study):
     state = {
+        "population": "failed",
         "target": "regime",
         "within": "cell",
         "part": CELL,
