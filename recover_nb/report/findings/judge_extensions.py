@@ -3,6 +3,7 @@
 They have to hold for the paper's claims to mean what they say.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -176,7 +177,16 @@ _HOW = {
     "undecided": "no longer told from 0 with",
     "decided": "told from 0 only with",
     "sign": "on the other side of 0, neither told from it, with",
+    "same": "the very same figure with",
+    "missing": "no problem is left to score with",
 }
+
+
+def _apart(ends: Sequence[float | None]) -> str:
+    """Say the ends over checkpoints, where there are several."""
+    if any(end is None or math.isnan(end) for end in ends):
+        return ""
+    return f", over checkpoints {interval(ends)}"
 
 
 def _robust(*conclusions: Conclusion) -> Callable[[Mapping[str, Any]], Judgement]:
@@ -188,9 +198,12 @@ def _robust(*conclusions: Conclusion) -> Callable[[Mapping[str, Any]], Judgement
                 "",
                 "Cannot be tested here: the outcome of each attempt is not stored.",
             )
-        text = "; ".join(
+        first = next(iter(rows.values()))
+        text = f"{first['n']:,} problems ({named(first['population'])}): "
+        text += "; ".join(
             f"{name.replace('_', ' ')} ({row['reference'][0]:+.1f} points"
-            f" {interval(row['reference'][1:])}): {row['moved']} of {row['tried']} changes move it"
+            f" {interval(row['reference'][1:])}{_apart(row['checkpoints'])}):"
+            f" {row['moved']} of {row['tried']} changes move it"
             + "".join(
                 f"; {_HOW[how]} {names.replace('; ', ', ')}"
                 for how, names in row["how"].items()
@@ -200,9 +213,7 @@ def _robust(*conclusions: Conclusion) -> Callable[[Mapping[str, Any]], Judgement
         )
         moved, tried = (sum(row[each] for row in rows.values()) for each in ("moved", "tried"))
         verdict = NOT_SHOWN if moved else SUPPORTED
-        return Judgement(
-            verdict, f"{moved} of {tried} changes move it", text[0].upper() + text[1:] + "."
-        )
+        return Judgement(verdict, f"{moved} of {tried} changes move it", text + ".")
 
     return ask
 
@@ -289,7 +300,8 @@ OWN: tuple[Claim, ...] = (
         "How routing compares with retry does not hang on any one choice.",
         "",
         "no change of one feature, threshold, window, temperature, strength, warm-up or number of"
-        " attempts moves it: neither its side of 0 nor whether its interval holds 0",
+        " attempts moves it where the first answer failed (where rollouts are not stored: every"
+        " failure): neither its side of 0 nor whether its interval over questions holds 0",
         "ablations",
         _robust(Conclusion.BEATS_RETRY_SPLIT, Conclusion.BEATS_RETRY_ALL),
     ),

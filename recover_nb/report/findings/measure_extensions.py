@@ -20,6 +20,8 @@ from recover_nb.tables.routers import router_lifts
 #: Failed rollouts in each half: ten at most have their signals stored.
 SIZES = (1, 2, 5)
 _ENDS = ("points", "low_points", "high_points")
+#: How a setting can bear on a conclusion: the columns of `ablation_moves` that list them.
+_HOW = ("reversed", "undecided", "decided", "sign", "same", "missing")
 
 
 def _reliability(ds: xr.Dataset, seed: int) -> dict:
@@ -149,14 +151,20 @@ def _gains(found: RouterComparison) -> dict:
 
 
 def _ablations(ds: xr.Dataset, seed: int) -> dict:
-    """Say which conclusions about routing move when one choice is changed."""
+    """Say which conclusions about routing move when one choice is changed.
+
+    They are those of the headline's population.
+    """
     rows = ablation_moves(ablate(ds, seed=seed)).set_index("conclusion")
     return {
         name: {
-            "reference": [row["points"], row["low_points"], row["high_points"]],
+            "population": row["population"],
+            "n": row["n"],
+            "reference": [row[each] for each in _ENDS],
+            "checkpoints": [row[f"{end}_checkpoints_points"] for end in ("low", "high")],
             "tried": row["tried"],
             "moved": row["moved"],
-            "how": {each: row[each] for each in ("reversed", "undecided", "decided", "sign")},
+            "how": {each: row[each] for each in _HOW},
         }
         for name, row in rows.to_dict("index").items()
     }
