@@ -18,7 +18,7 @@ tables() {
 }
 
 if [ -z "$RESUME" ]; then
-    for each in study redrawn remapped; do
+    for each in study redrawn remapped fresh; do
         rm -rf "data/$each.zarr.zip" "data/$each.zarr.partial" "data/$each.whole.zarr" "data/$each.whole.zarr.partial"
     done
     rm -rf data/ablations.json data/ablations.json.partial data/seed_*.zarr*
@@ -36,6 +36,8 @@ running="$running $!"
 step "$bin/recover-nb" remap --redraw --out data/redrawn.zarr.zip --resume &
 running="$running $!"
 both
+step "$bin/recover-nb" remap --redraw --seed 2 --problems 150 --keep-attempts --out data/fresh.zarr.zip --resume \
+    --intervention sparse_steer sparse_steer_random local_temperature dense_steer temperature dense_sample
 # More seeds of post-training for one family: trained once, asked as the redrawn companion asks.
 for seed in 1 2; do
     lab=runs/seeds/$seed

@@ -15,6 +15,7 @@ from recover_nb import tasks as tasks
 from recover_nb import widgets as widgets
 from recover_nb.charts.ablation import plot_ablations as plot_ablations
 from recover_nb.charts.calculator import plot_calculator as plot_calculator
+from recover_nb.charts.changes import plot_what_changed as plot_what_changed
 from recover_nb.charts.clustering import plot_clusters as plot_clusters
 from recover_nb.charts.clustering import plot_consensus as plot_consensus
 from recover_nb.charts.clustering import plot_stability as plot_stability
@@ -33,6 +34,7 @@ from recover_nb.charts.routers import plot_routers as plot_routers
 from recover_nb.charts.routing import plot_budget as plot_budget
 from recover_nb.charts.routing import plot_comparators as plot_comparators
 from recover_nb.charts.routing import plot_estimators as plot_estimators
+from recover_nb.charts.routing import plot_mappings as plot_mappings
 from recover_nb.charts.story import story as story
 from recover_nb.charts.topography import plot_coefficients as plot_coefficients
 from recover_nb.charts.topography import plot_confusion as plot_confusion
@@ -74,6 +76,7 @@ from recover_nb.features.value import recorded_value as recorded_value
 from recover_nb.features.value import recoverable_until as recoverable_until
 from recover_nb.generation import decoding as decoding
 from recover_nb.generation import lab as lab
+from recover_nb.generation.companions import load_fresh as load_fresh
 from recover_nb.generation.companions import load_remapped as load_remapped
 from recover_nb.generation.companions import load_seeds as load_seeds
 from recover_nb.generation.config import StudyConfig as StudyConfig
@@ -124,6 +127,7 @@ from recover_nb.routing import routers as routers
 from recover_nb.routing import simulate as simulate
 from recover_nb.routing.ablation.ablate import ablate as ablate
 from recover_nb.routing.ablation.stored import load_ablations as load_ablations
+from recover_nb.routing.changes import what_changed as what_changed
 from recover_nb.routing.controls import controls as controls
 from recover_nb.routing.evaluation import evaluate_routing as evaluate_routing
 from recover_nb.routing.policy import PUBLISHED as PUBLISHED

@@ -5,6 +5,7 @@ They compute nothing: each draws a data frame of `recover_nb.tables`, value for 
 
 from recover_nb.charts.ablation import plot_ablations
 from recover_nb.charts.calculator import plot_calculator
+from recover_nb.charts.changes import plot_what_changed
 from recover_nb.charts.clustering import (
     plot_cluster_brush,
     plot_clusters,
@@ -19,7 +20,12 @@ from recover_nb.charts.reading import plot_reading
 from recover_nb.charts.remapping import plot_remapping, plot_transitions
 from recover_nb.charts.rescue import plot_regimes, plot_rescue, plot_routes
 from recover_nb.charts.routers import plot_routers
-from recover_nb.charts.routing import plot_budget, plot_comparators, plot_estimators
+from recover_nb.charts.routing import (
+    plot_budget,
+    plot_comparators,
+    plot_estimators,
+    plot_mappings,
+)
 from recover_nb.charts.topography import (
     plot_coefficients,
     plot_confusion,
@@ -48,6 +54,7 @@ __all__ = [
     "plot_estimators",
     "plot_feature_quantiles",
     "plot_features",
+    "plot_mappings",
     "plot_reading",
     "plot_regimes",
     "plot_reliability",
@@ -64,4 +71,5 @@ __all__ = [
     "plot_transfer_routing",
     "plot_transitions",
     "plot_value",
+    "plot_what_changed",
 ]

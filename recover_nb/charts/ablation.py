@@ -23,7 +23,9 @@ from recover_nb.charts.kit import (
 )
 from recover_nb.core.labels import Move
 from recover_nb.core.theme import INK, OPERATOR
+from recover_nb.core.titles import named
 
+_APART = ("low_checkpoints_points", "high_checkpoints_points")
 #: What moves a conclusion stands out by the colour of the text.
 MOVE_COLOURS = {
     Move.STAYS: OPERATOR,
@@ -53,9 +55,9 @@ def plot_ablations(data: Any, *, width: int = 190) -> alt.HConcatChart:
     Returns
     -------
     HConcatChart
-        Points with 95 % intervals. Right of the dashed zero the claim holds; colour and shape say
-        how a setting moves it. A shaded row is a reference: the settings below it, up to the next,
-        are compared with it or with the first.
+        Points with 95 % intervals, over questions and, dotted, over checkpoints. Right of the
+        dashed zero the claim holds; colour and shape say how a setting moves it. A shaded row is a
+        reference: the settings below it, up to the next, are compared with it or with the first.
 
     Raises
     ------
@@ -64,6 +66,7 @@ def plot_ablations(data: Any, *, width: int = 190) -> alt.HConcatChart:
     """
     frame = frame_of(data, tables.ablation_figures)
     needed = (
+        "population",
         "factor",
         "setting",
         "claim",
@@ -73,7 +76,8 @@ def plot_ablations(data: Any, *, width: int = 190) -> alt.HConcatChart:
         "verdict",
         "change_points",
     )
-    frame = checked(frame, (*needed, "change_low_points", "change_high_points", "move"))
+    ends = ("change_low_points", "change_high_points", *_APART)
+    frame = checked(frame, (*needed, *ends, "move"))
     settings = order(frame["setting"])
     panels = []
     for place, claim in enumerate(order(frame["claim"])):
@@ -85,11 +89,12 @@ def plot_ablations(data: Any, *, width: int = 190) -> alt.HConcatChart:
                 width=width, height=17 * len(settings), title=_wrapped(claim, width)
             )
         )
+    whose = ", ".join(map(named, order(frame["population"])))
     title = alt.Title(
         "What each choice does to each conclusion (points)",
         subtitle=(
-            "95 % intervals; right of the dashed line the conclusion holds; shaded rows are the"
-            " references"
+            f"{whose}; lines: 95 % over questions; dotted: over checkpoints; right of the dashed"
+            " line the conclusion holds; shaded rows are the references"
         ),
     )
     return finish(alt.hconcat(*panels, spacing=14), title)
@@ -99,7 +104,7 @@ def _panel(part: pd.DataFrame, y: alt.Y) -> alt.LayerChart:
     tooltip = [
         tip("setting"),
         tip("claim"),
-        *signed("points", "low_points", "high_points"),
+        *signed("points", "low_points", "high_points", *_APART),
         tip("verdict"),
     ]
     tooltip += [*signed("change_points", "change_low_points", "change_high_points"), tip("move")]
@@ -108,7 +113,12 @@ def _panel(part: pd.DataFrame, y: alt.Y) -> alt.LayerChart:
     band = references.mark_rect(color=INK, opacity=0.12)
     shape = {"shape": shape_by("move", MOVE_SHAPES)}
     ends = ("low_points", "points", "high_points")
-    return alt.layer(band, zero_line(), *interval(base, ends, size=55, looks=shape, title="points"))
+    over = base.mark_rule(strokeWidth=1, strokeDash=[2, 2]).encode(
+        x=alt.X(f"{_APART[0]}:Q", title="points"), x2=f"{_APART[1]}:Q"
+    )
+    return alt.layer(
+        band, zero_line(), over, *interval(base, ends, size=55, looks=shape, title="points")
+    )
 
 
 def _wrapped(claim: str, width: int) -> list[str]:

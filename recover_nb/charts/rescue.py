@@ -25,6 +25,7 @@ from recover_nb.charts.kit import (
 )
 from recover_nb.core.labels import Intervention
 from recover_nb.core.theme import INK, ON_BAR, OPERATOR, REGIME_COLOURS, RETRY, operator_colours
+from recover_nb.core.titles import named
 
 
 def plot_regimes(data: Any, *, width: int = 560) -> alt.Chart:
@@ -156,8 +157,8 @@ def plot_rescue(data: Any, *, width: int = 420, columns: int = 3) -> alt.Chart |
     '95 % intervals; the grey tick is asking again (retry) on the same problems'
     """
     frame = frame_of(data, _over_cells)
-    needed = ("cell", "intervention", "problems", "attempts", "rate", "low", "high", "retry_rate")
-    needed += ("lift_points", "lift_low_points", "lift_high_points")
+    needed = ("population", "cell", "intervention", "problems", "attempts", "rate", "low", "high")
+    needed += ("retry_rate", "lift_points", "lift_low_points", "lift_high_points")
     frame = checked(frame, needed)
     names = order(frame["intervention"])
     y = alt.Y("intervention:N", title=None, sort=names, axis=names_axis(names))
@@ -177,7 +178,7 @@ def plot_rescue(data: Any, *, width: int = 420, columns: int = 3) -> alt.Chart |
         *interval(base, ends, size=70, title="rescue rate", **axis),
     ]
     title = alt.Title(
-        "Rescue rate by intervention, every failed problem",
+        f"Rescue rate by intervention: {', '.join(map(named, order(frame['population'])))}",
         subtitle="95 % intervals; the grey tick is asking again (retry) on the same problems",
     )
     height = 22 * frame["intervention"].nunique()

@@ -6,159 +6,90 @@ It computes nothing: it draws data frames of `tables.routers`.
 from typing import Any
 
 import altair as alt
-import pandas as pd
 
 from recover_nb import tables
 from recover_nb.charts.kit import (
-    PERCENT,
-    called,
     checked,
-    colour_by,
-    counts,
-    dash_by,
     finish,
     frame_of,
-    in_turn,
     interval,
     names_axis,
-    numbers,
     order,
     p_tip,
     panels_by,
-    percents,
     rows,
-    shape_by,
     signed,
     tip,
     zero_line,
 )
-from recover_nb.core.theme import (
-    BASIS_TITLES,
-    INK,
-    OPERATOR,
-    OPERATOR_DASHES,
-    OPERATOR_SHAPES,
-    operator_colours,
+from recover_nb.core.theme import INK, OPERATOR
+from recover_nb.core.titles import named
+
+_KEYS = ("hold_out", "population", "budget", "router")
+_NUMBERS = (
+    "lift_points",
+    "low_points",
+    "high_points",
+    "low_checkpoints_points",
+    "high_checkpoints_points",
+    "null_points",
+    "ceiling_points",
 )
-from recover_nb.core.titles import meaning
 
 
-def plot_routers(
-    data: Any, lifts: pd.DataFrame | None = None, *, width: int = 380
-) -> alt.HConcatChart:
-    """Draw rescue against cost, and every router less the best fixed operator.
-
-    What a router gains without an effect stands beside its lift.
+def plot_routers(data: Any, *, budget: str | None = None, width: int = 210) -> alt.FacetChart:
+    """Draw what each rule gains over the best single operator, beside its null and the ceiling.
 
     Parameters
     ----------
     data : RouterComparison or DataFrame
-        What `compare_routers` returned, or a frame from `tables.router_curves`.
-    lifts : DataFrame, optional
-        From `tables.router_lifts`, beside a frame of curves.
+        What `compare_routers` returned, or a frame from `tables.router_lifts`.
+    budget : str, optional
+        ``equal_passes`` or ``one_attempt``: the first in the frame unless given.
     width : int
         Pixels of a panel.
 
     Returns
     -------
-    HConcatChart
-        Left: lines with 95 % bands. Right: points with 95 % intervals; right of the dashed zero a
-        router rescues more. The open square is its lift in studies in which no operator differs
-        from retry.
+    FacetChart
+        A row a way of holding out, a column a population. Points with 95 % intervals, thick over
+        questions, thin over checkpoints; right of the dashed zero a rule rescues more. The open
+        square is its gain in studies in which no operator differs from retry, the bar what knowing
+        every rate would gain.
 
     Raises
     ------
     InputError
         If a column is missing or there are too many rows.
     """
-    curves = frame_of(data, tables.router_curves)
-    lifts = tables.router_lifts(data) if lifts is None else lifts
-    needed = ("hold_out", "policy", "kind", "basis", "retries", "cost", "rescue", "low", "high")
-    left = _curves(checked(curves, needed), width)
-    needed = (
-        "hold_out",
-        "router",
-        "comparator",
-        "lift_points",
-        "low_points",
-        "high_points",
-        "p_holm",
-        "null_points",
-    )
-    right = _lifts(checked(lifts, (*needed, "excess_points", "beats")), width)
-    title = alt.Title(
-        "Routers at equal cost, every failed problem",
-        subtitle=[
-            (
-                f"lines: learned without the {', '.join(order(curves['hold_out']))} they are"
-                " judged on; 95 % intervals"
-            ),
-            "open squares: the lift in simulated studies in which no operator differs from retry",
-        ],
-    )
-    return finish(
-        alt.hconcat(left, right, spacing=30).resolve_scale(
-            color="independent", shape="independent"
-        ),
-        title,
-    )
-
-
-def _curves(frame: pd.DataFrame, width: int) -> alt.LayerChart:
-    names = order(frame["policy"])
-    basis = order(frame["basis"])[0]
-    # Bands are faint: without its own opacity the legend would be, too.
-    colour = colour_by("policy", operator_colours(names), symbolOpacity=1)
-    tooltip = [tip("policy"), *counts("retries"), *numbers(",.1f", "cost")]
-    tooltip += percents("rescue", "low", "high")
-    x = alt.X("cost:Q", title=BASIS_TITLES.get(basis, basis))
-    y = alt.Y(
-        "rescue:Q",
-        title="rescued within the budget",
-        axis=PERCENT,
-        scale=alt.Scale(zero=False),
-    )
-    base = alt.Chart(rows(frame)).encode(x=x, color=colour, tooltip=tooltip)
-    bands = base.mark_area(opacity=0.12).encode(
-        y=alt.Y("low:Q", title="rescued within the budget"), y2="high:Q"
-    )
-    dashes = dash_by("policy", in_turn(names, OPERATOR_DASHES), symbolOpacity=1)
-    lines = base.mark_line().encode(y=y, strokeDash=dashes)
-    points = base.mark_point(filled=True, size=30, opacity=1).encode(
-        y=y, shape=shape_by("policy", in_turn(names, OPERATOR_SHAPES), symbolOpacity=1)
-    )
-    return alt.layer(bands, lines, points).properties(width=width, height=300)
-
-
-def _lifts(frame: pd.DataFrame, width: int) -> alt.FacetChart | alt.LayerChart:
-    other = order(frame["comparator"])[0]
-    tooltip = [
-        tip("router"),
-        tip("hold_out"),
-        *signed("lift_points", "low_points", "high_points", "null_points"),
-    ]
-    tooltip += [*signed("excess_points"), p_tip("p_holm"), tip("beats")]
+    frame = checked(frame_of(data, tables.router_lifts), (*_KEYS, *_NUMBERS, "p"))
+    shown = order(frame["budget"])[0] if budget is None else budget
+    frame = frame[frame["budget"] == shown]
     names = order(frame["router"])
+    tooltip = [*(tip(name) for name in _KEYS), *signed(*_NUMBERS), p_tip("p")]
     y = alt.Y("router:N", title=None, sort=names, axis=names_axis(names))
-    title = f"router minus {meaning(other)} (percentage points)"
     base = alt.Chart().encode(y=y, tooltip=tooltip)
-    beats, answers = "beats it", [False, True]
-    shapes = alt.Scale(domain=answers, range=["circle", "diamond"])
-    words = called(answers, {"false": "no", "true": "yes"})
-    legend = alt.Legend(orient="top", labelExpr=words)
-    shape = alt.Shape("beats:N", title=beats, scale=shapes, legend=legend)
-    ends, looks = ("low_points", "lift_points", "high_points"), {"shape": shape}
-    drawn = interval(base, ends, size=80, colour=OPERATOR, looks=looks, title=title)
-    layers = [zero_line(), *drawn]
-    null = base.mark_point(shape="square", filled=False, size=60, color=INK, strokeWidth=2).encode(
+    x = "percentage points"
+    ends = ("low_points", "lift_points", "high_points")
+    spans, marks = interval(base, ends, size=70, colour=OPERATOR, title=x)
+    wide = base.mark_rule(strokeWidth=1, color=OPERATOR).encode(
+        x=alt.X("low_checkpoints_points:Q", title=x), x2="high_checkpoints_points:Q"
+    )
+    bar = base.mark_tick(color=INK, thickness=2, size=16).encode(x="ceiling_points:Q")
+    null = base.mark_point(shape="square", filled=False, size=55, color=INK, strokeWidth=2).encode(
         x="null_points:Q"
     )
-    if frame["null_points"].notna().any():
-        layers.insert(1, null)
-    panel = alt.layer(*layers, data=rows(frame)).properties(
-        width=width, height=26 * frame["router"].nunique()
+    layers = [zero_line(), wide, spans.mark_rule(strokeWidth=4, color=OPERATOR), bar]
+    layers += [null, marks] if frame["null_points"].notna().any() else [marks]
+    panel = alt.layer(*layers, data=rows(frame)).properties(width=width, height=26 * len(names))
+    title = alt.Title(
+        f"Rules over the best single operator, {named(shown)}",
+        subtitle=[
+            "95 % intervals, thick over questions, thin over checkpoints; learned without the"
+            f" {', '.join(order(frame['hold_out']))} judged",
+            "open square: the gain when no operator differs; bar: what knowing every rate gains",
+        ],
     )
-    if frame["hold_out"].nunique() == 1:
-        return panel
-    by: Any = panels_by("hold_out", frame)
-    return panel.properties(width=width, height=20 * frame["router"].nunique()).facet(row=by)
+    by_row: Any = panels_by("hold_out", frame)
+    by_column: Any = panels_by("population", frame)
+    return finish(panel.facet(row=by_row, column=by_column), title)

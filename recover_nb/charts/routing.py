@@ -21,6 +21,7 @@ from recover_nb.charts.kit import (
     frame_of,
     interval,
     names_axis,
+    names_legend,
     numbers,
     order,
     p_tip,
@@ -36,6 +37,8 @@ from recover_nb.core.theme import (
     INK,
     KIND_COLOURS,
     KIND_SHAPES,
+    OPERATOR,
+    RETRY,
     STRATEGY_COLOURS,
     STRATEGY_SHAPES,
 )
@@ -55,8 +58,8 @@ def plot_estimators(data: Any, *, width: int = 520) -> alt.Chart:
     Returns
     -------
     Chart
-        Points with 95 % intervals; the bands are the nulls' intervals, to be read against
-        ``published`` only.
+        Points with 95 % intervals, the headline's population large and the others beside it; the
+        bands are the nulls' intervals, to be read against ``published`` only.
 
     Raises
     ------
@@ -69,28 +72,91 @@ def plot_estimators(data: Any, *, width: int = 520) -> alt.Chart:
     >>> ds = rnb.make_study(effect="planted")
     >>> evaluation = rnb.evaluate_routing(ds, only=["all"], n_bootstrap=20, n_permutations=20)
     >>> chart = rnb.plot_estimators(rnb.tables.lift_over_retry(evaluation))
-    >>> chart.title
+    >>> chart.title.text
     'Lift of routing over retry, by estimator'
     """
     frame = frame_of(data, tables.lift_over_retry)
-    needed = ("estimator", "kind", "n", "lift_points", "low_points", "high_points", "p")
-    frame = checked(frame, (*needed, "band_low_points", "band_high_points"))
-    title = "Lift of routing over retry, by estimator"
+    needed = ("population", "estimator", "kind", "n", "lift_points", "low_points", "high_points")
+    apart = ("low_checkpoints_points", "high_checkpoints_points")
+    frame = checked(frame, (*needed, *apart, "p", "band_low_points", "band_high_points"))
     axis = "routed minus retry (percentage points)"
     ends = ("low_points", "lift_points", "high_points")
-    tooltip = [tip("estimator"), *signed("lift_points", "low_points", "high_points")]
-    tooltip += [*counts("n"), p_tip()]
+    tooltip = [tip("population"), tip("estimator")]
+    tooltip += [*signed("lift_points", "low_points", "high_points", *apart), *counts("n"), p_tip()]
     base = alt.Chart().encode(tooltip=tooltip)
+    names, whom = order(frame["estimator"]), order(frame["population"])
+    lines = {
+        "y": alt.Y("estimator:N", title=None, sort=names, axis=names_axis(names)),
+        "yOffset": alt.YOffset("population:N", sort=whom),
+    }
     band = base.mark_rect(color=INK, opacity=0.12, stroke=INK, strokeOpacity=1, strokeWidth=0.5)
     band = band.encode(x=alt.X("band_low_points:Q", title=axis), x2="band_high_points:Q")
-    colour, names = colour_by("kind", KIND_COLOURS), order(frame["estimator"])
-    lines = base.encode(
-        y=alt.Y("estimator:N", title=None, sort=names, axis=names_axis(names)), color=colour
+    faint = alt.Opacity(
+        "population:N",
+        title=None,
+        scale=alt.Scale(domain=whom, range=[1.0, *[0.55] * (len(whom) - 1)]),
+        legend=None,
     )
-    shape = {"shape": shape_by("kind", KIND_SHAPES)}
-    estimates = interval(lines, ends, size=90, looks=shape, title=axis)
+    drawn = base.encode(**lines, color=colour_by("kind", KIND_COLOURS), opacity=faint)
+    over = drawn.mark_rule(strokeWidth=1, strokeDash=[2, 2]).encode(
+        x=alt.X("low_checkpoints_points:Q", title=axis), x2="high_checkpoints_points:Q"
+    )
+    looks = {"shape": shape_by("kind", KIND_SHAPES)}
+    if len(whom) > 1:
+        sizes = alt.Scale(domain=whom, range=[90, *[45] * (len(whom) - 1)])
+        looks["size"] = alt.Size("population:N", title=None, scale=sizes, legend=names_legend(whom))
+    estimates = interval(drawn, ends, size=90, looks=looks, title=axis)
+    title = alt.Title(
+        "Lift of routing over retry, by estimator",
+        subtitle=f"large: {named(whom[0])}; lines: 95 % over questions; dotted: over checkpoints",
+    )
     # One frame under all layers: it is written once.
-    layers = alt.layer(band, zero_line(), *estimates, data=rows(frame))
+    layers = alt.layer(band, zero_line(), over, *estimates, data=rows(frame))
+    return finish(layers, title, width, len(names) * max(30, 16 * len(whom)))
+
+
+def plot_mappings(data: Any, *, width: int = 420) -> alt.Chart:
+    """Draw what routing gains under every way to give the operators to the features.
+
+    Parameters
+    ----------
+    data : Evaluation or DataFrame
+        What `evaluate_routing` returned, or a frame from `tables.mapping_ranks`.
+    width : int
+        Pixels.
+
+    Returns
+    -------
+    Chart
+        Best first, the published one filled. If others do as well, the features do not choose.
+
+    Raises
+    ------
+    InputError
+        If a column is missing or there is no row.
+    """
+    frame = frame_of(data, tables.mapping_ranks)
+    apart = ("low_checkpoints_points", "high_checkpoints_points")
+    needed = ("rank", "mapping", "published", "lift_points", "low_points", "high_points", *apart)
+    frame = checked(frame, needed)
+    axis = "routed minus retry (percentage points)"
+    frame = frame.assign(which=frame["published"].map({True: "published", False: "another"}))
+    tooltip = [tip("mapping"), *counts("rank")]
+    tooltip += signed("lift_points", "low_points", "high_points", *apart)
+    y = alt.Y("mapping:N", title=None, sort=order(frame["mapping"]), axis=alt.Axis(labelLimit=330))
+    colours = {"published": OPERATOR, "another": RETRY}
+    base = alt.Chart().encode(y=y, tooltip=tooltip, color=colour_by("which", colours))
+    over = base.mark_rule(strokeWidth=1, strokeDash=[2, 2]).encode(
+        x=alt.X("low_checkpoints_points:Q", title=axis), x2="high_checkpoints_points:Q"
+    )
+    looks = {"shape": shape_by("which", {"published": "diamond", "another": "circle"})}
+    ends = ("low_points", "lift_points", "high_points")
+    estimates = interval(base, ends, size=90, looks=looks, title=axis)
+    title = alt.Title(
+        "Every way to give the operators to the features",
+        subtitle="called for by spread, concentration, logit dispersion, in this order",
+    )
+    layers = alt.layer(zero_line(), over, *estimates, data=rows(frame))
     return finish(layers, title, width, 30 * len(frame))
 
 
@@ -117,6 +183,7 @@ def plot_comparators(data: Any, *, width: int = 520) -> alt.Chart:
     """
     frame = frame_of(data, tables.comparators)
     needed = (
+        "population",
         "estimator",
         "comparator",
         "kind",
@@ -126,6 +193,8 @@ def plot_comparators(data: Any, *, width: int = 520) -> alt.Chart:
         "lift_points",
         "low_points",
         "high_points",
+        "low_checkpoints_points",
+        "high_checkpoints_points",
     )
     frame = checked(frame, (*needed, "band_low_points", "band_high_points"))
     axis = "routed minus the alternative (percentage points)"
@@ -135,6 +204,7 @@ def plot_comparators(data: Any, *, width: int = 520) -> alt.Chart:
         tip("estimator"),
         tip("comparator"),
         *signed("lift_points", "low_points", "high_points"),
+        *signed("low_checkpoints_points", "high_checkpoints_points"),
     ]
     tooltip += [*percents("routed", "rate"), *counts("n")]
     band = [tip("comparator"), *signed("band_low_points", "band_high_points")]
@@ -148,16 +218,20 @@ def plot_comparators(data: Any, *, width: int = 520) -> alt.Chart:
     )
     base = alt.Chart().encode(y=y, tooltip=tooltip, color=colour_by("kind", colours))
     ends, shape = ("low_points", "lift_points", "high_points"), shape_by("kind", shapes)
+    over = base.mark_rule(strokeWidth=1, strokeDash=[2, 2]).encode(
+        x=alt.X("low_checkpoints_points:Q", title=axis), x2="high_checkpoints_points:Q"
+    )
     estimates = interval(base, ends, size=80, looks={"shape": shape}, title=axis)
-    layers = [zero_line(), *estimates]
+    layers = [zero_line(), over, *estimates]
     if frame["band_low_points"].notna().any():
         layers.insert(0, bands)
     estimators = ", ".join(map(named, order(frame["estimator"])))
     title = alt.Title(
-        f"Routing minus each alternative, scored on {estimators}",
+        f"Routing minus each alternative, scored on {estimators}:"
+        f" {', '.join(map(named, order(frame['population'])))}",
         subtitle=(
-            "95 % intervals; shaded: what the published estimator reports when no operator differs"
-            " from retry"
+            "lines: 95 % over questions; dotted: over checkpoints; shaded: what the published"
+            " estimator reports when no operator differs from retry"
         ),
     )
     # One frame under all layers: it is written once.
@@ -232,4 +306,4 @@ def plot_budget(data: Any, *, width: int = 280) -> alt.HConcatChart:
                 width=width, height=240
             )
         )
-    return finish(alt.hconcat(*panels), "Rescue at equal budgets, every failed problem")
+    return finish(alt.hconcat(*panels), "Rescue at equal budgets")

@@ -90,8 +90,16 @@ def _chosen(options: Namespace, **others: Any) -> dict[str, Any]:
 def remap(options: Namespace) -> None:
     """Generate a companion of the study: its problems over other numbers, or drawn again."""
     companion = Companion.REDRAWN if options.redraw else Companion.REMAPPED
-    config = companions.companion_config(companion, seed=options.seed, **_chosen(options))
-    print(companions.run_companion(config, options.out, resume=options.resume, lab=options.lab))
+    chosen = _chosen(options, interventions=options.intervention)
+    config = companions.companion_config(companion, seed=options.seed, **chosen)
+    path = companions.run_companion(
+        config,
+        options.out,
+        resume=options.resume,
+        lab=options.lab,
+        attempts=options.keep_attempts,
+    )
+    print(path)
 
 
 def ablate(options: Namespace) -> None:

@@ -148,7 +148,13 @@ def _add_remap(commands: argparse._SubParsersAction) -> None:
     _names(remap, "--family", "families of the lineage")
     _names(remap, "--method", "post-training methods")
     _names(remap, "--task", "tasks")
+    _names(remap, "--intervention", "interventions (default: the four that the rule chooses from)")
     _sizes(remap, "problems a cell (default: 50)")
+    remap.add_argument(
+        "--keep-attempts",
+        action="store_true",
+        help="keep what came of every attempt and what it cost, for rnb.compare_routers",
+    )
     remap.add_argument(
         "--seed",
         type=int,

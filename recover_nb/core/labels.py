@@ -240,6 +240,12 @@ class Companion(StrEnum):
 
     REMAPPED = "remapped"
     REDRAWN = "redrawn"
+    #: Drawn again once more, every attempt kept, for rules to be judged on.
+    FRESH = "fresh"
+
+
+#: Companions over which a regime has to survive (docs/method.md#regime-survival).
+SURVIVAL_COMPANIONS = (Companion.REMAPPED, Companion.REDRAWN)
 
 
 class Depth(StrEnum):
@@ -272,20 +278,12 @@ class Source(StrEnum):
 
 
 class Router(StrEnum):
-    """A way to choose the next attempt from what is known before it (`routers.learning`)."""
+    """A rule that chooses an operator and is learned on other problems (docs/method.md#routers)."""
 
-    SEQUENCE = "sequence"
-    SHRUNKEN = "shrunken"
-    THOMPSON = "thompson"
-    BLIND = "blind"
-    LOOKALIKE = "lookalike"
-    LEARNT_FAILURES = "learnt_failures"
+    #: By how many of the observed rollouts failed.
+    COUNT = "count"
+    #: By everything that is known before the first attempt.
     LEARNT = "learnt"
-    BOOSTED = "boosted"
-    RETRY_GATE = "retry_gate"
-    GATE = "gate"
-    LOOKALIKE_GATE = "lookalike_gate"
-    LEARNT_GATE = "learnt_gate"
 
 
 class Factor(StrEnum):

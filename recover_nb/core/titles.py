@@ -35,6 +35,8 @@ _MEANT: Mapping[str, str] = {
     "all": "all problems",
     "null": "no effect",
     "null_twins": "no effect, twins",
+    "own_features": "all, by the first answers alone",
+    "without_guesses": "all, guesses wrong",
     "best_fixed": "best single operator",
     "best_fixed_in_sample": "best in hindsight",
     "random": "operators at random",
@@ -53,7 +55,8 @@ _MEANT: Mapping[str, str] = {
 }
 #: Names that say enough in words of their own.
 _WORDS: Mapping[str, str] = {
-    **{router: router.replace("_", " ") for router in Router},
+    Router.COUNT: "count rule",
+    Router.LEARNT: "learnt from everything",
     Feature.LOGIT_DISPERSION: "logit dispersion",
     "published less null": "published, less no effect",
     "published less null_twins": "published, less no effect, twins",
@@ -70,6 +73,9 @@ _WORDS: Mapping[str, str] = {
     "no_signal": "all without a signal",
     "features_added": "features added",
     "commonest": "commonest label",
+    "ceiling": "knowing every rate",
+    "equal_passes": "at equal passes",
+    "one_attempt": "one attempt",
 }
 #: Failures that figures are about (docs/method.md#populations).
 _POPULATIONS: Mapping[str, str] = {

@@ -17,6 +17,7 @@ from recover_nb import tasks
 from recover_nb.core.extras import need
 from recover_nb.core.labels import (
     ROUTED_INTERVENTIONS,
+    SURVIVAL_COMPANIONS,
     Companion,
     Family,
     Intervention,
@@ -50,6 +51,10 @@ KEPT = (
     "regime",
     "route",
 )
+
+#: What it keeps beside these where every attempt is kept, in place of `rollout_features`: what came
+#: of each and what it cost.
+ATTEMPTS = ("correct", "ended", "answer_id", "forward_specialist", "forward_ancestor")
 
 #: Dimension of the observed rollouts; not `rollout`, which would promise every attempt.
 OBSERVED = "observed"
@@ -89,6 +94,7 @@ def run_companion(
     resume: bool = False,
     progress: bool = True,
     lab: str | Path | None = None,
+    attempts: bool = False,
 ) -> Path:
     """Run a companion and write what is kept of it.
 
@@ -101,6 +107,8 @@ def run_companion(
         while it lasts.
     resume, progress, lab
         As for `run_study`.
+    attempts : bool
+        As for `compact`.
 
     Returns
     -------
@@ -124,12 +132,12 @@ def run_companion(
     runner = need("recover_nb.generation.run", "models", "running a companion study")
     runner.run_study(config, whole, resume=resume, progress=progress, lab=lab)
     with store.open_study(whole) as ds:
-        store.save_study(compact(ds, config), out)
+        store.save_study(compact(ds, config, attempts=attempts), out)
     remove_study(whole)
     return out
 
 
-def compact(ds: xr.Dataset, config: StudyConfig) -> xr.Dataset:
+def compact(ds: xr.Dataset, config: StudyConfig, *, attempts: bool = False) -> xr.Dataset:
     """Return what a companion keeps of a run, under the ids of the study's own problems.
 
     Parameters
@@ -138,6 +146,8 @@ def compact(ds: xr.Dataset, config: StudyConfig) -> xr.Dataset:
         A finished run.
     config : StudyConfig
         That it was run with.
+    attempts : bool
+        Keep `ATTEMPTS`, so that rules can be judged on it, in place of `rollout_features`.
 
     Returns
     -------
@@ -155,11 +165,12 @@ def compact(ds: xr.Dataset, config: StudyConfig) -> xr.Dataset:
     }
     ids = [name for _, _, task in config.cells for name in per_task[task]]
     asked = ds["problem_id"].values.astype(object)
-    kept = ds[list(KEPT)].load()
+    kept = ds[[*KEPT, *(ATTEMPTS if attempts else ())]].load()
     kept = kept.assign_coords(
         problem_id=("problem", np.array(ids, dtype=object)), asked_id=("problem", asked)
     )
-    kept["rollout_features"] = _rollout_features(ds, config)
+    if not attempts:
+        kept["rollout_features"] = _rollout_features(ds, config)
     return kept
 
 
@@ -204,12 +215,41 @@ def load_remapped() -> tuple[xr.Dataset, xr.Dataset]:
     InputError
         If the installation is incomplete.
     """
-    remapped, redrawn = (_shipped(name.value) for name in Companion)
+    remapped, redrawn = (_shipped(name.value) for name in SURVIVAL_COMPANIONS)
     return remapped, redrawn
 
 
 def _shipped(name: str) -> xr.Dataset:
     return store.open_study(data_folder() / f"{name}.zarr.zip", load=True)
+
+
+def load_fresh() -> xr.Dataset:
+    """Return the bundled study drawn again with another seed, every attempt kept.
+
+    docs/method.md#companions. What was learned from the bundled study can be judged on it: the same
+    problems put to the same models, all random numbers new. Tokens and signals are not kept.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    InputError
+        If the installation is incomplete.
+
+    See Also
+    --------
+    compare_routers : Its parameter ``fresh``.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> fresh = rnb.load_fresh()
+    >>> fresh.attrs["seed"], fresh.sizes["problem"]
+    (2, 2700)
+    """
+    return _shipped(Companion.FRESH.value)
 
 
 def load_seeds() -> dict[int, xr.Dataset]:

@@ -14,7 +14,7 @@ import xarray as xr
 from recover_nb import charts, tables
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ALL
-from recover_nb.core.titles import p_cell
+from recover_nb.core.titles import named, p_cell
 from recover_nb.routing.result import RETRY, Evaluation
 from recover_nb.tables.kit import pivot
 from recover_nb.tables.specimen import REASONS
@@ -86,11 +86,15 @@ class Page:
 
 def build_page(ds: xr.Dataset, evaluation: Evaluation, *, title: str) -> Page:
     """Compute everything the report says; see `write_html`."""
-    rescue, fired = tables.rescue_by_intervention(ds, total=True), tables.firing(ds, total=True)
+    whom = evaluation.populations[0]
+    rescue = tables.rescue_by_intervention(ds, population=whom, total=True)
+    fired = tables.firing(ds, total=True)
     problems = tables.problems_by_cell(ds, total=True)
     total = problems.iloc[-1]
     subtitle = f"{total['problems']} problem units in {len(problems) - 1} cells; "
-    subtitle += f"{total['failed']} failed at least once."
+    subtitle += f"{total['failed']} failed at least once. "
+    n = int(evaluation.figures["problems"].sel(cell=ALL))
+    subtitle += f"Figures are of the {n:,} of them that are told by: {named(whom)}."
     sections = [
         _findings(tables.find(evaluation, rescue, fired)),
         _failures(ds, problems),
@@ -106,7 +110,11 @@ def build_page(ds: xr.Dataset, evaluation: Evaluation, *, title: str) -> Page:
 
 def _findings(findings: list[dict]) -> Section:
     rows = [
-        {"claim": each["claim"], "verdict": each["verdict"], "sentence": tables.say(each)}
+        {
+            "claim": each["claim"],
+            "verdict": each["verdict"],
+            "sentence": f"{tables.say(each)} Rule of {each['date']}: {each['rule']}.",
+        }
         for each in findings
     ]
     lead = (
@@ -160,23 +168,27 @@ def _rescue(ds: xr.Dataset, rescue: pd.DataFrame, fired: pd.DataFrame) -> Sectio
     cells = rescue[rescue["cell"] != ALL]
     formats = {name: PERCENT for name in ("rate", "low", "high")}
     formats |= {name: SIGNED for name in rescue.columns if name.endswith("_points")}
-    shown = overall.drop(columns=["cell", "retry_rate"])
+    shown = overall.drop(columns=["cell", "retry_rate"]).dropna(axis="columns", how="all")
     caption = (
-        "All cells; lift is over retry, and the last two columns hold for all interventions"
-        " together"
+        "All cells; lift is over retry; columns 'all together' hold for all interventions at once,"
+        " those over checkpoints say what other checkpoints would give"
     )
     blocks = [*_chart(charts.plot_rescue, overall), Block("table", shown, caption, formats)]
     if 1 < cells["cell"].nunique() <= MAX_PANELS:
         blocks += _chart(lambda frame: charts.plot_rescue(frame, width=150, columns=4), cells)
     blocks.append(_by_cell(rescue, "rate", "Rescue rate by cell"))
     if "correct" in ds:
-        who = "All cells, where the first so many observed rollouts all failed (0: any of them)"
+        who = (
+            "All cells, by population; worked: the same where a right answer without a step counts"
+            " as wrong"
+        )
+        formats |= {"worked_rate": PERCENT}
         blocks.append(Block("table", tables.rescue_by_population(ds), who, formats))
     if len(fired):
         blocks.append(_by_cell(fired, "fired", "Share of attempts in which each operator acted"))
     lead = (
-        "Every failed problem, nothing selected. An operator that never fires is retry under"
-        " another name."
+        f"Every problem of this population ({named(rescue['population'].iloc[0])}), nothing"
+        " selected. An operator that never fires is retry under another name."
     )
     return Section("rescue", "What rescues", lead, blocks)
 
@@ -208,7 +220,8 @@ def _routing(evaluation: Evaluation, order: list[str]) -> Section:
         " inflates any lift; the shaded bands are what the same estimator reports when no"
         " intervention differs from retry (null: independent attempts; null_twins: attempts that"
         " share random numbers as here). split selects on one half of the attempts and scores on"
-        " the other; all selects nothing. Points right of 0 favour routing."
+        " the other; all selects nothing. Points right of 0 favour routing. Large points are of the"
+        f" headline's population ({named(evaluation.populations[0])}), as all tables here."
     )
     blocks = [
         *_chart(charts.plot_estimators, tables.lift_over_retry(evaluation)),
@@ -227,6 +240,7 @@ def _routing(evaluation: Evaluation, order: list[str]) -> Section:
             " corrects over cells",
             formats,
         ),
+        *_chart(charts.plot_mappings, tables.mapping_ranks(evaluation)),
         *_chart(charts.plot_routes, routes),
     ]
     return Section("routing", "Routing, by four estimators", lead, blocks)
@@ -272,8 +286,9 @@ def _budgets(ds: xr.Dataset, evaluation: Evaluation) -> Section:
         )
         blocks.append(Block("table", spent, caption, {name: ONE for name in spent.columns[2:]}))
     lead = (
-        "Steering runs two models, so an attempt is not the unit of cost. dense_steer is"
-        " deterministic: its few attempts are all there can be."
+        "Steering runs two models, so an attempt is not the unit of cost. A plan makes the attempts"
+        " of its operator, and goes on with retries when they are used up; upfront is what the"
+        " observed answers cost that the rule reads, and is in no budget."
     )
     return Section("budgets", "What it costs", lead, blocks)
 

@@ -4,35 +4,33 @@ See docs/method.md#cost-dial.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
 from recover_nb.core.checks import check_whole
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import ROUTED_INTERVENTIONS, HoldOut, Intervention, Router
+from recover_nb.core.labels import HoldOut, Intervention, Router
 from recover_nb.core.schema import PROBLEM
 from recover_nb.routing.populations import first_failed
-from recover_nb.routing.routers.beliefs import learn
 from recover_nb.routing.routers.folds import make_folds
-from recover_nb.routing.routers.inputs import Outcomes, Problems, read_problems
-from recover_nb.routing.routers.plans import plan
-from recover_nb.routing.routers.replay import NOTHING, RETRY, fixed_order
-from recover_nb.routing.routers.scoring import (
-    BEST_FIXED,
-    PUBLISHED_RULE,
-    Curve,
-    best_fixed,
-    fixed_curves,
-    follow,
+from recover_nb.routing.routers.inputs import (
+    COUNTED,
+    Outcomes,
+    Problems,
+    choosable,
+    read_problems,
 )
+from recover_nb.routing.routers.judge import BEST_FIXED, PUBLISHED_RULE, Sides, choose
+from recover_nb.routing.routers.replay import RETRY, missed, rescued, worth
+from recover_nb.routing.routers.rules import taken
 
 #: Forward passes per problem, of both models together.
 BUDGETS = tuple(range(0, 301, 5))
 #: Shown beside the strategies, where a study has them: the rule does not choose among these.
 OTHERS = (Intervention.ANCESTOR.value, Intervention.CALCULATOR.value)
-LOOKALIKE = Router.LOOKALIKE.value
+COUNT = Router.COUNT.value
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ def cost_curves(
     n_first : int
         Problems are counted whose first so many observed answers all failed.
     seed : int
-        Of the folds of questions: ``best_fixed`` and ``lookalike`` learn from other questions.
+        Of the folds of questions: ``best_fixed`` and ``count`` learn from other questions.
 
     Returns
     -------
@@ -110,96 +108,86 @@ def cost_curves(
         )
     few = ds.isel({PROBLEM: np.flatnonzero(first_failed(ds, n_first))})
     others = [name for name in OTHERS if name in ds["intervention"].values]
-    everything = read_problems(few, interventions=[*ROUTED_INTERVENTIONS, *others])
-    problems = _without(everything, len(others))
-    share = np.broadcast_to(given, (problems.outcomes.wins.shape[0], len(given)))
-    curves = dict(
-        zip(everything.arms, fixed_curves(everything, everything.outcomes, share), strict=True)
-    )
-    folds = make_folds(problems, HoldOut.QUESTION, seed=seed)
-    operators = [curves[name] for name in ROUTED_INTERVENTIONS]
-    best = best_fixed(operators, folds)
-    orders = _orders(problems, folds, given[-1], seed)
-    known = problems.known
+    everything = read_problems(few, interventions=[*choosable(ds), *others])
+    n_arms = len(everything.arms) - len(others)
+    outcomes, known = everything.outcomes, everything.known
+    share = np.broadcast_to(given[:, None], (len(given), len(known.failed)))
+    value = worth(_repeated(outcomes, len(given)), share)
+    choices = _choices(everything, value[..., :n_arms], n_arms, seed)
+    by_name = {name: taken(value, choice) for name, choice in choices.items()}
+    by_name |= {name: value[..., everything.arms.index(name)] for name in others}
     answers = known.observed - n_first
     # The rule needs what both models make of an answer; a count needs no more than the answer.
-    price = {PUBLISHED_RULE: known.upfront / known.observed, LOOKALIKE: known.cost}
-    retry = Intervention.RETRY.value
-    by_name = {name: follow(order, problems.outcomes, share) for name, order in orders.items()}
-    by_name |= {retry: curves[retry], BEST_FIXED: best} | {name: curves[name] for name in others}
+    price = {
+        name: passes / known.observed
+        for name, passes in ((PUBLISHED_RULE, known.upfront), (COUNT, known.counting))
+    }
     paid = {
-        name: follow(*reading_first(orders[name], problems.outcomes, answers, each), share)
+        name: taken(reading_first(outcomes, answers, each, share), choices[name])
         for name, each in price.items()
     }
-    names = (retry, PUBLISHED_RULE, BEST_FIXED, LOOKALIKE, *others)
     return Dial(
         budgets=tuple(int(each) for each in budgets),
-        solved={name: by_name[name].rescued.mean(axis=0) for name in names},
-        counted={name: paid.get(name, by_name[name]).rescued.mean(axis=0) for name in names},
+        solved={name: each.mean(axis=1) for name, each in by_name.items()},
+        counted={name: paid.get(name, each).mean(axis=1) for name, each in by_name.items()},
         upfront={
-            name: float((price[name] * answers).mean()) if name in price else 0.0 for name in names
+            name: float((price[name] * answers).mean()) if name in price else 0.0
+            for name in by_name
         },
-        operators=_commonest(best, operators),
-        retry_cost=float(problems.outcomes.cost[:, RETRY].mean()),
-        n=len(share),
+        operators=_commonest(choices[BEST_FIXED], everything.arms),
+        retry_cost=float(outcomes.cost[:, RETRY].mean()),
+        n=len(known.failed),
         n_first=n_first,
         n_observed=int(known.observed.max()),
     )
 
 
 def reading_first(
-    order: np.ndarray, outcomes: Outcomes, answers: np.ndarray, price: np.ndarray
-) -> tuple[np.ndarray, Outcomes]:
-    """Put the answers that are read before an order of attempts, as an arm of their own.
+    outcomes: Outcomes, answers: np.ndarray, price: np.ndarray, budget: np.ndarray
+) -> np.ndarray:
+    """Return what each operator rescues where answers are read, and paid for, before it.
 
     Parameters
     ----------
-    order : int array, shape (problem, step)
     outcomes : Outcomes
     answers : int array, shape (problem,)
-        Answers that are read. They take the place of the retries, which are left out of `order`.
+        Answers that are read. They take the place of the retries, and one is right as often.
     price : float array, shape (problem,)
         Of reading one, in forward passes.
+    budget : float array, shape (budget, problem)
 
     Returns
     -------
-    order : int array, shape (problem, answer + step)
-    outcomes : Outcomes
-        With one arm more, the last: right as often as a retry.
+    float64 array, shape (budget, problem, arm)
     """
-    arm = outcomes.wins.shape[1]
-    place = np.arange(int(answers.max(initial=0)))
-    first = np.where(place < answers[:, None], arm, NOTHING)
-    after = np.where(order == RETRY, NOTHING, order)
-    retry = (outcomes.wins[:, RETRY], outcomes.trials[:, RETRY], price)
-    columns = (outcomes.wins, outcomes.trials, outcomes.cost)
-    joined = (np.column_stack(pair) for pair in zip(columns, retry, strict=True))
-    return np.concatenate([first, after], axis=1), Outcomes(*joined)
+    wins, trials, cost = outcomes.wins, outcomes.trials, outcomes.cost
+    read = np.minimum(budget / price, answers)
+    wrong = missed(wins[:, RETRY], trials[:, RETRY], np.minimum(read, trials[:, RETRY]))
+    left = budget - read * price
+    after = [np.zeros_like(left)]
+    after += [rescued([(w, t, c)], left) for w, t, c in zip(wins.T, trials.T, cost.T, strict=True)][
+        1:
+    ]
+    return 1.0 - wrong[..., None] * (1.0 - np.stack(after, axis=-1))
 
 
-def _without(everything: Problems, n_others: int) -> Problems:
-    """Return the same problems without the last arms."""
-    n = len(everything.arms) - n_others
-    outcomes = everything.outcomes
-    kept = Outcomes(outcomes.wins[:, :n], outcomes.trials[:, :n], outcomes.cost[:, :n])
-    return replace(everything, arms=everything.arms[:n], outcomes=kept)
+def _repeated(outcomes: Outcomes, n: int) -> Outcomes:
+    wins = np.broadcast_to(outcomes.wins, (n, *outcomes.wins.shape))
+    return Outcomes(wins, np.broadcast_to(outcomes.trials, wins.shape), outcomes.cost)
 
 
-def _orders(problems: Problems, folds: list, largest: float, seed: int) -> dict[str, np.ndarray]:
-    """Return the order of attempts of each strategy that reads answers first."""
-    outcomes = problems.outcomes
-    beliefs = learn(problems, outcomes, folds, [LOOKALIKE])
-    # Half as many again as the largest budget has retries, as `score_routers` has it.
-    steps = 2 + int(np.ceil(1.5 * (largest / outcomes.cost[:, RETRY]).max()))
-    rng = np.random.default_rng([seed, 18])
-    ((order, _),) = plan(LOOKALIKE, beliefs, problems.arms, outcomes.trials, rng, steps=steps)
-    return {
-        PUBLISHED_RULE: fixed_order(problems.known.route, outcomes.trials),
-        LOOKALIKE: order,
-    }
+def _choices(
+    problems: Problems, value: np.ndarray, n_arms: int, seed: int
+) -> dict[str, np.ndarray]:
+    """Return the arm that each strategy takes, (budget, problem)."""
+    arms = problems.arms[:n_arms]
+    counted = tuple(arms.index(name) for name in COUNTED if name in arms)
+    sides = Sides(problems, problems, counted, int(problems.known.observed.max()))
+    folds = make_folds(problems.known, HoldOut.QUESTION, seed=seed)
+    found, _ = choose(sides, folds, value)
+    return {name: found[name] for name in (arms[RETRY], PUBLISHED_RULE, BEST_FIXED, COUNT)}
 
 
-def _commonest(best: Curve, operators: list[Curve]) -> tuple[str, ...]:
-    """Return which operator's curve is taken for most problems, at each budget."""
-    same = np.stack([(curve.rescued == best.rescued).sum(axis=0) for curve in operators])
-    return tuple(str(ROUTED_INTERVENTIONS[place]) for place in same.argmax(axis=0))
+def _commonest(choice: np.ndarray, arms: tuple[str, ...]) -> tuple[str, ...]:
+    """Return which operator is taken for most problems, at each budget."""
+    return tuple(arms[np.bincount(each, minlength=len(arms)).argmax()] for each in choice)

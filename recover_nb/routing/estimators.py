@@ -9,7 +9,7 @@ that bound memory.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -59,17 +59,32 @@ def published(table: Table, rng: np.random.Generator, *, n_splits: int) -> Contr
 
 
 def everyone(table: Table, rng: np.random.Generator, *, n_splits: int) -> Contributions:
-    """Score every failed problem, with no selection."""
-    return _in_sample(table, np.ones(len(table.rate), dtype=bool), rng, n_splits)
+    """Score every problem of the table, with no selection, routed as the table's `routes` say."""
+    selected = np.ones(len(table.rate), dtype=bool)
+    return _in_sample(table, selected, rng, n_splits, table.routes)
+
+
+def with_features(
+    table: Table, features: np.ndarray, rng: np.random.Generator, *, n_splits: int
+) -> Contributions:
+    """Score every problem whose `features` (problem, feature) are known, routed by them."""
+    known = ~np.isnan(features).any(axis=1)
+    own = replace(table, features=np.where(known[:, None], features, 0.0))
+    return _in_sample(own, known, rng, n_splits, None)
 
 
 def _in_sample(
-    table: Table, selected: np.ndarray, rng: np.random.Generator, n_splits: int
+    table: Table,
+    selected: np.ndarray,
+    rng: np.random.Generator,
+    n_splits: int,
+    routes: np.ndarray | None = None,
 ) -> Contributions:
     """One draw, scored once, except that the best fixed intervention is averaged over halvings."""
     hard = selected[None]
     rate = table.rate[None]
-    draw = Draw(hard, table.decide(hard), rate, rate, rate)
+    decision = table.decide(hard) if routes is None else routes[None]
+    draw = Draw(hard, decision, rate, rate, rate)
     best = np.zeros(len(selected))
     for size in blocks(n_splits, table.rate.size):
         halves = rng.random((size, len(selected))) < 0.5

@@ -4,6 +4,8 @@ See docs/method.md#8-estimators.
 """
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -13,45 +15,52 @@ from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ALL, ROUTED_INTERVENTIONS, Regime
 from recover_nb.core.result import labelled
 from recover_nb.routing import estimators, nulls
-from recover_nb.routing.budgets import BASES, CLAIM_BASES, POPULATIONS, population_budgets
+from recover_nb.routing.budgets import BASES, CLAIM_BASES, budget_curves
 from recover_nb.routing.lifts import (
     Contributions,
     cell_figures,
+    compare,
     strategies,
     summarise,
     summarise_null,
 )
-from recover_nb.routing.policy import PUBLISHED, RoutingPolicy
+from recover_nb.routing.policy import PUBLISHED, RoutingPolicy, route_codes
 from recover_nb.routing.rescue import MIN_FAILURE, MIN_GAIN, TOLERANCE
-from recover_nb.routing.result import ESTIMATORS, NORMAL_95, NULLS, RETRY, Evaluation
-from recover_nb.routing.table import Inputs, Table, generator, tabulate
+from recover_nb.routing.result import (
+    ESTIMATORS,
+    MEASURED,
+    NORMAL_95,
+    NULLS,
+    OWN,
+    RETRY,
+    WORKED,
+    Evaluation,
+)
+from recover_nb.routing.table import Inputs, Table, generator, read_inputs
 from recover_nb.stats.resampling import Resamples
 
 #: What an evaluation is made of (in this order: it numbers generators), and what needs the outcome
 #: of each attempt.
-PARTS = ("published", "null", "all", "split", "null_twins", "budgets")
+PARTS = ("published", "null", "all", "split", "null_twins", "budgets", "mappings")
 NEED_ATTEMPTS = ("split", "null_twins")
 #: Figures by estimator, cell and, but for some, comparator.
 _BY_CELL = ("n", "routed", "p", "p_holm", "selected")
+_ENDS = ("low", "high", "low_bca", "high_bca", "low_checkpoints", "high_checkpoints")
 _FIGURES = (
     *_BY_CELL,
     "rate",
     "lift",
-    "lift_low",
-    "lift_high",
-    "lift_low_bca",
-    "lift_high_bca",
+    *(f"lift_{end}" for end in _ENDS),
     "relative",
     "relative_low",
     "relative_high",
     "sd",
     "excess",
-    "excess_low",
-    "excess_high",
-    "excess_low_bca",
-    "excess_high_bca",
+    *(f"excess_{end}" for end in _ENDS),
     "excess_p",
 )
+#: Figures of each mapping of features to operators: routed minus retry.
+_MAPPED = ("lift", *(f"lift_{end}" for end in _ENDS if "bca" not in end))
 #: Resamples of problems, permutations of routes, simulated nulls and halvings of attempts, unless
 #: told.
 COUNTS = {"n_bootstrap": 2000, "n_permutations": 2000, "n_null": 200, "n_splits": 100}
@@ -70,6 +79,7 @@ def evaluate_routing(
     min_gain: float = MIN_GAIN,
     min_failure: float = MIN_FAILURE,
     tolerance: float | None = None,
+    populations: Sequence[str] | None = None,
     only: Collection[str] = PARTS,
     cell_intervals: bool = True,
     progress: Callable[[str], None] | None = None,
@@ -96,6 +106,10 @@ def evaluate_routing(
         Edges of steerable_hard (docs/method.md#6-regimes).
     tolerance : float, optional
         Slack of those edges; by default the study's attribute ``regime_tolerance``, else 1e-9.
+    populations : sequence of str, optional
+        Which failures: ``failed_first_1`` (the first observed answer failed, the headline),
+        ``failed`` (at least one of all observed did), ``failed_first_5``, or ``failed_first_M`` for
+        any M. By default those three, as far as the study stores rollouts.
     only : collection of str
         The parts to compute, of `PARTS`; the others are None. A part's figures do not depend on
         which others are computed; a null brings ``published`` along, which it is compared with.
@@ -111,8 +125,8 @@ def evaluate_routing(
     Raises
     ------
     InputError
-        If a variable, feature or intervention is missing, a count or part is not allowed, or no
-        failed unit is left.
+        If a variable, feature or intervention is missing, a count, part or population is not
+        allowed, or no failed unit is left.
 
     See Also
     --------
@@ -124,10 +138,12 @@ def evaluate_routing(
 
     Notes
     -----
-    docs/method.md#8-estimators. Lifts are in points (differences of rates), higher is better for
-    routing. Bootstrap resamples the underlying questions (task, problem_id), so that one question
-    asked of several specialists moves together; selection, routes and z-scores are kept.
-    Permutation p-values are one-sided.
+    docs/method.md#8-estimators and docs/method.md#populations. Lifts are in points (differences of
+    rates), higher is better for routing. Without selection the problems of every population are
+    routed as the study stores it, that is, among all failed problems of a cell. Bootstrap resamples
+    the underlying questions (task, problem_id), so that one question asked of several specialists
+    moves together; selection, routes and z-scores are kept. Intervals over checkpoints stand
+    beside. Permutation p-values are one-sided.
 
     References
     ----------
@@ -144,6 +160,7 @@ def evaluate_routing(
     >>> evaluation = rnb.evaluate_routing(
     ...     rnb.make_study(effect="none"),
     ...     only=["published", "null", "split"],
+    ...     populations=["failed"],
     ...     n_bootstrap=50,
     ...     n_permutations=50,
     ...     n_null=50,
@@ -163,9 +180,11 @@ def evaluate_routing(
         tolerance = float(ds.attrs.get("regime_tolerance", TOLERANCE))
     edges = {"min_gain": min_gain, "min_failure": min_failure, "tolerance": tolerance}
     parts = _parts(only)
-    taken = tabulate(ds, policy=policy, interventions=interventions, edges=edges)
+    inputs = read_inputs(
+        ds, policy=policy, interventions=interventions, edges=edges, populations=populations
+    )
     return evaluate_inputs(
-        Inputs(*taken, ds.sizes["problem"]),
+        inputs,
         parts,
         seed=seed,
         counts=counts,
@@ -205,16 +224,60 @@ def evaluate_inputs(
     InputError
         If a count or part is not allowed.
     """
-    table = inputs.table
     counts, parts = _counted(counts), _parts(parts)
     tell = progress or (lambda stage: None)
-    found = run_estimators(table, seed, counts, parts, tell)
-    tell("bootstrap")
     if resamples is None:
         resamples = inputs.resamples(seed, counts["n_bootstrap"])
+    found = []
+    for name, rows in inputs.populations.items():
+        drawn = resamples.subset(rows)
+        say = _named(tell, name, inputs)
+        found.append(
+            _evaluate_population(
+                inputs, name, parts, seed, counts, drawn, say, cell_intervals=cell_intervals
+            )
+        )
+    coords = found[0][1]
+    data = {
+        name: (
+            ("population", *dims),
+            np.stack([np.asarray(each[0][name][1]) for each in found]),
+        )
+        for name, (dims, _) in found[0][0].items()
+    }
+    settings = {"seed": seed, **counts, **inputs.table.edges}
+    settings["policy"] = inputs.table.policy.to_dict()
+    return Evaluation(labelled(data, {"population": inputs.populations, **coords}, settings))
+
+
+def _named(tell: Callable[[str], None], population: str, inputs: Inputs) -> Callable[[str], None]:
+    """Name the population with each stage, where there are several."""
+    if len(inputs.populations) == 1:
+        return tell
+    return lambda stage: tell(f"{stage} ({population})")
+
+
+def _evaluate_population(
+    whole: Inputs,
+    population: str,
+    parts: set[str],
+    seed: int,
+    counts: dict[str, int],
+    resamples: Resamples,
+    tell: Callable[[str], None],
+    *,
+    cell_intervals: bool,
+) -> "_Labelled":
+    """Figures of one population, by their names, with the labels of their axes."""
+    inputs = whole.of(population)
+    table = inputs.table
+    found = run_estimators(table, seed, counts, parts, tell)
+    if "all" in parts:
+        found |= _all_again(whole, inputs, population, seed, counts)
+    tell("bootstrap")
     figures = {}
-    for index, name in enumerate(("published", "split", "all")):
-        one = found[name]
+    for index, name in enumerate((*MEASURED, OWN, WORKED)):
+        one = found.get(name)
         if one is not None:
             figures[name] = summarise(
                 one,
@@ -222,21 +285,43 @@ def evaluate_inputs(
                 resamples,
                 counts["n_permutations"],
                 generator(seed, 6 + index),
+                n_cells=len(inputs.labels),
                 cell_intervals=cell_intervals,
             )
     for name in NULLS:
         one, published = found[name], found["published"]
         if one is not None and published is not None:
-            figures[name] = summarise_null(published, one, resamples)
-    data, coords = _estimated(table, inputs.labels, figures)
+            figures[name] = summarise_null(published, one, resamples, table.checkpoints)
+    names = set(figures) | ({OWN} if whole.first and "all" in parts else set())
+    data, coords = _estimated(table, inputs.labels, figures, names)
     more, labels = _counted_cells(inputs)
     data, coords = data | more, coords | labels
+    if "mappings" in parts:
+        tell("mappings")
+        more, labels = _mapped(whole, population, resamples)
+        data, coords = data | more, coords | labels
     if "budgets" in parts:
         tell("budgets")
-        more, labels = _budgeted(population_budgets(table, inputs.costs, resamples))
+        more, labels = _budgeted(budget_curves(inputs, resamples), whole)
         data, coords = data | more, coords | labels
-    settings = {"seed": seed, **counts, **table.edges, "policy": table.policy.to_dict()}
-    return Evaluation(labelled(data, coords, settings))
+    return data, coords
+
+
+def _all_again(
+    whole: Inputs, inputs: Inputs, population: str, seed: int, counts: dict[str, int]
+) -> dict[str, Contributions]:
+    """Return ``all`` with other features, and with guesses counted as wrong, where they are known.
+
+    The draws are those of ``all``.
+    """
+    found, n_splits = {}, counts["n_splits"]
+    if population in whole.first:
+        own, rng = whole.first[population], generator(seed, 2)
+        found[OWN] = estimators.with_features(inputs.table, own, rng, n_splits=n_splits)
+    if inputs.worked is not None:
+        table = replace(inputs.table, rate=inputs.worked)
+        found[WORKED] = estimators.everyone(table, generator(seed, 2), n_splits=n_splits)
+    return found
 
 
 #: Figures and the labels they are by.
@@ -244,10 +329,13 @@ _Labelled = tuple[dict[str, tuple[tuple[str, ...], Any]], dict[str, Any]]
 
 
 def _estimated(
-    table: Table, labels: np.ndarray, figures: dict[str, dict[str, np.ndarray]]
+    table: Table,
+    labels: np.ndarray,
+    figures: dict[str, dict[str, np.ndarray]],
+    among: Collection[str],
 ) -> _Labelled:
-    """Stack the figures of each estimator; NaN where one has none."""
-    names = [name for name in ESTIMATORS if name in figures]
+    """Stack the figures of each estimator `among` those there are; NaN where one has none."""
+    names = [name for name in ESTIMATORS if name in among]
     by_cell, by_column = ("estimator", "cell"), ("estimator", "cell", "comparator")
     n_cells, columns = 1 + len(labels), table.comparators[1:]
     data: dict[str, tuple[tuple[str, ...], Any]] = {}
@@ -256,7 +344,7 @@ def _estimated(
         shape = (len(names), n_cells) + (() if whole else (len(columns),))
         values = np.full(shape, np.nan)
         for place, name in enumerate(names):
-            if figure in figures[name]:
+            if figure in figures.get(name, ()):
                 value = figures[name][figure]
                 # A null is of all cells together.
                 at = (place, 0) if name in NULLS else place
@@ -290,23 +378,62 @@ def _counted_cells(inputs: Inputs) -> _Labelled:
     }
 
 
-def _budgeted(found: dict[str, np.ndarray]) -> _Labelled:
-    """Name the axes of `population_budgets`."""
-    data = {}
+def mappings(policy: RoutingPolicy) -> dict[str, RoutingPolicy]:
+    """Return every way to give a policy's operators to its features, the policy's own first.
+
+    Returns
+    -------
+    dict of str to RoutingPolicy
+        By its operators, in the order of the features: ``dense_steer, sparse_steer, ...``.
+    """
+    features, own = policy.features, tuple(policy.operators.values())
+    ways = dict.fromkeys([own, *permutations(own)])
+    return {
+        ", ".join(way): RoutingPolicy(dict(zip(features, way, strict=True)), policy.fallback)
+        for way in ways
+    }
+
+
+def _mapped(whole: Inputs, population: str, resamples: Resamples) -> _Labelled:
+    """Routed minus retry, over every problem, under each mapping of features to operators.
+
+    The same feature leads as in `Inputs.of`, among all failed problems; what it calls for differs.
+    """
+    rows, table = whole.populations[population], whole.table
+    codes = route_codes(table.features, table.cells)[rows]
+    few, everyone = table.take(rows), [np.arange(len(rows))]
+    ways, found = mappings(table.policy), []
+    for policy in ways.values():
+        one = replace(few, policy=policy)
+        one = replace(one, routes=one.route_columns[codes])
+        item = estimators.everyone(one, np.random.default_rng(0), n_splits=1)
+        figures = compare(item, resamples, everyone, checkpoints=one.checkpoints)
+        found.append([figures[name][0, 1] for name in _MAPPED])
+    return {
+        f"mapping_{name}": (("mapping",), each)
+        for name, each in zip(_MAPPED, np.array(found).T, strict=True)
+    }, {"mapping": list(ways)}
+
+
+def _budgeted(found: dict[str, np.ndarray], whole: Inputs) -> _Labelled:
+    """Name the axes of `budget_curves`, as long as the longest of all populations."""
+    longest = int(whole.table.attempts[:, 0].max(initial=0))
+    data: dict[str, tuple[tuple[str, ...], Any]] = {}
     for name, values in found.items():
-        if name == "cost":
-            data["budget_cost"] = (("population", "side", "basis"), values)
+        if name in ("cost", "upfront"):
+            dims = ("side", "basis") if name == "cost" else ("basis",)
+            data[f"budget_{name}"] = (dims, values)
         elif name.startswith("claim_"):
-            data[name] = (("population", "claim_basis"), values)
+            data[name] = (("claim_basis",), values)
         else:
             named = name if name == "budget" else f"budget_{name}"
-            data[named] = (("population", "basis", "k"), values)
+            more = np.full((len(values), longest - values.shape[1]), np.nan)
+            data[named] = (("basis", "k"), np.concatenate([values, more], axis=1))
     return data, {
-        "population": POPULATIONS,
         "side": ("routed", RETRY),
         "basis": BASES,
         "claim_basis": CLAIM_BASES,
-        "k": range(1, found["budget"].shape[-1] + 1),
+        "k": range(1, longest + 1),
     }
 
 

@@ -17,6 +17,7 @@ from recover_nb.stats.resampling import (
     Resamples,
     bootstrap,
     bootstrap_ratio,
+    checkpoint_interval,
     exceedance,
     holm,
     permuted_sums,
@@ -67,6 +68,7 @@ def summarise(
     n_permutations: int,
     rng: np.random.Generator,
     *,
+    n_cells: int,
     cell_intervals: bool = True,
 ) -> dict[str, np.ndarray]:
     """Figures of one estimator, over all cells and in each.
@@ -81,6 +83,8 @@ def summarise(
         Permutations of the routes within each cell.
     rng : numpy Generator
         Source of the permutations.
+    n_cells : int
+        Cells of the study; one without a problem in the table has NaN.
     cell_intervals : bool
         Also in each cell; otherwise those are NaN.
 
@@ -90,7 +94,6 @@ def summarise(
         As from `compare`, the first row over all cells and one for each after it, with ``p`` of the
         permutation test and ``p_holm``, corrected over cells (NaN over all), shape (1 + cell,).
     """
-    n_cells = int(table.cells.max(initial=-1)) + 1
     sums = {
         cell: permuted_sums(gain, label, n_permutations, rng)
         for cell, (gain, label) in item.kernels.items()
@@ -99,14 +102,15 @@ def summarise(
         cell: float(np.take_along_axis(gain, label[..., None], axis=-1).sum())
         for cell, (gain, label) in item.kernels.items()
     }
-    whole = compare(item, resamples, [np.arange(len(table.rate))])
+    everyone = np.arange(len(table.rate))
+    whole = compare(item, resamples, [everyone], checkpoints=table.checkpoints)
     inside = [np.flatnonzero(table.cells == code) for code in range(n_cells)]
     apart = compare(item, resamples, inside, intervals=cell_intervals)
     out = {name: np.concatenate([whole[name], apart[name]]) for name in whole}
     drawn = np.asarray(sum(sums.values()))
     of_all = exceedance(sum(observed.values()), drawn) if out["n"][0] else math.nan
     of_cells = [
-        exceedance(observed[code], sums[code]) if n else math.nan
+        exceedance(observed[code], sums[code]) if n and code in sums else math.nan
         for code, n in enumerate(apart["n"])
     ]
     out["p"] = np.array([of_all, *of_cells])
@@ -119,6 +123,7 @@ def compare(
     resamples: Resamples,
     groups: list[np.ndarray],
     *,
+    checkpoints: np.ndarray | None = None,
     intervals: bool = True,
 ) -> dict[str, np.ndarray]:
     """Set routing against each comparator on groups of problems.
@@ -130,6 +135,8 @@ def compare(
         Bootstrap weights of all problems.
     groups : list of int arrays
         Places of each group's problems.
+    checkpoints : int array, shape (problem,), optional
+        The checkpoint of each problem.
     intervals : bool
         False: the ends of all intervals are NaN.
 
@@ -137,10 +144,11 @@ def compare(
     -------
     dict of str to float64 array
         ``n`` and ``routed`` (the rate of routing), shape (group,). ``rate``, the ``lift`` of
-        routing over the comparator with its 95 % intervals ``lift_low``, ``lift_high`` (percentile)
-        and ``lift_low_bca``, ``lift_high_bca``, the ``relative`` change with ``relative_low``,
-        ``relative_high``: shape (group, column), in the order of the names of `item`, the first of
-        which is routing itself.
+        routing over the comparator with its 95 % intervals ``lift_low``, ``lift_high``
+        (percentile), ``lift_low_bca``, ``lift_high_bca`` and ``lift_low_checkpoints``,
+        ``lift_high_checkpoints`` (NaN where there is one checkpoint), the ``relative`` change with
+        ``relative_low``, ``relative_high``: shape (group, column), in the order of the names of
+        `item`, the first of which is routing itself.
     """
     added = np.concatenate([item.value, item.routed - item.value, item.weight], axis=1)
     n = len(item.names)
@@ -162,6 +170,13 @@ def compare(
         "n": np.array([float(item.weight[rows, 0].sum()) for rows in groups]),
         "routed": value[:, 0],
     }
+    ends = np.full((2, len(groups), n), np.nan)
+    if intervals and checkpoints is not None:
+        for place, rows in enumerate(groups):
+            ends[:, place] = checkpoint_interval(
+                added[rows, n : 2 * n], item.weight[rows], checkpoints[rows]
+            )
+    out |= dict(zip(("lift_low_checkpoints", "lift_high_checkpoints"), ends, strict=True))
     for place, name in enumerate(("rate", "lift", "relative")):
         columns = slice(place * n, (place + 1) * n)
         out[name] = value[:, columns]
@@ -186,7 +201,10 @@ def _rates_and_lifts(sums: np.ndarray) -> np.ndarray:
 
 
 def summarise_null(
-    published: Contributions, null: Contributions, resamples: Resamples
+    published: Contributions,
+    null: Contributions,
+    resamples: Resamples,
+    checkpoints: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Set the published lifts against their distribution when no intervention differs from retry.
 
@@ -196,7 +214,8 @@ def summarise_null(
         ``n`` (mean number selected) and ``selected`` (its share of problems) of the null; the mean
         ``lift`` and its ``sd`` over simulated studies; the ``excess`` (published lift less that
         mean) with ``excess_low``, ``excess_high`` and ``excess_low_bca``, ``excess_high_bca`` from
-        the paired bootstrap over problems, and its one-sided ``excess_p``: the share of simulated
+        the paired bootstrap over problems, ``excess_low_checkpoints``, ``excess_high_checkpoints``
+        over checkpoints, and its one-sided ``excess_p``: the share of simulated
         lifts at or above the published one. ``n`` and ``selected`` are numbers.
     """
     lifts = null.lifts()
@@ -212,11 +231,19 @@ def summarise_null(
     # The interval is of the pooled ratio; moved by its tiny distance from the mean of ratios.
     shift = found.value - (observed - mean)
     weight = null.weight[:, 0]
+    apart = checkpoint_interval(
+        published.routed - published.value,
+        published.weight,
+        np.zeros(len(weight), int) if checkpoints is None else checkpoints,
+        offset=(null.routed - null.value, null.weight),
+    )
     ends = {
         "excess_low": found.percentile[0],
         "excess_high": found.percentile[1],
         "excess_low_bca": found.bca[0],
         "excess_high_bca": found.bca[1],
+        "excess_low_checkpoints": apart[0],
+        "excess_high_checkpoints": apart[1],
     }
     return {
         "n": np.array(weight.sum()),

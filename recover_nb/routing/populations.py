@@ -3,6 +3,7 @@
 docs/method.md#populations, #majority and #reach.
 """
 
+import json
 import re
 from collections.abc import Sequence
 
@@ -11,7 +12,7 @@ import xarray as xr
 
 from recover_nb.core.checks import check_whole
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import Intervention
+from recover_nb.core.labels import Intervention, Signal
 from recover_nb.core.schema import (
     INTERVENTION,
     PROBLEM,
@@ -19,6 +20,12 @@ from recover_nb.core.schema import (
     failed_rollouts,
     failed_units,
     text,
+)
+from recover_nb.features.features import (
+    DEFAULT_WINDOW,
+    KEPT_FEATURES,
+    problem_features,
+    rollout_features,
 )
 
 _NONE = Intervention.NONE.value
@@ -56,12 +63,73 @@ def choose_populations(ds: xr.Dataset, names: Sequence[str] | None = None) -> di
         given = (names,) if isinstance(names, str) else tuple(names)
         if not given:
             raise InputError(f"populations is empty; allowed: {', '.join(POPULATIONS)}")
-        return {str(name): first_failed(ds, _first(str(name))) for name in given}
-    m = observed_rollouts(ds) if {ROLLOUT, INTERVENTION} <= set(ds.dims) else 0
-    return {name: first_failed(ds, _first(name)) for name in POPULATIONS if _first(name) <= m}
+        return {str(name): _inside(ds, first_of(str(name))) for name in given}
+    return {name: _inside(ds, first_of(name)) for name in allowed_populations(ds)}
 
 
-def _first(name: str) -> int:
+def _inside(ds: xr.Dataset, m: int) -> np.ndarray:
+    """As `first_failed`; of a table that does not know rollouts every problem may have failed."""
+    if m == 0 and not {"n_failed_rollouts", "correct"} & set(ds.data_vars):
+        return np.ones(ds.sizes[PROBLEM], dtype=bool)
+    return first_failed(ds, m)
+
+
+def allowed_populations(ds: xr.Dataset) -> tuple[str, ...]:
+    """Return those of `POPULATIONS` that a study stores enough rollouts for, the headline first."""
+    known = "correct" in ds and _NONE in text(ds[INTERVENTION])
+    m = observed_rollouts(ds) if known else 0
+    return tuple(name for name in POPULATIONS if first_of(name) <= m)
+
+
+def first_features(ds: xr.Dataset, population: str, rows: np.ndarray) -> np.ndarray | None:
+    """Return features of the first failed rollouts that make a population, and of no other.
+
+    It is what somebody knows who has those answers in hand and no more.
+
+    Parameters
+    ----------
+    ds : Dataset
+    population : str
+        ``failed_first_M``.
+    rows : (n,) int
+        Places along `problem`, all of them of that population.
+
+    Returns
+    -------
+    (n, feature) float64, or None
+        NaN where a rollout's signals are not stored. None where the population is no such one, or
+        the study stores neither signals nor features of rollouts.
+    """
+    m = first_of(population)
+    if not m:
+        return None
+    if KEPT_FEATURES in ds:
+        few = ds[KEPT_FEATURES].isel({PROBLEM: rows, "observed": slice(m)})
+        few = few.transpose(PROBLEM, "observed", "feature").values.astype(float)
+    else:
+        names = [Signal.DEMOTION_PRESSURE.value, Signal.LOGIT_VARIANCE.value]
+        if not {*names, "n_tokens"} <= set(ds.data_vars):
+            return None
+        block = {PROBLEM: rows, ROLLOUT: slice(m)}
+        signals = (
+            ds[name].isel(block).transpose(PROBLEM, ROLLOUT, "token").values for name in names
+        )
+        length = ds["n_tokens"].sel({INTERVENTION: _NONE}).isel(block)
+        few = rollout_features(
+            *signals, length.transpose(PROBLEM, ROLLOUT).values, window=_window(ds)
+        )
+    # With fewer rollouts than are asked for, the features would be of others than the name says.
+    known = np.isfinite(few).all(axis=(1, 2))
+    return np.where(known[:, None], problem_features(few, np.ones(few.shape[:2], bool)), np.nan)
+
+
+def _window(ds: xr.Dataset) -> int:
+    """Return the junction window that the study's features were computed with."""
+    config = json.loads(ds.attrs.get("config_json", "{}"))
+    return int(config.get("settings", {}).get("window", DEFAULT_WINDOW))
+
+
+def first_of(name: str) -> int:
     """Return how many first rollouts a population's name says failed."""
     found = re.fullmatch(rf"{FIRST}([1-9]\d*)", name)
     if name != FAILED and not found:

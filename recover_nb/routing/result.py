@@ -1,18 +1,27 @@
 """What `evaluate_routing` returns: figures by estimator, cell and comparator, and their words."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 import xarray as xr
 
+from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ALL, Intervention, Verdict
 from recover_nb.core.plain import plain
 from recover_nb.core.result import Labelled
+from recover_nb.core.titles import named
+from recover_nb.routing.budgets import EQUAL_RETRIES
+from recover_nb.routing.populations import FAILED
 
 #: Estimators with intervals from the bootstrap, and those that are a distribution without effect.
 MEASURED, NULLS = ("published", "split", "all"), ("null", "null_twins")
-ESTIMATORS = ("published", *NULLS, "split", "all")
+#: As ``all``, with features and routes from the first failed rollouts of a population alone.
+OWN = "own_features"
+#: As ``all``, where a right answer without a step counts as wrong.
+WORKED = "without_guesses"
+ESTIMATORS = ("published", *NULLS, "split", "all", OWN, WORKED)
 RETRY = Intervention.RETRY.value
 #: Two-sided 95 % of a normal distribution: the band of a null of given mean and sd.
 NORMAL_95 = 1.959963984540054
@@ -25,21 +34,26 @@ class Evaluation(Labelled):
     Attributes
     ----------
     dataset : Dataset
-        By ``estimator``, ``cell`` (the first is ``all``) and ``comparator``, in shares of 1: ``n``
-        (problems scored; a mean over halvings for split, over simulated studies for a null),
-        ``routed`` and ``rate`` (rescue), the ``lift`` of routing over the comparator with
-        ``lift_low``, ``lift_high`` (95 %, percentile bootstrap) and ``lift_low_bca``,
-        ``lift_high_bca``, the ``relative`` change with ``relative_low``, ``relative_high``; ``p``
-        of the permuted routes, ``p_holm`` over cells. The lift of a null is its mean over simulated
-        studies, with ``sd``; ``selected`` is its share of problems; ``excess`` (published less
-        null) has ``excess_low``, ``excess_high``, ``excess_low_bca``, ``excess_high_bca`` and
-        ``excess_p``. By cell: ``problems``, ``regimes`` (regime), ``routes`` (intervention) and
-        ``rescue`` (strategy) over the steerable_hard problems. Where budgets were asked for, by
-        ``population``, ``basis`` and ``k`` retries: ``budget``, ``budget_k_routed``,
-        ``budget_n``, ``budget_routed``, ``budget_retry``, ``budget_lift``, ``budget_low``,
-        ``budget_high``; ``budget_cost`` of an attempt (side); and by ``claim_basis`` the figures
-        of "ten routed rollouts match fifty retries", ``claim_k_routed`` and so on. An estimator
-        that was not asked for, or needs attempts that are not stored, is not there.
+        By ``population`` (the first is the headline), ``estimator``, ``cell`` (the first is
+        ``all``) and ``comparator``, in shares of 1: ``n`` (problems scored; a mean over halvings
+        for split, over simulated studies for a null), ``routed`` and ``rate`` (rescue), the
+        ``lift`` of routing over the comparator with ``lift_low``, ``lift_high`` (95 %, percentile
+        bootstrap over questions), ``lift_low_bca``, ``lift_high_bca`` and
+        ``lift_low_checkpoints``, ``lift_high_checkpoints`` (over checkpoints), the ``relative``
+        change with ``relative_low``, ``relative_high``; ``p`` of the permuted routes, ``p_holm``
+        over cells. The lift of a null is its mean over simulated studies, with ``sd``;
+        ``selected`` is its share of problems; ``excess`` (published less null) has ends named
+        likewise and ``excess_p``. The estimator ``own_features`` is ``all`` with features and
+        routes from the first failed rollouts of the population alone; ``without_guesses`` is
+        ``all`` where a right answer without a step counts as wrong. By cell: ``problems``,
+        ``regimes`` (regime), ``routes`` (intervention) and ``rescue`` (strategy) over the
+        steerable_hard problems. By ``mapping`` of features to operators, the policy's own first:
+        ``mapping_lift`` over retry of every problem, with its ends. By ``basis`` and ``k`` retries:
+        ``budget``, ``budget_k_routed``, ``budget_n``, ``budget_routed``, ``budget_retry``,
+        ``budget_lift`` with its ends; ``budget_cost`` of an attempt (side) and ``budget_upfront``,
+        of the observed rollouts that the rule reads; and by ``claim_basis`` the figures of "ten
+        routed rollouts match fifty retries" and of the same cost. What was not asked for, or needs
+        attempts that are not stored, is not there or NaN.
 
     Examples
     --------
@@ -47,10 +61,10 @@ class Evaluation(Labelled):
     >>> evaluation = rnb.evaluate_routing(
     ...     rnb.make_study(), only=["published"], n_bootstrap=20, n_permutations=20
     ... )
-    >>> int(evaluation.dataset["problems"].sel(cell="all")), evaluation.settings["seed"]
-    (240, 0)
+    >>> int(evaluation.figures["problems"].sel(cell="all")), evaluation.settings["seed"]
+    (169, 0)
     >>> round(float(evaluation.lift()["lift"]), 3)
-    0.041
+    0.04
     """
 
     title = "Does routing beat trying again, attempt for attempt?"
@@ -66,66 +80,108 @@ class Evaluation(Labelled):
         """What was computed."""
         return tuple(map(str, self.dataset["estimator"].values))
 
+    @property
+    def populations(self) -> tuple[str, ...]:
+        """Whom the figures are about, the headline first."""
+        return tuple(map(str, self.dataset["population"].values))
+
+    @property
+    def figures(self) -> xr.Dataset:
+        """The figures of the headline's population."""
+        return self.dataset.isel(population=0)
+
+    def of(self, population: str) -> "Evaluation":
+        """Return the figures of one population alone.
+
+        Raises
+        ------
+        InputError
+            If it was not evaluated.
+        """
+        if population not in self.populations:
+            raise InputError(
+                f"population {population!r} was not evaluated; there is:"
+                f" {', '.join(self.populations)}"
+            )
+        return Evaluation(self.dataset.sel(population=[population]))
+
     def lift(
         self, estimator: str = "published", comparator: str = RETRY, cell: str = ALL
     ) -> xr.Dataset:
-        """Return the figures of routing against one comparator, by one estimator."""
-        return self.dataset.sel(estimator=estimator, comparator=comparator, cell=cell)
+        """Return the headline's figures of routing against one comparator, by one estimator."""
+        return self.figures.sel(estimator=estimator, comparator=comparator, cell=cell)
 
     @property
     def honest(self) -> str:
-        """The estimator without a winner's curse that the data allow."""
-        return "split" if "split" in self.estimators else "all"
+        """The estimator that selects nothing, else the one that scores on other attempts."""
+        return "all" if "all" in self.estimators else "split"
 
     @property
     def verdict(self) -> Verdict:
         """Whether routing beats retry where selection cannot flatter it."""
         if self.honest not in self.estimators:
             return Verdict.NOT_TESTABLE
-        found = self.lift(self.honest)
-        return interval_verdict(float(found["lift_low"]), float(found["lift_high"]))
+        return both_verdict(self.lift(self.honest))
 
     @property
     def sentence(self) -> str:
         """What each estimator reports for routing minus retry, in percentage points."""
         if not self.estimators:
-            return "No estimator was asked for; the budgets are in the dataset."
+            return "No estimator was asked for; the rest is in the dataset."
         said = []
+        if "all" in self.estimators:
+            head, *rest = self.populations
+            said.append(
+                f"Where the {self._whom(head)}, routing rescues {self._points('all')} than trying"
+                " again."
+            )
+            if rest:
+                others = "; ".join(
+                    f"where the {self._whom(each)}, {self.of(each)._points('all')}" for each in rest
+                )
+                said.append(f"Beside it: {others}.")
         if "published" in self.estimators:
             said.append(self._say_published())
         if "split" in self.estimators:
-            text = "Scored on attempts that did not choose the problems:"
+            text = "The same, scored on attempts that did not choose the problems:"
             said.append(f"{text} {self._points('split')}.")
-        if "all" in self.estimators:
-            said.append(f"Over every failed problem: {self._points('all')}.")
         spent = self.at_equal_cost()
         if spent is not None:
             rates = [f"{float(spent[f'budget_{name}']):.0%}" for name in ("routed", "retry")]
             head = "But at" if float(spent["budget_lift"]) < 0 else "At"
             said.append(
                 f"{head} the cost of {int(spent['k'])} retries routing rescues {rates[0]} of the"
-                f" failed problems, and trying again {rates[1]}."
+                f" problems, and trying again {rates[1]}."
             )
         return " ".join(said)
 
+    def _whom(self, population: str) -> str:
+        n = int(self.of(population).figures["problems"].sel(cell=ALL))
+        words = named(population)
+        words = "problem failed at least once" if population == "failed" else words
+        return f"{words} ({n:,} problems)"
+
     def at_equal_cost(self, basis: str = "forward_passes") -> xr.Dataset | None:
-        """Return the largest budget that every failed problem reaches.
+        """Return the headline's budget: `budgets.EQUAL_RETRIES`, or the largest that is stored.
 
         None where costs are not stored or budgets were not asked for.
         """
         if "budget" not in self.dataset:
             return None
-        found = self.dataset.sel(population=ALL, basis=basis)
+        found = self.figures.sel(basis=basis)
         reached = found["budget_n"].values == found["budget_n"].max().values
-        return found.isel(k=int(reached.nonzero()[0][-1])) if reached.any() else None
+        if not reached.any():
+            return None
+        return found.isel(k=min(EQUAL_RETRIES - 1, int(reached.nonzero()[0][-1])))
 
     def _say_published(self) -> str:
         if math.isnan(float(self.lift()["lift"])):
             return f"As published, {_NOTHING}."
-        text = f"As published, routing rescues {self._points('published')} than trying again"
+        text = "On those it marks steerable, as published, routing rescues"
+        text += f" {self._points('published')}"
         null = 100 * float(self.lift("null")["lift"]) if "null" in self.estimators else math.nan
         if not math.isnan(null):
-            text += f"; where no operator differs from it, it still reports {null:+.1f}"
+            text += f"; where no operator differs from retry, it still reports {null:+.1f}"
         return text + "."
 
     def _points(self, estimator: str) -> str:
@@ -134,7 +190,13 @@ class Evaluation(Labelled):
         if math.isnan(value):
             return _NOTHING
         way = "fewer" if value < 0 else "more"
-        return f"{abs(value):.1f} points {way} [{low:+.1f}, {high:+.1f}]"
+        low_too, high_too = (
+            100 * float(found[f"lift_{end}_checkpoints"]) for end in ("low", "high")
+        )
+        apart = (
+            "" if math.isnan(low_too) else f", over checkpoints [{low_too:+.1f}, {high_too:+.1f}]"
+        )
+        return f"{abs(value):.1f} points {way} [{low:+.1f}, {high:+.1f}]{apart}"
 
     def beside(self, other: "Evaluation") -> "Evaluation":
         """Return the estimators and budgets of both; of what both have, the other's."""
@@ -152,23 +214,26 @@ class Evaluation(Labelled):
         more = {name: each for name, each in self.dataset.items() if name not in both}
         return Evaluation(both.sel(estimator=names).assign(more))
 
-    def to_dataframe(self, cell: str | None = ALL) -> pd.DataFrame:
+    def to_dataframe(self, cell: str | None = ALL, population: str | None = "") -> pd.DataFrame:
         """Return routing against every comparator, by every estimator.
 
         Parameters
         ----------
         cell : str, optional
             A cell, ``all`` of them together, or None for one after the other, ``all`` first.
+        population : str, optional
+            One that was evaluated, the headline's by default, or None for one after the other.
 
         Returns
         -------
         DataFrame
-            ``cell`` (where several are shown), ``estimator``, ``comparator``, ``n`` (problems),
-            ``routed`` and ``rate`` (rescue, shares of 1), ``lift_points`` (routed minus comparator)
-            with its 95 % interval ``low_points``, ``high_points``, and ``low_bca_points``,
-            ``high_bca_points``; the ``relative`` change with ``relative_low``, ``relative_high``;
-            ``p`` of the permuted routes, ``p_holm``. A null's lift is its mean and its interval
-            mean +- 1.96 sd.
+            ``population`` and ``cell`` (where several are shown), ``estimator``, ``comparator``,
+            ``n`` (problems), ``routed`` and ``rate`` (rescue, shares of 1), ``lift_points`` (routed
+            minus comparator) with its 95 % interval ``low_points``, ``high_points``,
+            ``low_bca_points``, ``high_bca_points``, and over checkpoints
+            ``low_checkpoints_points``, ``high_checkpoints_points``; the ``relative`` change with
+            ``relative_low``, ``relative_high``; ``p`` of the permuted routes, ``p_holm``. A null's
+            lift is its mean and its interval mean +- 1.96 sd.
 
         Examples
         --------
@@ -179,18 +244,22 @@ class Evaluation(Labelled):
         >>> table = evaluation.to_dataframe()
         >>> table[["comparator", "routed", "rate", "lift_points"]].round(2).head(3)
                     comparator  routed  rate  lift_points
-        0                retry    0.56  0.29        27.00
-        1         sparse_steer    0.56  0.59        -3.06
-        2  sparse_steer_random    0.56  0.60        -3.65
+        0                retry     0.5  0.22        27.69
+        1         sparse_steer     0.5  0.53        -2.54
+        2  sparse_steer_random     0.5  0.53        -3.28
         """
         chosen = self.dataset if cell is None else self.dataset.sel(cell=[cell])
-        order = ("cell", "estimator", "comparator")
+        if population is not None:
+            chosen = chosen.sel(population=[population or self.populations[0]])
+        order = ("population", "cell", "estimator", "comparator")
         frame = chosen[list(_COLUMNS)].to_dataframe(dim_order=order).reset_index()
         # A null has no cells of its own.
         frame = frame[frame["n"].notna()].rename(columns=_COLUMNS)
         of_points = [name for name in map(str, frame) if name.endswith("_points")]
         frame[of_points] *= 100
-        return frame.drop(columns=[] if cell is None else "cell").reset_index(drop=True)
+        alone = {"cell": cell, "population": population}
+        kept = [name for name, value in alone.items() if value is not None]
+        return frame.drop(columns=kept).reset_index(drop=True)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object that ``recover-nb evaluate --json`` prints.
@@ -198,11 +267,13 @@ class Evaluation(Labelled):
         Returns
         -------
         dict
-            ``cells`` and ``overall`` (the headline: routed minus retry by each estimator),
-            ``rows`` (`to_dataframe` of every cell), ``sentence``, ``verdict``, ``settings``. NaN
-            and infinities are None.
+            ``cells`` and ``overall`` (routed minus retry by each estimator) of ``failed``, every
+            failed problem, or of the headline where that was not evaluated; ``populations``, the
+            others; ``rows`` (`to_dataframe` of every population and cell), ``sentence``,
+            ``verdict``, ``settings``. NaN and infinities are None.
         """
-        found = self.dataset
+        whole = self.of(FAILED) if FAILED in self.populations else self
+        found = whole.figures
         cells = {
             str(name): {
                 "n": int(one["problems"]),
@@ -212,14 +283,30 @@ class Evaluation(Labelled):
             }
             for name, one in ((name, found.sel(cell=name)) for name in found["cell"].values[1:])
         }
-        rows = self.to_dataframe(cell=None).to_dict("records")
-        told = {"cells": cells, "overall": self._overall(), "rows": rows}
+        told: dict[str, Any] = {"cells": cells, "overall": whole._overall()}
+        told["populations"] = {
+            name: self.of(name)._population() for name in self.populations if name != FAILED
+        }
+        told["rows"] = self.to_dataframe(cell=None, population=None).to_dict("records")
         told |= {"sentence": self.sentence, "verdict": str(self.verdict)}
         return plain(told | {"settings": self.settings})
 
+    def _population(self) -> dict[str, Any]:
+        """Figures of a population: those without selection first, then as those over all."""
+        out: dict[str, Any] = {"n": int(self.figures["problems"].sel(cell=ALL))}
+        for name in ("all", OWN, WORKED):
+            found = self.lift(name) if name in self.estimators else None
+            head = "" if name == "all" else f"{name}_"
+            out[f"lift_{name}" if head else "lift"] = (
+                None if found is None else float(found["lift"])
+            )
+            for end, ends in (("ci95", ""), ("ci95_checkpoints", "_checkpoints")):
+                out[head + end] = None if found is None else _ends(found, f"lift_{{}}{ends}")
+        return out | {"estimators": self._overall()}
+
     def _overall(self) -> dict[str, Any]:
         """Headline figures: the lift over retry by each estimator, None where not computed."""
-        found = self.dataset.sel(cell=ALL)
+        found = self.figures.sel(cell=ALL)
         out: dict[str, Any] = {
             "n": int(found["problems"]),
             "n_left_out": int(found["left_out"]),
@@ -229,14 +316,14 @@ class Evaluation(Labelled):
             out[name] = None
             if name in self.estimators:
                 lift = self.lift(name)
-                ends = {
-                    "ci95": ("lift_low", "lift_high"),
-                    "ci95_bca": ("lift_low_bca", "lift_high_bca"),
-                    "relative_ci95": ("relative_low", "relative_high"),
-                }
                 out[name] = {"n": float(lift["n"]), "lift": float(lift["lift"])}
                 out[name] |= {"relative": float(lift["relative"]), "routes_p": float(lift["p"])}
-                out[name] |= {key: [float(lift[end]) for end in pair] for key, pair in ends.items()}
+                out[name] |= {
+                    "ci95": _ends(lift, "lift_{}"),
+                    "ci95_bca": _ends(lift, "lift_{}_bca"),
+                    "ci95_checkpoints": _ends(lift, "lift_{}_checkpoints"),
+                    "relative_ci95": _ends(lift, "relative_{}"),
+                }
         for name, excess in zip(NULLS, ("excess", "excess_twins"), strict=True):
             out[name] = out[excess] = None
             if name in self.estimators:
@@ -246,10 +333,14 @@ class Evaluation(Labelled):
                     "sd": float(lift["sd"]),
                     "steerable_hard_fraction": float(lift["selected"]),
                 }
-                ends = [float(lift[f"excess_{end}"]) for end in ("low", "high")]
                 out[excess] = {"value": float(lift["excess"]), "p": float(lift["excess_p"])}
-                out[excess]["ci95"] = ends
+                out[excess]["ci95"] = _ends(lift, "excess_{}")
+                out[excess]["ci95_checkpoints"] = _ends(lift, "excess_{}_checkpoints")
         return out
+
+
+def _ends(found: xr.Dataset, name: str) -> list[float]:
+    return [float(found[name.format(end)]) for end in ("low", "high")]
 
 
 #: Variable of the dataset -> column of `Evaluation.to_dataframe`.
@@ -262,6 +353,8 @@ _COLUMNS = {
     "lift_high": "high_points",
     "lift_low_bca": "low_bca_points",
     "lift_high_bca": "high_bca_points",
+    "lift_low_checkpoints": "low_checkpoints_points",
+    "lift_high_checkpoints": "high_checkpoints_points",
     "relative": "relative",
     "relative_low": "relative_low",
     "relative_high": "relative_high",
@@ -281,3 +374,25 @@ def interval_verdict(low: float, high: float) -> Verdict:
     if low > 0:
         return Verdict.SUPPORTED
     return Verdict.CONTRADICTED if high < 0 else Verdict.NOT_SHOWN
+
+
+def both_verdict(found: xr.Dataset, figure: str = "lift") -> Verdict:
+    """Judge "above 0" by the intervals of a figure over questions and over checkpoints."""
+    return agreed_verdict(
+        _ends(found, f"{figure}_{{}}"), _ends(found, f"{figure}_{{}}_checkpoints")
+    )
+
+
+def agreed_verdict(
+    questions: Sequence[float], checkpoints: Sequence[float], *, above: float = 0.0
+) -> Verdict:
+    """Judge "above" by two intervals: both must say so, or the opposite.
+
+    The second does not count where there is one checkpoint (NaN).
+    """
+    first, second = (
+        interval_verdict(low - above, high - above) for low, high in (questions, checkpoints)
+    )
+    if Verdict.NOT_TESTABLE in (first, second):
+        return first
+    return first if first == second else Verdict.NOT_SHOWN

@@ -8,12 +8,13 @@ import numpy as np
 import xarray as xr
 
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import ROUTED_INTERVENTIONS, Intervention
-from recover_nb.core.schema import cell_names, cut_off_hint, text
+from recover_nb.core.labels import FEATURES, ROUTED_INTERVENTIONS, Intervention
+from recover_nb.core.schema import cell_names, checkpoint_codes, cut_off_hint, text
 from recover_nb.features.features import feature_matrix
 from recover_nb.routing.policy import PUBLISHED, RoutingPolicy, route_codes
+from recover_nb.routing.populations import choose_populations, first_features
 from recover_nb.routing.rescue import is_steerable_hard, with_rates
-from recover_nb.stats.resampling import Resamples, bootstrap_weights
+from recover_nb.stats.resampling import Resamples, bootstrap_weights, ratio
 
 #: Cost of an attempt: name in reports -> variables of the study that are added up.
 COSTS = {
@@ -49,6 +50,10 @@ class Table:
         Keywords of `rescue.is_steerable_hard`.
     correct : int8 array, shape (problem, rollout, arm), or None
         Outcome of each attempt, -1 = not run.
+    checkpoints : int array, shape (problem,), or None
+        The checkpoint each unit was put to; None: one for all.
+    routes : int array, shape (problem,), or None
+        Arm each unit is routed to where nothing is selected; None: as `decide` says.
     """
 
     arms: tuple[str, ...]
@@ -62,6 +67,8 @@ class Table:
     policy: RoutingPolicy = PUBLISHED
     edges: dict = field(default_factory=dict)
     correct: np.ndarray | None = None
+    checkpoints: np.ndarray | None = None
+    routes: np.ndarray | None = None
 
     @property
     def regime_arms(self) -> slice:
@@ -100,6 +107,14 @@ class Table:
         names = [*self.policy.operators.values(), self.policy.fallback]
         return np.array([self.arms.index(name) for name in names])
 
+    def take(self, rows: np.ndarray) -> "Table":
+        """Return the problems `rows` alone."""
+        names = ("rate", "attempts", "features", "cells", "clusters", "strata")
+        names += tuple(
+            name for name in ("correct", "checkpoints", "routes") if getattr(self, name) is not None
+        )
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
+
     def as_kind(self, kind: type["Table"], **more: object) -> "Table":
         """Return the same problems as another kind of table, with what it has `more`."""
         return kind(**{each.name: getattr(self, each.name) for each in fields(Table)}, **more)
@@ -120,12 +135,27 @@ class Inputs:
         From `tabulate`.
     n_problems : int
         Units of the study, those included that are left out of the table.
+    populations : dict of str to int array
+        Places along the table of the problems of each population, the headline first.
+    first : dict of str to float64 array, shape (problem, feature)
+        Features of the first failed rollouts of a population alone, of its problems.
+    routes : int array, shape (problem,), or None
+        Arm of each problem as the study stores it, where it does and the rule is the published one.
+    worked : float64 array, shape (problem, arm), or None
+        Rates where a right answer without a step counts as wrong, where the study knows steps.
+    upfront : dict of str to float64 array, shape (problem,)
+        Cost of all observed rollouts of a problem, by name in reports: the rule reads them first.
     """
 
     table: Table
     costs: dict[str, np.ndarray]
     labels: np.ndarray
     n_problems: int
+    populations: dict[str, np.ndarray]
+    first: dict[str, np.ndarray] = field(default_factory=dict)
+    routes: np.ndarray | None = None
+    worked: np.ndarray | None = None
+    upfront: dict[str, np.ndarray] = field(default_factory=dict)
 
     def decided_by(self, policy: RoutingPolicy, edges: dict) -> "Inputs":
         """Return the same units under another policy and other edges.
@@ -134,7 +164,22 @@ class Inputs:
         """
         regime = self.table.arms[self.table.regime_arms]
         check_policy(policy, regime)
-        return replace(self, table=replace(self.table, policy=policy, edges=dict(edges)))
+        table = replace(self.table, policy=policy, edges=dict(edges))
+        return replace(self, table=table, routes=self.routes if policy == PUBLISHED else None)
+
+    def of(self, population: str) -> "Inputs":
+        """Return the problems of one population, routed as all failed problems are."""
+        rows, table = self.populations[population], self.table
+        routes = self.routes if len(rows) < len(table.rate) else None
+        if routes is None:
+            routes = table.decide(np.ones((1, len(table.rate)), bool))[0]
+        return replace(
+            self,
+            table=replace(table, routes=routes).take(rows),
+            worked=None if self.worked is None else self.worked[rows],
+            costs={name: values[rows] for name, values in self.costs.items()},
+            upfront={name: values[rows] for name, values in self.upfront.items()},
+        )
 
     def resamples(self, seed: int, n_bootstrap: int) -> Resamples:
         """Return the bootstrap's weights, which depend on nothing else."""
@@ -146,6 +191,86 @@ class Inputs:
 def generator(seed: int, stage: int) -> np.random.Generator:
     """Return a stage's generator, so that one stage's size does not change another's numbers."""
     return np.random.default_rng([seed, stage])
+
+
+def read_inputs(
+    ds: xr.Dataset,
+    *,
+    policy: RoutingPolicy = PUBLISHED,
+    interventions: Sequence[str] = ROUTED_INTERVENTIONS,
+    edges: dict | None = None,
+    populations: Sequence[str] | None = None,
+) -> Inputs:
+    """Take what an evaluation needs out of a study.
+
+    Parameters
+    ----------
+    ds, policy, interventions, populations
+        As in `evaluate_routing`.
+    edges : dict, optional
+        Keywords of `rescue.is_steerable_hard`.
+
+    Returns
+    -------
+    Inputs
+        Populations without a problem that can be routed are left out, unless there is no other.
+
+    Raises
+    ------
+    InputError
+        As of `tabulate` and `populations.choose_populations`.
+    """
+    table, costs, labels = tabulate(ds, policy=policy, interventions=interventions, edges=edges)
+    keep = routable(with_rates(ds), policy.features, table.arms[: 1 + table.n_regime])
+    chosen = choose_populations(ds, populations)
+    places = {name: np.flatnonzero(inside[keep]) for name, inside in chosen.items()}
+    some = {name: rows for name, rows in places.items() if len(rows)}
+    if not some:
+        raise InputError(
+            f"no problem of {', '.join(places)} has all features and rescue rates; allowed:"
+            " populations of the study that have some"
+        )
+    first = {}
+    if policy.features == FEATURES:
+        for name, rows in some.items():
+            found = first_features(ds, name, keep[rows])
+            if found is not None:
+                first[name] = found
+    kept = ds.isel(problem=keep)
+    routes = _stored_routes(kept, policy, table.arms)
+    worked = None
+    if {"correct", "worked"} <= set(ds.data_vars):
+        by_arm = kept[["correct", "worked"]].sel(intervention=list(table.arms))
+        right = ((by_arm["correct"] == 1) & (by_arm["worked"] == 1)).sum("rollout")
+        worked = ratio(right.transpose("problem", "intervention").values, table.attempts)
+    upfront = _upfront(kept) if costs else {}
+    return Inputs(
+        table,
+        costs,
+        labels,
+        ds.sizes["problem"],
+        some,
+        first=first,
+        routes=routes,
+        worked=worked,
+        upfront=upfront,
+    )
+
+
+def _upfront(ds: xr.Dataset) -> dict[str, np.ndarray]:
+    """Return what the observed rollouts of each problem cost, by name in reports."""
+    none = Intervention.NONE.value
+    if none not in text(ds["intervention"]):
+        return {}
+    run = (ds["correct"].sel(intervention=none) >= 0).transpose("problem", "rollout").values
+    found = {"attempts": run.sum(axis=1).astype(float)}
+    for name, variables in COSTS.items():
+        if all(each in ds and "rollout" in ds[each].dims for each in variables):
+            each = [ds[x].sel(intervention=none).transpose("problem", "rollout") for x in variables]
+            found[name] = sum(
+                np.where(run, one.values, 0).sum(axis=1).astype(float) for one in each
+            )
+    return found
 
 
 def tabulate(
@@ -208,6 +333,7 @@ def tabulate(
         policy=policy,
         edges=dict(edges or {}),
         correct=correct,
+        checkpoints=checkpoint_codes(kept),
     )
     return table, _costs(by_arm, correct), labels
 
@@ -228,6 +354,15 @@ def _arms(ds: xr.Dataset, policy: RoutingPolicy, interventions: Sequence[str]) -
         )
     check_policy(policy, regime)
     return [retry, *regime, *(x for x in present if x not in (retry, none, *regime))]
+
+
+def _stored_routes(ds: xr.Dataset, policy: RoutingPolicy, arms: Sequence[str]) -> np.ndarray | None:
+    """Return the routes that the study stores, if they are of the published policy."""
+    if policy != PUBLISHED or "route" not in ds or ds.attrs.get("source_format") == "profiles":
+        return None
+    stored = text(ds["route"])
+    known = {name: place for place, name in enumerate(arms)}
+    return np.array([known[name] for name in stored]) if set(stored) <= set(known) else None
 
 
 def check_policy(policy: RoutingPolicy, interventions: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ from recover_nb.tables.ablation import (
     say_ablation,
 )
 from recover_nb.tables.calculator import calculator_by_regime, calculator_sentence
+from recover_nb.tables.changes import changes_by_part
 from recover_nb.tables.clustering import (
     cluster_points,
     cluster_rows,
@@ -30,6 +31,7 @@ from recover_nb.tables.evaluation import (
     budget_lines,
     budgets,
     lift_over_retry,
+    mapping_ranks,
     null_excess,
     null_sentence,
     routes_by_cell,
@@ -51,7 +53,7 @@ from recover_nb.tables.remapping import (
     survival_rows,
     transition_cells,
 )
-from recover_nb.tables.routers import router_cells, router_curves, router_lifts
+from recover_nb.tables.routers import router_lifts
 from recover_nb.tables.routing import (
     comparators,
     decide,
@@ -102,6 +104,7 @@ __all__ = [
     "budgets",
     "calculator_by_regime",
     "calculator_sentence",
+    "changes_by_part",
     "choose_example",
     "cluster_points",
     "cluster_rows",
@@ -129,6 +132,7 @@ __all__ = [
     "grid_lines",
     "junction_sentence",
     "lift_over_retry",
+    "mapping_ranks",
     "needed_by_feature",
     "needed_rows",
     "null_excess",
@@ -144,8 +148,6 @@ __all__ = [
     "rescue_by_intervention",
     "rescue_by_population",
     "route_rows",
-    "router_cells",
-    "router_curves",
     "router_lifts",
     "routes_by_cell",
     "routing_inputs",

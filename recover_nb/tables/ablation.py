@@ -1,11 +1,14 @@
 """Tables of an ablation: settings' figures, what they move, and operators at other settings."""
 
+import math
+
 import pandas as pd
 
 from recover_nb.core.labels import Conclusion, Factor, Move
+from recover_nb.core.titles import named
 from recover_nb.routing.ablation.ablate import CONCLUSIONS, Ablation, Figure, Setting
-from recover_nb.routing.result import interval_verdict
-from recover_nb.tables.kit import in_points, interval
+from recover_nb.routing.result import agreed_verdict
+from recover_nb.tables.kit import in_points, interval, points
 
 #: Each conclusion in words. All are lifts: above 0 the words hold.
 CONCLUSION_WORDS = {
@@ -36,6 +39,16 @@ FACTOR_WORDS = {
 }
 
 
+#: A figure and both its intervals.
+_ENDS = (
+    "points",
+    "low_points",
+    "high_points",
+    "low_checkpoints_points",
+    "high_checkpoints_points",
+)
+
+
 def ablation_figures(result: Ablation) -> pd.DataFrame:
     """List every conclusion under every setting.
 
@@ -46,55 +59,47 @@ def ablation_figures(result: Ablation) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a setting and conclusion: ``factor``, ``value``, ``setting`` (in words; ``mapped
-        to`` lists the operators of spread, concentration and dispersion), ``reference`` (its name;
-        a reference's is its own), ``n`` (failed units), ``conclusion`` (name) and ``claim`` (in
-        words), ``points`` with its 95 % interval ``low_points``, ``high_points``, ``verdict`` (see
-        `findings`), ``change_points`` against the reference with ``change_low_points``,
-        ``change_high_points`` (NaN for a reference), ``changed`` (bool: that interval leaves out 0)
-        and ``move`` (of `labels.Move`). A conclusion that a setting cannot change has no row.
+        One row a setting and conclusion: ``population``, ``factor``, ``value``, ``setting`` (in
+        words; ``mapped to`` lists the operators of spread, concentration and dispersion),
+        ``reference`` (its name; a reference's is its own), ``n`` (its problems of the population),
+        ``conclusion`` (name) and ``claim`` (in words), ``points`` with its 95 % intervals
+        ``low_points``, ``high_points`` over questions and ``low_checkpoints_points``,
+        ``high_checkpoints_points`` over checkpoints, ``verdict`` (by both), ``change_points``
+        against the reference with ``change_low_points``, ``change_high_points`` (NaN for a
+        reference), ``changed`` (bool: that interval leaves out 0), ``same`` (bool: the reference's
+        figure, to the last digit) and ``move`` (of `labels.Move`, by the intervals over questions).
+        A conclusion that a setting cannot change, or for which it leaves no problem, has no row.
     """
     rows = [
-        _figure_row(setting, name, figure)
+        {"population": result.population, **_figure_row(setting, name, figure)}
         for setting in result.settings.values()
         for name, figure in setting.figures.items()
     ]
-    columns = [
-        "factor",
-        "value",
-        "setting",
-        "reference",
-        "n",
-        "conclusion",
-        "claim",
-        "points",
-        "low_points",
-    ]
-    columns += [
-        "high_points",
-        "verdict",
-        "change_points",
-        "change_low_points",
-        "change_high_points",
-        "changed",
-        "move",
-    ]
+    columns = ["population", "factor", "value", "setting", "reference", "n", "conclusion", "claim"]
+    columns += [*_ENDS, "verdict", "change_points", "change_low_points", "change_high_points"]
+    columns += ["changed", "same", "move"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _in_words(setting: Setting) -> str:
+    return f"{FACTOR_WORDS[setting.factor]} {setting.value}"
 
 
 def _figure_row(setting: Setting, name: Conclusion, figure: Figure) -> dict:
     return {
         "factor": setting.factor.value,
         "value": setting.value,
-        "setting": f"{FACTOR_WORDS[setting.factor]} {setting.value}",
+        "setting": _in_words(setting),
         "reference": setting.reference,
         "n": setting.n,
         "conclusion": name.value,
         "claim": CONCLUSION_WORDS[name],
         **in_points(figure.value, figure.ci95),
-        "verdict": interval_verdict(*figure.ci95),
+        **{name: points(end) for name, end in zip(_ENDS[3:], figure.ci95_checkpoints, strict=True)},
+        "verdict": agreed_verdict(figure.ci95, figure.ci95_checkpoints),
         **in_points(figure.change, figure.change_ci95, "change_"),
         "changed": figure.changed,
+        "same": figure.same,
         "move": figure.move.value,
     }
 
@@ -109,23 +114,26 @@ def ablation_moves(result: Ablation) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a conclusion: ``conclusion``, ``claim``, ``points``, ``low_points``, ``high_points``
-        and ``verdict`` of the first reference, ``tried`` (settings that could move it), ``changed``
-        (those whose change leaves out 0), ``moved`` (those whose verdict or sign differs), and
-        their names in words: ``reversed`` (told from 0 on the other side), ``undecided`` (no longer
-        told from 0), ``decided`` (told from 0 only now) and ``sign`` (neither).
+        One row a conclusion: ``population``, ``n`` (its problems), ``conclusion``, ``claim``,
+        ``points``, ``low_points``, ``high_points``, ``low_checkpoints_points``,
+        ``high_checkpoints_points`` and ``verdict`` of the first reference, ``tried`` (settings that
+        could move it), ``changed`` (those whose change leaves out 0), ``moved`` (those where the
+        interval over questions, or the sign, says otherwise), and their names in words:
+        ``reversed`` (told from 0 on the other side), ``undecided`` (no longer told from 0),
+        ``decided`` (told from 0 only now), ``sign`` (neither), ``same`` (tried, and the reference's
+        figure to the last digit) and ``missing`` (not tried: no problem is left to score).
     """
     figures = ablation_figures(result)
     rows = []
     for name in CONCLUSIONS:
         part = figures[figures["conclusion"] == name.value]
-        if not len(part):
+        is_reference = part["factor"] == Factor.REFERENCE.value
+        if not is_reference.any():
             continue
-        first = part.iloc[0]
-        tried = part[part["factor"] != Factor.REFERENCE.value]
-        keys = ("conclusion", "claim", "points", "low_points", "high_points", "verdict")
-        row = {key: first[key] for key in keys}
-        row |= {"tried": len(tried), "changed": int(tried["changed"].sum())}
+        first, tried = part[is_reference].iloc[0], part[~is_reference]
+        row = {key: first[key] for key in ("population", "n", "conclusion", "claim", *_ENDS)}
+        row |= {"verdict": first["verdict"], "tried": len(tried)}
+        row |= {"changed": int(tried["changed"].sum())}
         row["moved"] = int((tried["move"] != Move.STAYS.value).sum())
         open_now = (tried["low_points"] <= 0) & (tried["high_points"] >= 0)
         significance = tried["move"] == Move.SIGNIFICANCE.value
@@ -134,8 +142,14 @@ def ablation_moves(result: Ablation) -> pd.DataFrame:
             ("undecided", significance & open_now),
             ("decided", significance & ~open_now),
             ("sign", tried["move"] == Move.SIGN.value),
+            ("same", tried["same"]),
         ):
             row[key] = "; ".join(tried["setting"][chosen])
+        row["missing"] = "; ".join(
+            _in_words(each)
+            for each in result.settings.values()
+            if name in each.missing and each.factor != Factor.REFERENCE
+        )
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -150,14 +164,16 @@ def ablated_operators(result: Ablation) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a setting and operator: ``setting`` (``factor=value``; ``study`` for the study's
-        own), ``intervention``, ``attempts``, ``rate`` and ``fired`` (shares of 1),
+        One row a setting and operator: ``population``, ``setting`` (``factor=value``; ``study``
+        for the study's own), ``intervention``, ``attempts``, ``rate`` and ``fired`` (shares of 1;
+        ``fired`` of all attempts made, those on problems outside the population too),
         ``change_points`` (rate less that at the study's own settings, same problems and random
         numbers) with ``change_low_points``, ``change_high_points``. Empty where no attempts were
-        made.
+        made on problems of the population.
     """
     rows = [
         {
+            "population": result.population,
             "setting": name,
             "intervention": intervention,
             "attempts": found["attempts"],
@@ -168,16 +184,9 @@ def ablated_operators(result: Ablation) -> pd.DataFrame:
         for name, operators in result.operators.items()
         for intervention, found in operators.items()
     ]
-    columns = [
-        "setting",
-        "intervention",
-        "attempts",
-        "rate",
-        "fired",
-        "change_points",
-        "change_low_points",
-    ]
-    return pd.DataFrame(rows, columns=[*columns, "change_high_points"])
+    columns = ["population", "setting", "intervention", "attempts", "rate", "fired"]
+    columns += ["change_points", "change_low_points", "change_high_points"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def say_ablation(result: Ablation) -> list[str]:
@@ -190,12 +199,15 @@ def say_ablation(result: Ablation) -> list[str]:
     Returns
     -------
     list of str
-        One sentence a conclusion.
+        One sentence a conclusion, about the population it says.
     """
     sentences = []
     for row in ablation_moves(result).to_dict("records"):
         ends = interval((row["low_points"], row["high_points"]))
         figure = f"{row['points']:+.1f} points {ends}"
+        apart = (row["low_checkpoints_points"], row["high_checkpoints_points"])
+        if not math.isnan(apart[0]):
+            figure += f", over checkpoints {interval(apart)}"
         parts = [
             f"{words}: {row[key]}"
             for key, words in (
@@ -208,5 +220,11 @@ def say_ablation(result: Ablation) -> list[str]:
         ]
         moved = "; ".join(parts) if parts else "no setting moves it"
         head = f"{row['verdict'].upper()}: {row['claim']}, {figure}"
-        sentences.append(f"{head}. Moved by {row['moved']} of {row['tried']} settings ({moved}).")
+        head += f" ({named(row['population'])}, {row['n']:,} problems)"
+        said = f"{head}. Moved by {row['moved']} of {row['tried']} settings ({moved})."
+        if row["same"]:
+            said += f" The very same figure under: {row['same']}."
+        if row["missing"]:
+            said += f" No problem is left to score under: {row['missing']}."
+        sentences.append(said)
     return sentences

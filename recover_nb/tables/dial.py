@@ -11,10 +11,10 @@ import xarray as xr
 
 from recover_nb.core.labels import Intervention, Router
 from recover_nb.routing.dial import Dial, cost_curves
-from recover_nb.routing.routers.scoring import BEST_FIXED, PUBLISHED_RULE
+from recover_nb.routing.routers.judge import BEST_FIXED, PUBLISHED_RULE
 
 RETRY, ANCESTOR = Intervention.RETRY.value, Intervention.ANCESTOR.value
-CALCULATOR, LOOKALIKE = Intervention.CALCULATOR.value, Router.LOOKALIKE.value
+CALCULATOR, COUNT = Intervention.CALCULATOR.value, Router.COUNT.value
 
 #: Strategy -> its name, what it does, and where the glossary has it.
 STRATEGIES = {
@@ -26,13 +26,13 @@ STRATEGIES = {
     ),
     BEST_FIXED: (
         "One operator for all",
-        "The best of those four, the same for every problem of a kind.",
+        "What helps most problems of a kind, the same for all of them.",
         "best fixed",
     ),
-    LOOKALIKE: (
+    COUNT: (
         "Count, then choose",
-        "Do what helped other problems that failed as often.",
-        "lookalike",
+        "Draw in another way once most of its answers have failed.",
+        "count rule",
     ),
     ANCESTOR: (
         "Ask its ancestor",
@@ -50,7 +50,7 @@ SPOKEN = {
     RETRY: "trying again",
     PUBLISHED_RULE: "the published rule",
     BEST_FIXED: "one operator for all",
-    LOOKALIKE: "counting and choosing",
+    COUNT: "counting and choosing",
     ANCESTOR: "its ancestor",
     CALCULATOR: "a calculator",
 }
@@ -178,5 +178,5 @@ def _free(dial: Dial) -> str:
         "An operator that asks two models pays for both. What comes before the choice is not paid"
         f" here: the rule reads {more} more answers of each problem with both models"
         f" ({dial.upfront[PUBLISHED_RULE]:,.0f} passes), and counting needs those answers too"
-        f" ({dial.upfront[LOOKALIKE]:,.0f})."
+        f" ({dial.upfront[COUNT]:,.0f})."
     )

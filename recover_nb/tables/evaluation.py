@@ -12,6 +12,7 @@ from recover_nb.tables.study import stack_shares
 #: Names of the three parts of a cell, in the order of tables and charts.
 _SHIPPED = (list(Family), list(SPECIALISTS), list(Task))
 _ENDS = ("low_points", "high_points")
+_APART = ("low_checkpoints_points", "high_checkpoints_points")
 
 
 def lift_over_retry(evaluation: Evaluation) -> pd.DataFrame:
@@ -22,9 +23,10 @@ def lift_over_retry(evaluation: Evaluation) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``estimator``, ``kind`` (measured, null or excess), ``n``, ``lift_points``, ``low_points``,
-        ``high_points``, ``p`` (of an excess; else NaN), and ``band_low_points``,
-        ``band_high_points``: the interval of a null, else NaN.
+        ``population`` (the headline first), ``estimator``, ``kind`` (measured, null or excess),
+        ``n``, ``lift_points``, ``low_points``, ``high_points``, ``low_checkpoints_points``,
+        ``high_checkpoints_points``, ``p`` (of an excess; else NaN), and ``band_low_points``,
+        ``band_high_points``: the interval of the headline's null, else NaN.
 
     Examples
     --------
@@ -33,12 +35,27 @@ def lift_over_retry(evaluation: Evaluation) -> pd.DataFrame:
     >>> import recover_nb as rnb
     >>> ds = rnb.make_study(effect="planted", size=0.2)
     >>> evaluation = rnb.evaluate_routing(ds, only=["all"], n_bootstrap=50, n_permutations=20)
-    >>> rnb.tables.lift_over_retry(evaluation)[["estimator", "n", "lift_points"]].round(1)
-      estimator      n  lift_points
-    0       all  240.0         17.0
+    >>> lifts = rnb.tables.lift_over_retry(evaluation)
+    >>> lifts[["population", "estimator", "n", "lift_points"]].round(1)
+           population estimator      n  lift_points
+    0  failed_first_1       all  169.0         18.1
+    1          failed       all  240.0         17.0
+    2  failed_first_5       all   79.0         17.6
     """
+    parts = [
+        _lift_over_retry(evaluation.of(name)).assign(population=name)
+        for name in evaluation.populations
+    ]
+    found = pd.concat(parts, ignore_index=True)
+    beside = found["population"] != evaluation.populations[0]
+    for end in _ENDS:
+        found[f"band_{end}"] = found[f"band_{end}"].mask(beside)
+    return found[["population", *found.columns.drop("population")]]
+
+
+def _lift_over_retry(evaluation: Evaluation) -> pd.DataFrame:
     frame = evaluation.to_dataframe()
-    frame = frame[frame["comparator"] == RETRY].assign(p=np.nan)
+    frame = frame[(frame["comparator"] == RETRY)].assign(p=np.nan)
     frame["kind"] = np.where(frame["estimator"].isin(NULLS), "null", "measured")
     for end in _ENDS:
         frame[f"band_{end}"] = frame[end].where(frame["kind"] == "null")
@@ -46,7 +63,7 @@ def lift_over_retry(evaluation: Evaluation) -> pd.DataFrame:
     excess = excess[excess["comparator"] == RETRY].assign(kind="excess")
     excess["estimator"] = "published less " + excess["null"]
     excess = excess.rename(columns={"excess_points": "lift_points"})
-    columns = ["estimator", "kind", "n", "lift_points", *_ENDS, "p"]
+    columns = ["estimator", "kind", "n", "lift_points", *_ENDS, *_APART, "p"]
     both = pd.concat([frame, excess]) if len(excess) else frame
     return both[[*columns, *(f"band_{end}" for end in _ENDS)]].reset_index(drop=True)
 
@@ -59,7 +76,8 @@ def null_excess(evaluation: Evaluation) -> pd.DataFrame:
     DataFrame
         One row for each null and comparator: ``null``, ``comparator``, ``published_points``,
         ``mean_points``, ``sd_points`` of the null, ``excess_points`` with ``low_points``,
-        ``high_points``, and the one-sided ``p``.
+        ``high_points`` and ``low_checkpoints_points``, ``high_checkpoints_points``, and the
+        one-sided ``p``. The headline's; `Evaluation.of` gives another population's.
 
     Examples
     --------
@@ -69,9 +87,9 @@ def null_excess(evaluation: Evaluation) -> pd.DataFrame:
     >>> excess = rnb.tables.null_excess(evaluation).query("comparator == 'retry'")
     >>> excess[["null", "published_points", "mean_points", "p"]].round(2)
        null  published_points  mean_points     p
-    0  null              4.11         5.25  0.71
+    0  null              4.05         4.62  0.61
     """
-    found = evaluation.dataset.sel(cell=ALL)
+    found = evaluation.figures.sel(cell=ALL)
     nulls = [name for name in NULLS if name in evaluation.estimators]
     of_null = found.sel(estimator=nulls).rename(estimator="null")
     names = {
@@ -81,6 +99,8 @@ def null_excess(evaluation: Evaluation) -> pd.DataFrame:
         "excess": "excess_points",
         "excess_low": "low_points",
         "excess_high": "high_points",
+        "excess_low_checkpoints": "low_checkpoints_points",
+        "excess_high_checkpoints": "high_checkpoints_points",
         "excess_p": "p",
     }
     published = found["lift"].sel(estimator="published", drop=True) if nulls else of_null["lift"]
@@ -104,7 +124,7 @@ def null_sentence(evaluation: Evaluation) -> str:
     >>> evaluation = rnb.evaluate_routing(ds, only=["null"], n_bootstrap=50, n_null=50)
     >>> print(rnb.tables.paragraphs(rnb.tables.null_sentence(evaluation), width=80))
     With every intervention simulated to be exactly as good as retrying, the
-    published estimator reports +5.2 ± 1.7 points. On this study it reports +4.1.
+    published estimator reports +4.6 ± 2.0 points. On this study it reports +4.0.
     """
     null, here = evaluation.lift("null"), evaluation.lift("published")
     return (
@@ -132,12 +152,12 @@ def routes_by_cell(evaluation: Evaluation, *, total: bool = False) -> pd.DataFra
     >>> routes = rnb.tables.routes_by_cell(evaluation, total=True)
     >>> routes.loc[routes["cell"] == "all", ["intervention", "count", "share"]].round(2)
                intervention  count  share
-    72         sparse_steer     73   0.35
-    73  sparse_steer_random     14   0.07
-    74    local_temperature     73   0.35
-    75          dense_steer     46   0.22
+    72         sparse_steer     54   0.33
+    73  sparse_steer_random     13   0.08
+    74    local_temperature     59   0.36
+    75          dense_steer     40   0.24
     """
-    found = evaluation.dataset["routes"].to_pandas()
+    found = evaluation.figures["routes"].to_pandas()
     cells = [*sorted(found.index.drop(ALL), key=_place), *([ALL] if total else [])]
     frames = [
         stack_shares(cell, "intervention", found.loc[cell].to_dict(), "routed") for cell in cells
@@ -151,39 +171,39 @@ def _place(cell: str) -> list[int]:
     return [known.index(part) if part in known else len(known) for known, part in parts]
 
 
-def budgets(evaluation: Evaluation, population: str = "all") -> pd.DataFrame:
+def budgets(evaluation: Evaluation) -> pd.DataFrame:
     """Rescue of routing and of retry at equal attempts, generated tokens and forward passes.
 
     Parameters
     ----------
     evaluation : Evaluation
-    population : str
-        ``all`` failed problems, or the ``steerable_hard`` ones (selected on the attempts that score
-        them: inflated).
+        Its headline's population; `Evaluation.of` gives another's.
 
     Returns
     -------
     DataFrame
         ``basis``, ``budget`` (attempts, tokens or forward passes spent on each problem),
         ``k_retry`` and ``k_routed`` (attempts it buys), ``n`` (problems), ``routed``, ``retry``
-        (rescue), ``lift_points``, ``low_points``, ``high_points``. A basis that is not stored has
-        no row.
+        (rescue), ``lift_points``, ``low_points``, ``high_points``, ``low_checkpoints_points``,
+        ``high_checkpoints_points``, and ``upfront``: what the observed rollouts cost that the rule
+        reads, in no budget. A basis that is not stored has no row.
     """
     columns = ["basis", "budget", "k_retry", "k_routed", "n", "routed", "retry", "lift_points"]
-    columns += _ENDS
+    columns += [*_ENDS, *_APART, "upfront"]
     if "budget" not in evaluation.dataset:
         return pd.DataFrame({name: pd.Series(dtype=float) for name in columns})
-    names = {"budget_lift": "lift_points", "budget_low": "low_points", "budget_high": "high_points"}
+    names = {f"budget_{name.removesuffix('_points')}": name for name in (*_ENDS, *_APART)}
+    names["budget_lift"] = "lift_points"
     of_budget = {str(name) for name in evaluation.dataset if str(name).startswith("budget")}
-    table = evaluation.dataset[sorted(of_budget - {"budget_cost"})].sel(population=population)
-    frame = table.drop_vars("population").to_dataframe(dim_order=("basis", "k")).reset_index()
+    table = evaluation.figures[sorted(of_budget - {"budget_cost"})].drop_vars("population")
+    frame = table.to_dataframe(dim_order=("basis", "k")).reset_index()
     frame = frame[frame["budget"].notna()].rename(columns=names)
     frame = frame.rename(columns=lambda name: name.removeprefix("budget_"))
-    frame[["lift_points", *_ENDS]] *= 100
+    frame[["lift_points", *_ENDS, *_APART]] *= 100
     return frame.assign(k_retry=frame["k"].astype(float))[columns].reset_index(drop=True)
 
 
-def budget_lines(evaluation: Evaluation, population: str = "all") -> pd.DataFrame:
+def budget_lines(evaluation: Evaluation) -> pd.DataFrame:
     """Return `budgets` with one row for each strategy: what `plot_budget` draws.
 
     Returns
@@ -199,13 +219,50 @@ def budget_lines(evaluation: Evaluation, population: str = "all") -> pd.DataFram
     >>> lines = rnb.tables.budget_lines(evaluation).query("basis == 'attempts' and k == 1")
     >>> lines[["strategy", "budget", "k", "rescue"]].round(2)
        strategy  budget    k  rescue
-    0    routed     1.0  1.0    0.28
-    40    retry     1.0  1.0    0.29
+    0    routed     1.0  1.0    0.21
+    40    retry     1.0  1.0    0.22
     """
-    wide = budgets(evaluation, population)
+    wide = budgets(evaluation)
     long = [
         wide.assign(strategy=name, k=wide[f"k_{name}"], rescue=wide[name])
         for name in ("routed", "retry")
     ]
     columns: Sequence[str] = ("basis", "strategy", "budget", "k", "rescue", "n", "lift_points")
     return pd.concat(long, ignore_index=True)[[*columns, *_ENDS]]
+
+
+def mapping_ranks(evaluation: Evaluation) -> pd.DataFrame:
+    """Rank every way to give the operators to the features, by what it rescues over retry.
+
+    The mapping is the hypothesis: if others do as well, the features do not choose.
+
+    Returns
+    -------
+    DataFrame
+        Best first: ``rank``, ``mapping`` (operators in the order of the policy's features),
+        ``published`` (whether it is the policy's own), ``lift_points`` over every problem with
+        ``low_points``, ``high_points``, ``low_checkpoints_points``, ``high_checkpoints_points``.
+        Empty if mappings were not asked for.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> ds = rnb.make_study(effect="tied")
+    >>> evaluation = rnb.evaluate_routing(ds, only=["mappings"], n_bootstrap=20)
+    >>> ranks = rnb.tables.mapping_ranks(evaluation)
+    >>> ranks[["rank", "published", "lift_points"]].round(1).head(2)
+       rank  published  lift_points
+    0     1       True         27.7
+    1     2      False         13.7
+    """
+    columns = ["rank", "mapping", "published", "lift_points", *_ENDS, *_APART]
+    if "mapping" not in evaluation.dataset.dims:
+        return pd.DataFrame(columns=columns)
+    found = evaluation.figures
+    names = [f"mapping_lift{end}" for end in ("", "_low", "_high")]
+    names += [f"mapping_lift_{end}_checkpoints" for end in ("low", "high")]
+    values = {name: 100 * found[each].values for name, each in zip(columns[3:], names, strict=True)}
+    frame = pd.DataFrame({"mapping": found["mapping"].values, **values})
+    frame["published"] = np.arange(len(frame)) == 0
+    frame = frame.sort_values("lift_points", ascending=False, kind="stable", ignore_index=True)
+    return frame.assign(rank=np.arange(1, len(frame) + 1))[columns]

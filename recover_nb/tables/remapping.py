@@ -7,7 +7,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from recover_nb.core.labels import ALL, Companion, Depth, Intervention, Regime
+from recover_nb.core.labels import (
+    ALL,
+    SURVIVAL_COMPANIONS,
+    Companion,
+    Depth,
+    Intervention,
+    Regime,
+)
 from recover_nb.core.schema import text
 from recover_nb.routing.remapping import ANY, OUTCOMES, RemapSurvival, align_to
 from recover_nb.tables.kit import in_points
@@ -70,7 +77,7 @@ def survival_rows(result: RemapSurvival, by: str = ALL, *, solved: bool = False)
             named = {"group": str(group), "outcome": str(outcome), "n": int(one["n"])}
             value, *ends = (float(one["difference" + end]) for end in _ENDS)
             lost = in_points(value, ends, "difference_")
-            for companion in Companion:
+            for companion in SURVIVAL_COMPANIONS:
                 shares = {
                     column: float(one[companion.value + end]) for end, column in _ENDS.items()
                 }

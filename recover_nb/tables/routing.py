@@ -13,6 +13,7 @@ import xarray as xr
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ALL, ROUTED_INTERVENTIONS, Feature, Regime, Verdict
 from recover_nb.core.schema import cell_names, text
+from recover_nb.core.titles import named
 from recover_nb.routing.evaluation import NEED_ATTEMPTS
 from recover_nb.routing.policy import PUBLISHED, RoutingPolicy, route
 from recover_nb.routing.rescue import (
@@ -22,7 +23,15 @@ from recover_nb.routing.rescue import (
     classify_regimes,
     with_rates,
 )
-from recover_nb.routing.result import ESTIMATORS, MEASURED, NULLS, RETRY, Evaluation
+from recover_nb.routing.result import (
+    ESTIMATORS,
+    MEASURED,
+    NULLS,
+    OWN,
+    RETRY,
+    WORKED,
+    Evaluation,
+)
 from recover_nb.routing.table import PERMUTED
 from recover_nb.tables.evaluation import null_excess
 from recover_nb.tables.kit import span
@@ -45,6 +54,8 @@ INPUTS = (
     "route",
     "level",
     "n_failed_rollouts",
+    "ended",
+    "worked",
 )
 UNIT = ("family", "method", "task", "problem_id")
 
@@ -237,9 +248,10 @@ def comparators(evaluation: Evaluation, estimator: str = "published") -> pd.Data
     Returns
     -------
     DataFrame
-        ``estimator``, ``comparator``, ``kind`` (measured or null), ``n``, ``routed``, ``rate``,
-        ``lift_points`` with its 95 % interval ``low_points``, ``high_points``, and, beside a
-        published figure whose null was computed, the null's ``band_low_points``,
+        ``population``, ``estimator``, ``comparator``, ``kind`` (measured or null), ``n``,
+        ``routed``, ``rate``, ``lift_points`` with its 95 % interval ``low_points``,
+        ``high_points``, ``low_checkpoints_points``, ``high_checkpoints_points`` over checkpoints,
+        and, beside a published figure whose null was computed, the null's ``band_low_points``,
         ``band_high_points`` (else NaN): what the estimator reports without any effect.
 
     Raises
@@ -262,11 +274,15 @@ def comparators(evaluation: Evaluation, estimator: str = "published") -> pd.Data
     frame["kind"] = "null" if estimator in NULLS else "measured"
     null = full[full["estimator"] == "null"].set_index("comparator")
     beside = estimator == "published" and len(null)
-    columns = ["estimator", "comparator", "kind", "n", "routed", "rate", "lift_points"]
+    frame["population"] = evaluation.populations[0]
+    columns = ["population", "estimator", "comparator", "kind", "n", "routed", "rate"]
+    columns += ["lift_points"]
     for end in ("low_points", "high_points"):
         bands = null[end].reindex(frame["comparator"]).to_numpy() if beside else np.nan
         frame[f"band_{end}"] = bands
-    return frame[[*columns, "low_points", "high_points", "band_low_points", "band_high_points"]]
+    apart = ["low_checkpoints_points", "high_checkpoints_points"]
+    columns += ["low_points", "high_points", *apart, "band_low_points", "band_high_points"]
+    return frame[columns]
 
 
 def significance(
@@ -317,13 +333,15 @@ def significance(
     return frame.assign(verdict=np.where(known, said, str(Verdict.NOT_TESTABLE)))
 
 
-_POPULATIONS = {
+_SELECTED = {
     "published": "steerable_hard problems, selected on the attempts that score them",
     "split": (
         "problems (a mean over halvings), selected on one half of the attempts and scored on the"
         " other"
     ),
-    "all": "failed problems, with no selection",
+    "all": "problems, with no selection",
+    OWN: "problems, routed by their first failed answers alone",
+    WORKED: "problems, where a right answer without a step counts as wrong",
 }
 _NULL_WORDS = {"null": "independent attempts", "null_twins": "attempts twinned as here"}
 
@@ -355,9 +373,10 @@ def say_routing(frame: pd.DataFrame, tests: pd.DataFrame, level: float = 0.05) -
         ]
     else:
         said = [
-            f"Routed minus retry: {figure} points on {retry['n']:,.0f}"
-            f" {_POPULATIONS[retry['estimator']]}. The 95 % interval"
-            f" {_side(retry['low_points'], retry['high_points'])}."
+            f"Routed minus retry ({named(retry['population'])}): {figure} points on"
+            f" {retry['n']:,.0f} {_SELECTED[retry['estimator']]}. The 95 % interval"
+            f" {_side(retry['low_points'], retry['high_points'])}"
+            + _say_apart(retry["low_checkpoints_points"], retry["high_checkpoints_points"])
         ]
     for row in tests[tests["test"] != "routes"].to_dict("records"):
         kind = _NULL_WORDS[row["test"].removeprefix("excess over ")]
@@ -365,6 +384,13 @@ def say_routing(frame: pd.DataFrame, tests: pd.DataFrame, level: float = 0.05) -
         said.append(f"Published less its null ({kind}): {figure} points, {_test(row, level)}.")
     routes = tests[tests["test"] == "routes"].to_dict("records")
     return said + ([_routes(routes, level)] if routes else [])
+
+
+def _say_apart(low: float, high: float) -> str:
+    """Say where the interval over checkpoints lies."""
+    if math.isnan(low):
+        return "; there is one checkpoint, so none is over checkpoints."
+    return f"; over checkpoints [{low:+.1f}, {high:+.1f}] {_side(low, high)}."
 
 
 def _routes(rows: list[dict], level: float) -> str:

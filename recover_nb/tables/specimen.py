@@ -9,7 +9,13 @@ import xarray as xr
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Origin
 from recover_nb.core.schema import failed_rollouts, failed_units, text
-from recover_nb.routing.populations import first_failed, majority_vote, observed_rollouts
+from recover_nb.routing.populations import (
+    FAILED,
+    choose_populations,
+    first_of,
+    majority_vote,
+    observed_rollouts,
+)
 from recover_nb.tables.kit import mean, per_rollout
 from recover_nb.tables.study import NONE, cells_of, rescue_by_intervention
 
@@ -101,23 +107,21 @@ def _origins(ds: xr.Dataset) -> np.ndarray:
 
 def rescue_by_population(
     ds: xr.Dataset,
-    firsts: Sequence[int] = (0, 1, 5),
+    populations: Sequence[str] | None = None,
     *,
     votes: int = 5,
     n_bootstrap: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Return each intervention's rescue rate for those who have a failure in hand.
+    """Return each intervention's rescue rate over one population after the other.
 
     docs/method.md#populations and docs/method.md#majority.
 
     Parameters
     ----------
     ds : Dataset
-        A study with rollouts.
-    firsts : sequence of int
-        How many of the first observed rollouts all failed; 0: at least one of all. Those of which
-        there are not so many are left out.
+    populations : sequence of str, optional
+        By default those that the study allows, the headline first.
     votes : int
         Answers of the vote that stands beside the interventions, where the study knows answers.
     n_bootstrap, seed : int
@@ -126,50 +130,56 @@ def rescue_by_population(
     Returns
     -------
     DataFrame
-        One row a population and intervention, over all cells: ``first_failed``, ``problems``,
-        ``intervention`` (``"majority_5"`` for the vote), ``rate``, ``low`` and ``high`` at 95 %,
-        and the paired difference from retry ``lift_points``, ``lift_low_points``,
-        ``lift_high_points``.
+        ``population``, then as `rescue_by_intervention` over all cells; the intervention
+        ``majority_5`` is the vote.
 
     Examples
     --------
     >>> import recover_nb as rnb
-    >>> rescue = rnb.tables.rescue_by_population(rnb.load_study(), [0, 5], n_bootstrap=20)
-    >>> problems = rescue.groupby("first_failed")["problems"].first()
-    >>> bool(problems[5] < problems[0])
-    True
+    >>> rescue = rnb.tables.rescue_by_population(rnb.load_study(), n_bootstrap=20)
+    >>> rescue.query("intervention == 'retry'")[["population", "problems", "rate"]].round(2)
+            population  problems  rate
+    0   failed_first_1       616  0.17
+    14          failed      1190  0.49
+    28  failed_first_5       414  0.04
     """
-    columns = ["first_failed", "problems", "intervention", "rate", "low", "high"]
-    columns += ["lift_points", "lift_low_points", "lift_high_points"]
     frames = []
-    for m in firsts:
-        if m > observed_rollouts(ds):
-            continue
-        inside = first_failed(ds, m)
+    for name, inside in choose_populations(ds, populations).items():
         if not inside.any():
             continue
         some = ds.isel(problem=inside)
-        known = "answer_id" in some and votes + m <= observed_rollouts(some)
-        if known:
+        m = first_of(name)
+        if "answer_id" in some and votes + m <= observed_rollouts(some):
             share = majority_vote(some, votes, skip=m, seed=seed)
             some = with_arm(some, f"majority_{votes}", share.values)
         frame = rescue_by_intervention(
-            some, total=True, by_cell=False, n_bootstrap=n_bootstrap, seed=seed
+            some,
+            population=FAILED,
+            total=True,
+            by_cell=False,
+            n_bootstrap=n_bootstrap,
+            seed=seed,
         )
-        frames.append(frame.assign(first_failed=m, problems=int(inside.sum())))
+        frames.append(frame.drop(columns="cell").assign(population=name))
     if not frames:
-        return pd.DataFrame(columns=columns)
-    return pd.concat(frames, ignore_index=True)[columns]
+        return pd.DataFrame(columns=["population", "intervention", "problems", "rate"])
+    return pd.concat(frames, ignore_index=True)
 
 
 def with_arm(ds: xr.Dataset, name: str, rate: np.ndarray) -> xr.Dataset:
     """Return what tables of rates need of a study, with one more arm."""
-    kept = ds[["rescue_rate", "attempts"]]
+    names = ["rescue_rate", "attempts"]
+    for each in ("correct", "worked"):
+        names += [each] if each in ds else []
+    kept = ds[names]
     more = kept.isel(intervention=[0]).assign_coords(intervention=[name])
     more = more.assign(
         rescue_rate=(("problem", "intervention"), rate[:, None]),
         attempts=(("problem", "intervention"), np.ones((len(rate), 1), np.int32)),
     )
+    # A vote has no attempts of its own, and no step.
+    for each in names[2:]:
+        more[each] = xr.full_like(more[each], -1)
     return xr.concat([kept, more], "intervention").assign_attrs(ds.attrs)
 
 

@@ -24,6 +24,8 @@ from recover_nb.tables.study import rescue_by_intervention
 from recover_nb.tasks.checkers import parse_answer
 
 NONE, RETRY = Intervention.NONE.value, Intervention.RETRY.value
+#: Whose failures a population is made of.
+_WHOSE = {"failed_first_1": "first answer failed"}
 SPARSE, DENSE = Intervention.SPARSE_STEER.value, Intervention.DENSE_STEER.value
 CALCULATOR, ANCESTOR = Intervention.CALCULATOR.value, Intervention.ANCESTOR.value
 #: What an intervention does, of those that a story is told by.
@@ -325,10 +327,11 @@ def _say_luck(attempts: list[dict[str, Any]]) -> str:
 
 
 def overall_sentence(ds: xr.Dataset) -> str:
-    """Say what holds over every failure, and at equal cost."""
+    """Say what holds over every failure of the headline's population, and at equal cost."""
     rates = rescue_by_intervention(ds, total=True, by_cell=False).set_index("intervention")
+    whose = _WHOSE.get(str(rates["population"].iloc[0]), "answer failed at least once")
     said = (
-        f"Over all {int(rates['problems'].iloc[0]):,} failed problems asking again rescues"
+        f"Over all {int(rates['problems'].iloc[0]):,} problems whose {whose} asking again rescues"
         f" {rates['rate'][RETRY]:.0%}"
     )
     if SPARSE in rates.index:

@@ -8,9 +8,16 @@ import xarray as xr
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ALL, ROUTED_INTERVENTIONS, Intervention, Regime
-from recover_nb.core.schema import cell_names, cut_off_hint
+from recover_nb.core.schema import cell_names, checkpoint_codes, cut_off_hint
+from recover_nb.routing.populations import FAILED, allowed_populations, choose_populations
 from recover_nb.routing.rescue import classify_regimes, with_rates
-from recover_nb.stats.resampling import bootstrap_ratio, bootstrap_weights
+from recover_nb.stats.resampling import (
+    Resamples,
+    bootstrap_ratio,
+    bootstrap_weights,
+    checkpoint_interval,
+    ratio,
+)
 from recover_nb.tables.kit import feature_columns, mean, per_rollout
 
 NONE, RETRY = Intervention.NONE.value, Intervention.RETRY.value
@@ -161,19 +168,23 @@ def regime_sentence(ds: xr.Dataset) -> str:
 def rescue_by_intervention(
     ds: xr.Dataset,
     *,
+    population: str | None = None,
     total: bool = False,
     by_cell: bool = True,
     n_bootstrap: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Return each intervention's rescue rate over all failed problems, with intervals.
+    """Return each intervention's rescue rate over the failed problems of a population.
 
-    Nothing is selected.
+    Nothing is selected by the attempts that score.
 
     Parameters
     ----------
     ds : Dataset
         A study, or a profile table.
+    population : str, optional
+        docs/method.md#populations; by default ``failed_first_1``, or ``failed`` where no rollouts
+        are stored.
     total, by_cell : bool
         Add rows for ``all`` cells; have rows for each cell.
     n_bootstrap, seed : int
@@ -182,12 +193,15 @@ def rescue_by_intervention(
     Returns
     -------
     DataFrame
-        One row a cell and intervention: ``cell``, ``intervention``, ``problems``, ``attempts``,
-        ``rate`` (mean over problems) with its 95 % interval ``low``, ``high``; ``retry_rate`` on
-        the same problems; the paired difference from retry ``lift_points`` with
-        ``lift_low_points``, ``lift_high_points`` at 95 %, and ``lift_low_all_points``,
+        One row a cell and intervention: ``population``, ``cell``, ``intervention``, ``problems``,
+        ``attempts``, ``rate`` (mean over problems) with its 95 % interval ``low``, ``high``;
+        ``retry_rate`` on the same problems; the paired difference from retry ``lift_points`` with
+        ``lift_low_points``, ``lift_high_points`` at 95 %, ``lift_low_all_points``,
         ``lift_high_all_points`` widened (Bonferroni) so that all interventions of a cell hold
-        together at 95 %. NaN for what was not run, and for the difference of retry from itself.
+        together at 95 %, and ``lift_low_checkpoints_points``, ``lift_high_checkpoints_points`` over
+        checkpoints. ``worked_rate`` and ``worked_lift_points`` are the same where a right guess (an
+        answer without a step) counts as wrong. NaN for what was not run or is not known, and for
+        the difference of retry from itself.
 
     Examples
     --------
@@ -197,9 +211,9 @@ def rescue_by_intervention(
     ... )
     >>> rescue[["intervention", "rate", "low", "high"]].round(2).head(3)
             intervention  rate   low  high
-    0              retry  0.49  0.46  0.52
-    1        temperature  0.43  0.40  0.46
-    2  local_temperature  0.48  0.45  0.51
+    0              retry  0.17  0.14  0.20
+    1        temperature  0.16  0.14  0.19
+    2  local_temperature  0.17  0.14  0.20
     """
     if not (total or by_cell):
         raise InputError(
@@ -214,7 +228,11 @@ def rescue_by_intervention(
         ds["problem_id"].values.astype(str) if "problem_id" in ds.coords else np.arange(len(rates))
     )
     strata = ds["task"].values.astype(str) if "task" in ds.coords else np.zeros(len(rates))
-    used = _failed(ds)
+    used, checkpoints = _failed(ds), checkpoint_codes(ds)
+    name = allowed_populations(ds)[0] if population is None else population
+    if name != FAILED:
+        used &= choose_populations(ds, [name])[name]
+    worked = _worked_rates(ds, attempts, arms)
     resamples = bootstrap_weights(
         questions[used], strata[used], n_bootstrap, np.random.default_rng(seed)
     )
@@ -222,23 +240,52 @@ def rescue_by_intervention(
     frames = []
     for cell, inside in cells_of(ds, total, by_cell):
         rows = inside[used[inside]]
-        found = _intervals(rates[rows], arms, resamples.subset(place_in_used[rows]))
+        drawn = resamples.subset(place_in_used[rows])
+        found = _intervals(rates[rows], arms, drawn, checkpoints[rows])
+        own = _intervals(worked[rows], arms, drawn, checkpoints[rows])
+        found |= {f"worked_{each}": own[each] for each in ("rate", "lift_points")}
         counted = np.where(np.isnan(rates[rows]), 0, attempts[rows]).sum(axis=0)
         frames.append(
-            pd.DataFrame({"cell": cell, "intervention": arms, "attempts": counted, **found})
+            pd.DataFrame(
+                {
+                    "population": name,
+                    "cell": cell,
+                    "intervention": arms,
+                    "attempts": counted,
+                    **found,
+                }
+            )
         )
-    columns = ["cell", "intervention", "problems", "attempts", "rate", "low", "high", "retry_rate"]
+    columns = ["population", "cell", "intervention", "problems", "attempts", "rate", "low", "high"]
     columns += [
+        "retry_rate",
         "lift_points",
         "lift_low_points",
         "lift_high_points",
         "lift_low_all_points",
         "lift_high_all_points",
+        "lift_low_checkpoints_points",
+        "lift_high_checkpoints_points",
+        "worked_rate",
+        "worked_lift_points",
     ]
     return pd.concat(frames, ignore_index=True)[columns]
 
 
-def _intervals(rates: np.ndarray, arms: Sequence[str], resamples) -> dict[str, np.ndarray]:
+def _worked_rates(ds: xr.Dataset, attempts: np.ndarray, arms: Sequence[str]) -> np.ndarray:
+    """Rates (problem, arm) where a right answer without a step is wrong; NaN where not known."""
+    if not {"correct", "worked"} <= set(ds.data_vars):
+        return np.full(attempts.shape, np.nan)
+    some = ds[["correct", "worked"]].sel(intervention=list(arms))
+    right = ((some["correct"] == 1) & (some["worked"] == 1)).sum("rollout")
+    known = (some["worked"] >= 0).any("rollout")
+    rate = ratio(right.transpose("problem", "intervention").values, attempts)
+    return np.where(known.transpose("problem", "intervention").values, rate, np.nan)
+
+
+def _intervals(
+    rates: np.ndarray, arms: Sequence[str], resamples: Resamples, checkpoints: np.ndarray
+) -> dict[str, np.ndarray]:
     """Rates of each arm and their differences from retry, with intervals."""
     retry = arms.index(RETRY)
     known = ~np.isnan(rates)
@@ -250,6 +297,7 @@ def _intervals(rates: np.ndarray, arms: Sequence[str], resamples) -> dict[str, n
     lift = bootstrap_ratio(value - base, weight, resamples)
     compared = max(int(known.any(axis=0).sum()) - 1, 1)
     together = bootstrap_ratio(value - base, weight, resamples, level=1 - 0.05 / compared)
+    ends = checkpoint_interval(value - base, weight, checkpoints)
     n = len(arms)
     other = np.where(np.arange(n) == retry, np.nan, 100.0)
     return {
@@ -263,6 +311,8 @@ def _intervals(rates: np.ndarray, arms: Sequence[str], resamples) -> dict[str, n
         "lift_high_points": lift.percentile[1] * other,
         "lift_low_all_points": together.percentile[0] * other,
         "lift_high_all_points": together.percentile[1] * other,
+        "lift_low_checkpoints_points": ends[0] * other,
+        "lift_high_checkpoints_points": ends[1] * other,
     }
 
 

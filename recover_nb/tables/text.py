@@ -7,12 +7,14 @@ import pandas as pd
 import xarray as xr
 
 from recover_nb.core.labels import ALL
-from recover_nb.core.titles import about, p_cell, plain_zero, short_title
+from recover_nb.core.titles import about, named, p_cell, plain_zero, short_title
 from recover_nb.features.detectors import judge_detectors
 from recover_nb.features.value import problems_with_value
-from recover_nb.routing.result import RETRY, Evaluation
+from recover_nb.routing.result import OWN, RETRY, WORKED, Evaluation
 from recover_nb.tables.evaluation import (
     budgets,
+    lift_over_retry,
+    mapping_ranks,
     null_excess,
     routes_by_cell,
 )
@@ -68,22 +70,26 @@ def summary_text(ds: xr.Dataset, evaluation: Evaluation) -> str:
 
 def _sections(ds: xr.Dataset, evaluation: Evaluation) -> list[tuple[str, str]]:
     """Title and text of each part, in reading order; an empty text is left out."""
-    rescue, fired = rescue_by_intervention(ds, total=True), firing(ds, total=True)
+    whom = evaluation.populations[0]
+    rescue = rescue_by_intervention(ds, population=whom, total=True)
+    fired, words = firing(ds, total=True), named(whom)
     spent, order = costs(ds, total=True), list(dict.fromkeys(rescue["cell"]))
     return [
         ("Problems and pass@1 (%)", _problems(ds)),
         ("Failures: how often, how long, and where they went wrong (%)", _failures(ds)),
         ("Regimes of the failed problems: count (share in %)", _regimes(ds)),
-        ("Rescue rate by intervention, every failed problem (%)", _wide(rescue, "rate", 100)),
-        ("Difference from retry, every failed problem, all cells (points)", _differences(rescue)),
-        ("Rescue rate where the first observed rollouts all failed (%)", _populations(ds)),
+        (f"Rescue rate by intervention, {words} (%)", _wide(rescue, "rate", 100)),
+        (f"Difference from retry, {words}, all cells (points)", _differences(rescue)),
+        ("Rescue rate by population (%)", _populations(ds)),
         ("Best intervention of each cell, by split halves (%)", _best(ds)),
         ("How often each operator fired (% of attempts)", _wide(fired, "fired", 100)),
-        ("Routing against every comparator (points)", _routing(evaluation)),
-        ("Published lift less its null (points)", _nulls(evaluation)),
-        ("Routing against retry by cell (points)", _cells(evaluation, order)),
+        ("Routing against retry by population (points)", _by_population(evaluation)),
+        (f"Routing against every comparator, {words} (points)", _routing(evaluation)),
+        (f"Published lift less its null, {words} (points)", _nulls(evaluation)),
+        (f"Routing against retry by cell, {words} (points)", _cells(evaluation, order)),
+        (f"Every mapping of features to operators, {words} (points)", _mappings(evaluation)),
         ("Where the rule sends steerable_hard problems (count)", _routes(evaluation, order)),
-        ("Rescue at equal budgets, every failed problem (%)", _budgets(evaluation)),
+        (f"Rescue at equal budgets, {words} (%)", _budgets(evaluation)),
         ("Cost of an attempt, all cells (positions evaluated)", _costs(spent)),
         ("Who points at the token where the answer was lost (%)", _detectors(ds)),
         ("What the data support, and what they do not", _findings(find(evaluation, rescue, fired))),
@@ -251,11 +257,8 @@ def _populations(ds: xr.Dataset) -> str:
         return ""
     frame = _percent(rescue_by_population(ds), "rate", "low", "high")
     frame["span"] = _spans(frame, "rate", "low", "high", sign="")
-    heads = {
-        m: f"{'any' if m == 0 else f'first {m}'} failed ({n})"
-        for m, n in frame.groupby("first_failed")["problems"].first().items()
-    }
-    frame["who"] = frame["first_failed"].map(heads)
+    first = frame.drop_duplicates("population").set_index("population")["problems"]
+    frame["who"] = frame["population"].map({m: f"{named(m)} ({n})" for m, n in first.items()})
     return render_text(pivot(frame, "intervention", "who", "span").fillna("-").reset_index())
 
 
@@ -309,12 +312,42 @@ def _spans(frame: pd.DataFrame, *names: str, sign: str = "+") -> list[str]:
     return [_span(*row, sign) for row in zip(*(frame[name] for name in names), strict=True)]
 
 
+def _by_population(evaluation: Evaluation) -> str:
+    """One row an estimator and population: both intervals."""
+    frame = lift_over_retry(evaluation)
+    parts = ("low_checkpoints_points", "high_checkpoints_points")
+    apart = [_ends(*row) for row in zip(*(frame[name] for name in parts), strict=True)]
+    table = pd.DataFrame(
+        {
+            "population": [named(each) for each in frame["population"]],
+            "estimator": frame["estimator"],
+            "problems": frame["n"],
+            "points, 95 % over questions": _spans(
+                frame, "lift_points", "low_points", "high_points"
+            ),
+            "over checkpoints": apart,
+        }
+    )
+    # A null has no band of its own beside the headline's, and is told by its excess.
+    return render_text(table[frame["kind"] != "null"], {"problems": 0})
+
+
+def _mappings(evaluation: Evaluation) -> str:
+    frame = mapping_ranks(evaluation)
+    if not len(frame):
+        return ""
+    spans = _spans(frame, "lift_points", "low_points", "high_points")
+    table = frame[["rank", "mapping"]].assign(**{"routed less retry, 95 %": spans})
+    return render_text(table.assign(published=frame["published"].map({True: "yes", False: ""})))
+
+
 def _routing(evaluation: Evaluation) -> str:
     """One row a comparator, one column an estimator."""
     frame = evaluation.to_dataframe()
     spans = _spans(frame, "lift_points", "low_points", "high_points")
     wide = pivot(frame.assign(span=spans), "comparator", "estimator", "span")
-    wide = wide.drop(columns="null_twins", errors="ignore").fillna("-").reset_index()
+    dropped = ["null_twins", OWN, WORKED]
+    wide = wide.drop(columns=dropped, errors="ignore").fillna("-").reset_index()
     wide = wide.rename(columns={"comparator": "routed less"})
     sizes = frame.drop_duplicates("estimator").set_index("estimator")["n"]
     n = ", ".join(f"{name} {about(sizes[name])}" for name in sizes.index)
@@ -348,9 +381,10 @@ def _cells(evaluation: Evaluation, order: list[str]) -> str:
     """One row a cell: the lift by each estimator, and the permutation test of the least biased."""
     frame = evaluation.to_dataframe(cell=None)
     frame = frame[(frame["comparator"] == RETRY) & (frame["cell"] != ALL)]
+    frame = frame[~frame["estimator"].isin([OWN, WORKED])]
     frame = frame.assign(span=_spans(frame, "lift_points", "low_points", "high_points"))
     wide = pivot(frame, "cell", "estimator", "span", _ordered(frame, order)).reset_index()
-    tested = "split" if "split" in wide else "all"
+    tested = "all" if "all" in wide else "split"
     p = frame[frame["estimator"] == tested].set_index("cell")["p_holm"]
     return render_text(wide.assign(p_holm=p.loc[wide["cell"]].to_numpy()), {"p_holm": 3})
 
@@ -376,7 +410,16 @@ def _budgets(evaluation: Evaluation) -> str:
     spans = _spans(frame, "lift_points", "low_points", "high_points")
     table = frame[["basis", "budget", "k_retry", "k_routed", "routed", "retry"]]
     table = table.assign(**{"routed less retry, 95 %": spans}).rename(columns={"basis": "equal"})
-    return render_text(table, {"budget": 0, "k_retry": 0}) if len(table) else ""
+    if not len(table):
+        return ""
+    before = ", ".join(
+        f"{cost:,.0f} {basis.replace('_', ' ')}"
+        for basis, cost in dict(zip(frame["basis"], frame["upfront"], strict=True)).items()
+        if not math.isnan(cost)
+    )
+    note = f"In no budget: the observed answers that the rule reads, per problem {before}."
+    shown = render_text(table, {"budget": 0, "k_retry": 0})
+    return f"{shown}\n{textwrap.fill(note, WIDTH)}" if before else shown
 
 
 def _costs(spent: pd.DataFrame) -> str:
@@ -393,6 +436,7 @@ def _findings(findings: list[dict]) -> str:
     blocks = []
     for finding in findings:
         text = f"{finding['verdict'].upper()}: {finding['claim']}. {printable(say(finding))}"
+        text += f" Rule of {finding['date']}: {finding['rule']}."
         blocks.append(
             textwrap.fill(
                 text, WIDTH, initial_indent="- ", subsequent_indent="  ", break_long_words=True

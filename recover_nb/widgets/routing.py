@@ -15,6 +15,7 @@ import xarray as xr
 from recover_nb import charts, tables
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Feature, Regime
+from recover_nb.core.titles import named
 from recover_nb.routing.budgets import BASES
 from recover_nb.routing.evaluation import PARTS
 from recover_nb.routing.policy import PUBLISHED
@@ -70,6 +71,9 @@ class RoutingExplorer(Listing):
     ----------
     cells : tuple of str
         Which cells; empty = all.
+    population : str
+        Whose failures: ``failed_first_1``, ``failed`` or ``failed_first_5``; empty = the first of
+        them that the study allows.
     min_gain, min_failure : float
         Thresholds of the regimes.
     operators, fallback : dict of str to str, str
@@ -101,14 +105,15 @@ class RoutingExplorer(Listing):
     >>> cell = ("neox|sft|program",)
     >>> view = rnb.widgets.RoutingExplorer(rnb.load_study(), cells=cell, panel="regimes")
     >>> view.tables()["problems"]["regime"].value_counts().to_dict()
-    {'resample': 49, 'beyond_reach': 22, 'steerable_hard': 18}
+    {'beyond_reach': 22, 'steerable_hard': 15, 'resample': 12}
     >>> view.value = {"min_gain": 0.2}
     >>> view.tables()["problems"]["regime"].value_counts().to_dict()
-    {'resample': 56, 'beyond_reach': 22, 'steerable_hard': 11}
+    {'beyond_reach': 22, 'resample': 19, 'steerable_hard': 8}
     """
 
     STATE: ClassVar = (
         "cells",
+        "population",
         "min_gain",
         "min_failure",
         "operators",
@@ -124,6 +129,7 @@ class RoutingExplorer(Listing):
     )
 
     cells = Cells()
+    population = traitlets.Unicode("")
     min_gain = traitlets.Float(MIN_GAIN, min=0.0, max=1.0)
     min_failure = traitlets.Float(MIN_FAILURE, min=0.0, max=1.0)
     operators = traitlets.Dict(
@@ -151,6 +157,7 @@ class RoutingExplorer(Listing):
         self._slow = False
         self._said_of = self._drawn = None
         self._frames: dict[str, pd.DataFrame] = {}
+        state = {"population": self.data.populations[0], **state}
         super().__init__(selection=selection, **state)
         self.selection.observe(lambda _: self._refreshed(), names=["problems"])
 
@@ -159,7 +166,8 @@ class RoutingExplorer(Listing):
         self.chart, controls = ChartPanel(), _controls(self.data)
         self.listing(label="failed problems")
         self.answering(controls, "every estimator of these settings, with all resamples")
-        cells = ipywidgets.VBox([controls["cells"], ipywidgets.HTML("none chosen = all")])
+        none = ipywidgets.HTML("none chosen = all")
+        cells = ipywidgets.VBox([controls["population"], controls["cells"], none])
         named = (
             ("min_gain", "min_failure", "level", "seed"),
             ("operators", "fallback"),
@@ -183,7 +191,13 @@ class RoutingExplorer(Listing):
         """What the evaluation depends on."""
         operators = tuple(self.operators.items())
         return Settings(
-            self.cells, self.min_gain, self.min_failure, operators, self.fallback, self.seed
+            self.cells,
+            self.min_gain,
+            self.min_failure,
+            operators,
+            self.fallback,
+            self.seed,
+            self.population,
         )
 
     @property
@@ -300,9 +314,11 @@ def _controls(data: RoutingData) -> dict[str, ipywidgets.Widget]:
     wide, edge, base = (sized(label, width) for label, width in ((100, 278), (70, 210), (70, 210)))
     slide = {**edge, "max": 1.0, "step": 0.01, "continuous_update": False}
     bases = [(name.replace("_", " "), name) for name in BASES]
+    whom = [(named(name), name) for name in data.populations]
     return {
+        "population": ipywidgets.Dropdown(options=whom, description="whose", **sized(40, 240)),
         "cells": ipywidgets.SelectMultiple(
-            options=data.cells, rows=7, description="cells", **sized(40, 240)
+            options=data.cells, rows=6, description="cells", **sized(40, 240)
         ),
         "min_gain": ipywidgets.FloatSlider(description="min gain", **slide),
         "min_failure": ipywidgets.FloatSlider(description="min failure", **slide),

@@ -12,9 +12,10 @@ from recover_nb.core.errors import InputError
 from recover_nb.core.schema import cell_names
 from recover_nb.routing.evaluation import COUNTS, NEED_ATTEMPTS, PARTS, evaluate_inputs
 from recover_nb.routing.policy import PUBLISHED, RoutingPolicy
+from recover_nb.routing.populations import choose_populations
 from recover_nb.routing.rescue import MIN_FAILURE, MIN_GAIN, TOLERANCE
 from recover_nb.routing.result import NULLS, Evaluation
-from recover_nb.routing.table import COSTS, Inputs, tabulate
+from recover_nb.routing.table import COSTS, Inputs, read_inputs
 from recover_nb.stats.resampling import Resamples
 from recover_nb.tables.kit import matching
 from recover_nb.tables.routing import CHOICES, decide_again, routed_interventions
@@ -49,6 +50,8 @@ class Settings:
     operators : tuple of (feature, operator)
     fallback : str
     seed : int
+    population : str
+        Empty = the headline's.
     """
 
     cells: tuple[str, ...] = ()
@@ -57,6 +60,7 @@ class Settings:
     operators: tuple[tuple[str, str], ...] = tuple(PUBLISHED.operators.items())
     fallback: str = PUBLISHED.fallback
     seed: int = 0
+    population: str = ""
 
     @property
     def rule(self) -> dict:
@@ -95,6 +99,8 @@ class RoutingData:
         self.interventions = tuple(map(str, chosen))
         self._cell = cell_names(self.ds)
         self.cells = tuple(dict.fromkeys(self._cell.tolist()))
+        self._populations = choose_populations(self.ds)
+        self.populations = tuple(self._populations)
         self._counts = dict(counts or {})
         self._held: dict[Settings, Evaluation] = {}
         self._exact: set[Settings] = set()
@@ -174,7 +180,7 @@ class RoutingData:
         inputs = self._taken(settings, "budgets" in only)
         # The bootstrap draws questions, whatever the thresholds and the policy are.
         n_bootstrap = counts.get("n_bootstrap", COUNTS["n_bootstrap"])
-        drawn = (settings.cells, settings.seed, n_bootstrap)
+        drawn = (settings.cells, settings.population, settings.seed, n_bootstrap)
         if self._resamples is None or self._resamples[0] != drawn:
             self._resamples = drawn, inputs.resamples(settings.seed, n_bootstrap)
         return evaluate_inputs(
@@ -195,35 +201,44 @@ class RoutingData:
         rule = settings.rule
         policy = rule.pop("policy")
         edges = {**rule, "tolerance": float(self.ds.attrs.get("regime_tolerance", TOLERANCE))}
-        of = (settings.cells, policy.features)
+        of = (settings.cells, settings.population, policy.features)
         if with_costs not in self._inputs or self._inputs[with_costs][0] != of:
             ds = self.ds
             if settings.cells:
-                ds = ds.isel(
-                    problem=np.flatnonzero(self._inside(settings, np.arange(len(self._cell))))
-                )
+                ds = ds.isel(problem=np.isin(self._cell, self._checked(settings.cells)))
             if not with_costs:
                 # Counting costs takes longer than routing.
                 ds = ds.drop_vars(
                     [name for names in COSTS.values() for name in names], errors="ignore"
                 )
-            taken = tabulate(ds, policy=policy, interventions=self.interventions, edges=edges)
-            self._inputs[with_costs] = of, Inputs(*taken, ds.sizes["problem"])
+            taken = read_inputs(
+                ds,
+                policy=policy,
+                interventions=self.interventions,
+                edges=edges,
+                populations=[settings.population or self.populations[0]],
+            )
+            self._inputs[with_costs] = of, taken
         return self._inputs[with_costs][1].decided_by(policy, edges)
 
-    def _inside(self, settings: Settings, problems: np.ndarray) -> np.ndarray:
-        """Tell which places along `problem` lie in the chosen cells."""
-        unknown = [cell for cell in settings.cells if cell not in self.cells]
+    def _checked(self, cells: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [cell for cell in cells if cell not in self.cells]
         if unknown:
             raise InputError(f"unknown cell {unknown[0]!r}; allowed: {', '.join(self.cells)}")
-        return (
-            np.isin(self._cell[problems], settings.cells)
-            if settings.cells
-            else np.ones(len(problems), bool)
-        )
+        return cells
+
+    def _inside(self, settings: Settings) -> np.ndarray:
+        """Tell which problems lie in the chosen cells and population."""
+        name = settings.population or self.populations[0]
+        if name not in self._populations:
+            allowed = ", ".join(self.populations)
+            raise InputError(f"population {name!r} is not known here; allowed: {allowed}")
+        if not settings.cells:
+            return self._populations[name]
+        return self._populations[name] & np.isin(self._cell, self._checked(settings.cells))
 
     def decided(self, settings: Settings) -> tuple[xr.Dataset, pd.DataFrame]:
-        """Return the chosen cells with their regimes and routes, and `tables.problem_rows`."""
+        """Return the chosen problems with their regimes and routes, and `tables.problem_rows`."""
         rule = (settings.min_gain, settings.min_failure, settings.operators, settings.fallback)
         if self._decided is None or self._decided[0] != rule:
             ds = tables.decide(self.ds, interventions=self.interventions, **settings.rule)
@@ -234,9 +249,7 @@ class RoutingData:
             )
             self._decided = rule, ds, rows
         _, ds, frame = self._decided
-        if not settings.cells:
-            return ds, frame
-        inside = self._inside(settings, np.arange(len(self._cell)))
+        inside = self._inside(settings)
         return ds.isel(problem=np.flatnonzero(inside)), frame[inside[frame["problem"].to_numpy()]]
 
     def problems(

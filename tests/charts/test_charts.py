@@ -8,6 +8,7 @@ from traced_study import traced_study
 from recover_nb import charts, tables
 from recover_nb.core.errors import InputError
 from recover_nb.core.theme import theme
+from recover_nb.routing.changes import what_changed
 from recover_nb.routing.evaluation import evaluate_routing
 
 
@@ -22,7 +23,12 @@ def evaluation(ds):
 
 
 @pytest.fixture(scope="module")
-def frames(ds, evaluation):
+def changes(ds):
+    return what_changed(ds, by="length", n_bootstrap=50)
+
+
+@pytest.fixture(scope="module")
+def frames(ds, evaluation, changes):
     chosen = tables.choose_example(ds)
     rescue = tables.rescue_by_intervention(ds, total=True)
     return {
@@ -38,6 +44,7 @@ def frames(ds, evaluation):
             tables.trace_signals(ds, chosen["problem"], chosen["rollout"]),
         ),
         "routes": (charts.plot_routes, tables.routes_by_cell(evaluation)),
+        "changes": (charts.plot_what_changed, tables.changes_by_part(changes)),
     }
 
 
@@ -51,6 +58,7 @@ NAMES = (
     "signals",
     "routes",
     "comparators",
+    "changes",
 )
 
 
@@ -80,7 +88,15 @@ def test_encodings_name_columns_and_values_pass_unchanged(frames, name):
 
 
 def test_every_row_is_drawn(frames):
-    for name in ("regimes", "estimators", "comparators", "features", "signals", "routes"):
+    for name in (
+        "regimes",
+        "estimators",
+        "comparators",
+        "features",
+        "signals",
+        "routes",
+        "changes",
+    ):
         plot, frame = frames[name]
         most = sum(len(rows) for rows in plot(frame).to_dict()["datasets"].values())
         assert most >= len(frame), name
@@ -148,3 +164,14 @@ def test_a_result_is_drawn_as_its_frame(frames, evaluation, name):
 
 def test_an_evaluation_shows_itself(frames, evaluation):
     check_shown(evaluation, charts.plot_estimators(frames["estimators"][1]))
+
+
+def test_what_changed_shows_itself_of_any_population(changes, frames):
+    plot, frame = frames["changes"]
+    check_shown(changes, plot(frame))
+    parts_of = dict(parts(plot(frame).to_dict()))["facet"]["column"]["sort"]
+    assert parts_of == list(dict.fromkeys(frame["part"]))
+    failed = tables.changes_by_part(changes, population="failed")
+    assert drawing(plot(changes, population="failed")) == drawing(plot(failed))
+    with pytest.raises(InputError, match="no population 'none'; allowed: failed_first_1"):
+        plot(changes, population="none")

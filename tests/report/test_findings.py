@@ -69,6 +69,37 @@ def verdict(name, section, figures):
     return claim.ask(figures).verdict
 
 
+@pytest.mark.parametrize(
+    ("first", "every", "own", "fresh"),
+    [
+        ((1, 0.1, 2, 0.01), (1, 0.1, 2, 0.01), SUPPORTED, SUPPORTED),
+        ((1, 0.1, 2, 0.01), (1, 0.1, 2, 0.06), SUPPORTED, NOT_SHOWN),
+        ((1, -0.1, 2, 0.01), (1, 0.1, 2, 0.01), NOT_SHOWN, NOT_SHOWN),
+        ((-1, -2, -0.1, 1.0), (0, -1, 1, 0.5), CONTRADICTED, NOT_SHOWN),
+        ((-1, -2, -0.1, 1.0), (-1, -2, -0.1, 1.0), CONTRADICTED, CONTRADICTED),
+    ],
+)
+def test_the_count_rule_by_interval_and_null(first, every, own, fresh):
+    def found(figures):
+        value, low, high, p = figures
+        rule = {"gain": [value, low, high, low, high], "null": [0.0, 0.5], "p": p}
+        return {"n": 9, "ceiling": [3, 1, 5], "rules": {"count": rule, "retry": rule}}
+
+    populations = {"failed_first_1": found(first), "failed": found(every)}
+    figures = {
+        "budget": 6,
+        "observed": 50,
+        "draws": 200,
+        "threshold": {"temperature": 36, "dense_sample": 51},
+        "own": {"populations": populations},
+        "fresh": {"populations": populations},
+    }
+    assert verdict("routers", "routers", figures) == own
+    assert verdict("routers_fresh", "routers", figures) == fresh
+    said = next(each for each in CLAIMS if each.name == "routers").ask(figures).sentence
+    assert said.endswith("asking again, from 36 of 50 failed on another temperature.")
+
+
 @pytest.mark.parametrize(("claimed", "expected"), [(["ward 3"], SUPPORTED), ([], NOT_SHOWN)])
 def test_clusters_need_one_clustering_beyond_the_nulls(claimed, expected):
     figures = {"clusterings": 22, "claimed": claimed, "least_p": 0.04}
@@ -140,6 +171,57 @@ def test_controls_are_judged_by_twins():
     figures = bare | {"verdicts": {"place": "not testable", "mixture": "not testable"}}
     assert verdict("place", "controls", figures) == NOT_TESTABLE
     assert "cannot be matched" in judge({"controls": figures})["place"].sentence
+
+
+#: Points and both intervals of an operator that rescues by better work, by more, and of none.
+BETTER = {
+    "difference": [4, 2, 6, 1, 7],
+    "more": [1, 0, 2, -1, 3],
+    "better": [3, 1, 5, 1, 5],
+    "guesses": [0, 0, 0, 0, 0],
+}
+MORE = BETTER | {"more": [3, 1, 5, 1, 5], "better": [1, 0, 2, -1, 3]}
+NOTHING = BETTER | {"difference": [1, -1, 3, -1, 3], "better": [-1, -2, 0, -2, 0]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([BETTER, BETTER], SUPPORTED),
+        # What does not rescue is not asked.
+        ([BETTER, NOTHING], SUPPORTED),
+        ([BETTER, MORE], NOT_SHOWN),
+        ([MORE, MORE], CONTRADICTED),
+        ([BETTER | {"better": [3, -1, 7, 1, 5]}], NOT_SHOWN),
+        ([BETTER | {"better": [3, 1, 5, -1, 7]}], NOT_SHOWN),
+        # One checkpoint has no second interval.
+        ([BETTER | {"better": [3, 1, 5, None, None]}], SUPPORTED),
+        ([BETTER | {"guesses": [3.5, 1, 6, 1, 6]}], NOT_SHOWN),
+        ([NOTHING], NOT_SHOWN),
+    ],
+)
+def test_better_work_has_to_be_the_larger_part_of_every_rescue(rows, expected):
+    arms = {"failed_first_1": {f"arm {place}": row for place, row in enumerate(rows)}}
+    figures = {"worked_retry": {"failed_first_1": 0.8}, "populations": arms, "by_length": arms}
+    assert verdict("better_work", "changes", figures) == expected
+
+
+def test_better_work_says_when_more_of_it_had_nothing_to_give():
+    claim = next(each for each in CLAIMS if each.name == "better_work")
+    arms = {"failed_first_1": {"arm": BETTER}}
+    figures = {"populations": arms, "by_length": arms}
+    for share, said in ((0.8, False), (0.995, True)):
+        sentence = claim.ask(figures | {"worked_retry": {"failed_first_1": share}}).sentence
+        assert ("more answers had nothing to give" in sentence) == said
+
+
+def test_better_work_is_judged_by_length_where_all_answers_are_worked_out():
+    longer = {name: row for name, row in MORE.items() if name != "guesses"}
+    steps, lengths = ({"failed_first_1": {"arm": row}} for row in (BETTER, longer))
+    figures = {"populations": steps, "by_length": lengths}
+    for share, expected in ((0.8, SUPPORTED), (1.0, CONTRADICTED)):
+        found = figures | {"worked_retry": {"failed_first_1": share}}
+        assert verdict("better_work", "changes", found) == expected
 
 
 @pytest.mark.parametrize("expected", [SUPPORTED, NOT_SHOWN, CONTRADICTED])

@@ -15,6 +15,8 @@ from recover_nb.charts.ablation import plot_ablations
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Conclusion, Factor, Move, Standardisation
 from recover_nb.core.shipped import data_folder
+from recover_nb.routing.ablation import ablate as module
+from recover_nb.routing.ablation import variants
 from recover_nb.routing.ablation.ablate import CONCLUSIONS, Figure, ablate, moved
 from recover_nb.routing.ablation.stored import (
     ABLATIONS,
@@ -30,12 +32,15 @@ from recover_nb.routing.ablation.variants import (
     REFERENCES,
     RULE,
     STORED,
+    SUBSET,
     ScopedTable,
+    Trial,
     signal_trials,
     with_outcomes,
 )
 from recover_nb.routing.evaluation import evaluate_routing
-from recover_nb.routing.table import Table, tabulate
+from recover_nb.routing.populations import FAILED, choose_populations
+from recover_nb.routing.table import Inputs, Table, tabulate
 
 FEW = {"n_bootstrap": 200, "n_null": 20, "n_splits": 8}
 REFERENCE = REFERENCES[RULE]
@@ -56,29 +61,57 @@ def found(tied):
 # ------------------------------------------------------------------------------------------
 
 
-def test_the_reference_is_the_evaluation(tied, found):
+def check_reference(result, ds, population):
+    """Hold a reference against the evaluation of the same population, both intervals too."""
     whole = evaluate_routing(
-        tied, n_permutations=1, only=("published", "null", "split", "all"), **FEW
+        ds,
+        populations=[population],
+        n_permutations=1,
+        only=("published", "null", "split", "all"),
+        cell_intervals=False,
+        **FEW,
     )
+    assert result.population == population
     for conclusion, (part, comparator) in CONCLUSIONS.items():
-        figure = found.settings[REFERENCE].figures[conclusion]
+        figure = result.settings[REFERENCE].figures[conclusion]
         if conclusion == Conclusion.PUBLISHED_EXCEEDS_NULL:
             item, name = whole.lift("null", comparator), "excess"
         else:
             item, name = whole.lift(part, comparator), "lift"
-        expected = float(item[name])
-        ends = [float(item[f"{name}_{end}"]) for end in ("low", "high")]
-        assert figure.value == pytest.approx(expected, abs=1e-12), conclusion
-        assert figure.ci95 == pytest.approx(ends, abs=1e-12), conclusion
-    assert found.settings[REFERENCE].published == pytest.approx(float(whole.lift()["lift"]))
-    assert found.settings[REFERENCE].steerable_hard == pytest.approx(float(whole.dataset["hard"]))
+        expected = [
+            float(item[f"{name}{end}"])
+            for end in ("", "_low", "_high", "_low_checkpoints", "_high_checkpoints")
+        ]
+        assert np.isfinite(expected).all(), conclusion
+        measured = [figure.value, *figure.ci95, *figure.ci95_checkpoints]
+        assert measured == pytest.approx(expected, abs=1e-12), conclusion
+    reference = result.settings[REFERENCE]
+    assert reference.n == int(whole.figures["problems"].sel(cell="all"))
+    assert reference.published == pytest.approx(float(whole.lift()["lift"]), abs=1e-12)
+    assert reference.steerable_hard == pytest.approx(float(whole.figures["hard"]), abs=1e-12)
+
+
+@pytest.mark.parametrize("population", ["failed_first_1", "failed"])
+def test_the_reference_is_the_evaluation(tied, found, population):
+    result = found if population == "failed_first_1" else ablate(tied, population=FAILED, **FEW)
+    check_reference(result, tied, population)
+
+
+@pytest.mark.parametrize("population", ["failed_first_1", "failed"])
+def test_the_reference_is_the_evaluation_of_the_shipped_study(population, monkeypatch):
+    """It has more interventions than the rule is about, and stores its routes."""
+    monkeypatch.setattr(module, "rule_trials", lambda table: ())
+    monkeypatch.setattr(module, "signal_trials", lambda table, units: ())
+    ds = rnb.load_study()
+    check_reference(ablate(ds, population=population, stored={}, **FEW), ds, population)
 
 
 def test_a_setting_is_the_evaluation_under_it(tied, found):
     """Edges and policies enter the evaluation in their own way; the ablation must agree."""
-    edges = evaluate_routing(tied, n_permutations=1, min_gain=0.2, only=("split",), **FEW)
+    headline = {"populations": ["failed_first_1"], "n_permutations": 1}
+    edges = evaluate_routing(tied, min_gain=0.2, only=("split",), **headline, **FEW)
     policy = rnb.RoutingPolicy({"spread": "dense_steer"})
-    alone = evaluate_routing(tied, n_permutations=1, policy=policy, only=("all",), **FEW)
+    alone = evaluate_routing(tied, policy=policy, only=("all",), **headline, **FEW)
     figures = found.settings["min_gain=0.2"].figures
     lift = float(edges.lift("split")["lift"])
     assert figures[Conclusion.BEATS_RETRY_SPLIT].value == pytest.approx(lift, abs=1e-12)
@@ -87,6 +120,15 @@ def test_a_setting_is_the_evaluation_under_it(tied, found):
     lift = float(alone.lift("all", "permuted")["lift"])
     figure = found.settings["feature_alone=spread"].figures[Conclusion.BEATS_PERMUTED_ALL]
     assert figure.value == pytest.approx(lift, abs=1e-12)
+    assert figure.ci95_checkpoints == pytest.approx(
+        [float(alone.lift("all", "permuted")[f"lift_{end}_checkpoints"]) for end in ("low", "high")]
+    )
+    # The mappings of an evaluation are routed by the same z-scores.
+    ways = evaluate_routing(tied, only=("mappings",), **headline, **FEW).figures
+    for name in ways["mapping"].values[1:]:
+        figure = found.settings[f"mapping={name}"].figures[Conclusion.BEATS_RETRY_ALL]
+        lift = float(ways["mapping_lift"].sel(mapping=name))
+        assert figure.value == pytest.approx(lift, abs=1e-12)
 
 
 def test_a_change_is_paired_with_the_reference(found):
@@ -280,7 +322,10 @@ def test_plain_data(found):
     figure = data["settings"]["mapping=" + "sparse_steer, dense_steer, local_temperature"][
         "figures"
     ]["beats_retry_all"]
-    assert set(figure) == {"value", "ci95", "change", "change_ci95", "move", "changed"}
+    assert set(figure) == {
+        *("value", "ci95", "ci95_checkpoints", "change", "change_ci95", "move", "changed")
+    }
+    assert data["population"] == "failed_first_1"
     assert data["settings"][REFERENCE]["figures"]["beats_retry_all"]["change"] is None
     assert data["about"] == {"seed": 0, **FEW, "models": None}
 
@@ -368,7 +413,7 @@ def stored_for(ds):
 def test_stored_figures_are_taken_along():
     ds = traced_study()
     stored = stored_for(ds)
-    result = ablate(ds, stored=stored, **FEW)
+    result = ablate(ds, stored=stored, population=FAILED, **FEW)
     subset = result.settings["reference=problems attempted again"]
     assert subset.n == 20
     steered = result.settings["alpha=0.3"]
@@ -389,6 +434,155 @@ def test_stored_figures_are_taken_along():
     assert frame["change_points"].max() == pytest.approx(
         100 * max(found["change"], result.operators["alpha=0.3"]["dense_steer"]["change"])
     )
+
+
+def test_a_population_cuts_the_problems_attempted_again():
+    """What is stored for a problem stays with it: another setting solves the last of a cell."""
+    ds = traced_study()
+    stored = stored_for(ds)
+    table, _, labels = tabulate(ds)
+    inside = choose_populations(ds, ["failed_first_1"])["failed_first_1"]
+    inside = inside[np.flatnonzero(~np.isnan(ds["features"].values).any(axis=1))]
+    assert 0 < inside.sum() < len(inside) == len(table.rate)
+    solved, rates, kept = [], [], []
+    for code, name in enumerate(labels):
+        rows, found = np.flatnonzero(table.cells == code), stored["cells"][str(name)]
+        places = rows[found["attempted"]]
+        last = places == places[inside[places]][-1]
+        outcomes = np.repeat(last[:, None], 20, axis=1)
+        counts = {"attempts": outcomes.size, "correct": 20, "fired": 0, "outcomes": pack(outcomes)}
+        found["attempts"]["alpha=0.3"]["sparse_steer"] = counts
+        solved.append(last[inside[places]])
+        rates.append(table.rate[places[inside[places]], table.arms.index("sparse_steer")])
+        kept.append(inside[places])
+    assert not np.concatenate(kept).all() and np.concatenate(kept).sum() > 2
+    solved, rates = np.concatenate(solved), np.concatenate(rates)
+    result = ablate(ds, stored=stored, **FEW)
+    subset = result.settings[REFERENCES[SUBSET]]
+    assert result.population == "failed_first_1" and subset.n == len(solved) < 20
+    assert result.settings["alpha=0.3"].n == subset.n
+    found = result.operators["alpha=0.3"]["sparse_steer"]
+    assert (found["attempts"], found["rate"]) == (20 * len(solved), pytest.approx(solved.mean()))
+    assert found["change"] == pytest.approx(float((solved - rates).mean()))
+    # The table that is scored says the same of every problem.
+    trials = stored_trials_of(ds, stored)
+    for trial in trials:
+        if trial.rows is None or trial.name != "alpha=0.3":
+            continue
+        arm = trial.table.arms.index("sparse_steer")
+        scored = np.intersect1d(trial.rows, np.flatnonzero(inside))
+        in_order = np.argsort(
+            np.concatenate(
+                [
+                    np.flatnonzero(table.cells == code)[stored["cells"][str(name)]["attempted"]]
+                    for code, name in enumerate(labels)
+                ]
+            )[np.concatenate(kept)]
+        )
+        assert trial.table.rate[scored, arm].tolist() == solved[in_order].astype(float).tolist()
+        # Retry was not attempted again.
+        assert trial.table.rate[scored, 0].tolist() == table.rate[scored, 0].tolist()
+
+
+def stored_trials_of(ds, stored):
+    table, _, _ = tabulate(ds)
+    return variants.stored_trials(table, ds, stored, ds)
+
+
+def test_a_population_without_problems_attempted_again_says_so():
+    """Only problems whose first answer was right were attempted again."""
+    ds = traced_study()
+    stored = stored_for(ds)
+    table, _, labels = tabulate(ds)
+    inside = choose_populations(ds, ["failed_first_1"])["failed_first_1"]
+    inside = inside[np.flatnonzero(~np.isnan(ds["features"].values).any(axis=1))]
+    for code, name in enumerate(labels):
+        found, rows = stored["cells"][str(name)], np.flatnonzero(table.cells == code)
+        chosen = np.flatnonzero(~inside[rows])[:2]
+        found["attempted"] = chosen.tolist()
+        for arms in found["attempts"].values():
+            for counts in arms.values():
+                counts |= {"attempts": 4, "outcomes": pack(np.ones((len(chosen), 2), bool))}
+    result = ablate(ds, stored=stored, **FEW)
+    assert result.operators == {} and tables.ablated_operators(result).empty
+    for name in (REFERENCES[SUBSET], "alpha=0.3"):
+        setting = result.settings[name]
+        assert (setting.n, setting.figures) == (0, {})
+        assert setting.missing == tuple(CONCLUSIONS)
+    assert "1 leave no problem to score for some conclusion (alpha=0.3)." in result.sentence
+    moves = tables.ablation_moves(result)
+    assert set(moves["missing"]) == {"alpha 0.3"}
+    said = tables.say_ablation(result)
+    assert all(each.endswith("No problem is left to score under: alpha 0.3.") for each in said)
+    figures = result.dataset
+    assert np.isnan(figures["value"].sel(setting="alpha=0.3")).all()
+    assert int(figures["n"].sel(setting="alpha=0.3")[0]) == 0
+    # Every failed problem: they are there.
+    whole = ablate(ds, stored=stored, population=FAILED, **FEW)
+    assert whole.settings["alpha=0.3"].n == 4
+
+
+def test_an_edge_that_selects_nobody_moves_nothing(tied, monkeypatch):
+    monkeypatch.setattr(variants, "MIN_GAINS", (1.01,))
+    result = ablate(tied, **FEW)
+    setting = result.settings["min_gain=1.01"]
+    assert setting.figures == {} and np.isnan(setting.published)
+    assert setting.missing == tuple(
+        name for name, (part, _) in CONCLUSIONS.items() if part != "all"
+    )
+    assert "min_gain=1.01" not in result.moves("beats_retry_split")
+    assert "leave no problem to score for some conclusion (min_gain=1.01)" in result.sentence
+    moves = tables.ablation_moves(result).set_index("conclusion")["missing"]
+    assert moves["beats_retry_split"] == "least gain 1.01" and moves["beats_retry_all"] == ""
+
+
+def test_a_setting_that_changes_nothing_says_so(tied, monkeypatch):
+    # Gains are twentieths, and tenths in halves: from 0.12 and from 0.15 on they are the same.
+    monkeypatch.setattr(variants, "MIN_GAINS", (0.12,))
+    result = ablate(tied, **FEW)
+    assert result.settings["min_gain=0.12"].same
+    assert [name for name, each in result.settings.items() if each.same] == ["min_gain=0.12"]
+    assert result.sentence.endswith("1 change no figure at all (min_gain=0.12).")
+    moves = tables.ablation_moves(result).set_index("conclusion")
+    assert "least gain 0.12" in moves.loc["beats_retry_split", "same"]
+    assert moves.loc["beats_retry_all", "same"] == ""
+    assert "least gain 0.12" not in moves.loc["beats_retry_split", "undecided"]
+    assert "The very same figure under: least gain 0.12" in tables.say_ablation(result)[1]
+
+
+def test_z_scores_are_over_all_failed_problems_by_hand():
+    """Four problems of a cell with spread 0, 1, 2 and 9; the population has the first three.
+
+    Over all four the mean is 3: none of the three leads, and all fall back (arm 2). Over the three
+    alone the last would be led by its spread (arm 4)."""
+    table = hand_table([[0, 1, 1], [1, 1, 1], [2, 1, 1], [9, 1, 1]], [0, 0, 0, 0])
+    rows = {"some": np.arange(3)}
+    inputs = Inputs(table, {}, np.array(["cell"]), 4, rows)
+    everyone = np.ones((1, 3), bool)
+    cut, places = module._cut(inputs, "some", Trial(Factor.REFERENCE, "", table, ""))
+    assert cut.routes.tolist() == [2, 2, 2] and places.tolist() == [0, 1, 2]
+    # What selects within the population standardises over what it selects.
+    assert cut.decide(everyone).tolist() == [[2, 2, 4]]
+    scoped = table.as_kind(ScopedTable, scope=Standardisation.FAILED)
+    cut, _ = module._cut(inputs, "some", Trial(Factor.STANDARDISATION, "failed", scoped, ""))
+    assert cut.decide(everyone).tolist() == [[2, 2, 2]]
+    # The study's routes are taken where they are kept; problems of a trial are cut once more.
+    kept = replace(table, routes=np.array([1, 2, 3, 4]))
+    trial = Trial(Factor.REFERENCE, "", kept, "", rows=np.array([1, 3]))
+    cut, places = module._cut(inputs, "some", trial)
+    assert (cut.routes.tolist(), places.tolist()) == ([2], [1])
+
+
+def test_the_population_is_chosen(tied):
+    few = ablate(tied, population="failed_first_2", **FEW)
+    inside = choose_populations(tied, ["failed_first_2"])["failed_first_2"]
+    assert few.settings[REFERENCE].n == inside.sum()
+    with pytest.raises(InputError, match="unknown population 'first'"):
+        ablate(tied, population="first", **FEW)
+    # A table of rates knows no first answer.
+    rates = ablate(tied.drop_vars("correct"), **FEW)
+    assert rates.population == FAILED
+    assert rates.sentence.startswith("Where the problem failed at least once (")
 
 
 def test_ablations_of_another_study_are_refused():
@@ -422,17 +616,24 @@ def test_tables_hold_the_figures(found):
     figure = found.settings["fallback=retry"].figures[Conclusion.BEATS_RETRY_ALL]
     assert row["points"] == 100 * figure.value
     assert (row["low_points"], row["high_points"]) == tuple(100 * end for end in figure.ci95)
+    apart = (row["low_checkpoints_points"], row["high_checkpoints_points"])
+    assert apart == tuple(100 * end for end in figure.ci95_checkpoints)
+    assert set(frame["population"]) == {"failed_first_1"}
     assert row["change_points"] == 100 * figure.change
     assert row["verdict"] == "supported"
     assert len(frame) == sum(len(each.figures) for each in found.settings.values())
     moves = tables.ablation_moves(found).set_index("conclusion")
     assert list(moves.index) == [name.value for name in CONCLUSIONS]
     tried = frame[(frame["conclusion"] == "beats_permuted_all") & (frame["factor"] != "reference")]
-    assert moves.loc["beats_permuted_all", "tried"] == len(tried) == 19
+    assert moves.loc["beats_permuted_all", "tried"] == len(tried) == 18
     assert moves.loc["beats_permuted_all", "moved"] == len(found.moves("beats_permuted_all")) >= 2
     sentence = tables.say_ablation(found)[-1]
-    assert sentence.startswith("SUPPORTED: routing beats its own routes permuted (all), +")
-    assert f"Moved by {moves.loc['beats_permuted_all', 'moved']} of 19 settings" in sentence
+    # Above 0 over questions, but there are two checkpoints: what others would give is not known.
+    assert moves.loc["beats_permuted_all", "low_points"] > 0
+    assert moves.loc["beats_permuted_all", "low_checkpoints_points"] < 0
+    assert sentence.startswith("NOT SHOWN: routing beats its own routes permuted (all), +")
+    assert f"(first answer failed, {found.settings[REFERENCE].n} problems)" in sentence
+    assert f"Moved by {moves.loc['beats_permuted_all', 'moved']} of 18 settings" in sentence
 
 
 def test_a_conclusion_is_listed_where_it_moved_to(found):
@@ -476,15 +677,16 @@ def test_a_result_is_drawn_as_its_frame(found):
 
 def test_figures_are_labelled(found, tmp_path):
     figures = found.dataset
-    assert figures["value"].dims == ("setting", "conclusion")
+    assert figures["value"].dims == ("population", "setting", "conclusion")
+    assert figures["population"].values.tolist() == ["failed_first_1"]
+    figures = figures.isel(population=0)
     assert set(figures["setting"].values) == set(found.settings)
     assert set(figures["conclusion"].values) == {each.value for each in CONCLUSIONS}
     known = found.settings["fallback=retry"].figures[Conclusion.BEATS_RETRY_ALL]
     one = figures.sel(setting="fallback=retry", conclusion="beats_retry_all")
-    assert [float(one[name]) for name in ("value", "low", "high", "change")] == [
-        known.value,
-        *known.ci95,
-        known.change,
+    names = ("value", "low", "high", "low_checkpoints", "high_checkpoints", "change")
+    assert [float(one[name]) for name in names] == [
+        *(known.value, *known.ci95, *known.ci95_checkpoints, known.change)
     ]
     # Without selection the edges change nothing: no such figure.
     assert np.isnan(figures["value"].sel(setting="min_gain=0.2", conclusion="beats_retry_all"))
@@ -504,14 +706,18 @@ def test_what_moves_is_counted_in_words(found):
         changed[key] = replace(found.settings[key], figures={name: figure})
     several = replace(found, settings=changed)
     # One loses its significance, one is turned round; one stays.
+    n = found.settings[REFERENCE].n
+    whose = f"Where the first answer failed ({n} problems), "
     assert several.sentence == (
-        "4 settings were tried; 2 of them move some conclusion, and 1 reverse one (min_gain=0.2)."
+        f"{whose}3 settings were tried; 2 of them move some conclusion, and 1 reverse one"
+        " (min_gain=0.2)."
     )
     del changed["min_gain=0.2"]
     assert several.sentence == (
-        "3 settings were tried; 1 of them move some conclusion, and 0 reverse one."
+        f"{whose}2 settings were tried; 1 of them move some conclusion, and 0 reverse one."
     )
     rows = several.to_dataframe().set_index("setting")
+    assert set(rows["population"]) == {"failed_first_1"}
     assert rows["move"].tolist() == ["stays", "stays", "significance"]
     assert rows.loc["min_gain=0.1", ["value", "low", "high"]].tolist() == pytest.approx(
         [0.1, -0.1, 0.3]

@@ -15,6 +15,7 @@ from recover_nb.charts.remapping import plot_remapping, plot_transitions
 from recover_nb.cli import main
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import SOLVED, Companion, Regime
+from recover_nb.core.schema import failed_rollouts
 from recover_nb.core.shipped import data_folder
 from recover_nb.generation import companions
 from recover_nb.generation.checkpoints import checkpoint_hash
@@ -419,7 +420,7 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("companions")
     configs = {name: companions.companion_config(name, n_problems=3, **SMALL) for name in Companion}
 
-    def stop(*_):
+    def stop(*_, **__):
         raise KeyboardInterrupt
 
     out = folder / "remapped.zarr.zip"
@@ -490,6 +491,23 @@ def test_an_existing_companion_is_not_overwritten(made, capsys):
     assert "seed=-1" in capsys.readouterr().err
 
 
+def test_a_companion_may_keep_every_attempt(made):
+    options = (
+        "--redraw --family neox --method sft --task program --problems 3 --rollouts 8 --attempts 3"
+        " --seed 2 --intervention temperature --keep-attempts"
+    )
+    out = made.parent / f"{made.name}-attempts.zarr.zip"
+    assert main.main(["remap", "--out", str(out), *options.split()]) == 0
+    kept = rnb.open_study(out, load=True)
+    assert set(companions.ATTEMPTS) < set(kept) and "rollout_features" not in kept
+    assert kept["intervention"].values.tolist() == ["none", "retry", "temperature"]
+    tried = kept["correct"].sel(intervention="temperature") >= 0
+    passes = kept["forward_specialist"].sel(intervention="temperature")
+    assert ((passes > 0) == tried).all()
+    failed = kept["n_failed_rollouts"].values
+    assert (failed_rollouts(kept).sum(axis=1) == failed).all()
+
+
 @pytest.fixture(scope="module")
 def shipped():
     return rnb.load_study(), *rnb.load_remapped()
@@ -498,7 +516,7 @@ def shipped():
 def test_shipped_companions_are_of_the_study(shipped):
     ds, remapped, redrawn = shipped
     assert (
-        sum((data_folder() / f"{name}.zarr.zip").stat().st_size for name in Companion) < 1_000_000
+        sum((data_folder() / f"{name}.zarr.zip").stat().st_size for name in Companion) < 1_300_000
     )
     first = ds.isel(problem=np.arange(2700).reshape(18, 150)[:, :50].ravel())
     for each, new_numbers in ((remapped, 1), (redrawn, None)):
@@ -519,6 +537,29 @@ def test_shipped_companions_are_of_the_study(shipped):
         expected = [each.prompt for each in tasks.remap_all(originals, 1)]
         assert remapped["prompt"].values[cell].tolist() == expected
         assert not set(expected) & {each.prompt for each in originals}
+
+
+def test_the_fresh_study_is_the_same_study_drawn_again(shipped):
+    ds, fresh = shipped[0], rnb.load_fresh()
+    for name in ("problem_id", "prompt", "family", "method"):
+        assert fresh[name].values.tolist() == ds[name].values.tolist()
+    assert (fresh.attrs["seed"], ds.attrs["seed"]) == (2, 0)
+    models = [json.loads(each.attrs["provenance_json"])["models"] for each in (fresh, ds)]
+    assert models[0] == models[1]
+    arms = [str(name) for name in fresh["intervention"].values]
+    assert arms[-2:] == ["temperature", "dense_sample"]
+    # What came of each attempt gives the rates, and as many rollouts were made of each problem.
+    correct = fresh["correct"].transpose("problem", "rollout", "intervention")
+    rate = (correct == 1).sum("rollout") / (correct >= 0).sum("rollout").clip(min=1)
+    tried = fresh["attempts"].transpose("problem", "intervention").values > 0
+    stored = fresh["rescue_rate"].transpose("problem", "intervention").values
+    np.testing.assert_allclose(rate.values[tried], stored[tried])
+    own = ds["correct"].sel(intervention=arms).transpose("problem", "rollout", "intervention")
+    both = (correct.values >= 0) & (own.values >= 0)
+    assert both[..., 0].all()
+    # Nothing of it was drawn by the study's own random numbers.
+    apart = (correct.values != own.values)[both].mean()
+    assert 0.1 < apart < 0.5
 
 
 def test_shipped_companions_are_made_by_the_shipped_models(shipped):

@@ -149,7 +149,9 @@ def simulated():
 
 @pytest.fixture(scope="module")
 def evaluation(simulated):
-    return evaluate_routing(simulated, n_permutations=4000, n_bootstrap=50, n_null=2, n_splits=2)
+    return evaluate_routing(
+        simulated, populations=["failed"], n_permutations=4000, n_bootstrap=50, n_null=2, n_splits=2
+    )
 
 
 def plainly_routed(ds, chosen):

@@ -97,7 +97,8 @@ def test_regimes_lie_end_to_end():
 
 
 def test_rescue_is_paired_with_retry_on_the_same_problems():
-    frame = tables.rescue_by_intervention(by_hand(), total=True).set_index(["cell", "intervention"])
+    every = {"population": "failed", "total": True}
+    frame = tables.rescue_by_intervention(by_hand(), **every).set_index(["cell", "intervention"])
     row = frame.loc[("all", "sparse_steer")]
     assert row["rate"] == pytest.approx(2 / 3)
     assert row["retry_rate"] == pytest.approx(1 / 6)
@@ -114,7 +115,8 @@ def test_rescue_is_paired_with_retry_on_the_same_problems():
 def test_rescue_leaves_out_problems_an_intervention_was_not_run_on():
     ds = by_hand()
     ds["rescue_rate"][1, 2] = np.nan
-    frame = tables.rescue_by_intervention(ds, total=True).set_index(["cell", "intervention"])
+    every = {"population": "failed", "total": True}
+    frame = tables.rescue_by_intervention(ds, **every).set_index(["cell", "intervention"])
     row = frame.loc[("all", "sparse_steer")]
     assert (row["problems"], row["attempts"]) == (1, 3)
     assert row["retry_rate"] == pytest.approx(1 / 3) and row["lift_points"] == pytest.approx(
@@ -174,7 +176,7 @@ def test_evaluation_tables_are_the_evaluation_in_points(evaluation):
     )
     assert math.isnan(row["rate"])
     excess = tables.null_excess(evaluation).set_index(["null", "comparator"]).loc[("null", "retry")]
-    told = evaluation.to_dict()["overall"]
+    told = evaluation.to_dict()["populations"]["failed_first_1"]["estimators"]
     assert excess["excess_points"] == pytest.approx(100 * told["excess"]["value"])
     assert excess["excess_points"] == pytest.approx(
         100 * (told["published"]["lift"] - told["null"]["mean"])
@@ -185,6 +187,7 @@ def test_evaluation_tables_are_the_evaluation_in_points(evaluation):
         "null_twins",
         "split",
         "all",
+        "own_features",
     }
 
 
@@ -198,7 +201,7 @@ def test_rows_of_every_cell_are_those_of_each(evaluation):
     # A null has no cells of its own.
     assert set(frame.loc[frame["estimator"].str.startswith("null"), "cell"]) == {"all"}
     inside = frame[(frame["cell"] == cells[1]) & (frame["comparator"] == "retry")]
-    assert inside["estimator"].tolist() == ["published", "split", "all"]
+    assert inside["estimator"].tolist() == ["published", "split", "all", "own_features"]
     first = inside.set_index("estimator").loc["split"]
     known = evaluation.lift("split", cell=cells[1])
     assert first["lift_points"] == pytest.approx(100 * float(known["lift"]))
@@ -230,8 +233,13 @@ def test_routes_come_in_the_order_of_the_study():
         "qwen3|sft|program",
     ]
     routes = xr.Dataset(
-        {"routes": (("cell", "intervention"), np.array([[len(names)], *([1],) * len(names)]))},
-        {"cell": ["all", *names], "intervention": ["retry"]},
+        {
+            "routes": (
+                ("population", "cell", "intervention"),
+                np.array([[[len(names)], *([1],) * len(names)]]),
+            )
+        },
+        {"population": ["failed"], "cell": ["all", *names], "intervention": ["retry"]},
     )
     frame = tables.routes_by_cell(Evaluation(routes), total=True)
     assert frame["cell"].tolist() == [*reversed(names[3:]), names[1], names[0], names[2], "all"]
@@ -276,18 +284,19 @@ def test_published_needs_every_null():
     assert found["published"]["verdict"] == NOT_SHOWN
 
 
-def claimed(evaluation, ds, **figures):
-    """Return the finding of the claim on attempts, with some of its figures replaced."""
+def claimed(evaluation, ds, basis, **figures):
+    """Return the finding of the claim, with some of its figures replaced."""
     changed = evaluation.dataset.copy(deep=True)
     for name, value in figures.items():
-        changed[f"claim_{name}"].loc[{"population": "all", "claim_basis": "attempts"}] = value
+        changed[f"claim_{name}"].loc[{"claim_basis": basis}] = value
     found = tables.find(
         Evaluation(changed), tables.rescue_by_intervention(ds, total=True), tables.firing(ds)
     )
-    return next(each for each in found if each["name"] == "budget_attempts")
+    return next(each for each in found if each["name"] == f"budget_{basis}")
 
 
 def test_the_claim_is_matched_to_within_two_points(ds, evaluation):
+    unknown = {"low_checkpoints": math.nan, "high_checkpoints": math.nan}
     for low, high, verdict in (
         (-0.019, 0.01, SUPPORTED),
         (-0.021, 0.01, NOT_SHOWN),
@@ -295,14 +304,29 @@ def test_the_claim_is_matched_to_within_two_points(ds, evaluation):
         (-0.2, -0.019, NOT_SHOWN),
         (math.nan, math.nan, NOT_TESTABLE),
     ):
-        assert claimed(evaluation, ds, low=low, high=high)["verdict"] == verdict, (low, high)
-    ran = claimed(evaluation, ds)
-    # Twenty retries for each problem allow four routed attempts, where ten and fifty are claimed.
-    assert ran["claim"] == "4 routed rollouts match 20 retries"
-    assert ran["figure"]["scaled"] and ran["figure"]["retry_attempts"] == 20
-    whole = claimed(evaluation, ds, k_routed=10, k_retry=50)
-    assert whole["claim"] == "10 routed rollouts match 50 retries" and not whole["figure"]["scaled"]
-    assert "too few attempts" in tables.say(ran) and "too few attempts" not in tables.say(whole)
+        found = claimed(evaluation, ds, "forward_passes", low=low, high=high, **unknown)
+        assert found["verdict"] == verdict, (low, high)
+    # Both intervals must say so.
+    apart = {"low_checkpoints": -0.03, "high_checkpoints": 0.02}
+    found = claimed(evaluation, ds, "forward_passes", low=-0.01, high=0.01, **apart)
+    assert found["verdict"] == NOT_SHOWN
+
+
+def test_ten_and_fifty_are_tested_only_where_they_are_stored(ds, evaluation):
+    """Twenty retries of each problem are not fifty: nothing is scaled."""
+    ran = claimed(evaluation, ds, "attempts")
+    assert ran["verdict"] == NOT_TESTABLE and ran["figure"].get("lift_points") is None
+    assert ran["claim"] == "10 routed rollouts match 50 retries"
+    said = "Not testable here: no problem has 10 routed attempts and 50 retries stored."
+    assert tables.say(ran) == said
+
+
+def test_every_finding_has_its_rule_and_date(ds, evaluation):
+    rescue, fired = tables.rescue_by_intervention(ds, total=True), tables.firing(ds)
+    for each in tables.find(evaluation, rescue, fired):
+        assert each["rule"] and each["date"] == "2026-11-27", each["name"]
+        assert each["population"] == "failed_first_1"
+        assert set(each["figure"].get("beside", {})) <= {"failed", "failed_first_5"}
 
 
 def test_firing_below_the_mark_names_the_cells():

@@ -14,6 +14,7 @@ from recover_nb.core.schema import cell_names
 from recover_nb.io.profiles import from_profiles, to_profiles
 from recover_nb.routing.evaluation import evaluate_inputs, evaluate_routing
 from recover_nb.routing.policy import PUBLISHED, RoutingPolicy, route
+from recover_nb.routing.populations import first_failed
 from recover_nb.routing.rescue import classify_regimes
 from recover_nb.routing.simulate import make_study
 from recover_nb.widgets import RoutingExplorer, Selection
@@ -97,7 +98,21 @@ def test_thresholds_change_regimes_and_lifts(view, study):
     assert not np.allclose(lifts(view), before)
     view.panel = "regimes"
     counts = view.tables()["regimes"].groupby("regime")["count"].sum()
-    assert counts["steerable_hard"] == (wanted == "steerable_hard").sum()
+    hard = (wanted == "steerable_hard") & first_failed(study, 1)
+    assert counts["steerable_hard"] == hard.sum()
+
+
+def test_population(view, study):
+    """The figures and the list are of the same problems."""
+    for name, m in (("failed", 0), ("failed_first_5", 5), ("failed_first_1", 1)):
+        view.population = name
+        inside = np.flatnonzero(first_failed(study, m))
+        assert view.tables()["problems"]["problem"].tolist() == inside.tolist()
+        one = evaluate_routing(study, populations=[name], **ROUGH).to_dataframe()
+        wanted = one[one["estimator"] == "published"].set_index("comparator")["lift_points"]
+        pd.testing.assert_series_equal(lifts(view), wanted)
+    view.population = "failed_first_99"
+    assert "m=99 rollouts were not observed; allowed: at most 20" in view.message
 
 
 @pytest.mark.parametrize(
@@ -120,6 +135,7 @@ def test_policy_changes_routes_and_lifts(view, study, state, policy):
 
 CHANGED = {
     "cells": (CELL,),
+    "population": "failed_first_5",
     "min_gain": 0.25,
     "min_failure": 0.75,
     "level": 0.1,
@@ -271,8 +287,10 @@ def test_other_numbers_in_the_same_chart_are_the_chart_drawn_anew(study, panel):
         wanted = PLOTS[panel](view.tables()[panel]).to_dict()
         for shown in (view.chart._shown.spec, view.charts()[panel].to_dict()):
             assert unnamed(shown) == unnamed(wanted)
-    # Another estimator is another title, and the same budgets.
-    assert moved == ([True, True, False, True, True] if panel in NUMBERS_ONLY else [False] * 5)
+    # Another estimator is another title, and the same budgets. One cell is of one checkpoint, and
+    # has no interval over checkpoints.
+    numbers = [True, True, False, True, panel == "budget"]
+    assert moved == (numbers if panel in NUMBERS_ONLY else [False] * 5)
 
 
 def unnamed(spec):
@@ -390,6 +408,7 @@ def test_a_selection_made_before_is_shown(study):
 def test_state_is_read_and_replayed(view, study):
     state = {
         "cells": (CELL,),
+        "population": "failed",
         "min_gain": 0.1,
         "min_failure": 0.6,
         "operators": OTHER,

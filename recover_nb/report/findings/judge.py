@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from recover_nb.core.labels import Intervention
+from recover_nb.core.titles import named, p_value
+from recover_nb.report.findings.changes import CLAIMS as CHANGES
 from recover_nb.report.findings.judge_extensions import OWN
 from recover_nb.report.findings.judge_prediction import (
     SLACK,
@@ -77,11 +79,12 @@ def _grid(words: str) -> Callable[[Mapping[str, Any]], Judgement]:
     def ask(figures: Mapping[str, Any]) -> Judgement:
         claimed, total = figures["claimed"], figures["clusterings"]
         text = (
-            f"{words}: of {total} clusterings (four algorithms, k from 2 to 8) {len(claimed)} are"
-            " more stable than "
+            f"{words} ({named(figures['population'])}): of {total} clusterings (four algorithms, k"
+            f" from 2 to 8) {len(claimed)} are more stable than "
         )
         text += f"one Gaussian and a uniform box, corrected for all {total}: {_listed(claimed)} "
-        text += f"(least corrected {_p(figures['least_p'])})."
+        least = p_value(figures["least_p"], figures["draws"], "data sets without clusters")
+        text += f"(least corrected {least})."
         return Judgement(
             SUPPORTED if claimed else NOT_SHOWN, f"{len(claimed)} of {total} clusterings", text
         )
@@ -111,17 +114,27 @@ def _routing(name: str) -> Callable[[Mapping[str, Any]], Judgement]:
     def ask(figures: Mapping[str, Any]) -> Judgement:
         finding = figures[name]
         if finding["verdict"] == NOT_TESTABLE:
-            return Judgement(
-                NOT_TESTABLE,
-                "",
-                "Cannot be tested here: the outcome of each attempt is not stored.",
-            )
+            return Judgement(NOT_TESTABLE, "", say(finding))
         lift = finding["figure"].get("lift_points")
+        text = say(finding)
+        whom = named(finding["population"])
         return Judgement(
-            finding["verdict"], "" if lift is None else f"{lift:+.1f} points", say(finding)
+            finding["verdict"],
+            "" if lift is None else f"{lift:+.1f} points",
+            f"{whom[:1].upper()}{whom[1:]}: {text}",
         )
 
     return ask
+
+
+def _mapping(figures: Mapping[str, Any]) -> Judgement:
+    finding = figures["mapping"]
+    if finding["verdict"] == NOT_TESTABLE:
+        return Judgement(NOT_TESTABLE, "", say(finding))
+    found = finding["figure"]
+    return Judgement(
+        finding["verdict"], f"ranks {found['rank']} of {found['mappings']}", say(finding)
+    )
 
 
 def _steering(figures: Mapping[str, Any]) -> Judgement:
@@ -149,6 +162,7 @@ CLAIMS: tuple[Claim, ...] = (
         "some clustering is more stable than both nulls, corrected for the number of clusterings",
         "grid_pooled",
         _grid("All cells pooled"),
+        dated="2026-11-21",
     ),
     Claim(
         "clusters_robust",
@@ -157,6 +171,8 @@ CLAIMS: tuple[Claim, ...] = (
         "the same holds of the normal scores of the features' ranks in each cell",
         "grid_ranks",
         _grid("Within cells, by ranks"),
+        words="within cells and by ranks",
+        dated="2026-11-21",
     ),
     Claim(
         "aligned",
@@ -165,6 +181,8 @@ CLAIMS: tuple[Claim, ...] = (
         f"their ARI with the regimes is at least {ALIKE} and above that of permuted regimes",
         "clusters",
         _aligned,
+        words="clusters are the regimes",
+        dated="2026-11-21",
     ),
     Claim(
         "fingerprint",
@@ -183,6 +201,7 @@ CLAIMS: tuple[Claim, ...] = (
         " number of failures: the interval of what they add lies above 0",
         "regime",
         tells,
+        words="features tell the regime",
     ),
     Claim(
         "predicts",
@@ -192,15 +211,17 @@ CLAIMS: tuple[Claim, ...] = (
         " 0",
         "regime",
         predicts,
+        words="better than the commonest regime",
     ),
     Claim(
         "steering",
         "Steering back to the ancestor rescues what retrying does not.",
         "",
-        "the difference from retry of an operator that mixes in the ancestor lies above 0, all"
-        " comparisons together",
+        "the difference from retry of an operator that mixes in the ancestor lies above 0 by both"
+        " intervals, all comparisons together",
         "routing",
         _steering,
+        words="steering rescues",
     ),
     Claim(
         "mixture",
@@ -210,6 +231,7 @@ CLAIMS: tuple[Claim, ...] = (
         " above 0",
         "controls",
         mixture,
+        words="the kind of mixture matters",
     ),
     Claim(
         "place",
@@ -219,12 +241,13 @@ CLAIMS: tuple[Claim, ...] = (
         " where both act at the same token: both intervals lie above 0",
         "controls",
         place,
+        words="the place matters",
     ),
     Claim(
         "published",
         "Routing lifts rescue on steerable-hard failures.",
         "+12.2 points",
-        "the published lift exceeds its nulls, by interval and by p-value",
+        "the published lift exceeds its nulls, by both intervals and by p-value",
         "routing",
         _routing("published"),
     ),
@@ -232,49 +255,65 @@ CLAIMS: tuple[Claim, ...] = (
         "split",
         "It does when attempts that select do not score.",
         "",
-        "the interval lies above 0",
+        "both intervals lie above 0",
         "routing",
         _routing("split"),
+        words="scored on other attempts",
     ),
     Claim(
         "all",
-        "It does over every failed problem.",
+        "It does over every problem, nothing selected.",
         "",
-        "the interval lies above 0",
+        "both intervals lie above 0",
         "routing",
         _routing("all"),
+        words="over every problem",
     ),
     Claim(
         "choice",
         "Choosing for each problem beats the best single operator.",
         "",
-        "the interval lies above 0, the operator being chosen on other data",
+        "both intervals lie above 0, the operator being chosen on other problems",
         "routing",
         _routing("choice"),
+        words="better than the best single operator",
     ),
     Claim(
         "permutation",
         "The features, not luck, choose the operator.",
         "",
-        "the rule does better than its own choices dealt out at random within cells",
+        "the rule does better than its own choices dealt out at random within cells, by both"
+        " intervals and by p-value",
         "routing",
         _routing("permutation"),
+        words="features choose, not luck",
+    ),
+    Claim(
+        "mapping",
+        "Which feature calls for which operator is as published.",
+        "",
+        "of all ways to give the operators to the features the published one rescues most",
+        "routing",
+        _mapping,
+        words="the published mapping is the best",
     ),
     Claim(
         "budget_attempts",
         "Ten routed rollouts match fifty retries.",
         "10 match 50",
-        "the interval lies above -2 points",
+        "both intervals lie above -2 points, where ten and fifty are stored",
         "routing",
         _routing("budget_attempts"),
+        words="ten match fifty",
     ),
     Claim(
         "budget_forward_passes",
         "Routed rollouts match retries at equal compute.",
         "",
-        "the same holds at equal forward passes",
+        "both intervals lie above -2 points at the cost of six retries",
         "routing",
         _routing("budget_forward_passes"),
+        words="matches retries at equal cost",
     ),
     Claim(
         "clusters_transfer",
@@ -283,6 +322,7 @@ CLAIMS: tuple[Claim, ...] = (
         f"the ARI is within {SLACK} of what two halves of the target reach, in every direction",
         "transfer",
         clusters_transfer,
+        words="clusters transfer",
     ),
     Claim(
         "routing_transfers",
@@ -309,6 +349,7 @@ CLAIMS: tuple[Claim, ...] = (
         "the same holds within each cell",
         "reading",
         not_by_reading("cell"),
+        words="within a cell",
     ),
     Claim(
         "not_by_reading_first",
@@ -317,7 +358,9 @@ CLAIMS: tuple[Claim, ...] = (
         "the same holds for the first failed rollout alone, which does not tell how many failed",
         "reading",
         not_by_reading("first"),
+        words="from one trace",
     ),
     *OWN,
+    *CHANGES,
     *SPECIMEN,
 )

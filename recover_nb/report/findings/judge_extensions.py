@@ -3,18 +3,21 @@
 They have to hold for the paper's claims to mean what they say.
 """
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from recover_nb.core.labels import Companion, Conclusion, Regime
+from recover_nb.core.labels import Companion, Conclusion, Intervention, Regime, Router, Verdict
+from recover_nb.core.titles import meaning, named, p_value
 from recover_nb.report.findings.judgement import Claim, Judgement
+from recover_nb.routing.result import interval_verdict
+from recover_nb.routing.routers.result import CONFIRMED_BY, LEVEL
 from recover_nb.tables.verdicts import (
     CONTRADICTED,
     NOT_SHOWN,
     NOT_TESTABLE,
     SUPPORTED,
     interval,
-    interval_verdict,
 )
 
 #: Failed rollouts that one can be asked to gather for a problem.
@@ -115,24 +118,57 @@ def _out_of_reach(figures: Mapping[str, Any]) -> Judgement:
 
 
 def _routers(figures: Mapping[str, Any]) -> Judgement:
-    rows = {name: x for name, x in figures["lifts"].items() if x["kind"] == "router"}
+    steps = [
+        f"from {count} of {figures['observed']} failed on {meaning(name)}"
+        for name, count in figures["threshold"].items()
+        if count <= figures["observed"]
+    ]
     text = (
-        f"Rescue within the cost of {figures['budget']} retries, on cells not learned from; points"
-        " over the best "
+        f"Rescue within the cost of {figures['budget']} retries, points over the best single"
+        f" operator on cells not learned from. {_say_gains(figures['own'], figures['draws'])}."
+        f" Learned from all cells: {', '.join(['asking again', *steps])}."
     )
-    text += (
-        f"single operator ({figures['best_fixed']:.1%}), and what exceeds the lift when no operator"
-        " differs: "
+    one = next(iter(figures["own"]["populations"].values()))["rules"][Router.COUNT.value]
+    return Judgement(_judge_gains([one]), f"{one['gain'][0]:+.1f} points", text)
+
+
+def _fresh(figures: Mapping[str, Any]) -> Judgement:
+    found = figures["fresh"]["populations"]
+    text = (
+        "Learned from the study, judged on the same problems drawn with another seed, on cells not"
+        f" learned from. {_say_gains(figures['fresh'], figures['draws'])}."
     )
-    text += "; ".join(
-        f"{name} {x['lift'][0]:+.1f} {interval(x['lift'][1:])}, excess {x['excess'][0]:+.1f} "
-        f"{interval(x['excess'][1:])}"
-        for name, x in rows.items()
-    )
-    good = {name: x for name, x in rows.items() if x["beats"] and x["excess"][1] > 0}
-    best = max(good or rows, key=lambda name: rows[name]["excess"][0])
-    figure = f"{best} {rows[best]['lift'][0]:+.1f} points, excess {rows[best]['excess'][0]:+.1f}"
-    return Judgement(SUPPORTED if good else NOT_SHOWN, figure, text + ".")
+    rules = [found[name]["rules"][Router.COUNT.value] for name in CONFIRMED_BY if name in found]
+    if len(rules) < len(CONFIRMED_BY):
+        return Judgement(NOT_TESTABLE, "", "Cannot be tested here: a population is missing.")
+    return Judgement(_judge_gains(rules), f"{rules[0]['gain'][0]:+.1f} points", text)
+
+
+def _judge_gains(rules: Sequence[Mapping[str, Any]]) -> Verdict:
+    if all(rule["gain"][1] > 0 and rule["p"] <= LEVEL for rule in rules):
+        return SUPPORTED
+    return CONTRADICTED if all(rule["gain"][2] < 0 for rule in rules) else NOT_SHOWN
+
+
+def _say_gains(found: Mapping[str, Any], draws: int) -> str:
+    parts = []
+    for population, one in found["populations"].items():
+        rules = [
+            f"{named(name)} {x['gain'][0]:+.1f} {interval(x['gain'][1:3])}"
+            for name, x in one["rules"].items()
+            if name != Intervention.RETRY
+        ]
+        count = one["rules"][Router.COUNT.value]
+        (mean, sd), (value, *ends) = count["null"], one["ceiling"]
+        rules[0] += (
+            f" (over checkpoints {interval(count['gain'][3:])}; without an effect {mean:+.1f},"
+            f" standard deviation {sd:.1f}, {p_value(count['p'], draws, 'null studies')})"
+        )
+        parts.append(
+            f"{named(population).capitalize()} ({one['n']:,}): {', '.join(rules)}; knowing every"
+            f" rate {value:+.1f}, between {ends[0]:+.1f} and {ends[1]:+.1f}"
+        )
+    return ". ".join(parts)
 
 
 #: What a change does to a conclusion, in words.
@@ -141,7 +177,16 @@ _HOW = {
     "undecided": "no longer told from 0 with",
     "decided": "told from 0 only with",
     "sign": "on the other side of 0, neither told from it, with",
+    "same": "the very same figure with",
+    "missing": "no problem is left to score with",
 }
+
+
+def _apart(ends: Sequence[float | None]) -> str:
+    """Say the ends over checkpoints, where there are several."""
+    if any(end is None or math.isnan(end) for end in ends):
+        return ""
+    return f", over checkpoints {interval(ends)}"
 
 
 def _robust(*conclusions: Conclusion) -> Callable[[Mapping[str, Any]], Judgement]:
@@ -153,9 +198,12 @@ def _robust(*conclusions: Conclusion) -> Callable[[Mapping[str, Any]], Judgement
                 "",
                 "Cannot be tested here: the outcome of each attempt is not stored.",
             )
-        text = "; ".join(
+        first = next(iter(rows.values()))
+        text = f"{first['n']:,} problems ({named(first['population'])}): "
+        text += "; ".join(
             f"{name.replace('_', ' ')} ({row['reference'][0]:+.1f} points"
-            f" {interval(row['reference'][1:])}): {row['moved']} of {row['tried']} changes move it"
+            f" {interval(row['reference'][1:])}{_apart(row['checkpoints'])}):"
+            f" {row['moved']} of {row['tried']} changes move it"
             + "".join(
                 f"; {_HOW[how]} {names.replace('; ', ', ')}"
                 for how, names in row["how"].items()
@@ -165,9 +213,7 @@ def _robust(*conclusions: Conclusion) -> Callable[[Mapping[str, Any]], Judgement
         )
         moved, tried = (sum(row[each] for row in rows.values()) for each in ("moved", "tried"))
         verdict = NOT_SHOWN if moved else SUPPORTED
-        return Judgement(
-            verdict, f"{moved} of {tried} changes move it", text[0].upper() + text[1:] + "."
-        )
+        return Judgement(verdict, f"{moved} of {tried} changes move it", text + ".")
 
     return ask
 
@@ -181,6 +227,7 @@ OWN: tuple[Claim, ...] = (
         " its interval",
         "reliability",
         _reliability,
+        dated="2026-11-21",
     ),
     Claim(
         "route_stable",
@@ -189,6 +236,7 @@ OWN: tuple[Claim, ...] = (
         f"kappa of two halves lies above {SUBSTANTIAL}",
         "reliability",
         _route,
+        dated="2026-11-21",
     ),
     Claim(
         "survives",
@@ -197,6 +245,7 @@ OWN: tuple[Claim, ...] = (
         f"new numbers cost at most {HARMLESS:.0f} points, at the upper end of the interval",
         "remapping",
         _survives,
+        dated="2026-11-21",
     ),
     Claim(
         "accuracy_drop",
@@ -205,6 +254,7 @@ OWN: tuple[Claim, ...] = (
         "more of them are lost over new numbers than when drawn again, by interval",
         "remapping",
         _drop,
+        dated="2026-11-26",
     ),
     Claim(
         "program",
@@ -214,6 +264,7 @@ OWN: tuple[Claim, ...] = (
         " being known",
         "remapping",
         _program,
+        dated="2026-11-21",
     ),
     Claim(
         "out_of_reach",
@@ -222,23 +273,35 @@ OWN: tuple[Claim, ...] = (
         "a calculator rescues nothing there (contradicted if its lift over retry lies above 0)",
         "calculator",
         _out_of_reach,
+        dated="2026-11-21",
     ),
     Claim(
         "routers",
-        "A better router, on the same information, beats the best single operator at equal"
-        " compute.",
+        "How many of its answers failed says which operator a problem needs.",
         "",
-        "one does by interval and after Holm's correction, and by more than it would if no operator"
-        " differed",
+        "at equal passes, where the first answer failed, thresholds learned on other cells rescue"
+        " more than the best single operator, by interval over questions and by the null (p <="
+        " 0.05)",
         "routers",
         _routers,
+    ),
+    Claim(
+        "routers_fresh",
+        "It says so again when everything is drawn with another seed.",
+        "",
+        "written down on 2026-11-27, before the fresh draws were looked at: the same thresholds,"
+        " where the first answer failed and where any did, both by interval over questions and by"
+        " the null (p <= 0.05)",
+        "routers",
+        _fresh,
     ),
     Claim(
         "robust_retry",
         "How routing compares with retry does not hang on any one choice.",
         "",
         "no change of one feature, threshold, window, temperature, strength, warm-up or number of"
-        " attempts moves it: neither its side of 0 nor whether its interval holds 0",
+        " attempts moves it where the first answer failed (where rollouts are not stored: every"
+        " failure): neither its side of 0 nor whether its interval over questions holds 0",
         "ablations",
         _robust(Conclusion.BEATS_RETRY_SPLIT, Conclusion.BEATS_RETRY_ALL),
     ),

@@ -40,6 +40,10 @@ class Claim:
         Of `measure.SECTIONS`.
     ask : callable
         From the figures of the section to a `Judgement`.
+    dated : str
+        When the rule was written down.
+    words : str
+        The claim in a few words, for a list; its title unless given.
     """
 
     name: str
@@ -48,3 +52,10 @@ class Claim:
     rule: str
     section: str
     ask: Callable[[Mapping[str, Any]], Judgement]
+    dated: str = "2026-11-27"
+    words: str = ""
+
+    @property
+    def short(self) -> str:
+        """The claim in a few words."""
+        return self.words or self.title.rstrip(".")

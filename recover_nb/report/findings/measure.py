@@ -17,14 +17,22 @@ from recover_nb.core.errors import InputError
 from recover_nb.core.plain import plain
 from recover_nb.core.schema import cell_names, text
 from recover_nb.features.features import feature_matrix
-from recover_nb.report.findings import measure_extensions, measure_prediction, specimen
+from recover_nb.report.findings import (
+    changes,
+    measure_extensions,
+    measure_prediction,
+    specimen,
+)
 from recover_nb.routing.evaluation import evaluate_routing
+from recover_nb.routing.populations import allowed_populations, choose_populations
 from recover_nb.stats.resampling import exceedance
 from recover_nb.tables import find, firing, rescue_by_intervention
 
 #: Significant digits kept: enough for every figure shown, few enough that a last bit of another
 #: machine is not.
 DIGITS = 6
+#: Data sets without clusters: enough that a p-value below a fifth of the level can be told.
+N_NULL = 100
 #: Clusterings: name -> how features are standardised.
 VIEWS = {
     "pooled": {},
@@ -128,8 +136,15 @@ def _sizes(ds: xr.Dataset, seed: int) -> dict:
     }
 
 
+def _headline(ds: xr.Dataset) -> tuple[str, xr.Dataset]:
+    """Return the name and the problems of the headline's population."""
+    name = allowed_populations(ds)[0]
+    return name, ds.isel(problem=np.flatnonzero(choose_populations(ds, [name])[name]))
+
+
 def _clusters(ds: xr.Dataset, seed: int) -> dict:
     """Measure section 9: one k for all views, and clusters compared with names there already."""
+    population, ds = _headline(ds)
     table = choose_k(ds, seed=seed)
     chosen = table["k"][table["best_silhouette"]]
     if not len(chosen):
@@ -139,7 +154,7 @@ def _clusters(ds: xr.Dataset, seed: int) -> dict:
     k = int(chosen.iloc[0])
     found, regime_p = {}, math.nan
     for name, way in VIEWS.items():
-        result = cluster_stability(ds, k=k, seed=seed, **way)
+        result = cluster_stability(ds, k=k, n_null=N_NULL, seed=seed, **way)
         said = result.to_dict()
         found[name] = {
             key: said[key] for key in ("verdict", "figures", "alignment", "jaccard", "sizes")
@@ -148,7 +163,7 @@ def _clusters(ds: xr.Dataset, seed: int) -> dict:
             regime_p = _regime_p(
                 ds, result.labels.values, result.alignment.get("regime", math.nan), seed
             )
-    return {"k": k, "views": found, "regime_p": regime_p}
+    return {"population": population, "k": k, "views": found, "regime_p": regime_p}
 
 
 def _regime_p(
@@ -173,10 +188,14 @@ def _grid(view: str, ds: xr.Dataset, seed: int) -> dict:
 
     See docs/method.md#family-correction.
     """
-    table = stability_grid(ds, n_resamples=20, seed=seed, **VIEWS[view])
+    population, ds = _headline(ds)
+    table = stability_grid(ds, n_resamples=20, n_null=N_NULL, seed=seed, **VIEWS[view])
     rows = table.drop_duplicates(["algorithm", "k"])
     claimed = rows[rows["family_verdict"] == "clusters"]
     return {
+        "population": population,
+        "problems": int(ds.sizes["problem"]),
+        "draws": N_NULL,
         "clusterings": len(rows),
         "claimed": [f"{a} {k}" for a, k in zip(claimed["algorithm"], claimed["k"], strict=True)],
         "least_p": rows["p_family"].min(),
@@ -189,7 +208,8 @@ def _routing(ds: xr.Dataset, seed: int) -> dict:
     See docs/method.md#8-estimators.
     """
     evaluation = evaluate_routing(ds, seed=seed)
-    rescue = rescue_by_intervention(ds, total=True, seed=seed)
+    whom = evaluation.populations[0]
+    rescue = rescue_by_intervention(ds, population=whom, total=True, seed=seed)
     return {each["name"]: each for each in find(evaluation, rescue, firing(ds, total=True))}
 
 
@@ -206,5 +226,6 @@ SECTIONS: dict[str, Callable[[xr.Dataset, int], dict]] = {
     "transfer": measure_prediction.transferred,
     "reading": measure_prediction.read,
     **measure_extensions.SECTIONS,
+    **changes.SECTIONS,
     **specimen.SECTIONS,
 }

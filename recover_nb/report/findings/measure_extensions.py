@@ -4,13 +4,15 @@ from collections.abc import Callable
 
 import xarray as xr
 
-from recover_nb.core.labels import Companion, HoldOut, Regime, Scope
+from recover_nb.core.labels import SURVIVAL_COMPANIONS, HoldOut, Regime, Scope
 from recover_nb.features.reliability import needed_rollouts
-from recover_nb.generation.companions import load_remapped
+from recover_nb.generation.companions import load_fresh, load_remapped
 from recover_nb.routing.ablation.ablate import ablate
 from recover_nb.routing.reliability import route_reliability
 from recover_nb.routing.remapping import ANY, remap_survival
-from recover_nb.routing.routers import compare_routers
+from recover_nb.routing.routers import RouterComparison, compare_routers
+from recover_nb.routing.routers.result import ENDS as GAIN_ENDS
+from recover_nb.routing.routers.result import EQUAL_PASSES
 from recover_nb.tables.ablation import ablation_moves
 from recover_nb.tables.calculator import calculator_by_regime
 from recover_nb.tables.routers import router_lifts
@@ -18,6 +20,8 @@ from recover_nb.tables.routers import router_lifts
 #: Failed rollouts in each half: ten at most have their signals stored.
 SIZES = (1, 2, 5)
 _ENDS = ("points", "low_points", "high_points")
+#: How a setting can bear on a conclusion: the columns of `ablation_moves` that list them.
+_HOW = ("reversed", "undecided", "decided", "sign", "same", "missing")
 
 
 def _reliability(ds: xr.Dataset, seed: int) -> dict:
@@ -72,7 +76,7 @@ def _remapping(ds: xr.Dataset, seed: int) -> dict:
             float(agreement[f"kappa_within{end}"].sel(companion=each.value))
             for end in ("", "_low", "_high")
         ]
-        for each in Companion
+        for each in SURVIVAL_COMPANIONS
     }
     drop = {}
     if found.drop is not None:
@@ -103,40 +107,64 @@ def _calculator(ds: xr.Dataset, seed: int) -> dict:
 
 
 def _routers(ds: xr.Dataset, seed: int) -> dict:
-    """Compare routers on the same information, at equal forward passes, on unseen cells.
+    """Compare rules at equal forward passes, on cells not learned from.
 
-    Routers have not learned from those cells.
+    Then once more on the study drawn afresh, by what was learned here.
     """
-    found = compare_routers(ds, hold_out=HoldOut.CELL.value, seed=seed)
-    columns = {"lift": "", "excess": "excess_", "paid": "paid_"}
-    rows = router_lifts(found).to_dict("records")
-    lifts = {
-        row["router"]: {
-            **{
-                name: [row[f"{head}{end}"] for end in _ENDS]
-                for name, head in columns.items()
-                if name != "lift"
-            },
-            "lift": [row["lift_points"], row["low_points"], row["high_points"]],
-            "p_holm": row["p_holm"],
-            "beats": row["beats"],
-            "kind": row["kind"],
-        }
-        for row in rows
+    scheme = HoldOut.CELL.value
+    own = compare_routers(ds, hold_out=scheme, seed=seed)
+    fresh = compare_routers(ds, fresh=load_fresh(), hold_out=scheme, seed=seed)
+    threshold = own.dataset["threshold"].isel(population=0).sel(budget=EQUAL_PASSES)
+    return {
+        "budget": own.settings["budget"],
+        "observed": own.settings["observed"],
+        "draws": own.settings["n_null"],
+        "threshold": dict(
+            zip(threshold["operator"].values.tolist(), threshold.values.tolist(), strict=True)
+        ),
+        "own": _gains(own),
+        "fresh": {**_gains(fresh), "confirmed": fresh.confirmed},
     }
-    rates = found.to_dataframe().set_index("policy")["rate"]
-    return {"budget": found.budget, "best_fixed": rates["best_fixed"], "lifts": lifts}
+
+
+def _gains(found: RouterComparison) -> dict:
+    """Return what rules gain over the best single operator in each population, in points."""
+    rows = router_lifts(found, budget=EQUAL_PASSES)
+    sizes = found.dataset["n"].to_series().to_dict()
+    populations = {}
+    for population, group in rows.groupby("population", sort=False):
+        by_rule = group.set_index("router")
+        first = by_rule.iloc[0]
+        populations[population] = {
+            "n": int(sizes[population]),
+            "ceiling": [first[f"ceiling_{end}points"] for end in ("", "low_", "high_")],
+            "rules": {
+                name: {
+                    "gain": [row["lift_points"], *(row[f"{end}_points"] for end in GAIN_ENDS)],
+                    "null": [row["null_points"], row["null_sd_points"]],
+                    "p": row["p"],
+                }
+                for name, row in by_rule.iterrows()
+            },
+        }
+    return {"populations": populations}
 
 
 def _ablations(ds: xr.Dataset, seed: int) -> dict:
-    """Say which conclusions about routing move when one choice is changed."""
+    """Say which conclusions about routing move when one choice is changed.
+
+    They are those of the headline's population.
+    """
     rows = ablation_moves(ablate(ds, seed=seed)).set_index("conclusion")
     return {
         name: {
-            "reference": [row["points"], row["low_points"], row["high_points"]],
+            "population": row["population"],
+            "n": row["n"],
+            "reference": [row[each] for each in _ENDS],
+            "checkpoints": [row[f"{end}_checkpoints_points"] for end in ("low", "high")],
             "tried": row["tried"],
             "moved": row["moved"],
-            "how": {each: row[each] for each in ("reversed", "undecided", "decided", "sign")},
+            "how": {each: row[each] for each in _HOW},
         }
         for name, row in rows.to_dict("index").items()
     }

@@ -5,12 +5,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from recover_nb.charts.findings import plot_claim
 from recover_nb.core.errors import InputError
 from recover_nb.core.places import check_free, placed
-from recover_nb.report.findings.page import COMMAND, render_page
+from recover_nb.report.findings.page import (
+    BUNDLED,
+    COMMAND,
+    PICTURES,
+    render_lineages,
+    render_page,
+)
+from recover_nb.report.findings.paper import PAPER, picture_rows
 
 #: Characters of the page within which it says what wrote it.
 _HEAD = 1000
+#: The record of the first lineage, beside the figures, and the page that is made from it.
+FIRST_LINEAGE, LINEAGES = "first_lineage.json", "lineages.md"
 
 
 def read_figures(path: str | Path) -> dict[str, dict[str, Any]]:
@@ -45,7 +55,7 @@ def read_figures(path: str | Path) -> dict[str, dict[str, Any]]:
 def write_findings(
     sources: Mapping[str, Mapping[str, Any]], figures: str | Path, page: str | Path, *, seed: int
 ) -> None:
-    """Write the figures and the page that is made from them.
+    """Write the figures, and the pages and pictures that are made from them.
 
     Parameters
     ----------
@@ -69,10 +79,36 @@ def write_findings(
         + "\n"
     )
     figures, page = Path(figures), Path(page)
-    # Minutes of work first: the page can be made from the figures again.
-    for path, content in ((figures, text), (page, render_page(sources))):
+    drawn = draw_pictures(next(iter(sources.values())))
+    # Minutes of work first: the rest can be made from the figures again.
+    files = {figures: text, page: render_page(sources, pictures=list(drawn))}
+    files |= {page.parent / PICTURES / f"{name}.svg": svg for name, svg in drawn.items()}
+    before = figures.parent / FIRST_LINEAGE
+    if BUNDLED in sources and before.is_file():
+        record = json.loads(before.read_text(encoding="utf-8"))
+        files[page.with_name(LINEAGES)] = render_lineages(sources[BUNDLED], record)
+    for path, content in files.items():
         with placed(path, replace=True) as temporary:
             temporary.write_text(content, encoding="utf-8")
+
+
+def draw_pictures(figures: Mapping[str, Any]) -> dict[str, str]:
+    """Draw the picture of each of the paper's claims from the figures of one source.
+
+    Returns
+    -------
+    dict of str to str
+        Name of the claim -> SVG; a claim whose figures are missing has none.
+    """
+    import vl_convert
+
+    found = {}
+    for each in PAPER:
+        told = each.tell(figures)
+        if told is not None and told.rows:
+            chart = plot_claim(picture_rows(told), title=each.title, axis=each.axis)
+            found[each.name] = vl_convert.vegalite_to_svg(chart.to_dict()) + "\n"
+    return found
 
 
 def check_places(figures: str | Path, page: str | Path) -> None:

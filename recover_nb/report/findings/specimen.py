@@ -21,13 +21,13 @@ from recover_nb.prediction.seeds import fingerprint_across_seeds, seed_spread
 from recover_nb.report.findings.judgement import Claim, Judgement
 from recover_nb.routing.remapping import align
 from recover_nb.routing.rescue import proportion_interval
+from recover_nb.routing.result import interval_verdict
 from recover_nb.tables.specimen import best_arms, failures_by_cell
 from recover_nb.tables.study import firing
 from recover_nb.tables.verdicts import (
     CONTRADICTED,
     SUPPORTED,
     interval,
-    interval_verdict,
 )
 
 #: When the thresholds below were fixed.
@@ -282,6 +282,7 @@ CLAIMS: tuple[Claim, ...] = (
         f" ancestor between {ANCESTOR_RANGE[0]:.0%} and {ANCESTOR_RANGE[1]:.0%}",
         "specimen",
         _gain,
+        dated=FIXED_ON,
     ),
     Claim(
         "worked_out",
@@ -291,6 +292,7 @@ CLAIMS: tuple[Claim, ...] = (
         f" {LONG_IN_CELL:.0%} in every cell",
         "specimen",
         _worked,
+        dated=FIXED_ON,
     ),
     Claim(
         "regimes_held",
@@ -300,6 +302,7 @@ CLAIMS: tuple[Claim, ...] = (
         " more",
         "specimen",
         _regimes,
+        dated=FIXED_ON,
     ),
     Claim(
         "fires",
@@ -308,6 +311,7 @@ CLAIMS: tuple[Claim, ...] = (
         f"`sparse_steer` fires in at least {LEAST_FIRING:.0%} of its attempts",
         "specimen",
         _fires,
+        dated=FIXED_ON,
     ),
     Claim(
         "best_differs",
@@ -317,6 +321,7 @@ CLAIMS: tuple[Claim, ...] = (
         " third of them",
         "specimen",
         _best,
+        dated=FIXED_ON,
     ),
     Claim(
         "carries_over",
@@ -326,6 +331,7 @@ CLAIMS: tuple[Claim, ...] = (
         " by interval",
         "seeds",
         _carries_over,
+        dated=FIXED_ON,
     ),
     Claim(
         "fatal_in_step",
@@ -334,6 +340,7 @@ CLAIMS: tuple[Claim, ...] = (
         f"the fatal token lies in that step in at least {LEAST_IN_STEP:.0%} of slips",
         "value",
         _in_step,
+        dated=FIXED_ON,
     ),
     Claim(
         "junction_is_fatal",
@@ -343,5 +350,6 @@ CLAIMS: tuple[Claim, ...] = (
         " the same trace, by interval",
         "value",
         _junction,
+        dated=FIXED_ON,
     ),
 )

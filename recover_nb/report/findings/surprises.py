@@ -70,9 +70,8 @@ _SURPRISES: tuple[tuple[dict[str, str], str], ...] = (
     (
         {"steering": SUPPORTED, "routers": NOT_SHOWN},
         (
-            "At equal compute no router shows that operators pay: what a gate gains, it gains by"
-            " sharing out retries between problems, and it would gain nearly as much if no operator"
-            " differed from retrying."
+            "At equal passes, how often a problem failed does not tell which operator it needs"
+            " better than doing the same with all of them."
         ),
     ),
     (

@@ -101,6 +101,25 @@ def spread_out(n: int, wanted: int) -> np.ndarray:
     return np.arange(kept, dtype=np.int64) * n // max(kept, 1)
 
 
+def attempted_again(names: np.ndarray, cells: dict[str, Any]) -> np.ndarray:
+    """Return the places of the problems attempted again, cell after cell as they are stored.
+
+    Parameters
+    ----------
+    names : array of str, shape (problem,)
+        Cell of each failed unit of the study, those of every population: places are counted among
+        all failed units of a cell.
+    cells : dict
+        Of `load_ablations`.
+
+    Returns
+    -------
+    (n,) int64
+    """
+    places = [np.flatnonzero(names == cell)[each["attempted"]] for cell, each in cells.items()]
+    return np.concatenate(places)
+
+
 def pack(outcomes: np.ndarray) -> str:
     """Write outcomes (problem, attempt) bool as hexadecimal digits, a bit each, in C order."""
     return np.packbits(np.asarray(outcomes, dtype=bool).ravel()).tobytes().hex()

@@ -15,7 +15,7 @@ from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Factor, Intervention, Signal, Standardisation
 from recover_nb.core.schema import cell_names
 from recover_nb.features.features import problem_features, rollout_features
-from recover_nb.routing.ablation.stored import OWN, fingerprint, unpack
+from recover_nb.routing.ablation.stored import OWN, attempted_again, fingerprint, unpack
 from recover_nb.routing.policy import PUBLISHED, RoutingPolicy
 from recover_nb.routing.rescue import MIN_FAILURE, MIN_GAIN, count_rates
 from recover_nb.routing.table import Table
@@ -44,10 +44,14 @@ class Trial:
     factor : Factor
     value : str
     table : Table
+        All failed units; its `routes` are the study's where the setting leaves them as they are,
+        None where they have to be decided anew, over all of them.
     reference : str
         Name of the trial it is compared with; its own for a reference.
     parts : tuple of str
         Estimators that can differ from the reference's.
+    rows : int array, optional
+        Places of the units that are scored; None: all.
     """
 
     factor: Factor
@@ -55,6 +59,7 @@ class Trial:
     table: Table
     reference: str
     parts: tuple[str, ...] = ESTIMATORS
+    rows: np.ndarray | None = None
 
     @property
     def name(self) -> str:
@@ -75,13 +80,19 @@ def reference(kind: str, table: Table) -> Trial:
 
 @dataclass(frozen=True)
 class ScopedTable(Table):
-    """A table whose rule takes z-scores over other problems than those scored in their cell."""
+    """A table whose rule takes z-scores over other problems than those scored in their cell.
+
+    Cut to a population it has `routes`, decided over all failed problems; over `FAILED` ones the
+    routes are those, whatever is selected.
+    """
 
     scope: Standardisation = Standardisation.SCORED
 
     def decide(self, population: np.ndarray) -> np.ndarray:
         """Return the arm each problem is routed to; see `Table.decide`."""
         plain = self.as_kind(Table)
+        if self.scope == Standardisation.FAILED and self.routes is not None:
+            return np.broadcast_to(self.routes, population.shape)
         if self.scope == Standardisation.FAILED:
             population = np.ones_like(population)
         if self.scope == Standardisation.POOLED:
@@ -109,9 +120,10 @@ def rule_trials(table: Table) -> Iterator[Trial]:
     ) -> Trial:
         columns = [PUBLISHED.features.index(name) for name in features]
         policy = RoutingPolicy(dict(zip(features, operators, strict=True)))
-        changed = replace(table, features=table.features[:, columns], policy=policy)
+        changed = replace(unrouted, features=table.features[:, columns], policy=policy)
         return Trial(factor, value, changed, REFERENCES[RULE])
 
+    unrouted = replace(table, routes=None)
     own = PUBLISHED.operators
     for name in own:
         yield under(Factor.FEATURE_ALONE, name, [name], [own[name]])
@@ -124,11 +136,12 @@ def rule_trials(table: Table) -> Iterator[Trial]:
     for fallback in FALLBACKS:
         policy = replace(PUBLISHED, fallback=fallback.value)
         yield Trial(
-            Factor.FALLBACK, fallback.value, replace(table, policy=policy), REFERENCES[RULE]
+            Factor.FALLBACK, fallback.value, replace(unrouted, policy=policy), REFERENCES[RULE]
         )
-    for scope in (Standardisation.FAILED, Standardisation.POOLED):
-        scoped = table.as_kind(ScopedTable, scope=scope)
-        yield Trial(Factor.STANDARDISATION, scope.value, scoped, REFERENCES[RULE])
+    # Without selection the z-scores are over all failed units anyway.
+    for scope, parts in ((Standardisation.FAILED, SELECTING), (Standardisation.POOLED, ESTIMATORS)):
+        scoped = unrouted.as_kind(ScopedTable, scope=scope)
+        yield Trial(Factor.STANDARDISATION, scope.value, scoped, REFERENCES[RULE], parts)
 
 
 def edge_trials(table: Table) -> Iterator[Trial]:
@@ -192,7 +205,7 @@ def signal_trials(table: Table, ds: xr.Dataset) -> Iterator[Trial]:
         width = pressure.shape[-1] if window is None else window
         values = rollout_features(pressure, variance, length, window=width)
         kept = used if count is None else used & (np.arange(used.shape[1]) < count)
-        return replace(table, features=problem_features(values, kept))
+        return replace(table, features=problem_features(values, kept), routes=None)
 
     yield reference(STORED, features(DEFAULT_WINDOW))
     for count in ROLLOUT_COUNTS:
@@ -281,43 +294,34 @@ def stored_trials(
             features = table.features.copy()
             for cell, found in stored["cells"].items():
                 features[rows[cell]] = np.array(found["features"][each["name"]]).T
-            changed = replace(table, features=features)
+            changed = replace(table, features=features, routes=None)
             yield Trial(Factor(each["factor"]), str(each["value"]), changed, REFERENCES[STORED])
-    yield from _attempted_again(table, stored, rows)
+    yield from _attempted_again(table, stored, names)
 
 
 def _count_units(found: dict[str, Any]) -> int:
     return len(next(iter(found["features"].values()))[0])
 
 
-def _attempted_again(
-    table: Table, stored: dict[str, Any], rows: dict[str, np.ndarray]
-) -> Iterator[Trial]:
+def _attempted_again(table: Table, stored: dict[str, Any], names: np.ndarray) -> Iterator[Trial]:
     """Trials on the problems with new attempts, the study's own settings first."""
-    chosen = {cell: rows[cell][found["attempted"]] for cell, found in stored["cells"].items()}
-    places = np.sort(np.concatenate(list(chosen.values())))
-    part = take(table, places)
-    inside = {cell: np.searchsorted(places, each) for cell, each in chosen.items()}
+    cells = stored["cells"]
+    places = np.sort(attempted_again(names, cells))
 
-    def outcomes(before: np.ndarray, name: str) -> np.ndarray:
+    def outcomes(before: np.ndarray, setting: str) -> np.ndarray:
         correct = before.copy()
-        for cell, found in stored["cells"].items():
-            for arm, counts in found["attempts"][name].items():
-                count = counts["attempts"] // len(inside[cell])
-                values = unpack(counts["outcomes"], (len(inside[cell]), count))
-                correct[inside[cell], :count, table.arms.index(arm)] = values
+        for cell, found in cells.items():
+            rows = attempted_again(names, {cell: found})
+            for arm, counts in found["attempts"][setting].items():
+                count = counts["attempts"] // len(rows)
+                values = unpack(counts["outcomes"], (len(rows), count))
+                correct[rows, :count, table.arms.index(arm)] = values
         return correct
 
-    own = outcomes(part.correct, OWN)
-    yield reference(SUBSET, with_outcomes(part, own))
+    own = outcomes(table.correct, OWN)
+    yield replace(reference(SUBSET, with_outcomes(table, own)), rows=places)
     for each in stored["variations"]:
-        if each["name"] in next(iter(stored["cells"].values()))["attempts"]:
-            changed = with_outcomes(part, outcomes(own, each["name"]))
-            yield Trial(Factor(each["factor"]), str(each["value"]), changed, REFERENCES[SUBSET])
-
-
-def take(table: Table, rows: np.ndarray) -> Table:
-    """Return some problems of a table; cells, questions and tasks keep their numbers."""
-    names = ("rate", "attempts", "features", "cells", "clusters", "strata")
-    parts = {name: getattr(table, name)[rows] for name in names}
-    return replace(table, **parts, correct=None if table.correct is None else table.correct[rows])
+        if each["name"] in next(iter(cells.values()))["attempts"]:
+            changed = with_outcomes(table, outcomes(own, each["name"]))
+            value = str(each["value"])
+            yield Trial(Factor(each["factor"]), value, changed, REFERENCES[SUBSET], rows=places)

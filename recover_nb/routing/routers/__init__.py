@@ -1,8 +1,9 @@
-"""Routers that choose the next attempt from what is known before it.
+"""Rules that choose an operator from what is known before the first attempt.
 
-They are compared at equal forward passes.
+They are compared with one operator for all, at equal forward passes and attempt for attempt.
 """
 
-from recover_nb.routing.routers.compare import DEFAULT_ROUTERS, RouterComparison, compare_routers
+from recover_nb.routing.routers.compare import compare_routers
+from recover_nb.routing.routers.result import RouterComparison
 
-__all__ = ["DEFAULT_ROUTERS", "RouterComparison", "compare_routers"]
+__all__ = ["RouterComparison", "compare_routers"]

@@ -1,36 +1,28 @@
-"""What a router may know before it acts, and what it is judged by.
+"""What a rule may know before it acts, and what it is judged by.
 
 Both are taken out of a study once and kept apart.
 """
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import xarray as xr
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ROUTED_INTERVENTIONS, Intervention
-from recover_nb.core.schema import PROBLEM, ROLLOUT, failed_rollouts, text
-from recover_nb.core.token_text import token_pieces
+from recover_nb.core.schema import PROBLEM, ROLLOUT, checkpoint_codes, failed_rollouts, text
 from recover_nb.routing.policy import PUBLISHED, RoutingPolicy
 from recover_nb.routing.rescue import with_rates
 from recover_nb.routing.table import COSTS, Table, routable, tabulate
 from recover_nb.stats.scaling import standardise
-from recover_nb.tasks import parse_answer
 
 NONE = Intervention.NONE.value
-#: What budgets may be equal in, and the variables of the study that are added up.
-BASES = {
-    "forward_passes": COSTS["forward_passes"],
-    "generated_tokens": COSTS["generated_tokens"],
-    "attempts": (),
-}
-#: Descriptors that only say how often the observed rollouts failed.
-FAILURES = ("failure_logit",)
-#: How the shipped tokenizers write the end of a trace.
-END = "<eos>"
+#: What the count rule does as failures grow more: first the one, then the other.
+COUNTED = (Intervention.TEMPERATURE.value, Intervention.DENSE_SAMPLE.value)
+#: Forward passes of the specialist, and of the ancestor.
+PASSES = COSTS["forward_passes"]
+_ORDER = (PROBLEM, ROLLOUT, "intervention")
 
 
 @dataclass(frozen=True)
@@ -44,11 +36,11 @@ class Known:
     x : float64 array, shape (problem, descriptor)
     failed, observed : int64 arrays, shape (problem,)
         Observed rollouts that failed, and observed rollouts.
-    cost : float64 array, shape (problem,)
-        Mean cost of an observed rollout without its signals: what a retry is expected to cost.
-    upfront : float64 array, shape (problem,)
-        Cost of all observed rollouts, in forward passes with those of the signals.
-    cells, families : int arrays, shape (problem,)
+    counting, upfront : float64 arrays, shape (problem,)
+        Forward passes of all observed rollouts: of the specialist, which is all that a count needs,
+        and of both models, as the features need.
+    cell, family, question : str arrays, shape (problem,)
+    checkpoint : int array, shape (problem,)
     route : int array, shape (problem,)
         Arm that the published rule chooses.
     """
@@ -57,19 +49,17 @@ class Known:
     x: np.ndarray
     failed: np.ndarray
     observed: np.ndarray
-    cost: np.ndarray
+    counting: np.ndarray
     upfront: np.ndarray
-    cells: np.ndarray
-    families: np.ndarray
+    cell: np.ndarray
+    family: np.ndarray
+    question: np.ndarray
+    checkpoint: np.ndarray
     route: np.ndarray
 
     def take(self, rows: np.ndarray) -> "Known":
         """Return the problems `rows`."""
-        kept = {
-            each.name: getattr(self, each.name)[rows]
-            for each in fields(self)
-            if each.name != "names"
-        }
+        kept = {one.name: getattr(self, one.name)[rows] for one in fields(self)[1:]}
         return Known(self.names, **kept)
 
 
@@ -80,10 +70,9 @@ class Outcomes:
     Attributes
     ----------
     wins, trials : int64 arrays, shape (problem, arm)
-        Correct attempts, and attempts.
+        Right attempts, and attempts. `wins` may have leading axes, one place a simulated study.
     cost : float64 array, shape (problem, arm)
-        Mean cost of an attempt, in forward passes of both models unless another basis was asked
-        for.
+        Mean cost of an attempt, in forward passes of both models.
     """
 
     wins: np.ndarray
@@ -92,7 +81,7 @@ class Outcomes:
 
     def take(self, rows: np.ndarray) -> "Outcomes":
         """Return the problems `rows`."""
-        return Outcomes(self.wins[rows], self.trials[rows], self.cost[rows])
+        return Outcomes(*(getattr(self, each.name)[..., rows, :] for each in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -106,19 +95,37 @@ class Problems:
     known : Known
     outcomes : Outcomes
     table : Table
-        The same problems as the estimators see them (`clusters` and `strata` are those of the
-        bootstrap).
-    cell_names : str array, shape (cell,)
+        The same problems as the estimators see them.
     left_out : dict of str to str
         Descriptors that cannot be had from this study, and why.
+    places : int array, shape (problem,)
+        Of the problems, in the study.
     """
 
     arms: tuple[str, ...]
     known: Known
     outcomes: Outcomes
     table: Table
-    cell_names: np.ndarray
     left_out: dict[str, str]
+    places: np.ndarray
+
+    def take(self, rows: np.ndarray) -> "Problems":
+        """Return the problems `rows`."""
+        return replace(
+            self,
+            known=self.known.take(rows),
+            outcomes=self.outcomes.take(rows),
+            table=self.table.take(rows),
+            places=self.places[rows],
+        )
+
+
+def choosable(ds: xr.Dataset, operators: Sequence[str] = COUNTED) -> tuple[str, ...]:
+    """Return what rules may choose beside retry: the published four, and those the study has."""
+    stored = text(ds["intervention"]).tolist()
+    return tuple(
+        dict.fromkeys([*ROUTED_INTERVENTIONS, *(name for name in operators if name in stored)])
+    )
 
 
 def read_problems(
@@ -126,7 +133,6 @@ def read_problems(
     *,
     interventions: Sequence[str] = ROUTED_INTERVENTIONS,
     policy: RoutingPolicy = PUBLISHED,
-    basis: str = "forward_passes",
 ) -> Problems:
     """Take a study's failed problems out of xarray, what is known apart from what is judged by.
 
@@ -137,10 +143,7 @@ def read_problems(
     interventions : sequence of str
         What may be chosen beside retry.
     policy : RoutingPolicy
-        The rule that the routers are compared with.
-    basis : str
-        What an attempt costs: ``forward_passes`` of both models, ``generated_tokens``, or
-        ``attempts`` (1 each).
+        The rule that others are compared with. It standardises over the problems of `ds`.
 
     Returns
     -------
@@ -152,53 +155,60 @@ def read_problems(
         If the study does not store each attempt and its forward passes, or an intervention is
         missing.
     """
-    _check(ds, basis)
+    _check(ds)
     ds = with_rates(ds)
-    table, _, labels = tabulate(ds, policy=policy, interventions=interventions)
+    table, costs, _ = tabulate(ds, policy=policy, interventions=interventions)
     arms = table.arms[: 1 + table.n_regime]
     rows = routable(ds, policy.features, arms)
-    kept = ds.isel(problem=rows)
-    outcomes = _outcomes(kept, arms, BASES[basis])
+    kept = ds.isel({PROBLEM: rows})
+    correct = kept["correct"].sel(intervention=list(arms)).transpose(*_ORDER).to_numpy()
+    outcomes = Outcomes(
+        (correct == 1).sum(axis=1),
+        (correct >= 0).sum(axis=1),
+        (costs[PASSES[0]] + costs[PASSES[1]])[:, : len(arms)],
+    )
+    if (outcomes.cost <= 0).any():
+        raise InputError(
+            f"{' + '.join(PASSES)} is 0 for attempts that were run, so nothing can be compared at"
+            " equal forward passes"
+        )
     names, x, left_out = _descriptors(kept, table)
-    correct = kept["correct"].sel(intervention=NONE).transpose(PROBLEM, ROLLOUT).to_numpy()
-    observed = (correct >= 0).sum(axis=1).astype(np.int64)
-    # The ancestor reads observed rollouts for their signals alone: no part of what a retry costs.
-    own = _total(kept, [NONE], BASES[basis][:1])[:, 0]
+    passes = [_passes(kept, name) for name in PASSES]
+    task, question = text(kept["task"]), text(kept["problem_id"])
     known = Known(
         names=names,
         x=x,
-        failed=failed_rollouts(kept).sum(axis=1).astype(np.int64),
-        observed=observed,
-        cost=own / np.maximum(observed, 1),
-        upfront=_total(kept, [NONE], BASES[basis])[:, 0],
-        cells=table.cells,
-        families=np.unique(text(kept["family"]), return_inverse=True)[1],
+        failed=failed_rollouts(kept).sum(axis=1),
+        observed=(_observed(kept, "correct") >= 0).sum(axis=1),
+        counting=passes[0],
+        upfront=passes[0] + passes[1],
+        cell=np.array(["|".join(each) for each in zip(*_cell(kept), strict=True)]),
+        family=text(kept["family"]),
+        question=np.array(["|".join(each) for each in zip(task, question, strict=True)]),
+        checkpoint=checkpoint_codes(kept),
         route=table.decide(np.ones((1, len(rows)), dtype=bool))[0],
     )
-    if (known.cost <= 0).any() or (outcomes.cost <= 0).any():
-        raise InputError(
-            f"{' + '.join(BASES[basis])} is 0 for rollouts that were run, so nothing can be"
-            f" compared at equal {basis}; allowed: basis='attempts'"
-        )
-    return Problems(arms, known, outcomes, table, labels, left_out)
+    return Problems(arms, known, outcomes, table, left_out, rows)
 
 
-def _check(ds: xr.Dataset, basis: str) -> None:
-    if basis not in BASES:
-        raise InputError(f"unknown basis {basis!r}; allowed: {', '.join(BASES)}")
-    missing = [name for name in ("correct", *BASES[basis]) if name not in ds]
+def _cell(ds: xr.Dataset) -> list[np.ndarray]:
+    return [text(ds[name]) for name in ("family", "method", "task")]
+
+
+def _check(ds: xr.Dataset) -> None:
+    missing = [name for name in ("correct", *PASSES) if name not in ds]
     if missing:
         raise InputError(
             f"the study stores no {', '.join(missing)}, so attempts cannot be replayed at equal"
-            f" {basis}; needed: a study with attempts, as recover-nb run writes (a profile table"
-            " holds rates alone)"
+            " forward passes; needed: a study with attempts, as recover-nb run writes (a profile"
+            " table holds rates alone)"
         )
-    if NONE not in [str(each) for each in ds["intervention"].values]:
+    if NONE not in text(ds["intervention"]).tolist():
         raise InputError(
-            "the study has no intervention 'none': routers go by the observed rollouts, which are"
+            "the study has no intervention 'none': rules go by the observed rollouts, which are"
             " missing"
         )
-    missing = [name for name in ("family", "problem_id", "task") if name not in ds.coords]
+    missing = [name for name in ("family", "method", "problem_id", "task") if name not in ds.coords]
     if missing:
         raise InputError(
             f"the study has no coordinate {missing[0]!r}; problems are held out by question, cell,"
@@ -206,109 +216,62 @@ def _check(ds: xr.Dataset, basis: str) -> None:
         )
 
 
-def _total(ds: xr.Dataset, arms: Sequence[str], variables: Sequence[str]) -> np.ndarray:
-    """Return the sum of the variables over the rollouts that were run, (problem, arm).
-
-    Without variables, it returns how many were run.
-    """
-    chosen = (
-        ds[["correct", *variables]]
-        .sel(intervention=list(arms))
-        .transpose(PROBLEM, ROLLOUT, "intervention")
-    )
-    run = chosen["correct"].to_numpy() >= 0
-    if not variables:
-        return run.sum(axis=1).astype(float)
-    return sum(
-        np.where(run, chosen[name].to_numpy(), 0).sum(axis=1, dtype=float) for name in variables
-    )
+def _observed(ds: xr.Dataset, name: str) -> np.ndarray:
+    values = ds[name]
+    if "intervention" in values.dims:
+        values = values.sel(intervention=NONE)
+    return values.transpose(PROBLEM, ROLLOUT).to_numpy()
 
 
-def _outcomes(ds: xr.Dataset, arms: tuple[str, ...], variables: Sequence[str]) -> Outcomes:
-    correct = (
-        ds["correct"]
-        .sel(intervention=list(arms))
-        .transpose(PROBLEM, ROLLOUT, "intervention")
-        .to_numpy()
-    )
-    trials = (correct >= 0).sum(axis=1).astype(np.int64)
-    wins = (correct == 1).sum(axis=1).astype(np.int64)
-    return Outcomes(wins, trials, _total(ds, arms, variables) / np.maximum(trials, 1))
+def _passes(ds: xr.Dataset, name: str) -> np.ndarray:
+    run = _observed(ds, "correct") >= 0
+    return np.where(run, _observed(ds, name), 0).sum(axis=1, dtype=float)
 
 
 def _descriptors(
     ds: xr.Dataset, table: Table
 ) -> tuple[tuple[str, ...], np.ndarray, dict[str, str]]:
-    """Return each problem's descriptors that need no knowledge of its cell.
-
-    It returns names, values (problem, descriptor), and which are left out and why.
+    """Return each problem's descriptors: names, values (problem, descriptor), what is left out.
 
     The features as they are, and as z-scores among the problems being routed, as the published rule
-    has them.
+    has them; then everything that needs no signal.
     """
     columns: dict[str, np.ndarray] = {}
-    features = list(table.policy.features)
-    z = np.empty_like(table.features)
-    for cell in np.unique(table.cells):
-        rows = table.cells == cell
-        z[rows] = standardise(table.features[rows])
-    columns |= {name: table.features[:, i] for i, name in enumerate(features)}
-    columns |= {f"{name}_z": z[:, i] for i, name in enumerate(features)}
-    observed = ds.sel(intervention=NONE)
-    correct = observed["correct"].transpose(PROBLEM, ROLLOUT).to_numpy()
+    for place, name in enumerate(table.policy.features):
+        columns[name], z = table.features[:, place], np.empty(len(table.features))
+        for rows in table.rows_by_cell.values():
+            z[rows] = standardise(table.features[rows])[:, place]
+        columns[f"{name}_z"] = z
     failed = failed_rollouts(ds)
-    wrong, right = failed.sum(axis=1), (correct == 1).sum(axis=1)
+    wrong, right = failed.sum(axis=1), (_observed(ds, "correct") == 1).sum(axis=1)
+    columns["failure_share"] = wrong / np.maximum(wrong + right, 1)
     # Half a rollout on either side keeps the log-odds finite when all failed.
     columns["failure_logit"] = np.log((wrong + 0.5) / (right + 0.5))
+    lengths = np.where(failed, _observed(ds, PASSES[0]), 0)
+    columns["log_length"] = np.log(lengths.sum(axis=1) / np.maximum(wrong, 1) + 1.0)
     left_out = {}
-    length = next((name for name in ("n_tokens", "forward_specialist") if name in ds), None)
-    if length is None:
-        left_out["log_length"] = "the study stores no lengths"
+    if "answer_id" in ds:
+        columns["agreement"] = agreement(_observed(ds, "answer_id"), failed)
     else:
-        lengths = observed[length].transpose(PROBLEM, ROLLOUT).to_numpy()
-        columns["log_length"] = np.log(
-            np.where(failed, lengths, 0).sum(axis=1) / np.maximum(wrong, 1) + 1.0
-        )
-    agreement, reason = _agreement(observed, failed)
-    if reason is not None:
-        left_out["agreement"] = reason
-    if reason is None:
-        columns["agreement"] = agreement
+        left_out["agreement"] = "the study stores no answer_id"
+    for name, of in (("level", "level"), ("prompt_length", "prompt")):
+        if of in ds:
+            known = ds[of].to_numpy() if of == "level" else [len(str(x)) for x in ds[of].values]
+            columns[name] = np.asarray(known, dtype=float)
+        else:
+            left_out[name] = f"the study stores no {of}"
     return tuple(columns), np.stack(list(columns.values()), axis=1).astype(float), left_out
 
 
-def _agreement(observed: xr.Dataset, failed: np.ndarray) -> tuple[np.ndarray, str | None]:
-    """Return the share of failed rollouts with the commonest wrong answer, (problem,).
+def agreement(given: np.ndarray, failed: np.ndarray) -> np.ndarray:
+    """Return the share of failed rollouts that give the commonest wrong answer, (problem,).
 
-    Where it is not known, the reason is returned too.
+    Parameters
+    ----------
+    given : int array, shape (problem, rollout)
+        Which answer each gives; -1 is none, and agrees with no other.
+    failed : bool array, shape (problem, rollout)
     """
-    if "token_id" not in observed or "n_tokens" not in observed:
-        return np.empty(0), "the study stores no tokens"
-    families = text(observed["family"])
-    pieces = {name: token_pieces(name) for name in dict.fromkeys(families.tolist())}
-    unread = [name for name, table in pieces.items() if not table]
-    if unread:
-        return np.empty(0), f"the tokens of family {unread[0]!r} cannot be read as text here"
-    token = observed["token_id"].transpose(PROBLEM, ROLLOUT, ...).to_numpy()
-    length = observed["n_tokens"].transpose(PROBLEM, ROLLOUT).to_numpy()
-    out = np.zeros(len(failed))
-    for problem in range(len(failed)):
-        table = pieces[str(families[problem])]
-        places = np.flatnonzero(failed[problem])
-        ids = [token[problem, rollout, : length[problem, rollout]].tolist() for rollout in places]
-        out[problem] = modal_share(
-            [
-                "".join(table.get(i, "") for i in rollout_ids).removesuffix(END)
-                for rollout_ids in ids
-            ]
-        )
-    return out, None
-
-
-def modal_share(answers: Sequence[str]) -> float:
-    """Return the share of texts whose parsed answer is the commonest one.
-
-    A text without an answer agrees with none.
-    """
-    found = Counter(answer for answer in map(parse_answer, answers) if answer is not None)
-    return max(found.values(), default=0) / max(len(answers), 1)
+    votes = failed & (given >= 0)
+    same = (given[:, :, None] == given[:, None, :]) & votes[:, :, None] & votes[:, None, :]
+    return same.sum(axis=2).max(axis=1, initial=0) / np.maximum(failed.sum(axis=1), 1)

@@ -1,84 +1,115 @@
-"""Orders of attempts, and what comes of them: stored attempts replayed at equal cost.
+"""What stored attempts rescue within a budget, in closed form.
 
-A policy that stops at the first correct attempt has only ever seen failures before the next one, so
-what it does next is known in advance: it is an order of attempts, and replaying it needs no
-simulation.
+Attempts of one operator until the budget or the operator is used up, then those of the next. A rule
+that stops at the first right attempt has seen failures alone before the next one, so what it does
+is known in advance and a replay needs no simulation.
 """
+
+from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
-#: No attempt is left.
-NOTHING = -1
+from recover_nb.routing.routers.inputs import Outcomes
+
 #: Column of retry, which follows an operator that has no attempt left.
 RETRY = 0
+#: Rounding of a share of an attempt: a budget of three attempts is three attempts.
+_WHOLE = 1e-9
+#: No attempt is left.
+NOTHING = -1
 
 
-def expected_order(
-    alpha: np.ndarray,
-    beta: np.ndarray,
-    cost: np.ndarray,
-    limit: np.ndarray,
-    *,
-    steps: int | None = None,
-    allowed: np.ndarray | None = None,
-    rng: np.random.Generator | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Order attempts by expected gain for its cost, updating each rate after every failure.
+@cache
+def _all_wrong(most: int) -> np.ndarray:
+    """Return C(n - c, k) / C(n, k), the probability that k of n attempts all miss, c being right.
+
+    Shape (n + 1, c + 1, k + 1) for up to `most` attempts; 0 where it is not defined.
+    """
+    n, c, k = np.ogrid[: most + 1, : most + 1, : most + 1]
+    out = np.zeros((most + 1,) * 3)
+    out[..., 0] = 1.0
+    for tried in range(most):
+        left = np.maximum(n - c - tried, 0) / np.maximum(n - tried, 1)
+        out[..., tried + 1] = out[..., tried] * left[..., 0]
+    return np.where((c <= n) & (k <= n), out, 0.0)
+
+
+def missed(wins: np.ndarray, trials: np.ndarray, k: np.ndarray) -> np.ndarray:
+    """Return the probability that `k` of some attempts, in random order, are all wrong.
 
     Parameters
     ----------
-    alpha, beta : float arrays, shape (problem, arm)
-        Beta distribution of each rate before the first attempt.
-    cost : float array, shape (problem, arm)
-        Cost an attempt is expected to have.
-    limit : int array, shape (problem, arm)
-        Attempts there are.
-    steps : int, optional
-        Most attempts of a problem; as many as there are by default.
-    allowed : bool array, shape (problem, arm), optional
-        Arms that may be used first; the others follow when those have no attempt left, retry before
-        all.
-    rng : numpy Generator, optional
-        Draw a rate from its distribution at every step (Thompson sampling) in place of its mean.
+    wins, trials : int arrays
+    k : float array
+        At most `trials`. Linear between whole attempts: of 2.3 attempts the third is made three
+        times in ten.
 
     Returns
     -------
-    order : int8 array, shape (problem, step)
-        Arm of each attempt, -1 where none is left.
-    gain : float64 array, shape (problem, step)
-        Probability, before anything is tried, that this attempt is the first correct one, for each
-        unit of cost.
+    float64 array
+        Their shapes are broadcast.
+
+    Examples
+    --------
+    Two of four are right: a pair of them is wrong once in six.
+
+    >>> missed(np.array(2), np.array(4), np.array([1.0, 1.5, 2.0])).round(3).tolist()
+    [0.5, 0.333, 0.167]
     """
-    n, n_arms = alpha.shape
-    rows = np.arange(n)
-    tried = np.zeros((n, n_arms), dtype=np.int64)
-    most = int(limit.sum(axis=1).max(initial=0))
-    steps = most if steps is None else min(steps, most)
-    order = np.full((n, steps), NOTHING, dtype=np.int8)
-    gain = np.zeros((n, steps))
-    miss = np.ones(n)
-    for step in range(steps):
-        mean = alpha / (alpha + beta + tried)
-        rate = mean if rng is None else rng.beta(alpha, beta + tried)
-        index = np.where(tried < limit, rate / cost, -1.0)
-        if allowed is not None:
-            index = _prefer(index, allowed)
-        arm = index.argmax(axis=1)
-        left = index[rows, arm] >= 0
-        order[:, step] = np.where(left, arm, NOTHING)
-        gain[:, step] = np.where(left, miss * mean[rows, arm] / cost[rows, arm], 0.0)
-        miss = np.where(left, miss * (1 - mean[rows, arm]), miss)
-        tried[rows, arm] += left
-    return order, gain
+    table = _all_wrong(int(trials.max(initial=1)))
+    whole = np.floor(k + _WHOLE).astype(np.int64)
+    part = np.clip(k - whole, 0.0, 1.0)
+    low, high = table[trials, wins, whole], table[trials, wins, np.minimum(whole + 1, trials)]
+    return low + part * (high - low)
 
 
-def _prefer(index: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    """Leave only allowed arms, or retry where those are used up, where any is left."""
-    first = np.where(allowed, index, -1.0)
-    second = np.full_like(index, -1.0)
-    second[:, RETRY] = index[:, RETRY]
-    third = np.where((second >= 0).any(axis=1)[:, None], second, index)
-    return np.where((first >= 0).any(axis=1)[:, None], first, third)
+def rescued(
+    stages: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], budget: np.ndarray
+) -> np.ndarray:
+    """Return the probability that one of the attempts within a budget is right.
+
+    Parameters
+    ----------
+    stages : sequence of (wins, trials, cost)
+        Attempts in the order in which they are made, and what one costs.
+    budget : float array
+
+    Returns
+    -------
+    float64 array
+        Their shapes are broadcast. What is left when no attempt is left buys nothing.
+    """
+    left, miss = np.asarray(budget, dtype=float), np.ones(())
+    for wins, trials, cost in stages:
+        made = np.minimum(left / cost, trials)
+        miss = miss * missed(wins, trials, made)
+        left = left - made * cost
+    return 1.0 - miss
+
+
+def worth(outcomes: Outcomes, budget: np.ndarray | None) -> np.ndarray:
+    """Return what each operator rescues of each problem within a budget, then going on by retries.
+
+    Parameters
+    ----------
+    outcomes : Outcomes
+        `wins` may have leading axes: (..., problem, arm).
+    budget : float array, shape (problem,) or (..., problem), or None
+        None: one attempt, whatever it costs, so that an operator is worth its rate.
+
+    Returns
+    -------
+    float64 array, shape (..., problem, arm)
+    """
+    wins, trials, cost = outcomes.wins, outcomes.trials, outcomes.cost
+    if budget is None:
+        return wins / np.maximum(trials, 1)
+    arms = []
+    for arm in range(trials.shape[-1]):
+        stages = [(wins[..., each], trials[..., each], cost[..., each]) for each in (arm, RETRY)]
+        arms.append(rescued(stages if arm != RETRY else stages[:1], budget))
+    return np.stack(np.broadcast_arrays(*arms), axis=-1)
 
 
 def fixed_order(arm: np.ndarray, limit: np.ndarray) -> np.ndarray:
@@ -144,33 +175,6 @@ def replay(
     return spent, 1.0 - missed
 
 
-def replay_stored(order: np.ndarray, correct: np.ndarray) -> np.ndarray:
-    """Replay attempts in the order they are stored in.
-
-    Parameters
-    ----------
-    order : int array, shape (problem, step)
-    correct : int8 array, shape (problem, rollout, arm)
-        1 correct, 0 wrong; attempts fill the first places.
-
-    Returns
-    -------
-    bool array, shape (problem, step + 1)
-        Whether one of the first 0, 1, 2, ... attempts is correct.
-    """
-    rows = np.arange(len(order))
-    tried = np.zeros((len(order), correct.shape[2]), dtype=np.int64)
-    out = np.zeros((len(order), order.shape[1] + 1), dtype=bool)
-    for step in range(order.shape[1]):
-        arm = order[:, step]
-        made = arm >= 0
-        arm = np.where(made, arm, 0)
-        hit = correct[rows, np.minimum(tried[rows, arm], correct.shape[1] - 1), arm] == 1
-        out[:, step + 1] = out[:, step] | (hit & made)
-        tried[rows, arm] += made
-    return out
-
-
 def within(spent: np.ndarray, value: np.ndarray, budgets: np.ndarray) -> np.ndarray:
     """Value of each problem's sequence within a given cost.
 
@@ -199,53 +203,4 @@ def within(spent: np.ndarray, value: np.ndarray, budgets: np.ndarray) -> np.ndar
         out[:, column] = value[rows, low] + np.clip(part, 0.0, 1.0) * (
             value[rows, high] - value[rows, low]
         )
-    return out
-
-
-def stopped_spending(spent: np.ndarray, rescued: np.ndarray) -> np.ndarray:
-    """Return the expected cost of the first 0, 1, 2, ...
-
-    attempts if one stops at the first correct one.
-    """
-    paid = np.diff(spent, axis=1) * (1.0 - rescued[:, :-1])
-    return np.concatenate([np.zeros((len(spent), 1)), paid.cumsum(axis=1)], axis=1)
-
-
-def share_out(
-    gain: np.ndarray, spent: np.ndarray, totals: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    """Give the budget to the attempts with the largest expected gain, of whichever problem.
-
-    Parameters
-    ----------
-    gain : float array, shape (problem, step)
-        Expected gain per forward pass (`expected_order`).
-    spent : float array, shape (problem, step + 1)
-        Cost of the first attempts.
-    totals : float array, shape (budget,)
-        Cost for all problems together, rising.
-    rng : numpy Generator
-        Breaks ties between problems.
-
-    Returns
-    -------
-    float64 array, shape (problem, budget)
-        Cost each problem is given, a whole number of its attempts. They add up to the total, up to
-        part of the one attempt that does not fit, which is given too: nothing is lost between
-        budgets.
-    """
-    n, steps = gain.shape
-    cost = np.diff(spent, axis=1)
-    # What is expected of later attempts never exceeds what was expected of earlier ones, up to
-    # rounding.
-    keys = np.minimum.accumulate(gain, axis=1).ravel()
-    problem = np.repeat(np.arange(n), steps)
-    place = np.lexsort((np.tile(np.arange(steps), n), rng.permutation(n)[problem], -keys))
-    place = place[keys[place] > 0]
-    running = cost.ravel()[place].cumsum()
-    before = running - cost.ravel()[place]
-    out = np.zeros((n, len(totals)))
-    for column, total in enumerate(totals):
-        given = np.clip(total - before, 0.0, cost.ravel()[place])
-        out[:, column] = np.bincount(problem[place], given, minlength=n)
     return out
