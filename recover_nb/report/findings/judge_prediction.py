@@ -3,12 +3,14 @@
 The verdict is over the first population, the headline; the others stand beside it.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from recover_nb.core.titles import named, p_value
 from recover_nb.prediction.baselines import COMMONEST, NO_SIGNAL, WORDS
 from recover_nb.report.findings.judgement import Judgement
+from recover_nb.routing.result import agreed_verdict
 from recover_nb.tables.verdicts import NOT_SHOWN, NOT_TESTABLE, SUPPORTED, interval
 
 Figures = Mapping[str, Any]
@@ -94,7 +96,11 @@ def predicts(figures: Figures) -> Judgement:
         return f"{text} of accuracy over always saying the cell's commonest regime"
 
     lead = headline(figures)["baselines"][COMMONEST]["accuracy_lead"]
-    verdict = SUPPORTED if lead["low"] > 0 else NOT_SHOWN
+    ends = [
+        [math.nan if lead[f"{end}{of}"] is None else lead[f"{end}{of}"] for end in ("low", "high")]
+        for of in ("", "_checkpoints")
+    ]
+    verdict = SUPPORTED if agreed_verdict(*ends) == SUPPORTED else NOT_SHOWN
     return Judgement(verdict, f"{100 * lead['value']:+.1f} points", over(figures, say))
 
 
