@@ -304,7 +304,7 @@ def test_opening_leaves_a_selection_alone(study):
 def test_linked_views_show_the_brushed_problems(study):
     selection = Selection()
     view = TopographyExplorer(study, selection=selection, population="failed")
-    other = RoutingExplorer(study, selection=selection)
+    other = RoutingExplorer(study, selection=selection, population="failed")
     trace = TraceInspector(study, selection=selection)
     view.value = {"true": "sft", "predicted": "grpo"}
     brushed = list(selection.problems)
