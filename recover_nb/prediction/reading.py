@@ -127,8 +127,13 @@ def reading(
     >>> texts = [f"it is {regime}" for regime in ds["regime"].values]
     >>> result = rnb.reading(ds, texts=texts, n_repeats=1)
     >>> print(rnb.tables.paragraphs(result.sentence, width=80))
-    regime: AUC of the features 0.658; of readers, with the features' lead over
-    them: ngrams 1.000 (-0.342 [-0.666, -0.018]).
+    regime, first answer failed (37): AUC of the features 0.517; of others, with the
+    features' lead over them: ngrams 1.000 (-0.483 [-0.698, -0.268]), failed
+    rollouts 0.705 (-0.188 [-0.666, +0.289]), all together 0.705 (-0.188 [-0.666,
+    +0.289]). Failed at least once (57): AUC of the features 0.658; of others, with
+    the features' lead over them: ngrams 1.000 (-0.342 [-0.666, -0.018]), failed
+    rollouts 0.724 (-0.066 [-0.528, +0.396]), all together 0.724 (-0.066 [-0.528,
+    +0.396]).
     """
     for name, value, least in (
         ("n_splits", n_splits, 2),

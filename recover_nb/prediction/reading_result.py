@@ -206,7 +206,7 @@ class Reading(Result):
         >>> result = rnb.reading(ds, texts=texts, n_repeats=1)
         >>> lead = result.difference("ngrams")
         >>> round(lead.value, 2), lead.high < 0
-        (-0.34, True)
+        (-0.48, True)
         """
         if reader not in self.readers:
             raise InputError(f"no reader {reader!r}; allowed: {', '.join(self.readers)}")
@@ -278,10 +278,14 @@ class Reading(Result):
         >>> ds = rnb.make_study(n_problems=60, cells=[("qwen3", "sft", "program")])
         >>> texts = [f"it is {regime}" for regime in ds["regime"].values]
         >>> result = rnb.reading(ds, texts=texts, n_repeats=1)
-        >>> result.to_dataframe()[["reader", "auc", "auc_lead"]].round(2)
-             reader   auc  auc_lead
-        0  features  0.66       NaN
-        1    ngrams  1.00     -0.34
+        >>> frame = result.to_dataframe().query("population == 'failed_first_1'")
+        >>> frame[["reader", "auc", "auc_lead"]].round(2)
+              reader   auc  auc_lead
+        0   features  0.52       NaN
+        1     ngrams  1.00     -0.48
+        2   failures  0.70     -0.19
+        3  no_signal  0.70     -0.19
+        4  commonest  0.50      0.02
         """
         rows = []
         for found in self.populations.values():

@@ -136,7 +136,7 @@ def transfer(
     >>> import recover_nb as rnb
     >>> moved = rnb.transfer(rnb.load_study(), n_null=2, n_splits=2, n_bootstrap=20)
     >>> moved.dataset["same_routes"].round(2).values.tolist()
-    [0.54, 0.65]
+    [[0.5, 0.66], [0.54, 0.65], [0.56, 0.77]]
     """
     counts = {
         "n_null": n_null,

@@ -167,15 +167,15 @@ class Transfer(Labelled):
         --------
         >>> import recover_nb as rnb
         >>> moved = rnb.transfer(rnb.load_study(), n_null=1, n_splits=1, n_bootstrap=20)
-        >>> table = moved.to_dataframe().query("estimator == 'all'")
+        >>> table = moved.to_dataframe().query("population == 'failed' and estimator == 'all'")
         >>> table[["direction", "standardisation", "routed", "retry"]].round(2)
                 direction standardisation  routed  retry
-        3   qwen3 to neox          frozen    0.49   0.49
-        7   qwen3 to neox        refitted    0.52   0.49
-        11  qwen3 to neox         by_cell    0.53   0.49
-        15  neox to qwen3          frozen    0.53   0.48
-        19  neox to qwen3        refitted    0.52   0.48
-        23  neox to qwen3         by_cell    0.51   0.48
+        27  qwen3 to neox          frozen    0.49   0.49
+        31  qwen3 to neox        refitted    0.52   0.49
+        35  qwen3 to neox         by_cell    0.53   0.49
+        39  neox to qwen3          frozen    0.53   0.48
+        43  neox to qwen3        refitted    0.52   0.48
+        47  neox to qwen3         by_cell    0.51   0.48
         """
         found = self.dataset
         names = {"lift": "points", "low": "low_points", "high": "high_points"}

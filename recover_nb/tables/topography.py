@@ -71,9 +71,9 @@ def feature_quantiles(result: Topography) -> pd.DataFrame:
     >>> spread = rnb.tables.feature_quantiles(result).query("feature == 'spread'")
     >>> spread[["class", "q25", "q50", "q75"]].round(2)
               class   q25   q50   q75
-    0          grpo  0.35  0.41  0.47
-    3  self_distill  0.38  0.43  0.48
-    6           sft  0.37  0.43  0.49
+    0          grpo  0.38  0.42  0.49
+    3  self_distill  0.39  0.44  0.50
+    6           sft  0.38  0.44  0.50
     """
     rows = []
     for name, part in result.parts.items():
@@ -110,9 +110,9 @@ def effect_sizes(result: Topography) -> pd.DataFrame:
     >>> result = rnb.topography(rnb.load_study(), n_repeats=1, n_permutations=0)
     >>> rnb.tables.effect_sizes(result)[["feature", "pair", "delta"]].round(2).head(3)
                 feature                       pair  delta
-    0            spread  grpo against self_distill  -0.10
-    1     concentration  grpo against self_distill   0.00
-    2  logit_dispersion  grpo against self_distill   0.05
+    0            spread  grpo against self_distill  -0.09
+    1     concentration  grpo against self_distill   0.03
+    2  logit_dispersion  grpo against self_distill   0.10
     """
     rows = []
     for name, part in result.parts.items():
@@ -173,6 +173,10 @@ def score_lines(result: Topography) -> pd.DataFrame:
     >>> result = rnb.topography(rnb.load_study(), n_repeats=1, n_permutations=19)
     >>> lines = rnb.tables.score_lines(result).query("score == 'auc'")
     >>> lines[["line", "value", "no_signal", "features_added"]].round(2)
+                            line  value  no_signal  features_added
+    3        first answer failed   0.53       0.58            0.58
+    4       failed at least once   0.54       0.58            0.59
+    5  first five answers failed   0.52       0.57            0.55
     """
     rows = []
     for score in ("accuracy", "auc"):
@@ -235,6 +239,14 @@ def prediction_baselines(result: Topography) -> pd.DataFrame:
     >>> found = rnb.topography(rnb.load_study(), target="regime", within="cell", n_repeats=1)
     >>> frame = rnb.tables.prediction_baselines(found).query("population == 'failed_first_1'")
     >>> frame[["predictor", "auc", "auc_lead"]].round(2)
+            predictor   auc  auc_lead
+    0        features  0.62       NaN
+    1           level  0.64     -0.02
+    2   prompt_length  0.61      0.01
+    3        failures  0.81     -0.19
+    4       no_signal  0.78     -0.16
+    5  features_added  0.74     -0.04
+    6       commonest  0.50      0.12
     """
     rows = []
     for found in result.populations.values():

@@ -80,8 +80,8 @@ def transfer_agreement(result: Transfer) -> pd.DataFrame:
     >>> rnb.tables.transfer_agreement(moved)[["direction", "assigned", "ari"]].round(2).head(3)
            direction                           assigned   ari
     0  qwen3 to neox        source's clusters and scale  0.33
-    1  qwen3 to neox  source's clusters, target's scale  0.33
-    2  qwen3 to neox        clusters of half the target  0.60
+    1  qwen3 to neox  source's clusters, target's scale  0.59
+    2  qwen3 to neox        clusters of half the target  0.72
     """
     rows = []
     for row in transfer_clusters(result).to_dict("records"):
@@ -111,11 +111,15 @@ def transfer_losses(result: Transfer) -> pd.DataFrame:
     --------
     >>> import recover_nb as rnb
     >>> moved = rnb.transfer(rnb.load_study(), n_null=1, n_splits=1, n_bootstrap=20)
-    >>> losses = rnb.tables.transfer_losses(moved)
-    >>> losses.loc[losses["estimator"] == "all", ["source", "target", "points"]].round(1)
-      source target  points
-    2  qwen3   neox    -2.9
-    5   neox  qwen3     1.3
+    >>> losses = rnb.tables.transfer_losses(moved).query("estimator == 'all'")
+    >>> losses[["population", "source", "target", "points"]].round(1)
+            population source target  points
+    2   failed_first_1  qwen3   neox    -2.2
+    5   failed_first_1   neox  qwen3    -0.2
+    8           failed  qwen3   neox    -2.9
+    11          failed   neox  qwen3     1.3
+    14  failed_first_5  qwen3   neox     0.9
+    17  failed_first_5   neox  qwen3    -0.9
     """
     names = {"lost": "points", "lost_low": "low_points", "lost_high": "high_points"}
     table = result.dataset[["source", "target", *names, "same_routes"]].rename(names)

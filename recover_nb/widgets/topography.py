@@ -84,7 +84,7 @@ class TopographyExplorer(Listing):
     >>> view = rnb.widgets.TopographyExplorer(rnb.load_study(), panel="confusion")
     >>> view.value = {"true": "sft", "predicted": "grpo"}
     >>> len(view.tables()["problems"])
-    41
+    10
     """
 
     STATE: ClassVar = (

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from recover_nb.report.findings.paired import paired_difference
 
 import recover_nb as rnb
 from recover_nb.core.errors import InputError
@@ -27,6 +26,13 @@ from recover_nb.tables.verdicts import CONTRADICTED, NOT_SHOWN, NOT_TESTABLE, SU
 ROOT = Path(__file__).parents[2]
 FIGURES, PAGE = ROOT / "data" / "findings.json", ROOT / "docs" / "findings.md"
 
+
+def lead(value, low, high):
+    """Return a lead whose interval over checkpoints is not known, as figures are stored."""
+    ends = {"low_checkpoints": None, "high_checkpoints": None}
+    return {"value": value, "low": low, "high": high, **ends}
+
+
 PREDICTION = {
     "n": 200,
     "accuracy": 0.70,
@@ -37,8 +43,24 @@ PREDICTION = {
     "auc": 0.75,
     "auc_permuted": 0.5,
     "p_auc": 0.01,
+    "permutations": 100,
     "classes": 3,
+    "baselines": {
+        "level": {"auc": 0.6, "lead": lead(0.15, 0.1, 0.2), "accuracy_lead": lead(0, 0, 0)},
+        "commonest": {
+            "auc": 0.5,
+            "lead": lead(0.25, 0.2, 0.3),
+            "accuracy_lead": lead(0.1, 0.05, 0.15),
+        },
+    },
+    "added": lead(0.1, 0.05, 0.15),
+    "verdict": "supported",
 }
+
+
+def over(first, **others):
+    """Return figures of the headline and of other populations."""
+    return {"populations": {"failed_first_1": first, **others}}
 
 
 def verdict(name, section, figures):
@@ -94,40 +116,61 @@ def test_clusters_are_the_regimes_only_when_alike_and_beyond_chance(ari, p, expe
     assert verdict("aligned", "clusters", {"k": 2, "views": views, "regime_p": p}) == expected
 
 
-@pytest.mark.parametrize(
-    ("accuracy", "p", "expected"),
-    [(0.70, 0.01, SUPPORTED), (0.60, 0.01, NOT_SHOWN), (0.7, 0.06, NOT_SHOWN)],
-)
-def test_a_fingerprint_beats_the_majority_and_chance(accuracy, p, expected):
-    pooled = PREDICTION | {"accuracy": accuracy, "p": p}
-    assert (
-        verdict("fingerprint", "fingerprint", {"pooled": pooled, "task": {"missing": "one method"}})
-        == expected
-    )
+@pytest.mark.parametrize("expected", [SUPPORTED, NOT_SHOWN])
+def test_a_fingerprint_is_judged_over_the_headline(expected):
+    one = PREDICTION | {"verdict": str(expected)}
+    figures = {
+        "pooled": over(one, failed=PREDICTION | {"verdict": "not testable"})
+        | {"one_checkpoint": True},
+        "task": {"missing": "one method"},
+    }
+    assert verdict("fingerprint", "fingerprint", figures) == expected
+    said = judge({"fingerprint": figures})["fingerprint"].sentence
+    assert "First answer failed, 200 problems: AUC 0.750" in said
+    assert "level 0.600; features add +0.100 [+0.050, +0.150]" in said
+    assert "Failed at least once, 200 problems" in said
+    assert said.endswith("One checkpoint per family and method: this is about those checkpoints.")
+
+
+def ranks(low):
+    """Figures of a regime that features rank, and whose accuracy leads the commonest by `low`."""
+    commonest = {"auc": 0.5, "lead": lead(0.2, 0.1, 0.3), "accuracy_lead": lead(0.02, low, 0.03)}
+    return over(PREDICTION | {"baselines": {"commonest": commonest}})
 
 
 def test_telling_is_not_predicting():
-    level = PREDICTION | {"accuracy": 0.615, "majority": 0.60}
-    assert verdict("tells", "regime", level) == SUPPORTED
-    assert verdict("predicts", "regime", level) == NOT_SHOWN
-    assert verdict("predicts", "regime", level | {"accuracy": 0.621}) == SUPPORTED
-    assert verdict("tells", "regime", level | {"p_auc": 0.2}) == NOT_SHOWN
+    assert verdict("tells", "regime", ranks(-0.01)) == SUPPORTED
+    assert verdict("predicts", "regime", ranks(-0.01)) == NOT_SHOWN
+    assert verdict("predicts", "regime", ranks(0.01)) == SUPPORTED
+    bare = over(PREDICTION | {"verdict": str(NOT_SHOWN)})
+    assert verdict("tells", "regime", bare) == NOT_SHOWN
 
 
-@pytest.mark.parametrize(
-    ("interval", "expected"),
-    [([0.1, 2], SUPPORTED), ([-0.1, 2], NOT_SHOWN), ([-3, -1], CONTRADICTED)],
-)
-def test_controls_by_their_interval(interval, expected):
-    found = {
+def test_controls_are_judged_by_twins():
+    one = {
         "pair": ["sparse_steer", "sparse_steer_random"],
         "rates": [0.5, 0.4],
         "points": 1.0,
-        "interval": interval,
+        "interval": [0.1, 2],
+        "checkpoints": [None, None],
         "n": 9,
+        "problems": 3,
+        "tasks": {},
     }
-    assert verdict("place", "controls", {"place": found}) == expected
-    assert verdict("mixture", "controls", {"place": found}) == NOT_TESTABLE
+    names = ("place", "place_elsewhere", "place_same", "place_gap", "place_changed")
+    changed = {"sparse_steer": 0.28, "sparse_steer_random": 0.04}
+    found = over({"comparisons": dict.fromkeys(names, one), "changed": changed, "fired": {}})
+    figures = found | {"verdicts": {"place": "supported", "mixture": "not testable"}}
+    assert verdict("place", "controls", figures) == SUPPORTED
+    assert verdict("mixture", "controls", figures) == NOT_TESTABLE
+    said = judge({"controls": figures})["place"].sentence
+    assert "at another token +1.0 points [+0.1, +2.0]; at the same token" in said
+    assert "Attempts whose token was changed: sparse_steer 28%, sparse_steer_random 4%." in said
+    # A table of rates knows no places.
+    bare = over({"comparisons": {"place": one}, "changed": changed, "fired": {}})
+    figures = bare | {"verdicts": {"place": "not testable", "mixture": "not testable"}}
+    assert verdict("place", "controls", figures) == NOT_TESTABLE
+    assert "cannot be matched" in judge({"controls": figures})["place"].sentence
 
 
 #: Points and both intervals of an operator that rescues by better work, by more, and of none.
@@ -181,20 +224,19 @@ def test_better_work_is_judged_by_length_where_all_answers_are_worked_out():
         assert verdict("better_work", "changes", found) == expected
 
 
-@pytest.mark.parametrize(
-    ("lead", "expected"),
-    [
-        ([0.1, 0.02, 0.2], SUPPORTED),
-        ([0, -0.1, 0.1], NOT_SHOWN),
-        ([-0.2, -0.3, -0.1], CONTRADICTED),
-    ],
-)
-def test_reading_by_the_lead_of_the_features(lead, expected):
-    readers = {"features": {"auc": 0.7, "lead": [0, 0, 0]}, "ngrams": {"auc": 0.6, "lead": lead}}
-    assert (
-        verdict("not_by_reading", "reading", {"pooled": readers, "cell": readers, "first": readers})
-        == expected
-    )
+@pytest.mark.parametrize("expected", [SUPPORTED, NOT_SHOWN, CONTRADICTED])
+def test_reading_gives_every_lead(expected):
+    readers = {
+        "features": {"auc": 0.7, "lead": lead(0, 0, 0)},
+        "ngrams": {"auc": 0.6, "lead": lead(0.1, 0.02, 0.2)},
+        "no_signal": {"auc": 0.8, "lead": lead(-0.1, -0.2, -0.02)},
+    }
+    one = over({"rivals": ["ngrams", "no_signal"], "readers": readers}) | {"verdict": str(expected)}
+    figures = {"pooled": one, "cell": one, "first": one}
+    assert verdict("not_by_reading", "reading", figures) == expected
+    found = judge({"reading": figures})["not_by_reading"]
+    assert found.figure == "lead over text +0.10, lead over all together -0.10 AUC"
+    assert "ngrams 0.600 (+0.100 [+0.020, +0.200]), all together 0.800 (-0.100" in found.sentence
 
 
 @pytest.mark.parametrize(
@@ -205,35 +247,21 @@ def test_clusters_transfer_only_in_every_direction(frozen, expected):
         {"source": "a", "target": "b", "frozen": value, "refitted": 0.5, "halves": 0.6}
         for value in frozen
     ]
-    assert (
-        verdict("clusters_transfer", "transfer", {"by": "family", "k": 3, "directions": rows})
-        == expected
-    )
+    figures = over({"directions": rows}) | {"by": "family", "k": 3}
+    assert verdict("clusters_transfer", "transfer", figures) == expected
 
 
-@pytest.mark.parametrize(
-    ("excess", "expected"),
-    [
-        ([(0.1, 0.02), (0.2, 0.1)], SUPPORTED),
-        ([(0.1, 0.02), (-0.1, 0.1)], NOT_SHOWN),
-        ([(-0.3, -0.2), (-0.2, -0.1)], CONTRADICTED),
-    ],
-)
-def test_routing_transfers_only_in_every_direction(excess, expected):
-    rows = [
-        {
-            "source": "a",
-            "target": "b",
-            "excess": {"value": np.mean(ends), "ci95": sorted(ends), "p": 0.01},
-        }
-        for ends in excess
-    ]
-    figures = {
-        "by": "family",
-        "k": 3,
-        "directions": [x | {"frozen": 1, "refitted": 1, "halves": 1} for x in rows],
-    }
+@pytest.mark.parametrize("expected", [SUPPORTED, NOT_SHOWN, CONTRADICTED])
+def test_routing_transfer_is_told_by_permuted_routes(expected):
+    one = {"lift": 0.02, "ci95": [0.01, 0.03], "checkpoints": [None, None], "p": 1 / 101}
+    row = {"source": "a", "target": "b", "permuted": one, "excess": {"value": 0.05}}
+    figures = over({"directions": [row]}) | {"estimator": "split", "permutations": 100}
+    figures |= {"verdict": str(expected)}
     assert verdict("routing_transfers", "transfer", figures) == expected
+    claim = next(each for each in CLAIMS if each.name == "routing_transfers")
+    text = claim.ask(figures).sentence
+    assert "a to b +2.0 points [+1.0, +3.0] (p <= 0.0099 (100 permutations))" in text
+    assert text.endswith("The published lift over retry, less its null: a to b +5.0 points.")
 
 
 def test_what_is_missing_is_not_testable_and_says_why():
@@ -243,10 +271,9 @@ def test_what_is_missing_is_not_testable_and_says_why():
 
 
 def test_a_surprise_stands_only_while_its_verdicts_hold():
-    level = PREDICTION | {"accuracy": 0.60}
-    judged = judge({"regime": level})
+    judged = judge({"regime": ranks(-0.01)})
     assert any("never beat saying the commonest" in text for text in surprises(judged))
-    assert surprises(judge({"regime": PREDICTION})) == []
+    assert surprises(judge({"regime": ranks(0.01)})) == []
 
 
 def test_rounding_keeps_six_digits_all_the_way_down():
@@ -267,23 +294,6 @@ def small():
             "problem_id": ("problem", ["a", "b", "c", "d"]),
         },
     )
-
-
-def test_paired_difference_by_hand():
-    found = paired_difference(small(), "sparse_steer", "retry", n_bootstrap=4000)
-    # (0.25 + 0.5 + 0.25) / 3; of three draws from {25, 50, 25} the mean is 25 with chance 8/27 and
-    # 50 with 1/27.
-    assert found["n"] == 3
-    assert found["points"] == pytest.approx(100 / 3)
-    assert found["rates"] == pytest.approx([1.75 / 3, 0.25])
-    assert found["interval"] == pytest.approx([25, 50])
-
-
-def test_paired_difference_of_what_was_not_run():
-    with pytest.raises(
-        InputError, match="no intervention 'calculator'; allowed: sparse_steer, retry"
-    ):
-        paired_difference(small(), "calculator", "retry")
 
 
 def test_measure_refuses_what_it_does_not_have():
