@@ -356,3 +356,31 @@ def test_the_figures_are_what_the_authors_table_gives(section):
         pytest.skip("the authors' table is not here")
     found = measure(rnb.from_profiles(path), only=[section], processes=1)
     alike(json.loads(json.dumps(found))[section], read_figures(FIGURES)[AUTHORS][section])
+
+
+def test_what_moves_says_whose_failures_it_is_about():
+    moved = {
+        "population": "failed_first_1",
+        "n": 1616,
+        "reference": [3.1, 1.8, 4.6],
+        "checkpoints": [1.5, 4.6],
+        "tried": 37,
+        "moved": 1,
+        "how": {"reversed": "alpha 0.9", "undecided": "", "same": "", "missing": "least gain 1"},
+    }
+    claim = next(each for each in CLAIMS if each.name == "robust_retry")
+    found = claim.ask({"beats_retry_all": moved})
+    assert (found.verdict, found.figure) == (NOT_SHOWN, "1 of 37 changes move it")
+    assert found.sentence == (
+        "1,616 problems (first answer failed): beats retry all (+3.1 points [+1.8, +4.6], over"
+        " checkpoints [+1.5, +4.6]): 1 of 37 changes move it; reversed by alpha 0.9; no problem is"
+        " left to score with least gain 1."
+    )
+    # One checkpoint, nothing moved.
+    one = {**moved, "checkpoints": [None, None], "moved": 0, "how": {}}
+    found = claim.ask({"beats_retry_all": one})
+    assert found.verdict == SUPPORTED
+    assert found.sentence == (
+        "1,616 problems (first answer failed): beats retry all (+3.1 points [+1.8, +4.6]):"
+        " 0 of 37 changes move it."
+    )
