@@ -3,12 +3,14 @@
 The verdict is over the first population, the headline; the others stand beside it.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from recover_nb.core.titles import named, p_value
 from recover_nb.prediction.baselines import COMMONEST, NO_SIGNAL, WORDS
 from recover_nb.report.findings.judgement import Judgement
+from recover_nb.routing.result import agreed_verdict
 from recover_nb.tables.verdicts import NOT_SHOWN, NOT_TESTABLE, SUPPORTED, interval
 
 Figures = Mapping[str, Any]
@@ -171,6 +173,19 @@ def place(figures: Figures) -> Judgement:
     text += f" Attempts whose token was changed: {changed}."
     points = found["comparisons"]["place_elsewhere"]["points"]
     return Judgement(figures["verdicts"]["place"], f"{points:+.1f} points", text)
+
+
+def more_than_ancestor(figures: Figures) -> Judgement:
+    """Judge whether mixing both models rescues more than the ancestor alone."""
+    missing = _untested(figures, "alone")
+    if missing:
+        return missing
+    text = "Attempts right, less the ancestor alone. " + _compared(
+        figures, {"alone": "dense_sample", "steer_alone": "sparse_steer"}
+    )
+    one = headline(figures)["comparisons"]["alone"]
+    apart = [math.nan if end is None else end for end in one["checkpoints"]]
+    return Judgement(agreed_verdict(one["interval"], apart), f"{one['points']:+.1f} points", text)
 
 
 def clusters_transfer(figures: Figures) -> Judgement:
