@@ -42,9 +42,9 @@ def measure(
     schemes = {**{name: (sides, each) for name, each in folds.items()}, "": (own, in_sample(known))}
     nulls = _null_gains(schemes, given, n_null, null)
     reached = find_ceilings(one.arms, one.outcomes, given[1], ceilings, n_halvings=n_halvings)
-    found = {}
+    found: dict[str, xr.Dataset] = {}
     for scheme, (pair, each) in schemes.items():
-        columns = []
+        columns: list[xr.Dataset] = []
         for at, (mine, theirs) in enumerate(zip(*given, strict=True)):
             value = worth(one.outcomes, theirs)
             learned = worth(pair.learned.outcomes, mine) if pair is sides else value
@@ -62,14 +62,16 @@ def measure(
             columns.append(column)
         found[scheme] = xr.concat(columns, "budget")
     flattered = found.pop("")
-    data = xr.concat(found.values(), "hold_out")
+    data = xr.concat(list(found.values()), "hold_out")
     data = data.assign({name: flattered[of] for name, of in IN_SAMPLE.items()})
     alone = Sides(sides.learned, sides.learned, sides.counted, sides.of)
     every = in_sample(sides.learned.known)
     learned = [choose(alone, every, worth(sides.learned.outcomes, x))[1][0] for x in given[0]]
     data["threshold"] = ("budget", "operator"), np.array(learned)
     means = (one.outcomes.cost[:, RETRY], known.counting, known.upfront)
-    return data.assign(n=len(rescued), **dict(zip(UPFRONT, (x.mean() for x in means), strict=True)))
+    return data.assign(
+        n=len(known.failed), **dict(zip(UPFRONT, (x.mean() for x in means), strict=True))
+    )
 
 
 def _figures(
