@@ -12,7 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
+from recover_nb.core.labels import Verdict
 from recover_nb.core.schema import failed_rollouts, text
+from recover_nb.routing.result import agreed_verdict
 from recover_nb.stats.classification import fold_interval, fold_scores, predict_repeats
 from recover_nb.stats.resampling import checkpoint_interval, ratio
 
@@ -62,6 +64,11 @@ class Lead(NamedTuple):
     high: float
     low_checkpoints: float = float("nan")
     high_checkpoints: float = float("nan")
+
+    @property
+    def verdict(self) -> Verdict:
+        """Judge "above 0" by both intervals; that over checkpoints where there is one."""
+        return agreed_verdict((self.low, self.high), self[3:])
 
 
 def no_signal_numbers(ds: xr.Dataset) -> tuple[dict[str, np.ndarray], dict[str, str]]:

@@ -229,16 +229,15 @@ class Reading(Result):
     def verdict(self) -> Verdict:
         """Whether features tell more than the text does, and than what knows no signal.
 
-        Supported if the lead in AUC over each of `rivals` lies above 0; contradicted if one lies
-        below 0.
+        Supported if the lead in AUC over each of `rivals` lies above 0, by both intervals;
+        contradicted if one lies below 0.
         """
-        leads = [self.difference(name) for name in self.rivals]
-        if NO_SIGNAL not in self.readers or any(np.isnan(lead.low) for lead in leads):
+        found = {self.difference(name).verdict for name in self.rivals}
+        if NO_SIGNAL not in self.readers or Verdict.NOT_TESTABLE in found:
             return Verdict.NOT_TESTABLE
-        if any(lead.high < 0 for lead in leads):
+        if Verdict.CONTRADICTED in found:
             return Verdict.CONTRADICTED
-        good = all(lead.low > 0 for lead in leads)
-        return Verdict.SUPPORTED if good else Verdict.NOT_SHOWN
+        return Verdict.SUPPORTED if found == {Verdict.SUPPORTED} else Verdict.NOT_SHOWN
 
     @property
     def dataset(self) -> xr.Dataset:

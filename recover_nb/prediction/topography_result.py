@@ -343,11 +343,11 @@ class Topography(Result):
         """Whether features tell something of the label that is not known without them.
 
         Supported if they beat permuted labels, and what they add to level, prompt length and number
-        of failures (those that are known) lies above 0, by AUC.
+        of failures (those that are known) lies above 0, by AUC and by both intervals.
         """
         if not len(self.null_auc) or NO_SIGNAL not in self.predictors:
             return Verdict.NOT_TESTABLE
-        told = self.p_auc < SIGNIFICANT and self.added().low > 0
+        told = self.p_auc < SIGNIFICANT and self.added().verdict == Verdict.SUPPORTED
         return Verdict.SUPPORTED if told else Verdict.NOT_SHOWN
 
     @property

@@ -8,7 +8,7 @@ from recover_nb.core.labels import Verdict
 from recover_nb.core.result import Labelled
 from recover_nb.core.titles import named, p_value
 from recover_nb.prediction.baselines import SIGNIFICANT, capitalised
-from recover_nb.routing.result import interval_verdict
+from recover_nb.routing.result import both_verdict
 
 ESTIMATORS = ("published", "split", "all")
 #: Routes held to the same routes permuted within the target's cells.
@@ -73,7 +73,7 @@ class Transfer(Labelled):
     def verdict(self) -> Verdict:
         """Whether routing transfers: frozen routes beat the target's permuted routes.
 
-        Supported if they do in every direction, by the interval over questions and by permutation;
+        Supported if they do in every direction, by both intervals and by permutation;
         contradicted if they do worse in every direction. Over the first population.
         """
         frozen = self.dataset.isel(population=0).sel(
@@ -82,7 +82,7 @@ class Transfer(Labelled):
         verdicts = set()
         for place in range(frozen.sizes["direction"]):
             one = frozen.isel(direction=place)
-            found = interval_verdict(float(one["permuted_low"]), float(one["permuted_high"]))
+            found = both_verdict(one, "permuted")
             sure = found != Verdict.SUPPORTED or float(one["permuted_p"]) < SIGNIFICANT
             verdicts.add(found if sure else Verdict.NOT_SHOWN)
         return verdicts.pop() if len(verdicts) == 1 else Verdict.NOT_SHOWN

@@ -18,7 +18,7 @@ from recover_nb.core.schema import INTERVENTION, PROBLEM, checkpoint_codes, text
 from recover_nb.core.titles import named
 from recover_nb.routing.populations import FAILED, choose_populations
 from recover_nb.routing.rescue import with_rates
-from recover_nb.routing.result import interval_verdict
+from recover_nb.routing.result import agreed_verdict
 from recover_nb.routing.twins import (
     ACTS,
     RANDOM,
@@ -50,6 +50,7 @@ TWINS = {
     "place_gap": (STEER, RANDOM),
     "place_changed": (STEER, RANDOM),
 }
+_OVER = ("", "_checkpoints")
 _ENDS = ("difference", "low", "high", "low_checkpoints", "high_checkpoints")
 
 
@@ -130,7 +131,8 @@ class Controls(Labelled):
         if comparison not in self.dataset["comparison"].values:
             return Verdict.NOT_TESTABLE
         one = self.dataset.isel(population=0).sel(comparison=comparison, task=ALL)
-        return interval_verdict(float(one["low"]), float(one["high"]))
+        ends = [[float(one[f"{end}{over}"]) for end in ("low", "high")] for over in _OVER]
+        return agreed_verdict(*ends)
 
     @property
     def sentence(self) -> str:

@@ -136,7 +136,8 @@ def test_frozen_routes_are_those_of_the_sources_mean_and_sd():
 def test_by_cell_is_what_evaluate_routing_says_of_the_target():
     ds = two_families(lambda features: features + 1, seed=3)
     target = ds.isel(problem=np.flatnonzero(ds["family"].values == "neox"))
-    theirs = evaluate_routing(target, n_bootstrap=20, n_permutations=20, n_null=20, n_splits=5)
+    few = {"n_bootstrap": 20, "n_permutations": 20, "n_null": 20, "n_splits": 5}
+    theirs = evaluate_routing(target, populations=["failed"], **few)
     one = directions(transfer(ds, **FEW))[0]
     lifts = {
         name: (figures(one, "by_cell", name)["lift"], float(theirs.lift(name)["lift"]))

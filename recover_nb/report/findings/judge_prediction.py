@@ -96,7 +96,11 @@ def predicts(figures: Figures) -> Judgement:
         return f"{text} of accuracy over always saying the cell's commonest regime"
 
     lead = headline(figures)["baselines"][COMMONEST]["accuracy_lead"]
-    verdict = SUPPORTED if lead["low"] > 0 else NOT_SHOWN
+    ends = [
+        [math.nan if lead[f"{end}{of}"] is None else lead[f"{end}{of}"] for end in ("low", "high")]
+        for of in ("", "_checkpoints")
+    ]
+    verdict = SUPPORTED if agreed_verdict(*ends) == SUPPORTED else NOT_SHOWN
     return Judgement(verdict, f"{100 * lead['value']:+.1f} points", over(figures, say))
 
 
