@@ -31,6 +31,8 @@ COMPARISONS = {
     "place_changed": "per token changed",
     "argmax": "likeliest token, less sampled",
     "ancestor": "mixed, less hotter",
+    "alone": "mixed, less the ancestor alone",
+    "steer_alone": "one token steered, less the ancestor alone",
 }
 
 

@@ -32,13 +32,15 @@ from recover_nb.routing.twins import (
 )
 
 _DENSE, _SAMPLE = Intervention.DENSE_STEER.value, Intervention.DENSE_SAMPLE.value
-_HOTTER = Intervention.TEMPERATURE.value
+_HOTTER, _ALONE = Intervention.TEMPERATURE.value, Intervention.ANCESTOR.value
 #: Pairs that differ in one thing, over every attempt.
 PAIRS = {
     "mixture": (STEER, WRONG),
     "place": (STEER, RANDOM),
     "argmax": (_DENSE, _SAMPLE),
     "ancestor": (_SAMPLE, _HOTTER),
+    "alone": (_SAMPLE, _ALONE),
+    "steer_alone": (STEER, _ALONE),
 }
 #: The same over chosen attempts, which are twins: what a comparison is of -> its operators.
 TWINS = {
@@ -66,7 +68,8 @@ class Controls(Labelled):
         ``problems``. By ``population`` and ``act`` (an operator): ``fired``, the share of attempts
         in which it acted at all, and ``changed``, in which it emitted another token than retry.
 
-        Comparisons: ``mixture``, ``place``, ``argmax``, ``ancestor`` over every attempt.
+        Comparisons: ``mixture``, ``place``, ``argmax``, ``ancestor``, ``alone`` and ``steer_alone``
+        (both models mixed, or one token steered, less the ancestor alone) over every attempt.
         ``mixture_differs``: attempts in which both mixtures fired at one token and emitted
         different ones. ``place_elsewhere`` and ``place_same``: attempts in which both acted, the
         random one at another token or at the same; ``place_gap``: the first difference less the

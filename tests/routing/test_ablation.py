@@ -537,17 +537,17 @@ def test_an_edge_that_selects_nobody_moves_nothing(tied, monkeypatch):
 
 
 def test_a_setting_that_changes_nothing_says_so(tied, monkeypatch):
-    # Gains are twentieths, and tenths in halves: from 0.12 and from 0.15 on they are the same.
-    monkeypatch.setattr(variants, "MIN_GAINS", (0.12,))
+    # Gains are twentieths, and tenths in halves: those from 0.04 on are those from 0.05 on.
+    monkeypatch.setattr(variants, "MIN_GAINS", (0.04,))
     result = ablate(tied, **FEW)
-    assert result.settings["min_gain=0.12"].same
-    assert [name for name, each in result.settings.items() if each.same] == ["min_gain=0.12"]
-    assert result.sentence.endswith("1 change no figure at all (min_gain=0.12).")
+    assert result.settings["min_gain=0.04"].same
+    assert [name for name, each in result.settings.items() if each.same] == ["min_gain=0.04"]
+    assert result.sentence.endswith("1 change no figure at all (min_gain=0.04).")
     moves = tables.ablation_moves(result).set_index("conclusion")
-    assert "least gain 0.12" in moves.loc["beats_retry_split", "same"]
+    assert "least gain 0.04" in moves.loc["beats_retry_split", "same"]
     assert moves.loc["beats_retry_all", "same"] == ""
-    assert "least gain 0.12" not in moves.loc["beats_retry_split", "undecided"]
-    assert "The very same figure under: least gain 0.12" in tables.say_ablation(result)[1]
+    assert "least gain 0.04" not in moves.loc["beats_retry_split", "undecided"]
+    assert "The very same figure under: least gain 0.04" in tables.say_ablation(result)[1]
 
 
 def test_z_scores_are_over_all_failed_problems_by_hand():

@@ -15,6 +15,7 @@ from recover_nb.report.findings.judge_prediction import (
     clusters_transfer,
     fingerprint,
     mixture,
+    more_than_ancestor,
     not_by_reading,
     place,
     predicts,
@@ -222,6 +223,15 @@ CLAIMS: tuple[Claim, ...] = (
         "routing",
         _steering,
         words="steering rescues",
+    ),
+    Claim(
+        "more_than_ancestor",
+        "Mixing the two models rescues more than the ancestor alone.",
+        "",
+        "both intervals of the paired difference (dense_sample less ancestor) lie above 0",
+        "controls",
+        more_than_ancestor,
+        words="more than the ancestor alone",
     ),
     Claim(
         "mixture",

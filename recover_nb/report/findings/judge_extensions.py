@@ -184,9 +184,8 @@ _HOW = {
 
 def _apart(ends: Sequence[float | None]) -> str:
     """Say the ends over checkpoints, where there are several."""
-    if any(end is None or math.isnan(end) for end in ends):
-        return ""
-    return f", over checkpoints {interval(ends)}"
+    known = [end for end in ends if end is not None and not math.isnan(end)]
+    return f", over checkpoints {interval(known)}" if len(known) == len(ends) else ""
 
 
 def _robust(*conclusions: Conclusion) -> Callable[[Mapping[str, Any]], Judgement]:

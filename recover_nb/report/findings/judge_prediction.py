@@ -179,6 +179,19 @@ def place(figures: Figures) -> Judgement:
     return Judgement(figures["verdicts"]["place"], f"{points:+.1f} points", text)
 
 
+def more_than_ancestor(figures: Figures) -> Judgement:
+    """Judge whether mixing both models rescues more than the ancestor alone."""
+    missing = _untested(figures, "alone")
+    if missing:
+        return missing
+    text = "Attempts right, less the ancestor alone. " + _compared(
+        figures, {"alone": "dense_sample", "steer_alone": "sparse_steer"}
+    )
+    one = headline(figures)["comparisons"]["alone"]
+    apart = [math.nan if end is None else end for end in one["checkpoints"]]
+    return Judgement(agreed_verdict(one["interval"], apart), f"{one['points']:+.1f} points", text)
+
+
 def clusters_transfer(figures: Figures) -> Judgement:
     """Judge whether the source's clusters are the target's."""
     rows = headline(figures)["directions"]

@@ -278,6 +278,7 @@ PAPER: tuple[PaperClaim, ...] = (
             "tells",
             "predicts",
             "steering",
+            "more_than_ancestor",
             "place",
             "mixture",
         ),

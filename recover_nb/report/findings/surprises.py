@@ -16,6 +16,21 @@ _SURPRISES: tuple[tuple[dict[str, str], str], ...] = (
         ),
     ),
     (
+        {"steering": SUPPORTED, "more_than_ancestor": CONTRADICTED},
+        (
+            "Where the first answer failed the ancestor alone rescues more than any mixture of the"
+            " two: what these failures lack is what training took away, and the simplest way to get"
+            " it back is to ask the checkpoint before it."
+        ),
+    ),
+    (
+        {"published": SUPPORTED, "permutation": NOT_SHOWN},
+        (
+            "The published lift is no luck in selection, and still the features do not earn it: the"
+            " same routes dealt out at random within a cell rescue about as much."
+        ),
+    ),
+    (
         {"steering": SUPPORTED, "mixture": NOT_SHOWN},
         (
             "Which of the two mixtures steers makes no difference that can be seen: the opposite of"

@@ -486,7 +486,7 @@ def _score(
 
 def _figure(
     conclusion: Conclusion,
-    found: dict[str, Contributions | None],
+    found: dict[str, Any],
     weights: np.ndarray,
     checkpoints: np.ndarray | None,
 ) -> tuple[Figure, np.ndarray]:

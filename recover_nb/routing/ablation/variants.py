@@ -308,7 +308,7 @@ def _attempted_again(table: Table, stored: dict[str, Any], names: np.ndarray) ->
     cells = stored["cells"]
     places = np.sort(attempted_again(names, cells))
 
-    def outcomes(before: np.ndarray, setting: str) -> np.ndarray:
+    def outcomes(before: Any, setting: str) -> np.ndarray:
         correct = before.copy()
         for cell, found in cells.items():
             rows = attempted_again(names, {cell: found})

@@ -19,7 +19,7 @@ from recover_nb.routing.populations import choose_populations
 from recover_nb.routing.routers.folds import Fold, make_folds
 from recover_nb.routing.routers.inputs import COUNTED, choosable, read_problems
 from recover_nb.routing.routers.judge import BEST_FIXED, COUNT, LEARNT, PUBLISHED_RULE, Sides
-from recover_nb.routing.routers.measure import gathered, measure
+from recover_nb.routing.routers.measure import measure
 from recover_nb.routing.routers.result import BUDGET, BUDGETS, RouterComparison
 
 
@@ -119,7 +119,7 @@ def compare_routers(
     counted = tuple(name for name in operators if name in arms)
     inside = [choose_populations(each, populations) for each in studies]
     of = int(read[0].known.observed.max())
-    parts, labels = {}, list(inside[0])
+    parts, labels = [], list(inside[0])
     left_out: dict[str, str] = {}
     for place, population in enumerate(labels):
         tell(named(population))
@@ -131,7 +131,7 @@ def compare_routers(
         folds, why = _all_folds(pair, schemes, seed)
         left_out |= why
         counts = (n_bootstrap, n_null, n_halvings)
-        parts[population] = measure(pair, folds, budget, counts, [seed, place])
+        parts.append(measure(pair, folds, budget, counts, [seed, place]))
     schemes = [name for name in schemes if name not in left_out]
     policies = [*arms, BEST_FIXED, PUBLISHED_RULE, COUNT, LEARNT]
     settings = {
@@ -153,7 +153,11 @@ def compare_routers(
         "policy": policies,
         "operator": counted,
     }
-    return RouterComparison(labelled(gathered(parts, schemes), coords, settings))
+    order = ("hold_out", "population", "budget", ...)
+    data = xr.concat(parts, "population").transpose(*order, missing_dims="ignore").variables
+    return RouterComparison(
+        labelled({name: (x.dims, x.values) for name, x in data.items()}, coords, settings)
+    )
 
 
 def _all_folds(

@@ -11,7 +11,14 @@ import xarray as xr
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ROUTED_INTERVENTIONS, Intervention
-from recover_nb.core.schema import PROBLEM, ROLLOUT, checkpoint_codes, failed_rollouts, text
+from recover_nb.core.schema import (
+    PROBLEM,
+    ROLLOUT,
+    cell_names,
+    checkpoint_codes,
+    failed_rollouts,
+    text,
+)
 from recover_nb.routing.policy import PUBLISHED, RoutingPolicy
 from recover_nb.routing.rescue import with_rates
 from recover_nb.routing.table import COSTS, Table, routable, tabulate
@@ -182,17 +189,13 @@ def read_problems(
         observed=(_observed(kept, "correct") >= 0).sum(axis=1),
         counting=passes[0],
         upfront=passes[0] + passes[1],
-        cell=np.array(["|".join(each) for each in zip(*_cell(kept), strict=True)]),
+        cell=cell_names(kept),
         family=text(kept["family"]),
         question=np.array(["|".join(each) for each in zip(task, question, strict=True)]),
         checkpoint=checkpoint_codes(kept),
         route=table.decide(np.ones((1, len(rows)), dtype=bool))[0],
     )
     return Problems(arms, known, outcomes, table, left_out, rows)
-
-
-def _cell(ds: xr.Dataset) -> list[np.ndarray]:
-    return [text(ds[name]) for name in ("family", "method", "task")]
 
 
 def _check(ds: xr.Dataset) -> None:
@@ -208,7 +211,7 @@ def _check(ds: xr.Dataset) -> None:
             "the study has no intervention 'none': rules go by the observed rollouts, which are"
             " missing"
         )
-    missing = [name for name in ("family", "method", "problem_id", "task") if name not in ds.coords]
+    missing = [name for name in ("family", "problem_id", "task") if name not in ds.coords]
     if missing:
         raise InputError(
             f"the study has no coordinate {missing[0]!r}; problems are held out by question, cell,"

@@ -23,9 +23,13 @@ LEVEL = 0.05
 ENDS = ("low", "high", "low_checkpoints", "high_checkpoints")
 GAINS = ("gain", *(f"gain_{end}" for end in ENDS))
 FIGURES = ("rate", *GAINS, "null_mean", "null_sd", "p")
-IN_SAMPLE = ("in_sample", "in_sample_null_mean", "in_sample_null_sd")
+IN_SAMPLE = {
+    "in_sample": "gain",
+    "in_sample_null_mean": "null_mean",
+    "in_sample_null_sd": "null_sd",
+}
 CEILINGS = ("ceiling", "ceiling_low", "ceiling_high")
-UPFRONT = ("n", "retry_cost", "counting", "upfront")
+UPFRONT = ("retry_cost", "counting", "upfront")
 
 
 class RouterComparison(Labelled):
