@@ -307,7 +307,7 @@ def _controls(data: TopographyData) -> dict[str, ipywidgets.Widget]:
     """One control for each trait that has one."""
     wide = {"style": {"description_width": "90px"}, "layout": {"width": "270px"}}
     choices = {
-        "population": ([(named(name), name) for name in data.populations], "failures"),
+        "population": ([(named(name), name) for name in data.populations], "whose"),
         "target": (data.targets, "predict"),
         "within": (or_none("pooled", data.partitions), "within each"),
         "part": (or_none("all together", ()), "of these"),
