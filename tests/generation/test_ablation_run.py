@@ -230,7 +230,8 @@ def test_half_and_double_keep_within_half_the_vocabulary(pair):
 
 
 def test_ablate_takes_the_file_along(ds, found):
-    result = rnb.ablate(ds, stored=found, n_bootstrap=20, n_null=2, n_splits=2)
+    few = {"n_bootstrap": 20, "n_null": 2, "n_splits": 2}
+    result = rnb.ablate(ds, stored=found, population="failed", **few)
     assert {each.name for each in (*SIGNAL_VARIATIONS, *ATTEMPT_VARIATIONS)} <= set(result.settings)
     assert result.about["models"] == found["about"]
     assert result.settings["alpha=0.3"].n == 6
@@ -238,5 +239,7 @@ def test_ablate_takes_the_file_along(ds, found):
         got["attempts"]["alpha=0.3"]["sparse_steer"]["correct"] for got in found["cells"].values()
     )
     assert result.operators["alpha=0.3"]["sparse_steer"]["rate"] == pytest.approx(total / 24)
+    first = rnb.ablate(ds, stored=found, **few)
+    assert first.population == "failed_first_1" and 0 < first.settings["alpha=0.3"].n < 6
     # Nothing is shipped for this study.
-    assert rnb.ablate(ds, n_bootstrap=20, n_null=2, n_splits=2).operators == {}
+    assert rnb.ablate(ds, **few).operators == {}
