@@ -114,6 +114,7 @@ _TITLES: Mapping[str, str] = {
     "auc_high": "lead in AUC, 95 % to",
     "basis": "cost counted in",
     "best": "rescue rate of the best operator",
+    "count": "count",
     "fired": "share of attempts in which it acted",
     "first_failed": "observed rollouts that all failed",
     "high": "95 % to",

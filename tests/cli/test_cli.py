@@ -120,8 +120,15 @@ def test_evaluate_json_says_what_was_found(study, capsys):
     assert found["verdict"] in list(Verdict)
     assert "than trying again" in found["sentence"]
     rows = pd.DataFrame(found["rows"])
-    one = rows.set_index(["cell", "estimator", "comparator"]).loc[("all", "split", "retry")]
+    names = ["population", "cell", "estimator", "comparator"]
+    one = rows.set_index(names).loc[("failed", "all", "split", "retry")]
     assert one["lift_points"] == pytest.approx(100 * found["overall"]["split"]["lift"])
+    for name, told in found["populations"].items():
+        of_all = rows.set_index(names).loc[(name, "all", "all", "retry")]
+        assert of_all["lift_points"] == pytest.approx(100 * told["lift"])
+        low, high = told["ci95"]
+        assert low <= told["lift"] <= high and told["n"] > 0
+        assert "lift_own_features" in told
     assert found["settings"]["seed"] == 0 and found["settings"]["policy"]["fallback"]
 
 

@@ -15,6 +15,7 @@ from recover_nb.clustering import cluster_stability, glance, stability_grid
 from recover_nb.clustering.error_rates import make_points
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Feature
+from recover_nb.routing.populations import first_failed
 from recover_nb.routing.simulate import make_study
 from recover_nb.widgets import RoutingExplorer, Selection, StabilityExplorer
 from recover_nb.widgets.stability_data import KEPT, ROUGH, Settings, StabilityData
@@ -327,10 +328,16 @@ def test_linked_views_follow():
     made = make_study(effect="tied", n_problems=40, seed=4)
     selection = Selection()
     view = StabilityExplorer(made, selection=selection)
-    routing = RoutingExplorer(made, selection=selection)
+    routing = RoutingExplorer(made, selection=selection, population="failed")
     view.cluster = "1"
     listed = routing.tables()["problems"]["problem"].tolist()
     assert listed == list(selection.problems) and 0 < len(listed) < made.sizes["problem"]
+    # Of those brushed, the ones that the explorer's figures are about.
+    routing.population = "failed_first_1"
+    few = routing.tables()["problems"]["problem"].tolist()
+    assert few == [each for each in listed if first_failed(made, 1)[each]] and len(few) < len(
+        listed
+    )
 
 
 def test_state_is_read_and_replayed(view, ds):
