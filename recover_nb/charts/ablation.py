@@ -100,7 +100,7 @@ def plot_ablations(data: Any, *, width: int = 190) -> alt.HConcatChart:
     return finish(alt.hconcat(*panels, spacing=14), title)
 
 
-def _panel(part: pd.DataFrame, y: alt.Y) -> alt.LayerChart:
+def _panel(part: pd.DataFrame, y: alt.Y) -> alt.LayerChart | alt.FacetChart:
     tooltip = [
         tip("setting"),
         tip("claim"),

@@ -101,7 +101,7 @@ def plot_estimators(data: Any, *, width: int = 520) -> alt.Chart:
     over = drawn.mark_rule(strokeWidth=1, strokeDash=[2, 2]).encode(
         x=alt.X("low_checkpoints_points:Q", title=axis), x2="high_checkpoints_points:Q"
     )
-    looks = {"shape": shape_by("kind", KIND_SHAPES)}
+    looks: dict[str, Any] = {"shape": shape_by("kind", KIND_SHAPES)}
     if len(whom) > 1:
         sizes = alt.Scale(domain=whom, range=[90, *[45] * (len(whom) - 1)])
         looks["size"] = alt.Size("population:N", title=None, scale=sizes, legend=names_legend(whom))

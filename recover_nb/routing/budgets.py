@@ -63,18 +63,19 @@ def budget_curves(inputs: Inputs, resamples: Resamples) -> dict[str, np.ndarray]
     k = np.arange(1, n_max + 1)
     stored = k <= trials[:, [RETRY]]
     found: dict[str, list] = {name: [] for name in _CURVES}
-    cost, upfront, prices = [], [], {}
+    cost: list[list[float]] = []
+    upfront: list[float] = []
     for basis in BASES:
-        price = prices[basis] = _price(inputs, basis)
+        price = _price(inputs, basis)
         # An import may leave costs at 0: then nothing can be compared at equal cost.
-        known = price is not None and bool((price[np.arange(n), decision] > 0).all())
-        known = known and bool((price[:, RETRY] > 0).all())
+        known = price is not None and bool(
+            ((price[np.arange(n), decision] > 0) & (price[:, RETRY] > 0)).all()
+        )
         if not known or price is None:
-            prices[basis] = None
             price = np.full((n, n_arms), np.nan)
         cost.append([price[np.arange(n), decision].mean(), price[:, RETRY].mean()])
         before = inputs.upfront.get(basis)
-        upfront.append(np.nan if before is None else before.mean())
+        upfront.append(np.nan if before is None else float(before.mean()))
         if not known:
             for values in found.values():
                 values.append(np.full(n_max, np.nan))
@@ -101,8 +102,9 @@ def _price(inputs: Inputs, basis: str) -> np.ndarray | None:
     """Mean cost of an attempt (problem, arm); None where it is not stored."""
     if basis == "attempts":
         return np.ones(inputs.table.rate.shape)
-    parts = [inputs.costs.get(variable) for variable in COSTS[basis]]
-    return None if any(part is None for part in parts) else sum(parts)
+    if not set(COSTS[basis]) <= set(inputs.costs):
+        return None
+    return np.sum([inputs.costs[variable] for variable in COSTS[basis]], axis=0)
 
 
 def _mean(values: np.ndarray, stored: np.ndarray) -> np.ndarray:
@@ -142,10 +144,10 @@ def _claim(
     if not enough.any():
         return dict.fromkeys(names, np.nan)
     price = np.ones(trials.shape)
-    rates = [
+    routed, retry = (
         replay(plans[name][:, :k], wins, trials, price)[1][:, [-1]]
         for name, k in (("routed", CLAIM_ROUTED), ("retry", CLAIM_RETRY))
-    ]
-    one = _compared(*rates, enough[:, None], inputs.table.checkpoints, resamples)
+    )
+    one = _compared(routed, retry, enough[:, None], inputs.table.checkpoints, resamples)
     found = {name: float(values[0]) for name, values in one.items()}
     return {"k_routed": float(CLAIM_ROUTED), "k_retry": float(CLAIM_RETRY), **found}

@@ -68,7 +68,7 @@ def with_features(
     table: Table, features: np.ndarray, rng: np.random.Generator, *, n_splits: int
 ) -> Contributions:
     """Score every problem whose `features` (problem, feature) are known, routed by them."""
-    known = ~np.isnan(features).any(axis=1)
+    known = np.asarray(~np.isnan(features).any(axis=1))
     own = replace(table, features=np.where(known[:, None], features, 0.0))
     return _in_sample(own, known, rng, n_splits, None)
 

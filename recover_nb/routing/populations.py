@@ -111,15 +111,14 @@ def first_features(ds: xr.Dataset, population: str, rows: np.ndarray) -> np.ndar
         if not {*names, "n_tokens"} <= set(ds.data_vars):
             return None
         block = {PROBLEM: rows, ROLLOUT: slice(m)}
-        signals = (
+        pressure, variance = (
             ds[name].isel(block).transpose(PROBLEM, ROLLOUT, "token").values for name in names
         )
         length = ds["n_tokens"].sel({INTERVENTION: _NONE}).isel(block)
-        few = rollout_features(
-            *signals, length.transpose(PROBLEM, ROLLOUT).values, window=_window(ds)
-        )
+        length = length.transpose(PROBLEM, ROLLOUT).values
+        few = rollout_features(pressure, variance, length, window=_window(ds))
     # With fewer rollouts than are asked for, the features would be of others than the name says.
-    known = np.isfinite(few).all(axis=(1, 2))
+    known = np.asarray(np.isfinite(few).all(axis=(1, 2)))
     return np.where(known[:, None], problem_features(few, np.ones(few.shape[:2], bool)), np.nan)
 
 

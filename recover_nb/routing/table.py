@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -115,7 +116,7 @@ class Table:
         )
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
-    def as_kind(self, kind: type["Table"], **more: object) -> "Table":
+    def as_kind(self, kind: type["Table"], **more: Any) -> "Table":
         """Return the same problems as another kind of table, with what it has `more`."""
         return kind(**{each.name: getattr(self, each.name) for each in fields(Table)}, **more)
 

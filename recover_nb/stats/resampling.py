@@ -209,15 +209,10 @@ def checkpoint_interval(
     >>> low.round(3).tolist(), high.round(3).tolist()
     ([-0.742], [1.742])
     """
-    figure, spread, weighs = 0.0, 0.0, 0.0
-    parts = [(1, value, weight), *([] if offset is None else [(-1, *offset)])]
-    for sign, top, bottom in parts:
-        top, bottom = np.broadcast_arrays(top, bottom)
-        total = bottom.sum(axis=0)
-        one = ratio(top.sum(axis=0), total)
-        figure = figure + sign * one
-        spread = spread + sign * ratio(top - one * bottom, total)
-        weighs = weighs + abs(bottom)
+    figure, spread, weighs = _linear(value, weight)
+    if offset is not None:
+        other, apart, also = _linear(*offset)
+        figure, spread, weighs = figure - other, spread - apart, weighs + also
     # A checkpoint without weight has told nothing.
     groups = (_by_cluster(weighs, checkpoints) > 0).sum(axis=0)
     square = (_by_cluster(spread, checkpoints) ** 2).sum(axis=0)
@@ -225,6 +220,14 @@ def checkpoint_interval(
     half = stdtrit(freedom, (1 + level) / 2) * np.sqrt(square * groups / freedom)
     half = np.where(groups > 1, half, np.nan)
     return figure - half, figure + half
+
+
+def _linear(value: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a ratio of sums, what each problem moves it by, and the problem's weight."""
+    top, bottom = np.broadcast_arrays(value, weight)
+    total = bottom.sum(axis=0)
+    figure = ratio(top.sum(axis=0), total)
+    return figure, ratio(top - figure * bottom, total), abs(bottom)
 
 
 def bootstrap(

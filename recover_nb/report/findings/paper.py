@@ -76,9 +76,8 @@ def _row(label: str, value: float, *, judged: bool = True, **more: Any) -> Row:
 def picture_rows(told: Told) -> pd.DataFrame:
     """Return the rows of a picture as numbers, NaN where there is none."""
     frame = pd.DataFrame(list(told.rows))
-    numbers = [name for name in frame if name not in ("label", "kind")]
-    frame[numbers] = frame[numbers].astype(float)
-    return frame
+    numbers = [str(name) for name in frame if name not in ("label", "kind")]
+    return frame.astype(dict.fromkeys(numbers, float))
 
 
 def _have(figures: Figures, *sections: str) -> bool:
@@ -96,7 +95,7 @@ def _regimes(figures: Figures) -> Told | None:
         limits = found["limits"]
         top = max(limits.values())
         band = (min(limits.values()), top)
-        rows.append(_row(words.get(name, name), found["value"], band=band, at=top))
+        rows.append(_row(words.get(name) or name, found["value"], band=band, at=top))
     others = views["views"]["pooled"]["alignment"]
     named_there = ", ".join(
         f"{name} {value:.2f}"
