@@ -188,7 +188,7 @@ def resampling(n: int, counts: dict[str, int], share: int, repeats: int) -> tupl
     loop = PandasLoop(as_frame(study), arms, [str(name) for name in Feature], attempts)
 
     def run(data) -> None:
-        evaluate_routing(data, only=("published", "null"), **counts)
+        evaluate_routing(data, only=("published", "null"), populations=["failed"], **counts)
 
     def looped() -> None:
         loop.bootstrap(counts["n_bootstrap"] // share)

@@ -139,7 +139,8 @@ def test_pandas_loop_selects_and_routes_as_we_do():
     study = array_rows.failed_study(160)
     arms = [str(name) for name in ROUTED_INTERVENTIONS]
     loop = PandasLoop(array_rows.as_frame(study), arms, [str(name) for name in Feature], {})
-    ours = evaluate_routing(study, only=("published",), n_bootstrap=2, n_permutations=2).lift()
+    few = {"n_bootstrap": 2, "n_permutations": 2}
+    ours = evaluate_routing(study, only=("published",), populations=["failed"], **few).lift()
     assert float(ours["n"]) == len(loop.hard)
     assert float(ours["lift"]) == pytest.approx(
         loop.lifts(loop.hard).loc["all", "retry"], abs=1e-12
