@@ -19,6 +19,13 @@ from recover_nb.core.theme import INK, OPERATOR, RETRY
 #: What is judged, and what it is held to.
 COLOURS = {"judged": OPERATOR, "held to": RETRY}
 SHAPES = {"judged": "diamond", "held to": "circle"}
+#: What is drawn beside a figure, in words.
+_DRAWN = {
+    "low": "lines: 95 % over questions",
+    "low_checkpoints": "dotted: over checkpoints",
+    "band_low": "grey: what no effect gives",
+    "at": "tick: what has to be passed",
+}
 
 
 def plot_claim(frame: pd.DataFrame, *, title: str, axis: str, width: int = 460) -> alt.Chart:
@@ -66,5 +73,5 @@ def plot_claim(frame: pd.DataFrame, *, title: str, axis: str, width: int = 460) 
         base, ("low", "value", "high"), size=80, looks=looks, title=axis, scale=scale
     )
     layers = alt.layer(band, line, over, *estimates, data=rows(frame))
-    subtitle = "lines: 95 % over questions; dotted: over checkpoints; grey: what no effect gives"
-    return finish(layers, alt.Title(title, subtitle=subtitle), width, 26 * len(labels))
+    drawn = [words for name, words in _DRAWN.items() if frame[name].notna().any()]
+    return finish(layers, alt.Title(title, subtitle="; ".join(drawn)), width, 26 * len(labels))
