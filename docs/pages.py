@@ -116,7 +116,7 @@ def relink_html(text: str, path: str) -> str:
 def sources() -> Iterator[Path]:
     """Yield every file of the repository that the site is made of."""
     docs = ROOT / "docs"
-    for pattern in ("*.md", "*.png", "*.svg", "*.webp", "api/*.rst"):
+    for pattern in ("*.md", "*.png", "*.svg", "*.webp", "findings/*.svg", "api/*.rst"):
         yield from sorted(docs.glob(pattern))
     yield from (ROOT / path for path in ELSEWHERE if (ROOT / path).exists())
     yield from sorted(NOTEBOOKS.glob("*.ipynb"))

@@ -134,6 +134,15 @@ def plot_mappings(data: Any, *, width: int = 420) -> alt.Chart:
     ------
     InputError
         If a column is missing or there is no row.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> ds = rnb.make_study(effect="tied")
+    >>> evaluation = rnb.evaluate_routing(ds, only=["mappings"], n_bootstrap=20)
+    >>> chart = rnb.plot_mappings(evaluation)
+    >>> chart.title.text
+    'Every way to give the operators to the features'
     """
     frame = frame_of(data, tables.mapping_ranks)
     apart = ("low_checkpoints_points", "high_checkpoints_points")

@@ -5,7 +5,7 @@ See docs/method.md#rescue-at-k and docs/method.md#budget-curves.
 
 import numpy as np
 
-from recover_nb.routing.routers.replay import RETRY, fixed_order, replay, within
+from recover_nb.routing.replay import RETRY, fixed_order, replay, within
 from recover_nb.routing.table import COSTS, Inputs
 from recover_nb.stats.resampling import Resamples, bootstrap_ratio, checkpoint_interval, ratio
 

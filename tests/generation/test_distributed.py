@@ -346,8 +346,9 @@ def plain(value):
 
 
 NEED_NO_TOKENS = {
+    # Features of the first answers alone, of the other populations, are computed from signals.
     "evaluate_routing": lambda ds: rnb.evaluate_routing(
-        ds, n_bootstrap=20, n_permutations=20, n_null=5, n_splits=4
+        ds, populations=["failed"], n_bootstrap=20, n_permutations=20, n_null=5, n_splits=4
     ),
     "classify_regimes": lambda ds: rnb.classify_regimes(ds["rescue_rate"]),
     "route": lambda ds: rnb.route(ds["features"], rnb.cell_names(ds)),

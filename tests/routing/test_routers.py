@@ -12,12 +12,13 @@ import recover_nb as rnb
 from recover_nb import tables
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import HoldOut, Verdict
+from recover_nb.routing.replay import fixed_order, replay, within
 from recover_nb.routing.rescue import rescue_at_k
 from recover_nb.routing.routers.ceiling import find_ceilings, fit_population, known_worth
 from recover_nb.routing.routers.folds import in_sample, make_folds
 from recover_nb.routing.routers.inputs import Outcomes, agreement, read_problems
 from recover_nb.routing.routers.judge import Sides, choose
-from recover_nb.routing.routers.replay import fixed_order, missed, replay, rescued, within, worth
+from recover_nb.routing.routers.replay import missed, rescued, worth
 from recover_nb.routing.routers.result import CONFIRMED_BY, judged
 from recover_nb.routing.routers.rules import CountRule, best_fixed, learn_count, learnt, taken
 from recover_nb.routing.simulate import make_study
