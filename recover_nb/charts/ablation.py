@@ -15,6 +15,7 @@ from recover_nb.charts.kit import (
     interval,
     names_axis,
     order,
+    over_checkpoints,
     rows,
     shape_by,
     signed,
@@ -113,9 +114,7 @@ def _panel(part: pd.DataFrame, y: alt.Y) -> alt.LayerChart | alt.FacetChart:
     band = references.mark_rect(color=INK, opacity=0.12)
     shape = {"shape": shape_by("move", MOVE_SHAPES)}
     ends = ("low_points", "points", "high_points")
-    over = base.mark_rule(strokeWidth=1, strokeDash=[2, 2]).encode(
-        x=alt.X(f"{_APART[0]}:Q", title="points"), x2=f"{_APART[1]}:Q"
-    )
+    over = over_checkpoints(base, _APART, title="points")
     return alt.layer(
         band, zero_line(), over, *interval(base, ends, size=55, looks=shape, title="points")
     )

@@ -10,6 +10,7 @@ from recover_nb.charts.kit import (
     interval,
     names_axis,
     order,
+    over_checkpoints,
     rows,
     shape_by,
     tip,
@@ -64,9 +65,7 @@ def plot_claim(frame: pd.DataFrame, *, title: str, axis: str, width: int = 460) 
         x=alt.X("band_low:Q", title=axis, scale=alt.Scale(zero=False)), x2="band_high:Q"
     )
     line = bare.mark_tick(color=INK, thickness=2, size=20, opacity=1).encode(x="at:Q")
-    over = base.mark_rule(strokeWidth=1, strokeDash=[2, 2]).encode(
-        x="low_checkpoints:Q", x2="high_checkpoints:Q"
-    )
+    over = over_checkpoints(base, ("low_checkpoints", "high_checkpoints"))
     looks = {"shape": shape_by("kind", SHAPES)}
     scale = alt.Scale(zero=False)
     estimates = interval(

@@ -221,6 +221,23 @@ def interval(
     ]
 
 
+def over_checkpoints(base: alt.Chart, columns: tuple[str, str], **axis: Any) -> alt.Chart:
+    """Draw a dotted line from the low to the high end of an interval over checkpoints.
+
+    Parameters
+    ----------
+    base : Chart
+        With what it shares with the figure, such as its row on the other axis.
+    columns : tuple of (str, str)
+        Low end, high end.
+    **axis
+        Of the x axis: its title, scale, axis.
+    """
+    low, high = columns
+    dotted = base.mark_rule(strokeWidth=1, strokeDash=[2, 2])
+    return dotted.encode(x=alt.X(f"{low}:Q", **axis), x2=alt.X2(f"{high}:Q"))
+
+
 def feature_axes(x: str, y: str) -> dict[str, Any]:
     """Two features as axes, in units of the feature."""
     return {

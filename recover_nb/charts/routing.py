@@ -24,6 +24,7 @@ from recover_nb.charts.kit import (
     names_legend,
     numbers,
     order,
+    over_checkpoints,
     p_tip,
     percents,
     rows,
@@ -43,6 +44,9 @@ from recover_nb.core.theme import (
     STRATEGY_SHAPES,
 )
 from recover_nb.core.titles import named
+
+#: Ends of an interval over checkpoints.
+APART = ("low_checkpoints_points", "high_checkpoints_points")
 
 
 def plot_estimators(data: Any, *, width: int = 520) -> alt.Chart:
@@ -77,12 +81,11 @@ def plot_estimators(data: Any, *, width: int = 520) -> alt.Chart:
     """
     frame = frame_of(data, tables.lift_over_retry)
     needed = ("population", "estimator", "kind", "n", "lift_points", "low_points", "high_points")
-    apart = ("low_checkpoints_points", "high_checkpoints_points")
-    frame = checked(frame, (*needed, *apart, "p", "band_low_points", "band_high_points"))
+    frame = checked(frame, (*needed, *APART, "p", "band_low_points", "band_high_points"))
     axis = "routed minus retry (percentage points)"
     ends = ("low_points", "lift_points", "high_points")
     tooltip = [tip("population"), tip("estimator")]
-    tooltip += [*signed("lift_points", "low_points", "high_points", *apart), *counts("n"), p_tip()]
+    tooltip += [*signed("lift_points", "low_points", "high_points", *APART), *counts("n"), p_tip()]
     base = alt.Chart().encode(tooltip=tooltip)
     names, whom = order(frame["estimator"]), order(frame["population"])
     lines = {
@@ -98,9 +101,7 @@ def plot_estimators(data: Any, *, width: int = 520) -> alt.Chart:
         legend=None,
     )
     drawn = base.encode(**lines, color=colour_by("kind", KIND_COLOURS), opacity=faint)
-    over = drawn.mark_rule(strokeWidth=1, strokeDash=[2, 2]).encode(
-        x=alt.X("low_checkpoints_points:Q", title=axis), x2="high_checkpoints_points:Q"
-    )
+    over = over_checkpoints(drawn, APART, title=axis)
     looks: dict[str, Any] = {"shape": shape_by("kind", KIND_SHAPES)}
     if len(whom) > 1:
         sizes = alt.Scale(domain=whom, range=[90, *[45] * (len(whom) - 1)])
@@ -145,19 +146,16 @@ def plot_mappings(data: Any, *, width: int = 420) -> alt.Chart:
     'Every way to give the operators to the features'
     """
     frame = frame_of(data, tables.mapping_ranks)
-    apart = ("low_checkpoints_points", "high_checkpoints_points")
-    needed = ("rank", "mapping", "published", "lift_points", "low_points", "high_points", *apart)
+    needed = ("rank", "mapping", "published", "lift_points", "low_points", "high_points", *APART)
     frame = checked(frame, needed)
     axis = "routed minus retry (percentage points)"
     frame = frame.assign(which=frame["published"].map({True: "published", False: "another"}))
     tooltip = [tip("mapping"), *counts("rank")]
-    tooltip += signed("lift_points", "low_points", "high_points", *apart)
+    tooltip += signed("lift_points", "low_points", "high_points", *APART)
     y = alt.Y("mapping:N", title=None, sort=order(frame["mapping"]), axis=alt.Axis(labelLimit=330))
     colours = {"published": OPERATOR, "another": RETRY}
     base = alt.Chart().encode(y=y, tooltip=tooltip, color=colour_by("which", colours))
-    over = base.mark_rule(strokeWidth=1, strokeDash=[2, 2]).encode(
-        x=alt.X("low_checkpoints_points:Q", title=axis), x2="high_checkpoints_points:Q"
-    )
+    over = over_checkpoints(base, APART, title=axis)
     looks = {"shape": shape_by("which", {"published": "diamond", "another": "circle"})}
     ends = ("low_points", "lift_points", "high_points")
     estimates = interval(base, ends, size=90, looks=looks, title=axis)
@@ -202,8 +200,7 @@ def plot_comparators(data: Any, *, width: int = 520) -> alt.Chart:
         "lift_points",
         "low_points",
         "high_points",
-        "low_checkpoints_points",
-        "high_checkpoints_points",
+        *APART,
     )
     frame = checked(frame, (*needed, "band_low_points", "band_high_points"))
     axis = "routed minus the alternative (percentage points)"
@@ -213,7 +210,7 @@ def plot_comparators(data: Any, *, width: int = 520) -> alt.Chart:
         tip("estimator"),
         tip("comparator"),
         *signed("lift_points", "low_points", "high_points"),
-        *signed("low_checkpoints_points", "high_checkpoints_points"),
+        *signed(*APART),
     ]
     tooltip += [*percents("routed", "rate"), *counts("n")]
     band = [tip("comparator"), *signed("band_low_points", "band_high_points")]
@@ -227,9 +224,7 @@ def plot_comparators(data: Any, *, width: int = 520) -> alt.Chart:
     )
     base = alt.Chart().encode(y=y, tooltip=tooltip, color=colour_by("kind", colours))
     ends, shape = ("low_points", "lift_points", "high_points"), shape_by("kind", shapes)
-    over = base.mark_rule(strokeWidth=1, strokeDash=[2, 2]).encode(
-        x=alt.X("low_checkpoints_points:Q", title=axis), x2="high_checkpoints_points:Q"
-    )
+    over = over_checkpoints(base, APART, title=axis)
     estimates = interval(base, ends, size=80, looks={"shape": shape}, title=axis)
     layers = [zero_line(), over, *estimates]
     if frame["band_low_points"].notna().any():

@@ -14,7 +14,7 @@ import xarray as xr
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Verdict
 from recover_nb.core.plain import plain
-from recover_nb.core.result import Result, labelled
+from recover_nb.core.result import labelled
 from recover_nb.core.titles import named
 from recover_nb.prediction.baselines import (
     ABOUT as NO_SIGNAL_ABOUT,
@@ -32,6 +32,7 @@ from recover_nb.prediction.baselines import (
     mean_over_parts,
     say_lead,
 )
+from recover_nb.prediction.over_populations import OverPopulations
 from recover_nb.prediction.targets import OVERALL, stack_populations
 from recover_nb.routing.populations import FAILED
 
@@ -91,7 +92,7 @@ class ReadingPart:
 
 
 @dataclass(frozen=True)
-class Reading(Result):
+class Reading(OverPopulations):
     """Prediction of a label from features and from what can be read.
 
     Figures are of the first population; `over` gives the same of another.
@@ -135,24 +136,6 @@ class Reading(Result):
     population: str = FAILED
     one_checkpoint: bool = False
     others: Mapping[str, "Reading"] = field(default_factory=dict)
-
-    def over(self, population: str) -> "Reading":
-        """Return the result over one population.
-
-        Raises
-        ------
-        InputError
-            If it was not computed.
-        """
-        found = self.populations
-        if population not in found:
-            raise InputError(f"no population {population!r}; allowed: {', '.join(found)}")
-        return found[population]
-
-    @property
-    def populations(self) -> dict[str, "Reading"]:
-        """The result over each population, this one first."""
-        return {self.population: self, **self.others}
 
     def scores(self, score: str = "auc", part: str | None = None) -> np.ndarray:
         """Return a score of each reader in each fold, (reader, repeat, fold).

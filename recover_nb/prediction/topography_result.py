@@ -14,7 +14,7 @@ import xarray as xr
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Verdict
 from recover_nb.core.plain import plain
-from recover_nb.core.result import Result, labelled
+from recover_nb.core.result import labelled
 from recover_nb.core.titles import named, p_value
 from recover_nb.prediction.baselines import (
     ADDED,
@@ -31,6 +31,7 @@ from recover_nb.prediction.baselines import (
     mean_over_parts,
     say_lead,
 )
+from recover_nb.prediction.over_populations import OverPopulations
 from recover_nb.prediction.targets import OVERALL, stack_populations
 from recover_nb.routing.populations import FAILED
 from recover_nb.stats.resampling import exceedance
@@ -140,7 +141,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Topography(Result):
+class Topography(OverPopulations):
     """Prediction of a label from the features, overall or within each part.
 
     Figures are of the first population; `over` gives the same of another.
@@ -196,24 +197,6 @@ class Topography(Result):
     predictors: tuple[str, ...] = ()
     one_checkpoint: bool = False
     others: Mapping[str, "Topography"] = field(default_factory=dict)
-
-    def over(self, population: str) -> "Topography":
-        """Return the result over one population.
-
-        Raises
-        ------
-        InputError
-            If it was not computed.
-        """
-        found = self.populations
-        if population not in found:
-            raise InputError(f"no population {population!r}; allowed: {', '.join(found)}")
-        return found[population]
-
-    @property
-    def populations(self) -> dict[str, "Topography"]:
-        """The result over each population, this one first."""
-        return {self.population: self, **self.others}
 
     @property
     def n(self) -> int:

@@ -181,7 +181,12 @@ def evaluate_routing(
     edges = {"min_gain": min_gain, "min_failure": min_failure, "tolerance": tolerance}
     parts = _parts(only)
     inputs = read_inputs(
-        ds, policy=policy, interventions=interventions, edges=edges, populations=populations
+        ds,
+        policy=policy,
+        interventions=interventions,
+        edges=edges,
+        populations=populations,
+        for_all="all" in parts,
     )
     return evaluate_inputs(
         inputs,

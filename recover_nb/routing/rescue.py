@@ -366,3 +366,27 @@ def with_rates(ds: xr.Dataset) -> xr.Dataset:
             "the study has neither rescue_rate and attempts nor correct; one of them is needed"
         )
     return ds.merge(rescue_rate(ds["correct"]), compat="override")
+
+
+def worked_rates(ds: xr.Dataset, arms: Sequence[str]) -> np.ndarray | None:
+    """Return rescue rates where a right answer without a step counts as wrong.
+
+    Parameters
+    ----------
+    ds : Dataset
+    arms : sequence of str
+        Interventions.
+
+    Returns
+    -------
+    (problem, arm) float64, or None
+        NaN where no attempt is known to have a step or none. None where the study knows no steps.
+    """
+    if not {"correct", "worked"} <= set(ds.data_vars):
+        return None
+    some = ds[["correct", "worked"]].sel(intervention=list(arms))
+    right = ((some["correct"] == 1) & (some["worked"] == 1)).sum("rollout")
+    run = (some["correct"] >= 0).sum("rollout")
+    known = (some["worked"] >= 0).any("rollout") & (run > 0)
+    rate = right / run.where(known)
+    return rate.transpose("problem", "intervention").values

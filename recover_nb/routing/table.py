@@ -14,8 +14,8 @@ from recover_nb.core.schema import cell_names, checkpoint_codes, cut_off_hint, t
 from recover_nb.features.features import feature_matrix
 from recover_nb.routing.policy import PUBLISHED, RoutingPolicy, route_codes
 from recover_nb.routing.populations import choose_populations, first_features
-from recover_nb.routing.rescue import is_steerable_hard, with_rates
-from recover_nb.stats.resampling import Resamples, bootstrap_weights, ratio
+from recover_nb.routing.rescue import is_steerable_hard, with_rates, worked_rates
+from recover_nb.stats.resampling import Resamples, bootstrap_weights
 
 #: Cost of an attempt: name in reports -> variables of the study that are added up.
 COSTS = {
@@ -201,6 +201,7 @@ def read_inputs(
     interventions: Sequence[str] = ROUTED_INTERVENTIONS,
     edges: dict | None = None,
     populations: Sequence[str] | None = None,
+    for_all: bool = True,
 ) -> Inputs:
     """Take what an evaluation needs out of a study.
 
@@ -210,6 +211,9 @@ def read_inputs(
         As in `evaluate_routing`.
     edges : dict, optional
         Keywords of `rescue.is_steerable_hard`.
+    for_all : bool
+        Also read what is only told beside the estimator ``all``: signals of the first answers, and
+        which answers have a step.
 
     Returns
     -------
@@ -232,18 +236,14 @@ def read_inputs(
             " populations of the study that have some"
         )
     first = {}
-    if policy.features == FEATURES:
+    if for_all and policy.features == FEATURES:
         for name, rows in some.items():
             found = first_features(ds, name, keep[rows])
             if found is not None:
                 first[name] = found
     kept = ds.isel(problem=keep)
     routes = _stored_routes(kept, policy, table.arms)
-    worked = None
-    if {"correct", "worked"} <= set(ds.data_vars):
-        by_arm = kept[["correct", "worked"]].sel(intervention=list(table.arms))
-        right = ((by_arm["correct"] == 1) & (by_arm["worked"] == 1)).sum("rollout")
-        worked = ratio(right.transpose("problem", "intervention").values, table.attempts)
+    worked = worked_rates(kept, table.arms) if for_all else None
     upfront = _upfront(kept) if costs else {}
     return Inputs(
         table,

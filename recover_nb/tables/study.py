@@ -10,13 +10,12 @@ from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ALL, ROUTED_INTERVENTIONS, Intervention, Regime
 from recover_nb.core.schema import cell_names, checkpoint_codes, cut_off_hint
 from recover_nb.routing.populations import FAILED, allowed_populations, choose_populations
-from recover_nb.routing.rescue import classify_regimes, with_rates
+from recover_nb.routing.rescue import classify_regimes, with_rates, worked_rates
 from recover_nb.stats.resampling import (
     Resamples,
     bootstrap_ratio,
     bootstrap_weights,
     checkpoint_interval,
-    ratio,
 )
 from recover_nb.tables.kit import feature_columns, mean, per_rollout
 
@@ -232,7 +231,9 @@ def rescue_by_intervention(
     name = allowed_populations(ds)[0] if population is None else population
     if name != FAILED:
         used &= choose_populations(ds, [name])[name]
-    worked = _worked_rates(ds, attempts, arms)
+    worked = worked_rates(ds, arms)
+    if worked is None:
+        worked = np.full(rates.shape, np.nan)
     resamples = bootstrap_weights(
         questions[used], strata[used], n_bootstrap, np.random.default_rng(seed)
     )
@@ -270,17 +271,6 @@ def rescue_by_intervention(
         "worked_lift_points",
     ]
     return pd.concat(frames, ignore_index=True)[columns]
-
-
-def _worked_rates(ds: xr.Dataset, attempts: np.ndarray, arms: Sequence[str]) -> np.ndarray:
-    """Rates (problem, arm) where a right answer without a step is wrong; NaN where not known."""
-    if not {"correct", "worked"} <= set(ds.data_vars):
-        return np.full(attempts.shape, np.nan)
-    some = ds[["correct", "worked"]].sel(intervention=list(arms))
-    right = ((some["correct"] == 1) & (some["worked"] == 1)).sum("rollout")
-    known = (some["worked"] >= 0).any("rollout")
-    rate = ratio(right.transpose("problem", "intervention").values, attempts)
-    return np.where(known.transpose("problem", "intervention").values, rate, np.nan)
 
 
 def _intervals(

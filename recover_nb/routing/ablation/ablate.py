@@ -386,7 +386,8 @@ def ablate(
     stored = _shipped(ds) if stored is None else stored
     tolerance = float(ds.attrs.get("regime_tolerance", TOLERANCE))
     edges = {"min_gain": MIN_GAIN, "min_failure": MIN_FAILURE, "tolerance": tolerance}
-    inputs = read_inputs(ds, edges=edges, populations=None if population is None else [population])
+    chosen = None if population is None else [population]
+    inputs = read_inputs(ds, edges=edges, populations=chosen, for_all=False)
     population, rows = next(iter(inputs.populations.items()))
     inputs = replace(inputs, populations={population: rows})
     resamples = inputs.resamples(seed, n_bootstrap)
