@@ -94,7 +94,7 @@ def build_page(ds: xr.Dataset, evaluation: Evaluation, *, title: str) -> Page:
     subtitle = f"{total['problems']} problem units in {len(problems) - 1} cells; "
     subtitle += f"{total['failed']} failed at least once. "
     n = int(evaluation.figures["problems"].sel(cell=ALL))
-    subtitle += f"Figures are of the {n:,} of them that are told by: {named(whom)}."
+    subtitle += f"Figures are about {n:,} of them ({named(whom)})."
     sections = [
         _findings(tables.find(evaluation, rescue, fired)),
         _failures(ds, problems),
