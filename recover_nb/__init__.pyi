@@ -26,23 +26,18 @@ from recover_nb.charts.features import plot_features as plot_features
 from recover_nb.charts.features import plot_reliability as plot_reliability
 from recover_nb.charts.reading import plot_reading as plot_reading
 from recover_nb.charts.remapping import plot_remapping as plot_remapping
-from recover_nb.charts.remapping import plot_transitions as plot_transitions
 from recover_nb.charts.rescue import plot_regimes as plot_regimes
 from recover_nb.charts.rescue import plot_rescue as plot_rescue
 from recover_nb.charts.rescue import plot_routes as plot_routes
 from recover_nb.charts.routers import plot_routers as plot_routers
 from recover_nb.charts.routing import plot_budget as plot_budget
-from recover_nb.charts.routing import plot_comparators as plot_comparators
 from recover_nb.charts.routing import plot_estimators as plot_estimators
 from recover_nb.charts.routing import plot_mappings as plot_mappings
 from recover_nb.charts.story import story as story
-from recover_nb.charts.topography import plot_coefficients as plot_coefficients
 from recover_nb.charts.topography import plot_confusion as plot_confusion
 from recover_nb.charts.topography import plot_effects as plot_effects
 from recover_nb.charts.topography import plot_feature_quantiles as plot_feature_quantiles
 from recover_nb.charts.topography import plot_scores as plot_scores
-from recover_nb.charts.traces import plot_branches as plot_branches
-from recover_nb.charts.traces import plot_rollout_grid as plot_rollout_grid
 from recover_nb.charts.traces import plot_signals as plot_signals
 from recover_nb.charts.transfer import plot_transfer_clusters as plot_transfer_clusters
 from recover_nb.charts.transfer import plot_transfer_routing as plot_transfer_routing
@@ -62,18 +57,14 @@ from recover_nb.core.schema import cell_names as cell_names
 from recover_nb.core.schema import validate as validate
 from recover_nb.core.shipped import example_folder as example_folder
 from recover_nb.features import signals as signals
-from recover_nb.features.detectors import fatal_in_step as fatal_in_step
 from recover_nb.features.detectors import judge_detectors as judge_detectors
-from recover_nb.features.detectors import value_traces as value_traces
 from recover_nb.features.features import compute_features as compute_features
-from recover_nb.features.reliability import feature_reliability as feature_reliability
 from recover_nb.features.reliability import needed_rollouts as needed_rollouts
 from recover_nb.features.signals import signals_from_logits as signals_from_logits
 from recover_nb.features.signals import signals_from_topk as signals_from_topk
 from recover_nb.features.value import fatal_token as fatal_token
 from recover_nb.features.value import problems_with_value as problems_with_value
 from recover_nb.features.value import recorded_value as recorded_value
-from recover_nb.features.value import recoverable_until as recoverable_until
 from recover_nb.generation import decoding as decoding
 from recover_nb.generation import lab as lab
 from recover_nb.generation.companions import load_fresh as load_fresh
@@ -121,10 +112,6 @@ from recover_nb.prediction.topography import topography as topography
 from recover_nb.prediction.transcripts import failed_text as failed_text
 from recover_nb.prediction.transfer import transfer as transfer
 from recover_nb.report import write_html as write_html
-from recover_nb.routing import evaluation as evaluation
-from recover_nb.routing import rescue as _rescue
-from recover_nb.routing import routers as routers
-from recover_nb.routing import simulate as simulate
 from recover_nb.routing.ablation.ablate import ablate as ablate
 from recover_nb.routing.ablation.stored import load_ablations as load_ablations
 from recover_nb.routing.changes import what_changed as what_changed
@@ -135,17 +122,16 @@ from recover_nb.routing.policy import RoutingPolicy as RoutingPolicy
 from recover_nb.routing.policy import route as route
 from recover_nb.routing.populations import first_failed as first_failed
 from recover_nb.routing.populations import majority_vote as majority_vote
-from recover_nb.routing.populations import reach as reach
 from recover_nb.routing.reliability import route_reliability as route_reliability
 from recover_nb.routing.remapping import remap_survival as remap_survival
 from recover_nb.routing.rescue import classify_regimes as classify_regimes
-from recover_nb.routing.rescue import rescue_at_k as rescue_at_k
 from recover_nb.routing.rescue import rescue_rate as rescue_rate
 from recover_nb.routing.routers import compare_routers as compare_routers
 from recover_nb.routing.simulate import make_study as make_study
 from recover_nb.tables import summary_text as summary_text
+from recover_nb.widgets.parts.score import class_score as class_score
+from recover_nb.widgets.present import present as present
 
-recoverability = _rescue
 study = _generation
 
 __version__: str

@@ -40,7 +40,7 @@ def cluster_stability(
     max_consensus: int = MAX_CONSENSUS,
     progress: Callable[[str], None] | None = None,
 ) -> ClusterStability:
-    """Cluster failed problems by their features and measure the stability, beside two nulls.
+    """Cluster failed problems by their features, and compare stability with data without clusters.
 
     Parameters
     ----------

@@ -43,7 +43,7 @@ def rollout_stability(
     min_cluster_size: int | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> xr.Dataset:
-    """Compare clusters from a few failed rollouts a problem with those from all of them.
+    """Compare clusters from a few failed rollouts per problem with those from all of them.
 
     Parameters
     ----------

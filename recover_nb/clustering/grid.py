@@ -141,8 +141,8 @@ def stability_grid(
     ks : sequence of int
         Numbers of clusters, each at least 2.
     n_jobs : int, optional
-        Processes; -1 is one a processor. By default that for work of more than half a minute, else
-        1. The figures are the same.
+        Processes; -1 is one per processor. By default that for work of more than half a minute,
+        else 1. The figures are the same.
 
     Returns
     -------

@@ -113,7 +113,7 @@ def measure_all(
 
     Parameters are those of `stability.measure`, with `n_null` draws of each null. Each has a
     generator of its own, so that more draws add to the others and change none. `n_jobs` processes
-    (-1: one a processor; None: that where the work is `LARGE`, else 1) share the data sets, and
+    (-1: one per processor; None: that where the work is `LARGE`, else 1) share the data sets, and
     change no figure.
     """
     tell = progress or (lambda stage: None)
@@ -178,7 +178,7 @@ def check_jobs(n_jobs: int | None) -> None:
         try:
             check_whole("n_jobs", n_jobs, 1)
         except InputError as error:
-            raise InputError(f"{error}; or -1, one a processor") from None
+            raise InputError(f"{error}; or -1, one per processor") from None
 
 
 def check_counts(n_resamples: int, n_null: int, seed: int) -> None:

@@ -227,7 +227,8 @@ class ClusterStability(Judged, Result):
         if verdict == Structure.NOT_ABOVE_NULL:
             short = "; ".join(_against(self, name) for name in DECIDING if not self.beyond(name))
             return (
-                f"{head}: no cluster structure is claimed, for data without clusters are as stable."
+                f"{head}: no cluster structure is claimed, because data without clusters are"
+                f" as stable."
                 f" {short}."
             )
         passed = "; ".join(_against(self, name) for name in DECIDING)

@@ -2,7 +2,7 @@
 
 
 class InputError(ValueError):
-    """Input a user can mend.
+    """An error in what the user gave, with what to do about it.
 
     The message is one sentence: what was given, what is allowed, what to do.
 

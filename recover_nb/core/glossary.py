@@ -9,7 +9,7 @@ from recover_nb.core.shipped import shipped_folder
 
 @cache
 def glossary_entries() -> dict[str, str]:
-    """Return the entries of docs/glossary.md: term -> its two sentences, and its formula, Markdown.
+    """Return the entries of docs/glossary.md: term -> its sentences and formula, Markdown.
 
     Raises
     ------

@@ -82,14 +82,32 @@ class Result:
         """Return headline, verdict, picture and what to call next."""
         return "".join(self._card())
 
-    def _card(self) -> Iterator[str]:
-        yield (
+    @property
+    def headline(self) -> str:
+        """The first thing to know, in a short sentence; empty where `sentence` is short itself."""
+        tables = import_module(f"{__name__.partition('.')[0]}.tables")
+        try:
+            return tables.headline(self)
+        except InputError:
+            return ""
+
+    def head_html(self) -> str:
+        """Return title, verdict and sentence as HTML; below a headline the figures are folded."""
+        first, said = html.escape(self.headline), html.escape(self.sentence)
+        line = '<p style="margin:.4em 0;line-height:1.45">{}</p>'
+        body = line.format(said)
+        if first:
+            folded = f"<details><summary>all figures, in words</summary>{body}</details>"
+            body = line.format(first) + folded
+        return (
             f"<style>{colours_css()}</style>"
             '<div class="recover-nb-result" style="max-width:60em;padding:.2em 0">'
             f'<div style="font-weight:600;font-size:1.1em">{html.escape(self.title)}'
-            f"{_chip(self.verdict)}</div>"
-            f'<p style="margin:.4em 0;line-height:1.45">{html.escape(self.sentence)}</p></div>'
+            f"{_chip(self.verdict)}</div>{body}</div>"
         )
+
+    def _card(self) -> Iterator[str]:
+        yield self.head_html()
         yield self._picture()
         if self.following:
             calls = "".join(f"<li><code>{html.escape(call)}</code></li>" for call in self.following)
@@ -131,7 +149,7 @@ def _chip(verdict: Any) -> str:
     colour = _CHIPS.get(verdict, "currentColor")
     words = html.escape(str(verdict).replace("_", " "))
     return (
-        f' <span style="margin-left:.6em;padding:.1em .6em;border-radius:1em;font-size:.8em;'
+        f' <span style="margin-left:.6em;padding:.1em .6em;border-radius:1em;font-size:.85em;'
         f'border:1px solid;color:{colour}">'
         f"{words}</span>"
     )

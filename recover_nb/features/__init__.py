@@ -9,13 +9,12 @@ from recover_nb.features.features import (
     problem_features,
     rollout_features,
 )
-from recover_nb.features.reliability import feature_reliability, foreseen_rollouts, needed_rollouts
+from recover_nb.features.reliability import foreseen_rollouts, needed_rollouts
 
 __all__ = [
     "DEFAULT_WINDOW",
     "FLOOR",
     "compute_features",
-    "feature_reliability",
     "foreseen_rollouts",
     "junction",
     "junction_window",

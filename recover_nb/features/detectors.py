@@ -30,7 +30,7 @@ DETECTORS = (JUNCTION, FIRST_FIRING, *(each.value for each in PEAKS), DISAGREEME
 
 
 def value_traces(ds: xr.Dataset) -> pd.DataFrame:
-    """Return one row for each recorded value map: where the answer was lost, and who points where.
+    """Return one row per recorded value map: where the answer was lost, and where signals point.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def value_traces(ds: xr.Dataset) -> pd.DataFrame:
     Examples
     --------
     >>> import recover_nb as rnb
-    >>> frame = rnb.value_traces(rnb.load_study())
+    >>> frame = value_traces(rnb.load_study())
     >>> bool((frame["fatal"] < frame["n_tokens"]).all())
     True
     """
@@ -108,7 +108,7 @@ def _first_disagreement(one: xr.Dataset, length: int) -> int:
 
 
 def judge_detectors(ds: xr.Dataset) -> pd.DataFrame:
-    """Judge where detectors point against the fatal token and the first wrong step, beside chance.
+    """Judge how well detectors find the fatal token and first wrong step, compared with chance.
 
     docs/method.md#16-prefix-value.
 

@@ -230,7 +230,7 @@ def compute_features(
     See Also
     --------
     signals_from_logits : Signals of each token, from the logits of both models.
-    feature_reliability : How repeatable features are, by the number of failed rollouts.
+    needed_rollouts : How repeatable features are, by the number of failed rollouts.
     route : The step that features are made for.
 
     Notes
@@ -243,7 +243,7 @@ def compute_features(
 
     Examples
     --------
-    Signals of every token become three numbers a problem.
+    Signals of every token become three numbers per problem.
 
     >>> import recover_nb as rnb
     >>> ds = rnb.load_study().isel(problem=[1, 2])

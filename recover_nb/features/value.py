@@ -47,8 +47,8 @@ def fatal_token(right: NDArray[np.integer], n: int) -> int:
     right = np.asarray(right)
     if right.ndim != 1 or len(right) < 2 or n < 1:
         raise InputError(
-            f"right has shape {right.shape} and n is {n}; allowed: one count a prefix, two or more"
-            " of them, and n of at least 1"
+            f"right has shape {right.shape} and n is {n}; allowed: one count per prefix, two or"
+            " more of them, and n of at least 1"
         )
     lost = right[:-1].astype(np.int64) - right[1:]
     return -1 if lost.max() <= 0 else int((lost >= max(lost.max() - 1, 1)).argmax())

@@ -202,7 +202,7 @@ def _rollout_features(ds: xr.Dataset, config: StudyConfig) -> xr.DataArray:
 
 
 def load_remapped() -> tuple[xr.Dataset, xr.Dataset]:
-    """Return the shipped companions of the bundled study: over other numbers, and drawn again.
+    """Return the companions of the bundled study: with new numbers, and drawn again.
 
     Returns
     -------
@@ -214,6 +214,12 @@ def load_remapped() -> tuple[xr.Dataset, xr.Dataset]:
     ------
     InputError
         If the installation is incomplete.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> [ds.sizes["problem"] for ds in rnb.load_remapped()]
+    [900, 900]
     """
     remapped, redrawn = (_shipped(name.value) for name in SURVIVAL_COMPANIONS)
     return remapped, redrawn

@@ -48,7 +48,7 @@ class StudyConfig:
     block_size : int
         Most problems in a block, the unit that is written and resumed.
     signal_rollouts : int
-        Failed rollouts a problem whose token-level signals are stored (rounded, see
+        Failed rollouts per problem whose token-level signals are stored (rounded, see
         `schema.SIGNAL_TOLERANCE`). Features use all of them at full precision.
     value_problems : int
         Failed problems of each block, the first ones, whose value map is measured.

@@ -347,8 +347,10 @@ def _explained(error: BaseException, part: Block | range) -> BaseException:
         where = f"block {part.index} ({part.family} {part.method} {part.task}, {where})"
     stays = "what is done stays: go on with --resume"
     if isinstance(error, KilledWorker):
-        died = f"{where} killed every worker that tried it, most likely for want of memory"
-        return InputError(f"{died}; give workers more of it, or fewer processes a machine; {stays}")
+        died = f"{where} killed every worker that tried it, most likely because memory ran out"
+        return InputError(
+            f"{died}; give workers more of it, or fewer processes per machine; {stays}"
+        )
     if isinstance(error, InputError):
         return InputError(f"{where}: {error}; {stays}")
     if isinstance(error, OSError):

@@ -128,7 +128,7 @@ def generate(
     unit : (str, str)
         Family and method that the problem units are named by; they also choose the random numbers.
     signal_rollouts : int
-        Failed rollouts a problem whose signals are kept, rounded to `schema.SIGNAL_BITS` mantissa
+        Failed rollouts per problem whose signals are kept, rounded to `schema.SIGNAL_BITS` mantissa
         bits.
     checker : str or callable (text, answer) -> bool, optional
         See `tasks.make_checker`; the tasks' own unless given.

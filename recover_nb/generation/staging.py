@@ -1,4 +1,4 @@
-"""An unfinished run on disk: what was asked, and one file a finished block. Needs no torch."""
+"""An unfinished run on disk: what was asked, and one file per finished block. Needs no torch."""
 
 import fcntl
 import json

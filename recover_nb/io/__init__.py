@@ -1,1 +1,1 @@
-"""Converters, a file a format: ``from_<format>`` reads into a study, ``to_<format>`` writes."""
+"""Converters, one file per format: ``from_<format>`` reads into a study, ``to_<format>`` writes."""

@@ -269,7 +269,7 @@ def _study(row: Row) -> dict[str, Any]:
 def to_jsonl(
     ds: xr.Dataset, path: str | PathLike, *, tokenizer: Any = None, replace: bool = False
 ) -> Path:
-    """Write a study as JSON lines, one rollout a line; `from_jsonl` reads it back, equal.
+    """Write a study as JSON lines, one rollout per line; `from_jsonl` reads it back, equal.
 
     Parameters
     ----------

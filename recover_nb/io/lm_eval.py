@@ -147,14 +147,14 @@ def _rollouts(
 
 
 def _reasons(row: Row, n: int) -> list[Any]:
-    """Return why each response ended, where the log says it: one reason, or one a response."""
+    """Return why each response ended, where the log says it: one reason, or one per response."""
     name, value = row.find(*REASON)
     while isinstance(value, list) and len(value) == 1 and isinstance(value[0], list):
         value = value[0]
     if not isinstance(value, list):
         return [value] * n
     if len(value) != n:
-        raise row.wrong(name, value, f"one reason a response, and there are {n}")
+        raise row.wrong(name, value, f"one reason per response, and there are {n}")
     return value
 
 

@@ -2,7 +2,7 @@
 
 Both go along the same traces.
 
-One JSONL file a model, one line a rollout: what the API returned, with ``problem_id``,
+One JSONL file per model, one line per rollout: what the API returned, with ``problem_id``,
 ``rollout_idx`` and (in the specialist's) ``is_correct``, ``prompt`` and ``answer`` beside it.
 """
 
@@ -260,7 +260,9 @@ def _vllm_trace(row: Row) -> Trace:
     tokens = row.ids(*TOKENS)
     entries = row.find("prompt_logprobs", needed=True)[1]
     if not isinstance(entries, list):
-        raise row.wrong("prompt_logprobs", entries, "a list with one entry a token, the first null")
+        raise row.wrong(
+            "prompt_logprobs", entries, "a list with one entry per token, the first null"
+        )
     if len(entries) <= len(tokens):
         raise InputError(
             f"{row.where}: 'prompt_logprobs' has {len(entries)} entries for {len(tokens)} output"
@@ -334,7 +336,7 @@ class _Vocabulary:
         )
         for name, value in (("tokens", names), ("token_logprobs", own), ("top_logprobs", lists)):
             if not isinstance(value, list) or len(value) != len(names):
-                raise logged.wrong(name, value, "a list with one entry a token")
+                raise logged.wrong(name, value, "a list with one entry per token")
         tokens = [self.id_of(logged, name) for name in names]
         return tokens, [self._listed(logged, *each) for each in zip(names, own, lists, strict=True)]
 

@@ -1,4 +1,4 @@
-"""What a reader is given: one file, or one file an intervention."""
+"""What a reader is given: one file, or one file per intervention."""
 
 from collections.abc import Mapping
 from os import PathLike

@@ -229,7 +229,7 @@ def _check(frame: pd.DataFrame, path: Path) -> None:
             )
     if frame.empty:
         raise InputError(
-            f"{path}: the table has no rows; a profile table holds one row a failed problem unit"
+            f"{path}: the table has no rows; a profile table holds one row per failed problem unit"
         )
     for column in TEXT:
         blank = frame[column].str.strip() == ""

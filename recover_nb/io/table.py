@@ -1,4 +1,4 @@
-"""Any table with one row a rollout, by a map of columns; and the table that holds a study."""
+"""Any table with one row per rollout, by a map of columns; and the table that holds a study."""
 
 import csv
 import json
@@ -37,7 +37,7 @@ FIELDS = (
 )
 #: Columns of `to_parquet` that hold JSON.
 NESTED = ("variables", "signals", "problem", "study")
-TABLE = "a table with one row a rollout (.csv, .parquet or .jsonl)"
+TABLE = "a table with one row per rollout (.csv, .parquet or .jsonl)"
 
 
 def from_table(
@@ -51,7 +51,7 @@ def from_table(
     n_observed: int | None = None,
     window: int = DEFAULT_WINDOW,
 ) -> xr.Dataset:
-    """Read a table with one row a rollout.
+    """Read a table with one row per rollout.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def from_table(
 def to_parquet(
     ds: xr.Dataset, path: str | PathLike, *, tokenizer: Any = None, replace: bool = False
 ) -> Path:
-    """Write a study as a parquet table, one row a rollout; `from_table` reads it back, equal.
+    """Write a study as a parquet table, one row per rollout; `from_table` reads it back, equal.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def _json_rows(path: str | PathLike) -> Iterator[Row]:
 
 def _frame_rows(table: pd.DataFrame) -> Iterator[Row]:
     if table.empty:
-        raise InputError("the DataFrame has no rows; give one row a rollout")
+        raise InputError("the DataFrame has no rows; give one row per rollout")
     for place, values in enumerate(table.to_dict("records")):
         # What numpy and pandas hold, as plain Python; a missing cell is no value.
         plain = {
@@ -194,7 +194,8 @@ def _csv_rows(path: str | PathLike) -> Iterator[Row]:
                 where = f"{path}: line {reader.line_num}"
                 if None in values or None in values.values():
                     raise InputError(
-                        f"{where} has not as many cells as the header; every row needs one a column"
+                        f"{where} has not as many cells as the header; every row needs one per"
+                        " column"
                     )
                 yield Row(where, {name: _cell(name, value) for name, value in values.items()})
     except UnicodeDecodeError as error:

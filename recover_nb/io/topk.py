@@ -61,7 +61,7 @@ def signals_of_lists(
     Parameters
     ----------
     specialist, ancestor : sequence of mapping
-        One a token of the trace: what the model listed there, the token itself included where the
+        One per token of the trace: what the model listed there, the token itself included where the
         API gives it.
     token_id : sequence of int
     temperature, top_k, k_cov

@@ -16,7 +16,8 @@ from recover_nb.io.records import Collector
 from recover_nb.io.rows import REASON, RolloutRow, ended_by
 
 TRL = (
-    "completions of TRL (completions_*.parquet with step, prompt, completion and a column a reward)"
+    "completions of TRL (completions_*.parquet with step, prompt, completion and one column per"
+    " reward)"
 )
 VERL = "rollouts of verl ({step}.jsonl with input, output, gts, score, step)"
 #: Columns of TRL's table that are no rewards.

@@ -22,7 +22,7 @@ from recover_nb.io.rows import RolloutRow, Unit
 
 SHARD = "a feature shard of the authors' toolkit (shard_NNNN.parquet)"
 REPAIRS = (
-    "repair results of the authors' toolkit (JSON lines with pid, k and one object a condition)"
+    "repair results of the authors' toolkit (JSON lines with pid, k and one object per condition)"
 )
 #: Column of a shard -> signal. Their ``V`` is the specialist's probability of the token; the
 #: variance is ``logit_var``.
@@ -49,7 +49,7 @@ def from_vllm_logits(
     task: str = "imported",
     window: int = DEFAULT_WINDOW,
 ) -> xr.Dataset:
-    """Read what the authors' toolkit wrote of one cell.
+    """Read what the authors' toolkit wrote for one cell.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def from_vllm_logits(
     features : path, or paths, optional
         Feature shards: parquet files, or the folder they are in. Matched by problem and rollout.
     repairs : path, optional
-        Repair results: one line an attempt, with the outcome of every condition. ``rand``,
+        Repair results: one line per attempt, with the outcome of every condition. ``rand``,
         ``geo_pred``, ``geo_wrong``, ``dense`` and ``local_temp_*`` become `sparse_steer_random`,
         `sparse_steer`, `sparse_steer_wrong`, `dense_steer` and `local_temperature`. Their tokens
         are not in the file: such attempts have a length and no trace.

@@ -30,10 +30,10 @@ BASELINES = (LEVEL, PROMPT_LENGTH, FAILURES, NO_SIGNAL, COMMONEST)
 ABOUT: Mapping[str, str] = {
     LEVEL: "level of the problem",
     PROMPT_LENGTH: "characters of the prompt",
-    FAILURES: "failed rollouts among those observed: not read, but known as soon as they are",
+    FAILURES: "failed rollouts among those observed: counted, not read",
     NO_SIGNAL: "level, prompt length and failed rollouts together, those that are known",
     COMMONEST: "the commonest label of the training folds",
-    ADDED: "the features beside all that knows no signal",
+    ADDED: "the features together with everything known without a signal",
 }
 #: In a sentence.
 WORDS: Mapping[str, str] = {

@@ -89,7 +89,7 @@ def reading(
     prompt : bool
         Read the prompt too.
     texts : sequence of str, optional
-        Texts to read instead, one a problem of `ds`.
+        Texts to read instead, one per problem of `ds`.
     tokenizers : mapping, optional
         See `transcripts.failed_text`.
     ngrams : pair of int
@@ -127,11 +127,11 @@ def reading(
     >>> texts = [f"it is {regime}" for regime in ds["regime"].values]
     >>> result = rnb.reading(ds, texts=texts, n_repeats=1)
     >>> print(rnb.tables.paragraphs(result.sentence, width=80))
-    regime, first answer failed (37): AUC of the features 0.517; of others, with the
-    features' lead over them: ngrams 1.000 (-0.483 [-0.698, -0.268]), failed
+    regime, first answer failed (37): AUC of the features 0.517; of each reader,
+    with the features' lead over it: ngrams 1.000 (-0.483 [-0.698, -0.268]), failed
     rollouts 0.705 (-0.188 [-0.666, +0.289]), all together 0.705 (-0.188 [-0.666,
-    +0.289]). Failed at least once (57): AUC of the features 0.658; of others, with
-    the features' lead over them: ngrams 1.000 (-0.342 [-0.666, -0.018]), failed
+    +0.289]). Failed at least once (57): AUC of the features 0.658; of each reader,
+    with the features' lead over it: ngrams 1.000 (-0.342 [-0.666, -0.018]), failed
     rollouts 0.724 (-0.066 [-0.528, +0.396]), all together 0.724 (-0.066 [-0.528,
     +0.396]).
     """
@@ -206,7 +206,7 @@ def _inputs(
     embedder: Callable[[list[str]], Any] | None,
     ngrams: tuple[int, int],
 ) -> tuple[dict[str, np.ndarray | csr_matrix | None], dict[str, str]]:
-    """Return what each reader goes by, one row a unit, and the readers that cannot be used."""
+    """Return what each reader goes by, one row per unit, and the readers that cannot be used."""
     mine = [str(each) for each in read[units.rows]]
     inputs: dict[str, np.ndarray | csr_matrix | None] = {
         FEATURES_ALONE: units.x,
@@ -279,7 +279,7 @@ def _given(texts: Sequence[str] | None, n: int) -> np.ndarray | None:
         or not all(isinstance(each, str) for each in texts)
     ):
         shown = "one string" if isinstance(texts, str) else f"{len(texts)} items"
-        raise InputError(f"texts is {shown}; allowed: {n} strings, one a problem of the study")
+        raise InputError(f"texts is {shown}; allowed: {n} strings, one per problem of the study")
     return np.array(list(texts), dtype=object)
 
 

@@ -320,8 +320,8 @@ class Reading(OverPopulations):
         )
         return (
             f"{named(self.population)} ({n:,}): AUC of the features"
-            f" {np.nanmean(auc[FEATURES_ALONE]):.3f}; of others, with the features' lead over them:"
-            f" {rest}"
+            f" {np.nanmean(auc[FEATURES_ALONE]):.3f}; of each reader, with the features' lead"
+            f" over it: {rest}"
         )
 
     def to_dict(self) -> dict:

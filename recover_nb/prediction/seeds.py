@@ -20,7 +20,7 @@ _RETRY = Intervention.RETRY.value
 
 
 def seed_spread(studies: Mapping[int, xr.Dataset]) -> pd.DataFrame:
-    """Say how far the checkpoints of one method differ that differ by their seed alone.
+    """Say how far checkpoints of one method differ when only their seed does.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def seed_spread(studies: Mapping[int, xr.Dataset]) -> pd.DataFrame:
 def fingerprint_across_seeds(
     studies: Mapping[int, xr.Dataset], *, n_bootstrap: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
-    """Name the method of a failed problem by checkpoints of other seeds.
+    """Predict the method of a failed problem from checkpoints of other seeds.
 
     docs/method.md#seeds. Each seed's problems are predicted from the features of all other seeds'
     problems: a fingerprint of the method carries over, one of a checkpoint does not.
@@ -74,7 +74,7 @@ def fingerprint_across_seeds(
     Returns
     -------
     DataFrame
-        One row a task, then ``all``: ``task``, ``units``, ``accuracy`` with its 95 % interval
+        One row per task, then ``all``: ``task``, ``units``, ``accuracy`` with its 95 % interval
         ``low``, ``high``, ``majority`` (always saying the commonest method), ``lead_points`` over
         it with ``lead_low_points``, ``lead_high_points``.
 

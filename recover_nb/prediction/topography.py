@@ -67,7 +67,7 @@ def topography(
     populations: Sequence[str] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Topography:
-    """Predict a label of failed problems from their features, beside all that knows no signal.
+    """Predict a label of failed problems from their features, and from what needs no signal.
 
     Parameters
     ----------
@@ -115,7 +115,8 @@ def topography(
 
     Examples
     --------
-    Which post-training made a failure? The features say so no oftener than the commonest does.
+    Which post-training made a failure? The features are right no more often than always naming
+    the commonest.
 
     >>> import recover_nb as rnb
     >>> result = rnb.topography(rnb.load_study(), n_repeats=1, n_permutations=19)

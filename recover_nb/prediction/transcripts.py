@@ -58,7 +58,7 @@ def rollouts_to_read(ds: xr.Dataset, rollouts: str = "all") -> np.ndarray:
     if missing:
         raise InputError(
             f"the study stores no {missing[0]} (a profile table holds no traces), so there is no"
-            " text to read; pass texts=, one string a problem"
+            " text to read; pass texts=, one string per problem"
         )
     failed = failed_rollouts(ds) & (_observed(ds, "n_tokens") > 0)
     return failed & (failed.cumsum(axis=1) == 1) if rollouts == "first" else failed

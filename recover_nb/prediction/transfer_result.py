@@ -117,8 +117,9 @@ class Transfer(Labelled):
         lift = 100 * frozen["permuted_lift"]
         return (
             f"{capitalised(named(found['population'].item()))}: in {int(better.sum())} of"
-            f" {found.sizes['direction']} directions routes by the source's scale rescue more than"
-            f" the same routes permuted within cells, in {worse} less ({float(lift.min()):+.1f} to"
+            f" {found.sizes['direction']} directions routes on the source's scale rescue more"
+            f" than the same routes shuffled within cells, and in {worse} less"
+            f" ({float(lift.min()):+.1f} to"
             f" {float(lift.max()):+.1f} points)."
         )
 
@@ -127,23 +128,23 @@ class Transfer(Labelled):
         ends = ("lift", "low", "high", "low_checkpoints", "high_checkpoints")
         value, low, high, *others = (100 * float(frozen[f"permuted_{end}"]) for end in ends)
         words = (
-            f"{one['direction'].item()}, routes by the source's scale rescue {value:+.1f} points"
+            f"{one['direction'].item()}, routes on the source's scale rescue {value:+.1f} points"
             f" [{low:+.1f}, {high:+.1f}]"
         )
         if not np.isnan(others[0]):
             words += f", over checkpoints [{others[0]:+.1f}, {others[1]:+.1f}],"
         p = p_value(float(frozen["permuted_p"]), self.settings["n_permutations"])
-        return f"{words} against the same routes permuted within cells ({p})"
+        return f"{words} compared with the same routes shuffled within cells ({p})"
 
     def _cost(self, one: xr.Dataset) -> str:
         lost = one.sel(estimator="all")
         value, low, high = (100 * float(lost[name]) for name in ("lost", "lost_low", "lost_high"))
         ari = {name: float(one["ari"].sel(assigned=name)) for name in ("frozen", "halves")}
         return (
-            f"{one['direction'].item()}: routing by the source's scale rescues"
-            f" {value:+.1f} points [{low:+.1f}, {high:+.1f}] against the target's own, and the"
-            f" source's clusters agree with the target's by an ARI of {ari['frozen']:.2f}, where"
-            f" half of the target reaches {ari['halves']:.2f}."
+            f"{one['direction'].item()}: routing on the source's scale rescues"
+            f" {value:+.1f} points [{low:+.1f}, {high:+.1f}] compared with the target's own. The"
+            f" source's clusters agree with the target's by an ARI of {ari['frozen']:.2f}; half"
+            f" of the target reaches {ari['halves']:.2f}."
         )
 
     def to_dataframe(self) -> pd.DataFrame:

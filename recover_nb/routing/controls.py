@@ -267,14 +267,14 @@ def _say(one: xr.Dataset, whole: bool) -> str:
     of_all = one.sel(task=ALL)
     there = of_all["comparison"].values.tolist()
     words = {
-        "place_elsewhere": "junction less random token elsewhere",
+        "place_elsewhere": "junction minus a random token elsewhere",
         "place_same": "at the same token",
-        "place_gap": "the first less the second",
+        "place_gap": "the first minus the second",
         "place_changed": "per token changed",
-        "mixture_differs": "the mixture that fired less the other, where their tokens differ",
+        "mixture_differs": "the mixture that fired minus the other, where their tokens differ",
     }
     if not set(words) & set(there):
-        words = {"place": "junction less random token", "mixture": "the mixture less the other"}
+        words = {"place": "junction minus a random token", "mixture": "the mixture minus the other"}
     parts = [
         f"{said} {say_points(of_all.sel(comparison=name))}"
         for name, said in words.items()

@@ -36,7 +36,7 @@ class Contributions:
     Attributes
     ----------
     names : tuple of str
-        Comparators, one a column.
+        Comparators, one per column.
     value, routed, weight : float64 arrays, shape (problem, column)
         Weighted rescue rate of the comparator, that of routing on the same weight, and the weight
         (the share of draws in which the problem was selected and the comparator was run).

@@ -1,6 +1,6 @@
 """Which failures a figure is about, what a vote among attempts says, what ever rescues a problem.
 
-docs/method.md#populations, #majority and #reach.
+docs/method.md#populations and #majority.
 """
 
 import json
@@ -139,7 +139,7 @@ def first_of(name: str) -> int:
 
 
 def first_failed(ds: xr.Dataset, m: int) -> np.ndarray:
-    """Return which problems somebody has in hand whose first `m` rollouts all failed.
+    """Return which problems failed in all of their first `m` rollouts.
 
     docs/method.md#populations.
 
@@ -182,29 +182,6 @@ def first_failed(ds: xr.Dataset, m: int) -> np.ndarray:
     return np.asarray(failed_rollouts(ds)[:, :m].all(axis=1))
 
 
-def reach(ds: xr.Dataset) -> xr.DataArray:
-    """Return which interventions ever rescued each failed problem, (problem, intervention) bool.
-
-    docs/method.md#reach. `regime` is told over the published four: a problem "beyond reach" of them
-    may be within that of another.
-
-    Parameters
-    ----------
-    ds : Dataset
-        With `rescue_rate`.
-
-    Examples
-    --------
-    >>> import recover_nb as rnb
-    >>> ds = rnb.load_study()
-    >>> beyond = rnb.reach(ds).isel(problem=(ds["regime"] == "beyond_reach").values)
-    >>> bool(beyond.sel(intervention=["sparse_steer", "dense_steer"]).any())
-    False
-    """
-    tried = [name for name in text(ds[INTERVENTION]).tolist() if name != _NONE]
-    return (ds["rescue_rate"].sel({INTERVENTION: tried}) > 0).rename("reach")
-
-
 def majority_vote(
     ds: xr.Dataset, k: int, *, skip: int = 0, draws: int = 200, seed: int = 0
 ) -> xr.DataArray:
@@ -223,7 +200,7 @@ def majority_vote(
         Observed rollouts that are not drawn from: those that say which problems are in hand
         (`first_failed`).
     draws : int
-        Random sets of `k` rollouts a problem. With `k` rollouts left, the one set.
+        Random sets of `k` rollouts per problem. With `k` rollouts left, the one set.
     seed : int
 
     Returns

@@ -29,7 +29,7 @@ def route_reliability(
     n_bootstrap: int = 300,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Measure how often two halves of a problem's failed rollouts lead to the same route.
+    """Measure how often two halves of a problem's failed rollouts give the same route.
 
     Parameters
     ----------
@@ -57,6 +57,13 @@ def route_reliability(
     Notes
     -----
     Source: docs/method.md#route-reliability and docs/method.md#7-routing-rule.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> ds = rnb.load_study().isel(problem=slice(0, 100))
+    >>> rnb.route_reliability(ds, (1, 5), n_bootstrap=10)["agreement"].values.round(2).tolist()
+    [0.8, 0.83]
     """
     values, usable = failed_rollout_features(ds)
     check_sizes(sizes, least=least, n_splits=n_splits, n_bootstrap=n_bootstrap)

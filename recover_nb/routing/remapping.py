@@ -14,12 +14,11 @@ import xarray as xr
 
 from recover_nb.core.checks import check_whole
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import ALL, FEATURES, SOLVED, Companion, Depth, Regime
+from recover_nb.core.labels import ALL, SOLVED, Companion, Depth, Regime
 from recover_nb.core.result import Result
 from recover_nb.core.schema import UNIT_COORDS, cell_names, text
-from recover_nb.features.features import feature_matrix
 from recover_nb.features.reliability import question_weights
-from recover_nb.stats.agreement import beyond_chance, cohen_kappa, weighted_correlation
+from recover_nb.stats.agreement import beyond_chance, cohen_kappa
 from recover_nb.stats.resampling import ratio, value_and_interval
 
 #: What can become of a problem; one that never failed has no regime.
@@ -45,8 +44,6 @@ class RemapSurvival(Result):
         Its outcome in the study: a regime, or ``"solved"``.
     outcomes : mapping of Companion to str array, shape (unit,)
         Its outcome in each companion.
-    transitions : int64 array, shape (companion, outcome, outcome)
-        Units by companion, original outcome and the companion's, in the order of `OUTCOMES`.
     survival : Dataset
         Dimensions `group` (all problems, then each task, method and family; coordinate `by` says
         which) and `outcome` (the original one, and ``"any regime"``): `n`; `remapped` and
@@ -58,11 +55,6 @@ class RemapSurvival(Result):
         where chance is another problem of the same cell and level: it agrees as often as
         `chance_within` says. Each but `n` with `_low` and `_high`; `kappa_difference` and
         `kappa_within_difference` (group) are redrawn less remapped.
-    features : Dataset or None
-        Dimensions `companion` and `feature`, over the problems that failed in all three studies:
-        correlation of each feature with the study's, `pooled` over all and `within` cell and level;
-        with `companion` alone, `route_agreement` and `route_kappa_within` of the stored routes.
-        Each with `_low` and `_high`; `n` problems. None where a study stores no features or routes.
     drop : Dataset or None
         Dimension `group`: of the `n` problems that a vote among all observed rollouts solves in the
         study, the share that it does not solve in each companion (`remapped`, `redrawn`), and
@@ -73,15 +65,13 @@ class RemapSurvival(Result):
 
     title = "Is it the problem, or its numbers?"
     chart = "plot_remapping"
-    following = ("rnb.plot_transitions(found)", "found.to_dataframe()  # every group and outcome")
+    following = ("found.to_dataframe()  # every group and outcome",)
 
     units: Mapping[str, np.ndarray]
     original: np.ndarray
     outcomes: Mapping[Companion, np.ndarray]
-    transitions: np.ndarray
     survival: xr.Dataset
     agreement: xr.Dataset
-    features: xr.Dataset | None
     drop: xr.Dataset | None
     settings: Mapping[str, int]
 
@@ -100,9 +90,9 @@ class RemapSurvival(Result):
             one = {key: float(value) for key, value in found.sel(outcome=name).data_vars.items()}
             low, high = (100 * one[f"difference_{end}"] for end in ("low", "high"))
             parts.append(
-                f"{'Any regime' if name == ANY else name} ({one['n']:.0f} problems) is the same"
-                f" again in {one['redrawn']:.0%} when drawn again and in {one['remapped']:.0%} over"
-                f" other numbers, which take {100 * one['difference']:.1f} points away"
+                f"{'Any regime' if name == ANY else name} ({one['n']:.0f} problems) stays the"
+                f" same in {one['redrawn']:.0%} with new draws and in {one['remapped']:.0%} with"
+                f" new numbers, which cost {100 * one['difference']:.1f} points"
                 f" [{low:.1f}, {high:.1f}]."
             )
         return " ".join(parts)
@@ -134,7 +124,7 @@ def remap_survival(
     n_bootstrap: int = 2000,
     seed: int = 0,
 ) -> RemapSurvival:
-    """Compare the regimes of a study with those over other numbers, and with those of fresh draws.
+    """Compare a study's regimes with those of new numbers and of new draws.
 
     Parameters
     ----------
@@ -164,6 +154,13 @@ def remap_survival(
     Notes
     -----
     Source: docs/method.md#regime-survival.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> found = rnb.remap_survival(rnb.load_study(), *rnb.load_remapped(), n_bootstrap=10)
+    >>> found.survival["n"].sel(group="all", outcome="beyond_reach").item()
+    87
     """
     check_whole("n_bootstrap", n_bootstrap, 1)
     ds, redrawn = _same_units(ds, remapped, "the study"), _same_units(redrawn, remapped, "redrawn")
@@ -183,10 +180,8 @@ def remap_survival(
         units,
         original,
         outcomes,
-        np.stack([_transitions(original, each) for each in outcomes.values()]),
         _survival(original, outcomes, groups, weights),
         _agreement(original, outcomes, strata, groups, weights),
-        _features(ds, companions, strata, weights),
         _drop(ds, companions, groups, weights),
         {"n_bootstrap": n_bootstrap, "seed": seed},
     )
@@ -209,12 +204,6 @@ def align(ds: xr.Dataset, other: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
         )
     other = other.isel(problem=shared)
     return _same_units(ds, other, "the study"), other
-
-
-def align_to(ds: xr.Dataset, units: Mapping[str, np.ndarray]) -> xr.Dataset:
-    """Return the problems of `ds` that `units` (of a `RemapSurvival`) names, in that order."""
-    coords = {name: ("problem", units[name]) for name in UNIT_COORDS}
-    return _same_units(ds, xr.Dataset(coords=coords), "the study")
 
 
 def _same_units(ds: xr.Dataset, wanted: xr.Dataset, name: str) -> xr.Dataset:
@@ -283,10 +272,6 @@ def _groups(units: Mapping[str, np.ndarray]) -> list[tuple[str, str, np.ndarray]
     for by in _GROUPS:
         groups += [(by, str(name), units[by] == name) for name in dict.fromkeys(units[by].tolist())]
     return groups
-
-
-def _transitions(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    return np.array([[((first == a) & (second == b)).sum() for b in OUTCOMES] for a in OUTCOMES])
 
 
 def _named(name: str, dims: tuple[str, ...], draws: np.ndarray) -> dict:
@@ -388,37 +373,3 @@ def _agreement(
             variables |= _named(f"{name}_difference", ("group",), less)
     coords = _group_coords(groups) | {"companion": [name.value for name in outcomes]}
     return xr.Dataset(variables, coords)
-
-
-def _features(
-    ds: xr.Dataset,
-    companions: Mapping[Companion, xr.Dataset],
-    strata: np.ndarray,
-    weights: np.ndarray,
-) -> xr.Dataset | None:
-    studies = (ds, *companions.values())
-    if not all(name in each for each in studies for name in ("features", "route")):
-        return None
-    values = [feature_matrix(each) for each in studies]
-    known = ~np.isnan(values).any(axis=(0, 2))
-    first, weights = values[0][known], weights[:, known]
-    _, strata = np.unique(strata[known], return_inverse=True)
-    routes = [text(each["route"])[known] for each in studies]
-    found: dict[str, list] = {
-        name: [] for name in ("pooled", "within", "route_agreement", "route_kappa_within")
-    }
-    for second, route in zip(values[1:], routes[1:], strict=True):
-        found["pooled"].append(
-            weighted_correlation(first, second[known], weights, np.zeros_like(strata))
-        )
-        found["within"].append(weighted_correlation(first, second[known], weights, strata))
-        agreement, _, kappa = beyond_chance(routes[0], route, strata, weights)
-        found["route_agreement"].append(agreement)
-        found["route_kappa_within"].append(kappa)
-    variables = {"n": ((), int(known.sum()))}
-    for name, draws in found.items():
-        dims = ("companion",) if name.startswith("route") else ("companion", "feature")
-        variables |= _named(name, dims, np.stack(draws, axis=1))
-    return xr.Dataset(
-        variables, {"companion": [name.value for name in companions], "feature": list(FEATURES)}
-    )

@@ -1,7 +1,7 @@
-"""Rescue rates, rescue@k and regimes (docs/method.md#5-rescue-rate and docs/method.md#6-regimes).
+"""Rescue rates and regimes (docs/method.md#5-rescue-rate and docs/method.md#6-regimes).
 
-Array floor first (`count_rates`, `rescue_at_k`, `regimes_from_rates`), then the labelled functions
-on (problem, intervention) DataArrays.
+Array floor first (`count_rates`, `regimes_from_rates`), then the labelled functions on (problem,
+intervention) DataArrays.
 """
 
 from collections.abc import Sequence
@@ -113,60 +113,6 @@ def rescue_rate(correct: xr.DataArray) -> xr.Dataset:
     return xr.Dataset({"rescue_rate": rate, "attempts": attempts})
 
 
-def rescue_at_k(n_correct: ArrayLike, n_attempts: ArrayLike, k: ArrayLike) -> np.ndarray:
-    """Unbiased probability that at least one of `k` attempts is correct, 1 - C(n - c, k) / C(n, k).
-
-    Parameters
-    ----------
-    n_correct : array of int
-        Correct attempts c.
-    n_attempts : array of int
-        Attempts n; 0 (nothing run) gives NaN.
-    k : int or array of int
-        Budget in attempts, from 1 to n. The three arguments broadcast.
-
-    Returns
-    -------
-    float64 array of the broadcast shape
-        In [0, 1]; higher is better. k = 1 gives the rescue rate.
-
-    Raises
-    ------
-    InputError
-        If k < 1, k > n > 0, c < 0, c > n, or a value is not a whole number.
-
-    Notes
-    -----
-    docs/method.md#rescue-at-k (Chen et al. 2021). Summed as logarithms of 1 - c / (n - j), j < k,
-    so that neither a binomial coefficient overflows nor a small probability cancels.
-
-    Examples
-    --------
-    Five of twenty attempts are correct: one attempt rescues a quarter of the time, four more often.
-
-    >>> import recover_nb as rnb
-    >>> rnb.rescue_at_k(5, 20, [1, 4]).round(3).tolist()
-    [0.25, 0.718]
-    """
-    c, n, k = np.broadcast_arrays(*(_whole(x) for x in (n_correct, n_attempts, k)))
-    if (c < 0).any() or (c > n).any():
-        raise InputError("the number correct must lie between 0 and the number of attempts")
-    if (k < 1).any():
-        raise InputError(f"k is {int(k.min())}; rescue@k needs k of at least 1")
-    over = (k > n) & (n > 0)
-    if over.any():
-        raise InputError(
-            f"k is {int(k[over].max())} but only {int(n[over].min())} attempts were run; rescue@k"
-            " allows k up to the number of attempts: choose a smaller k or run more attempts"
-        )
-    log_miss = np.zeros(c.shape)
-    with np.errstate(divide="ignore"):
-        for j in range(int(k.max(initial=0))):
-            share = np.minimum(c / np.maximum(n - j, 1), 1.0)
-            log_miss += np.where(j < k, np.log1p(-share), 0.0)
-    return np.where(n > 0, -np.expm1(log_miss), np.nan)
-
-
 def proportion_interval(
     n_correct: int, n_attempts: int, *, level: float = 0.95
 ) -> tuple[float, float]:
@@ -210,7 +156,7 @@ def _whole(values: ArrayLike) -> np.ndarray:
         array.dtype.kind not in "iub"
         and not (np.isfinite(array) & (array == np.round(array))).all()
     ):
-        raise InputError("counts and k must be whole numbers")
+        raise InputError("counts must be whole numbers")
     return array.astype(np.int64)
 
 

@@ -127,23 +127,23 @@ class Evaluation(Labelled):
     def sentence(self) -> str:
         """What each estimator reports for routing minus retry, in percentage points."""
         if not self.estimators:
-            return "No estimator was asked for; the rest is in the dataset."
+            return "No estimator was asked for. The rest is in the dataset."
         said = []
         if "all" in self.estimators:
             head, *rest = self.populations
             said.append(
-                f"Where the {self._whom(head)}, routing rescues {self._points('all')} than trying"
-                " again."
+                f"Where the {self._whom(head)}, routing rescues"
+                f" {self._points('all', than=' than trying again')}."
             )
             if rest:
                 others = "; ".join(
                     f"where the {self._whom(each)}, {self.of(each)._points('all')}" for each in rest
                 )
-                said.append(f"Beside it: {others}.")
+                said.append(f"For other groups of problems: {others}.")
         if "published" in self.estimators:
             said.append(self._say_published())
         if "split" in self.estimators:
-            text = "The same, scored on attempts that did not choose the problems:"
+            text = "Picked and scored by different attempts:"
             said.append(f"{text} {self._points('split')}.")
         spent = self.at_equal_cost()
         if spent is not None:
@@ -184,7 +184,7 @@ class Evaluation(Labelled):
             text += f"; where no operator differs from retry, it still reports {null:+.1f}"
         return text + "."
 
-    def _points(self, estimator: str) -> str:
+    def _points(self, estimator: str, *, than: str = "") -> str:
         found = self.lift(estimator)
         value, low, high = (100 * float(found[name]) for name in ("lift", "lift_low", "lift_high"))
         if math.isnan(value):
@@ -196,7 +196,7 @@ class Evaluation(Labelled):
         apart = (
             "" if math.isnan(low_too) else f", over checkpoints [{low_too:+.1f}, {high_too:+.1f}]"
         )
-        return f"{abs(value):.1f} points {way} [{low:+.1f}, {high:+.1f}]{apart}"
+        return f"{abs(value):.1f} points {way}{than} [{low:+.1f}, {high:+.1f}]{apart}"
 
     def beside(self, other: "Evaluation") -> "Evaluation":
         """Return the estimators and budgets of both; of what both have, the other's."""

@@ -4,16 +4,18 @@ They are computed once for terminal, charts and report.
 
 Every share is a fraction of 1 and every `*_points` column is in percentage points. A frame whose
 source is not stored (a profile table has no attempts) is empty, with its columns in place.
+
+`__all__` names what is there to be called; the other frames are for charts, views and reports.
 """
+# ruff: noqa: F401
 
 from recover_nb.core.token_text import token_pieces
 from recover_nb.tables.ablation import (
     ablated_operators,
     ablation_figures,
     ablation_moves,
-    say_ablation,
 )
-from recover_nb.tables.calculator import calculator_by_regime, calculator_sentence
+from recover_nb.tables.calculator import calculator_by_regime
 from recover_nb.tables.changes import changes_by_part
 from recover_nb.tables.clustering import (
     cluster_points,
@@ -40,18 +42,13 @@ from recover_nb.tables.examples import example_problems, twin_sentence
 from recover_nb.tables.features import (
     features_by_window,
     junction_sentence,
-    needed_by_feature,
     needed_rows,
     reliability,
-    route_rows,
 )
+from recover_nb.tables.headlines import headline
 from recover_nb.tables.kit import for_people
 from recover_nb.tables.remapping import (
-    agreement_rows,
-    beyond_reach_problems,
-    depths,
     survival_rows,
-    transition_cells,
 )
 from recover_nb.tables.routers import router_lifts
 from recover_nb.tables.routing import (
@@ -95,84 +92,40 @@ from recover_nb.tables.verdicts import find, findings, say
 
 __all__ = [
     "ablated_operators",
-    "ablation_figures",
     "ablation_moves",
-    "agreement_rows",
     "best_arms",
-    "beyond_reach_problems",
-    "budget_lines",
     "budgets",
     "calculator_by_regime",
-    "calculator_sentence",
-    "changes_by_part",
     "choose_example",
     "cluster_points",
-    "cluster_rows",
-    "coefficient_spans",
-    "coefficients",
-    "comparators",
-    "confusion_cells",
-    "confusion_total",
-    "consensus_cells",
-    "cost_dial",
     "costs",
-    "decide",
-    "depths",
-    "dial_rows",
-    "effect_sizes",
     "example_problems",
     "failures_by_cell",
     "feature_points",
-    "feature_quantiles",
     "features_by_window",
-    "find",
     "findings",
     "firing",
     "for_people",
-    "grid_lines",
+    "headline",
     "junction_sentence",
     "lift_over_retry",
     "mapping_ranks",
-    "needed_by_feature",
-    "needed_rows",
-    "null_excess",
     "null_sentence",
     "paragraphs",
     "prediction_baselines",
-    "problem_rows",
-    "problems_by_cell",
     "regime_sentence",
     "regimes_by_cell",
     "reliability",
-    "render_text",
     "rescue_by_intervention",
-    "rescue_by_population",
-    "route_rows",
     "router_lifts",
-    "routes_by_cell",
-    "routing_inputs",
-    "say",
-    "say_ablation",
-    "say_alignment",
-    "say_budgets",
-    "say_glance",
     "say_grid",
     "say_null",
-    "say_routing",
-    "score_lines",
-    "significance",
-    "stability_points",
-    "summary_text",
-    "survival_rows",
-    "token_pieces",
-    "trace_signals",
-    "transfer_agreement",
-    "transfer_clusters",
     "transfer_losses",
-    "transition_cells",
     "twin_sentence",
     "twins",
-    "unit_predictions",
-    "value_rows",
     "value_sentence",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,14 +1,11 @@
 """Tables of an ablation: settings' figures, what they move, and operators at other settings."""
 
-import math
-
 import pandas as pd
 
 from recover_nb.core.labels import Conclusion, Factor, Move
-from recover_nb.core.titles import named
 from recover_nb.routing.ablation.ablate import CONCLUSIONS, Ablation, Figure, Setting
 from recover_nb.routing.result import agreed_verdict
-from recover_nb.tables.kit import in_points, interval, points
+from recover_nb.tables.kit import in_points, points
 
 #: Each conclusion in words. All are lifts: above 0 the words hold.
 CONCLUSION_WORDS = {
@@ -122,6 +119,14 @@ def ablation_moves(result: Ablation) -> pd.DataFrame:
         ``reversed`` (told from 0 on the other side), ``undecided`` (no longer told from 0),
         ``decided`` (told from 0 only now), ``sign`` (neither), ``same`` (tried, and the reference's
         figure to the last digit) and ``missing`` (not tried: no problem is left to score).
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> found = rnb.ablate(rnb.make_study(size=0.4), n_bootstrap=50, n_null=5, n_splits=4)
+    >>> moves = rnb.tables.ablation_moves(found)
+    >>> bool((moves["moved"] <= moves["tried"]).all())
+    True
     """
     figures = ablation_figures(result)
     rows = []
@@ -187,44 +192,3 @@ def ablated_operators(result: Ablation) -> pd.DataFrame:
     columns = ["population", "setting", "intervention", "attempts", "rate", "fired"]
     columns += ["change_points", "change_low_points", "change_high_points"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def say_ablation(result: Ablation) -> list[str]:
-    """Say of each conclusion, in a sentence, what moves it.
-
-    Parameters
-    ----------
-    result : Ablation
-
-    Returns
-    -------
-    list of str
-        One sentence a conclusion, about the population it says.
-    """
-    sentences = []
-    for row in ablation_moves(result).to_dict("records"):
-        ends = interval((row["low_points"], row["high_points"]))
-        figure = f"{row['points']:+.1f} points {ends}"
-        apart = (row["low_checkpoints_points"], row["high_checkpoints_points"])
-        if not math.isnan(apart[0]):
-            figure += f", over checkpoints {interval(apart)}"
-        parts = [
-            f"{words}: {row[key]}"
-            for key, words in (
-                ("reversed", "reversed by"),
-                ("undecided", "no longer told from 0 under"),
-                ("decided", "told from 0 under"),
-                ("sign", "other sign, not told from 0, under"),
-            )
-            if row[key]
-        ]
-        moved = "; ".join(parts) if parts else "no setting moves it"
-        head = f"{row['verdict'].upper()}: {row['claim']}, {figure}"
-        head += f" ({named(row['population'])}, {row['n']:,} problems)"
-        said = f"{head}. Moved by {row['moved']} of {row['tried']} settings ({moved})."
-        if row["same"]:
-            said += f" The very same figure under: {row['same']}."
-        if row["missing"]:
-            said += f" No problem is left to score under: {row['missing']}."
-        sentences.append(said)
-    return sentences

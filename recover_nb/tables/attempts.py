@@ -7,6 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from recover_nb.core.labels import ROUTED_INTERVENTIONS, Intervention
+from recover_nb.routing.rescue import proportion_interval
 
 NONE, RETRY = Intervention.NONE.value, Intervention.RETRY.value
 
@@ -42,6 +43,36 @@ def attempts(
     shared = np.cumprod(same, axis=1).sum(1)
     right = one["correct"].values[run] == 1
     return pd.DataFrame({"attempt": run, "right": right, "n_tokens": n[run], "shared": shared})
+
+
+def problem_rates(ds: xr.Dataset, problem: int, names: Sequence[str]) -> pd.DataFrame:
+    """Return how often each of some interventions was right on a problem.
+
+    Parameters
+    ----------
+    ds : Dataset
+        With ``rescue_rate`` and ``attempts``.
+    problem : int
+        Place along `problem`.
+    names : sequence of str
+        Interventions; one that was not run on the problem is left out.
+
+    Returns
+    -------
+    DataFrame
+        ``operator``, ``rate``, ``low`` and ``high`` (95 % Wilson interval), and ``said``: how many
+        of how many attempts were right, in words.
+    """
+    one = ds[["rescue_rate", "attempts"]].isel(problem=problem).sel(intervention=list(names))
+    rows = []
+    for name, rate, n in zip(
+        names, one["rescue_rate"].to_numpy(), one["attempts"].to_numpy(), strict=True
+    ):
+        if n > 0 and not np.isnan(rate):
+            right = round(float(rate * n))
+            low, high = proportion_interval(right, int(n))
+            rows.append((str(name), float(rate), low, high, f"{right} of {int(n)} right"))
+    return pd.DataFrame(rows, columns=["operator", "rate", "low", "high", "said"])
 
 
 def most_rescuing(ds: xr.Dataset, problem: int) -> str:
@@ -156,7 +187,7 @@ def aligned_rows(
     other: Sequence[int] | np.ndarray,
     other_text: Sequence[str],
 ) -> pd.DataFrame:
-    """Return two answers side by side, one row a pair of tokens.
+    """Return two answers side by side, one row per pair of tokens.
 
     Parameters
     ----------

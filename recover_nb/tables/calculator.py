@@ -57,6 +57,13 @@ def calculator_by_regime(
     InputError
         If the study has no calculator or no retry, no regimes, or shares no problem with `labels`;
         for another `by`.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> frame = rnb.tables.calculator_by_regime(rnb.load_study(), n_bootstrap=10)
+    >>> frame.query("group == 'all'").set_index("regime")["problems"].to_dict()
+    {'steerable_hard': 206, 'beyond_reach': 265, 'resample': 719, 'any regime': 1190}
     """
     _need_calculator(ds)
     if by not in GROUPINGS or by not in ds:
@@ -135,21 +142,3 @@ def _one(rates: np.ndarray, acted: np.ndarray, drawn: Resamples) -> dict[str, fl
         "retried": (rates[:, 0] > 0).mean(),
         "acted": acted.mean(),
     }
-
-
-def calculator_sentence(frame: pd.DataFrame) -> str:
-    """Say what the calculator does for failures beyond the reach of the four interventions.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        From `calculator_by_regime`.
-    """
-    row = frame[(frame["group"] == ALL) & (frame["regime"] == Regime.BEYOND_REACH)].iloc[0]
-    if not row["problems"]:
-        return "No problem is beyond reach."
-    return (
-        f"Of {row['problems']} problems beyond the reach of the four interventions, a calculator"
-        f" rescues {row['rescued']:.0%} at least once and plain retrying {row['retried']:.0%};"
-        f" rescue rate {row['calculator_rate']:.1%} against {row['retry_rate']:.1%}."
-    )

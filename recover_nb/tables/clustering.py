@@ -37,7 +37,7 @@ def cluster_rows(result: ClusterStability | Glance) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a cluster: ``cluster`` (text), ``problems``, ``share`` (of those clustered),
+        One row per cluster: ``cluster`` (text), ``problems``, ``share`` (of those clustered),
         ``jaccard``, for each null ``gaussian_limit`` and ``box_limit`` (95 % limit of its best
         Jaccard), ``reading`` (``stable`` from 0.75, ``doubtful``, ``not a cluster`` below 0.6:
         Jaccard alone) and ``claimed`` (bool: beyond the nulls as well). Empty where none was found.
@@ -258,8 +258,8 @@ def say_glance(result: Glance) -> str:
         jaccard = ", ".join(f"{value:.2f}" for value in result.jaccard)
         said += f", which come back with Jaccard {jaccard} in {result.n_resamples} resamples"
     return (
-        f"{said}. Not judged: any cloud can be cut so. Only beside data without clusters does this"
-        " mean anything."
+        f"{said}. Not judged yet: any data can be cut like this. Compare with data"
+        f" without clusters."
     )
 
 
@@ -287,7 +287,7 @@ def say_null(result: ClusterStability, figure: str = "ari") -> str:
     >>> ds = rnb.make_study(n_problems=40, cells=[("qwen3", "sft", "program")])
     >>> result = rnb.cluster_stability(ds, k=2, n_resamples=5, n_null=19, agreement=False)
     >>> print(rnb.tables.paragraphs(rnb.tables.say_null(result), width=80))
-    ARI between resamples is 0.59 in the data; in the middle draw of data without
+    ARI between resamples is 0.59 in the data; in the median draw of data without
     clusters 0.49 (gaussian; 0.83 at the 95 % limit) and 0.46 (box; 0.86 at the 95 %
     limit).
     """
@@ -300,7 +300,7 @@ def say_null(result: ClusterStability, figure: str = "ari") -> str:
     )
     value = result.figures[figure]
     return (
-        f"{FIGURE_WORDS[figure]} is {value:.2f} in the data; in the middle draw of data without"
+        f"{FIGURE_WORDS[figure]} is {value:.2f} in the data; in the median draw of data without"
         f" clusters {reached}."
     )
 
@@ -320,7 +320,10 @@ def say_alignment(result: ClusterStability) -> str:
         return ""
     name = max(result.alignment, key=result.alignment.__getitem__)
     listed = ", ".join(f"{each} {value:.2f}" for each, value in result.alignment.items())
-    return f"Of names the problems carry, the clusters are most like {name} (ARI: {listed})."
+    return (
+        f"Of the names that problems already have, the clusters agree most with {name} (ARI:"
+        f" {listed})."
+    )
 
 
 def say_grid(grid: pd.DataFrame) -> str:
@@ -341,8 +344,8 @@ def say_grid(grid: pd.DataFrame) -> str:
     >>> ds = rnb.make_study(n_problems=40, cells=[("qwen3", "sft", "program")])
     >>> grid = rnb.stability_grid(ds, algorithms=["ward"], ks=[2, 3], n_resamples=5, n_null=19)
     >>> print(rnb.tables.paragraphs(rnb.tables.say_grid(grid), width=80))
-    Of 2 clusterings 0 would be claimed if each were the only one tried. With all 2
-    taken together, 0 still are.
+    Tried alone, 0 of 2 clusterings would count as real. Corrected for trying all 2,
+    0 still are.
     """
     first = grid.drop_duplicates(["algorithm", "k"])
     alone, held = ((first[name] == Structure.CLUSTERS) for name in ("verdict", "family_verdict"))
@@ -350,8 +353,8 @@ def say_grid(grid: pd.DataFrame) -> str:
         f"{row.algorithm} {row.k} (p = {row.p_family:.2f})" for row in first[held].itertuples()
     )
     return (
-        f"Of {len(first)} clusterings {alone.sum()} would be claimed if each were the only one"
-        f" tried. With all {len(first)} taken together, {held.sum()} still"
+        f"Tried alone, {alone.sum()} of {len(first)} clusterings would count as real. Corrected"
+        f" for trying all {len(first)}, {held.sum()} still"
         f" {'is' if held.sum() == 1 else 'are'}{': ' + which if which else ''}."
     )
 

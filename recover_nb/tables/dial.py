@@ -26,12 +26,12 @@ STRATEGIES = {
     ),
     BEST_FIXED: (
         "One operator for all",
-        "What helps most problems of a kind, the same for all of them.",
+        "The one operator that helps most problems of a kind.",
         "best fixed",
     ),
     COUNT: (
         "Count, then choose",
-        "Draw in another way once most of its answers have failed.",
+        "Draw in another way if most of its answers have failed.",
         "count rule",
     ),
     ANCESTOR: (
@@ -155,7 +155,7 @@ def _say(budgets: tuple[int, ...], shares: dict[str, np.ndarray], at: int) -> st
     most = max(shares, key=lambda key: shares[key][at])
     if most not in (RETRY, PUBLISHED_RULE):
         (n_most,) = _of_hundred(shares[most][at : at + 1])
-        text.append(f"Most is solved by {SPOKEN[most]}: {n_most}.")
+        text.append(f"{SPOKEN[most].capitalize()} solves most: {n_most}.")
     return " ".join(text)
 
 

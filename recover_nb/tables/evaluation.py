@@ -123,13 +123,15 @@ def null_sentence(evaluation: Evaluation) -> str:
     >>> ds = rnb.make_study(effect="none")
     >>> evaluation = rnb.evaluate_routing(ds, only=["null"], n_bootstrap=50, n_null=50)
     >>> print(rnb.tables.paragraphs(rnb.tables.null_sentence(evaluation), width=80))
-    With every intervention simulated to be exactly as good as retrying, the
-    published estimator reports +4.6 ± 2.0 points. On this study it reports +4.0.
+    When every intervention is simulated to be only as good as retrying, the
+    published estimator still reports +4.6 ± 2.0 points. On this study it reports
+    +4.0.
     """
     null, here = evaluation.lift("null"), evaluation.lift("published")
     return (
-        "With every intervention simulated to be exactly as good as retrying, the published"
-        f" estimator reports {100 * float(null['lift']):+.1f} \u00b1 {100 * float(null['sd']):.1f}"
+        "When every intervention is simulated to be only as good as retrying, the published"
+        f" estimator still reports {100 * float(null['lift']):+.1f} \u00b1"
+        f" {100 * float(null['sd']):.1f}"
         f" points. On this study it reports {100 * float(here['lift']):+.1f}."
     )
 

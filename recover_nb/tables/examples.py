@@ -171,8 +171,8 @@ def twin_sentence(ds: xr.Dataset, intervention: str = Intervention.SPARSE_STEER.
     >>> import recover_nb as rnb
     >>> sentence = rnb.tables.twin_sentence(rnb.load_study())
     >>> print(rnb.tables.paragraphs(sentence, width=80))
-    sparse_steer never fired in 5101 attempts. In 5101 of them every token equals
-    that of the same attempt of retry. In the other 18699 attempts it fired.
+    sparse_steer fired in 18,699 attempts and never in the other 5,101. Of these,
+    5,101 have the same tokens as the same attempt of retry.
     """
     if "token_id" not in ds or intervention not in ds["intervention"].values:
         raise InputError(f"the study stores no tokens of {intervention}")
@@ -184,7 +184,7 @@ def twin_sentence(ds: xr.Dataset, intervention: str = Intervention.SPARSE_STEER.
     silent = (one["fired_at"].values < 0) & run
     same = (one["token_id"].values == retry["token_id"].values).all(-1)[silent]
     return (
-        f"{intervention} never fired in {silent.sum()} attempts. In {np.count_nonzero(same)} of"
-        " them every token equals that of the same attempt of retry. In the other"
-        f" {(~silent & run).sum()} attempts it fired."
+        f"{intervention} fired in {(~silent & run).sum():,} attempts and never in the other"
+        f" {silent.sum():,}. Of these, {np.count_nonzero(same):,} have the same tokens as the same"
+        " attempt of retry."
     )

@@ -13,7 +13,7 @@ import xarray as xr
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ALL, ROUTED_INTERVENTIONS, Feature, Regime, Verdict
 from recover_nb.core.schema import cell_names, text
-from recover_nb.core.titles import named
+from recover_nb.core.titles import meaning, named
 from recover_nb.routing.evaluation import NEED_ATTEMPTS
 from recover_nb.routing.policy import PUBLISHED, RoutingPolicy, route
 from recover_nb.routing.rescue import (
@@ -302,11 +302,11 @@ def significance(
     -------
     DataFrame
         ``test``: ``excess over NULL`` (published and null only), or ``routes``: the rule against
-        its own choices dealt out at random within each cell. ``cell`` (``all``, or one, with p
+        its own choices shuffled within each cell. ``cell`` (``all``, or one, with p
         corrected by Holm over cells), ``points`` (the excess, or routed minus permuted) with its 95
         % interval ``low_points``, ``high_points``, ``p``, ``least_p`` that so many resamples could
         give (corrected likewise), and ``verdict``: significant, not significant, or not testable
-        (nothing selected, or too few resamples for the level).
+        (no problem selected, or too few resamples for the level).
     """
     counts, tests = evaluation.settings, []
     columns = ["test", "cell", "points", "low_points", "high_points", "p"]
@@ -334,16 +334,35 @@ def significance(
 
 
 _SELECTED = {
-    "published": "steerable_hard problems, selected on the attempts that score them",
+    "published": "steerable_hard problems, picked by the attempts that score them",
     "split": (
-        "problems (a mean over halvings), selected on one half of the attempts and scored on the"
+        "problems (a mean over halvings), picked by one half of the attempts and scored on the"
         " other"
     ),
     "all": "problems, with no selection",
-    OWN: "problems, routed by their first failed answers alone",
+    OWN: "problems, routed by their first failed answers only",
     WORKED: "problems, where a right answer without a step counts as wrong",
 }
-_NULL_WORDS = {"null": "independent attempts", "null_twins": "attempts twinned as here"}
+_NULL_WORDS = {"null": "independent attempts", "null_twins": "attempts twinned as in this study"}
+
+
+def routing_figures(frame: pd.DataFrame, rows: pd.DataFrame) -> dict[str, str]:
+    """Return what a reader follows while settings change, as text.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        From `comparators`.
+    rows : DataFrame
+        From `problem_rows`.
+    """
+    retry = frame[frame["comparator"] == RETRY].iloc[0]
+    lift, low, high = (retry[f"{name}_points"] for name in ("lift", "low", "high"))
+    counts = rows["regime"].value_counts() if "regime" in rows else {}
+    return {
+        "lift over asking again": "none" if math.isnan(lift) else f"{span(lift, low, high)} points",
+        **{meaning(name): f"{counts.get(name.value, 0):,} problems" for name in Regime},
+    }
 
 
 def say_routing(frame: pd.DataFrame, tests: pd.DataFrame, level: float = 0.05) -> list[str]:
@@ -397,10 +416,7 @@ def _routes(rows: list[dict], level: float) -> str:
     """Put the permutation test, over all cells and in each, into words."""
     first, cells = rows[0], rows[1:]
     figure = span(first["points"], first["low_points"], first["high_points"])
-    said = (
-        f"Routed minus the rule's own choices dealt out at random: {figure} points,"
-        f" {_test(first, level)}"
-    )
+    said = f"Routed minus the rule's own choices, shuffled: {figure} points, {_test(first, level)}"
     if first["verdict"] == Verdict.NOT_TESTABLE:
         return said + "."
     # The permutation keeps problems and shuffles routes, the bootstrap the reverse: both must speak

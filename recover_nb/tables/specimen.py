@@ -40,7 +40,7 @@ def failures_by_cell(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a cell: ``cell``, ``problems``, ``failed``; ``pass_at_1`` of the specialist and
+        One row per cell: ``cell``, ``problems``, ``failed``; ``pass_at_1`` of the specialist and
         ``ancestor_pass_at_1`` over all problems; ``wrong`` (observed rollouts that are wrong),
         ``cut_off`` (those of them that the length limit cut off, which are no failures of
         reasoning) and ``failures`` (the others); of these the median length ``tokens``, the share
@@ -199,7 +199,7 @@ def best_arms(ds: xr.Dataset, *, splits: int = 200, seed: int = 0) -> pd.DataFra
     Returns
     -------
     DataFrame
-        One row a cell: ``cell``, ``failed``, ``best_operator`` (the arm kept most often),
+        One row per cell: ``cell``, ``failed``, ``best_operator`` (the arm kept most often),
         ``share`` (of the splits), ``rate`` (mean over splits, on the other half) and
         ``retry_rate``.
 

@@ -98,7 +98,7 @@ KINDS = (
     ),
     Kind(
         "nothing helps",
-        "Nothing that was tried rescues it, not once.",
+        "Nothing that was tried ever rescues it.",
         SPARSE,
         lambda row: row["best"] == 0,
     ),
@@ -175,9 +175,9 @@ def choose_stories(ds: xr.Dataset) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        As `candidates`, one row a kind that the study has, with ``kind``, ``of``, how many of that
-        kind there are, and ``rank``: its place among them by loss, then by length. Where the study
-        has none of these kinds, the failure that lost most, without a kind.
+        As `candidates`, one row per kind that the study has, with ``kind``, ``of``, how many of
+        that kind there are, and ``rank``: its place among them by loss, then by length. Where the
+        study has none of these kinds, the failure that lost most, without a kind.
     """
     frame = candidates(ds)
     rows, told = [], []
@@ -304,7 +304,7 @@ def _say_where(tokens: list[str], turn: int, value: np.ndarray, *, lost: bool) -
 
 def _say_change(tokens: list[str], turn: int, rescued: dict[str, Any] | None, operator: str) -> str:
     if rescued is None:
-        return "None of the attempts under any intervention ends right: this failure stays."
+        return "No attempt under any intervention ends right: nothing rescues this failure."
     at = rescued["shared"]
     new = f"\u201c{rescued['tokens'][at]}\u201d for \u201c{tokens[at]}\u201d"
     same = (
@@ -331,7 +331,7 @@ def overall_sentence(ds: xr.Dataset) -> str:
     rates = rescue_by_intervention(ds, total=True, by_cell=False).set_index("intervention")
     whose = _WHOSE.get(str(rates["population"].iloc[0]), "answer failed at least once")
     said = (
-        f"Over all {int(rates['problems'].iloc[0]):,} problems whose {whose} asking again rescues"
+        f"Over all {int(rates['problems'].iloc[0]):,} problems whose {whose}, asking again rescues"
         f" {rates['rate'][RETRY]:.0%}"
     )
     if SPARSE in rates.index:
@@ -344,7 +344,7 @@ def overall_sentence(ds: xr.Dataset) -> str:
     if same is None:
         return f"{said}."
     return (
-        f"{said}. At equal cost the published rule rescues {float(same['budget_routed']):.0%},"
+        f"{said}. At equal cost, the published rule rescues {float(same['budget_routed']):.0%},"
         f" asking again {float(same['budget_retry']):.0%}."
     )
 

@@ -96,9 +96,9 @@ def regimes_by_cell(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a cell and regime: ``cell``, ``regime``, ``count``, ``share`` (of the cell's failed
-        problems), ``failed``, and ``start``, ``middle``, ``end``: where its share lies when shares
-        are laid end to end.
+        One row per cell and regime: ``cell``, ``regime``, ``count``, ``share`` (of the cell's
+        failed problems), ``failed``, and ``start``, ``middle``, ``end``: where its share lies when
+        shares are laid end to end.
 
     Examples
     --------
@@ -192,7 +192,7 @@ def rescue_by_intervention(
     Returns
     -------
     DataFrame
-        One row a cell and intervention: ``population``, ``cell``, ``intervention``, ``problems``,
+        One row per cell and intervention: ``population``, ``cell``, ``intervention``, ``problems``,
         ``attempts``, ``rate`` (mean over problems) with its 95 % interval ``low``, ``high``;
         ``retry_rate`` on the same problems; the paired difference from retry ``lift_points`` with
         ``lift_low_points``, ``lift_high_points`` at 95 %, ``lift_low_all_points``,
@@ -319,7 +319,7 @@ def firing(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a cell and operator: ``cell``, ``intervention``, ``attempts``, ``fired`` (share of
+        One row per cell and operator: ``cell``, ``intervention``, ``attempts``, ``fired`` (share of
         attempts in which it acted, even where no token changed by it), ``median_position`` (of
         those). Empty for a study without attempts.
 
@@ -364,7 +364,7 @@ def costs(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a cell and intervention: ``cell``, ``intervention``, ``attempts``, ``tokens``
+        One row per cell and intervention: ``cell``, ``intervention``, ``attempts``, ``tokens``
         (generated), ``forward_specialist``, ``forward_ancestor`` (positions each model evaluated),
         all three a mean over attempts, and ``forward_per_rescue``: forward passes of both models
         spent for each correct attempt. Empty for a study without attempts; NaN for what it does not

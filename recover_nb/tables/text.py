@@ -85,13 +85,13 @@ def _sections(ds: xr.Dataset, evaluation: Evaluation) -> list[tuple[str, str]]:
         ("How often each operator fired (% of attempts)", _wide(fired, "fired", 100)),
         ("Routing against retry by population (points)", _by_population(evaluation)),
         (f"Routing against every comparator, {words} (points)", _routing(evaluation)),
-        (f"Published lift less its null, {words} (points)", _nulls(evaluation)),
+        (f"Published lift minus its null, {words} (points)", _nulls(evaluation)),
         (f"Routing against retry by cell, {words} (points)", _cells(evaluation, order)),
         (f"Every mapping of features to operators, {words} (points)", _mappings(evaluation)),
         ("Where the rule sends steerable_hard problems (count)", _routes(evaluation, order)),
         (f"Rescue at equal budgets, {words} (%)", _budgets(evaluation)),
         ("Cost of an attempt, all cells (positions evaluated)", _costs(spent)),
-        ("Who points at the token where the answer was lost (%)", _detectors(ds)),
+        ("Which signals find the token where the answer was lost (%)", _detectors(ds)),
         ("What the data support, and what they do not", _findings(find(evaluation, rescue, fired))),
     ]
 
@@ -233,7 +233,7 @@ def _share(count: int, share: float) -> str:
 
 
 def _wide(frame: pd.DataFrame, value: str, factor: float) -> str:
-    """One row a cell, one column an intervention."""
+    """One row per cell, one column per intervention."""
     if not len(frame):
         return ""
     wide = pivot(frame, "cell", "intervention", value) * factor
@@ -252,7 +252,7 @@ def _failures(ds: xr.Dataset) -> str:
 
 
 def _populations(ds: xr.Dataset) -> str:
-    """One row an intervention, one column a population."""
+    """One row per intervention, one column per population."""
     if "correct" not in ds:
         return ""
     frame = _percent(rescue_by_population(ds), "rate", "low", "high")
@@ -313,7 +313,7 @@ def _spans(frame: pd.DataFrame, *names: str, sign: str = "+") -> list[str]:
 
 
 def _by_population(evaluation: Evaluation) -> str:
-    """One row an estimator and population: both intervals."""
+    """One row per estimator and population: both intervals."""
     frame = lift_over_retry(evaluation)
     parts = ("low_checkpoints_points", "high_checkpoints_points")
     apart = [_ends(*row) for row in zip(*(frame[name] for name in parts), strict=True)]
@@ -342,7 +342,7 @@ def _mappings(evaluation: Evaluation) -> str:
 
 
 def _routing(evaluation: Evaluation) -> str:
-    """One row a comparator, one column an estimator."""
+    """One row per comparator, one column per estimator."""
     frame = evaluation.to_dataframe()
     spans = _spans(frame, "lift_points", "low_points", "high_points")
     wide = pivot(frame.assign(span=spans), "comparator", "estimator", "span")
@@ -378,7 +378,7 @@ def _nulls(evaluation: Evaluation) -> str:
 
 
 def _cells(evaluation: Evaluation, order: list[str]) -> str:
-    """One row a cell: the lift by each estimator, and the permutation test of the least biased."""
+    """One row per cell: the lift by each estimator; the permutation test of the least biased."""
     frame = evaluation.to_dataframe(cell=None)
     frame = frame[(frame["comparator"] == RETRY) & (frame["cell"] != ALL)]
     frame = frame[~frame["estimator"].isin([OWN, WORKED])]
@@ -417,7 +417,7 @@ def _budgets(evaluation: Evaluation) -> str:
         for basis, cost in dict(zip(frame["basis"], frame["upfront"], strict=True)).items()
         if not math.isnan(cost)
     )
-    note = f"In no budget: the observed answers that the rule reads, per problem {before}."
+    note = f"Not in any budget: reading the observed answers first, per problem {before}."
     shown = render_text(table, {"budget": 0, "k_retry": 0})
     return f"{shown}\n{textwrap.fill(note, WIDTH)}" if before else shown
 

@@ -150,7 +150,7 @@ def coefficients(result: Topography) -> pd.DataFrame:
 
 
 def score_lines(result: Topography) -> pd.DataFrame:
-    """Lay out each score beside its baselines and its null, one a row, to be drawn.
+    """Lay out each score beside its baselines and its null, one per row, to be drawn.
 
     Parameters
     ----------
@@ -318,7 +318,7 @@ def unit_predictions(result: Topography) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a unit, in the order of the study: ``part``, ``problem`` (place along the study's
+        One row per unit, in the order of the study: ``part``, ``problem`` (place along the study's
         `problem`), ``true``, ``predicted`` (the class it is taken for in most repeats; of equals
         the first) and ``agreement``, the share of repeats that say so.
     """

@@ -105,7 +105,7 @@ def twins(
     Returns
     -------
     DataFrame
-        One row an intervention that was run (``none`` left out): ``intervention``, ``correct``
+        One row per intervention that was run (``none`` left out): ``intervention``, ``correct``
         (bool), ``fired_at`` (first changed position, -1 = never), ``n_tokens``, ``shared`` (tokens
         equal to retry's from the start), ``before`` and ``after``: the text up to there and from
         there on.

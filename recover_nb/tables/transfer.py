@@ -25,7 +25,7 @@ def transfer_clusters(result: Transfer) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a population and direction: ``population``, ``direction`` (both as text),
+        One row per population and direction: ``population``, ``direction`` (both as text),
         ``source``, ``target``, ``n_source``, ``n_target``; the ARI with the target's own clusters
         ``ari_frozen``, ``ari_refitted``, ``ari_halves`` (what a half of the target itself reaches);
         for ``source``, ``frozen``, ``refitted`` and ``own`` the entropy of the assignment
@@ -102,7 +102,7 @@ def transfer_losses(result: Transfer) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a population, direction and estimator: ``population``, ``source``, ``target``,
+        One row per population, direction and estimator: ``population``, ``source``, ``target``,
         ``estimator``, ``points`` (rescue rate of routing frozen minus refitted, same problems) with
         its 95 % interval ``low_points``, ``high_points``, and ``same_routes`` (share of
         steerable_hard problems routed alike).

@@ -139,7 +139,7 @@ def _agree(paths: list[tuple[int, ...]], at: int) -> int:
 
 
 def branch_rows(history: pd.DataFrame) -> pd.DataFrame:
-    """Return a history with its rows numbered from 1 and named, for `rnb.plot_branches`.
+    """Return a history with its rows numbered from 1 and named, for `charts.plot_branches`.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ def value_rows(values: xr.Dataset) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row an intervention and prefix: ``intervention``, ``tokens`` (of the prefix), ``token``
+        One row per intervention and prefix: ``intervention``, ``tokens`` (of the prefix), ``token``
         (the text of the last of them, where known), ``value``, ``low`` and ``high`` (Wilson),
         ``right`` and ``n``; ``fatal`` (the token at which the specialist lost most, counted from 0,
         -1 none) and ``is_fatal`` (the row after it).

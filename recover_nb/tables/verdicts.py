@@ -25,16 +25,16 @@ RULED = "2026-11-27"
 _BOTH = "both intervals (over questions, over checkpoints) lie above 0"
 #: Finding -> what has to hold for ``supported``.
 RULES = {
-    "interventions": f"for some intervention {_BOTH}, all comparisons together",
+    "interventions": f"for some intervention {_BOTH}, corrected for all comparisons",
     "published": f"over each null {_BOTH}, and p < {LEVEL}",
     "split": _BOTH,
     "all": _BOTH,
     "choice": _BOTH,
     "permutation": f"{_BOTH}, and p < {LEVEL}",
-    "mapping": "of all mappings the published one ranks first",
+    "mapping": "the published mapping ranks first of all",
     "budget_attempts": f"both intervals lie above -{100 * CLAIM_MARGIN:.0f} points",
     "budget_forward_passes": f"both intervals lie above -{100 * CLAIM_MARGIN:.0f} points",
-    "firing": f"in every cell it acts in at least {MIN_FIRED:.0%} of attempts",
+    "firing": f"it acts in at least {MIN_FIRED:.0%} of attempts in every cell",
 }
 
 
@@ -112,7 +112,7 @@ def _interventions(rescue: pd.DataFrame) -> dict:
     figure = {"better": better, "worse": worse, "undecided": undecided, "compared": tested}
     return _finding(
         "interventions",
-        "some intervention rescues more than retry, nothing selected",
+        "some intervention rescues more than retry, with no selection",
         figure,
         verdict if tested else NOT_TESTABLE,
     )
@@ -174,7 +174,7 @@ def _choice(table: pd.DataFrame) -> dict:
 
 
 def _permutation(evaluation: Evaluation, table: pd.DataFrame) -> dict:
-    """Judge whether routes carry information: the rule against its choices dealt out at random."""
+    """Judge whether routes carry information: the rule against its own choices, shuffled."""
     estimator = _honest(table)
     p = float(evaluation.lift(estimator)["p"])
     row = _row(table, estimator, "permuted")
@@ -296,7 +296,7 @@ def say(finding: dict) -> str:
 
 
 def findings(evaluation: Evaluation, rescue: pd.DataFrame, firing: pd.DataFrame) -> pd.DataFrame:
-    """Return what `find` judges, a row a claim: ``claim``, ``verdict`` and ``sentence``.
+    """Return what `find` judges, one row per claim: ``claim``, ``verdict`` and ``sentence``.
 
     Examples
     --------
@@ -310,7 +310,7 @@ def findings(evaluation: Evaluation, rescue: pd.DataFrame, firing: pd.DataFrame)
     >>> rescue = rnb.tables.rescue_by_intervention(ds, total=True, by_cell=False, n_bootstrap=100)
     >>> found = rnb.tables.findings(evaluation, rescue, rnb.tables.firing(ds, total=True))
     >>> found["claim"][0], found["verdict"][0]
-    ('some intervention rescues more than retry, nothing selected', 'not shown')
+    ('some intervention rescues more than retry, with no selection', 'not shown')
     """
     found = find(evaluation, rescue, firing)
     rows = [
@@ -320,7 +320,7 @@ def findings(evaluation: Evaluation, rescue: pd.DataFrame, firing: pd.DataFrame)
     return pd.DataFrame(rows, columns=["claim", "verdict", "sentence"])
 
 
-_SCORED = {"split": "attempts that did not select", "all": "every problem"}
+_SCORED = {"split": "attempts that did not pick the problems", "all": "every problem"}
 
 
 def _signed(value: float) -> str:
@@ -346,15 +346,15 @@ def _beside(figure: dict) -> str:
         for name, other in figure.get("beside", {}).items()
         if not _unknown(other.get("lift_points"))
     ]
-    return f" Beside it: {'; '.join(parts)}." if parts else ""
+    return f" For other groups of problems: {'; '.join(parts)}." if parts else ""
 
 
 def _say_interventions(figure: dict, verdict: str) -> str:
     if verdict == NOT_TESTABLE:
-        return "Nothing beside retry was run, so nothing can be compared."
+        return "Only retry was run, so nothing can be compared."
     text = (
-        f"Points above retry (95 % intervals that hold together for all {figure['compared']}"
-        " comparisons, then over checkpoints): "
+        f"Points above retry (95 % intervals, corrected for all {figure['compared']} comparisons;"
+        f" then over checkpoints): "
     )
     parts = []
     for key, words in (
@@ -382,7 +382,7 @@ def _say_published(figure: dict, verdict: str) -> str:
         f"{_both(figure)}"
     )
     for name, null in figure["nulls"].items():
-        kind = "independent attempts" if name == "null" else "attempts twinned as here"
+        kind = "independent attempts" if name == "null" else "attempts twinned as in this study"
         text += f"; when no operator differs from retry ({kind}) the same estimator marks "
         text += (
             f"{null['steerable_hard_fraction']:.0%} and reports {_signed(null['mean_points'])} +- "
@@ -407,20 +407,20 @@ def _beside_excess(figure: dict) -> str:
                 f"{named(population)} {_signed(other['lift_points'])}, excess"
                 f" {_signed(null['excess_points'])} {_both(null)}"
             )
-    return f" Beside it: {'; '.join(parts)}." if parts else ""
+    return f" For other groups of problems: {'; '.join(parts)}." if parts else ""
 
 
 def _lift_words(head: str, n_what: str) -> Callable[[dict, str], str]:
     endings: dict[str, str] = {
         SUPPORTED: "routing rescues more than retry",
-        NOT_SHOWN: "not distinguishable from no difference",
+        NOT_SHOWN: "no difference shown",
         CONTRADICTED: "routing rescues less than retry",
     }
 
     def words(figure: dict, verdict: str) -> str:
         if verdict == NOT_TESTABLE:
             return (
-                "Cannot be computed here: it needs the outcome of each attempt, and problems to"
+                "Cannot be computed here: this needs the outcome of each attempt, and problems to"
                 " select."
             )
         text = f"{head}{_signed(figure['lift_points'])} points over retry {_both(figure)} on "
@@ -446,7 +446,7 @@ def _say_permutation(figure: dict, verdict: str) -> str:
     if verdict == NOT_TESTABLE:
         return "Cannot be computed here."
     ending = "the routes carry" if verdict == SUPPORTED else "the routes are not shown to carry"
-    text = "Against a random permutation of its own choices within each cell, scored on "
+    text = "Compared with its own choices shuffled within each cell, scored on "
     text += (
         f"{_SCORED[figure['estimator']]}: {_signed(figure['lift_points'])} points {_both(figure)}, "
     )
@@ -459,8 +459,8 @@ def _say_mapping(figure: dict, verdict: str) -> str:
     if verdict == NOT_TESTABLE:
         return "Cannot be computed here: mappings were not compared."
     return (
-        f"Of {figure['mappings']} ways to give the operators to the features the published one"
-        f" ranks {figure['rank']}: {_signed(figure['lift_points'])} points over retry on every"
+        f"Of {figure['mappings']} ways to assign operators to features, the published one ranks"
+        f" {figure['rank']}: {_signed(figure['lift_points'])} points over retry on every"
         f" problem; the best ({figure['best']}) {_signed(figure['best_points'])}, the worst"
         f" {_signed(figure['worst_points'])}."
     )
@@ -486,7 +486,8 @@ def _say_budget(figure: dict, verdict: str, basis: str) -> str:
     }
     text = f"{text}: {endings[verdict]}."
     if not _unknown(figure["upfront"]):
-        text += f" Not in this: the observed answers that the rule reads, {figure['upfront']:,.0f}"
+        text += " Not counted: the observed answers that the rule reads first,"
+        text += f" {figure['upfront']:,.0f}"
         text += f" {'rollouts' if basis == 'attempts' else basis} per problem."
     return text + _beside(figure)
 
@@ -502,17 +503,17 @@ def _say_firing(figure: dict, verdict: str) -> str:
         f" {figure['cells']} "
     )
     text += (
-        f"cells ({', '.join(figure['cells_below'])}; least {figure['least']:.0%}): there its rescue"
-        " rate is partly "
+        f"cells ({', '.join(figure['cells_below'])}; least {figure['least']:.0%}). Where it does"
+        f" not fire, it is just "
     )
-    return text + "that of retry under another name."
+    return text + "retry."
 
 
 _SENTENCES: dict[str, Callable[[dict, str], str]] = {
     "interventions": _say_interventions,
     "published": _say_published,
     "split": _lift_words(
-        "Selected on one half of the attempts and scored on the other: ",
+        "Picked by one half of the attempts and scored on the other: ",
         "problems (mean over halvings)",
     ),
     "all": _lift_words("", "problems"),

@@ -12,7 +12,6 @@ from recover_nb.features.features import (
     problem_features,
     rollout_features,
 )
-from recover_nb.features.reliability import feature_reliability
 
 NAN = np.nan
 
@@ -164,59 +163,8 @@ def test_window_matters():
         (lambda: compute_features(study().isel(intervention=[1])), "no intervention 'none'"),
         (lambda: compute_features(study().isel(token=0)), "dimensions of"),
         (lambda: compute_features(study(), has_signals=[True]), r"has_signals of shape \(1,\)"),
-        (lambda: feature_reliability(np.zeros((4, 3)), np.ones(4)), "problem, rollout, 3"),
-        (lambda: feature_reliability(np.zeros((1, 4, 3)), np.ones((1, 4)), sizes=(0,)), "size 0"),
-        (
-            lambda: feature_reliability(np.zeros((1, 4, 3)), np.ones((1, 4)), n_splits=0),
-            "n_splits 0",
-        ),
     ],
 )
 def test_refusals(compute, message):
     with pytest.raises(InputError, match=message):
         compute()
-
-
-def test_reliability_of_a_known_mixture():
-    # Problem effects of sd 1, 0 and 2 under rollout noise of sd 1: the reliability of a mean of m
-    # is s^2 / (s^2 + 1/m), that of both halves together s^2 / (s^2 + 1/(2m)).
-    rng = np.random.default_rng(0)
-    effect = rng.normal(size=(600, 1, 3)) * [1.0, 0.0, 2.0]
-    values = effect + rng.normal(size=(600, 20, 3))
-    failed = np.ones((600, 20), bool)
-    got = feature_reliability(values, failed, n_splits=20)
-    assert got["size"].values.tolist() == ["1", "2", "5", "10", "20", "all"]
-    assert got["n_problems"].values.tolist() == [600, 600, 600, 600, 0, 600]
-    size = np.array([1, 2, 5, 10])
-    for feature, square in (("spread", 1.0), ("concentration", 0.0), ("logit_dispersion", 4.0)):
-        r = got["correlation"].sel(feature=feature).values
-        np.testing.assert_allclose(r[:4], square / (square + 1 / size), atol=0.07)
-        assert np.isnan(r[4]) and r[5] == pytest.approx(r[3])
-    both = got["spearman_brown"].sel(feature="spread").values[:4]
-    np.testing.assert_allclose(both, 1 / (1 + 1 / (2 * size)), atol=0.05)
-    assert (got["correlation_sd"].sel(size="1") > 0).all()
-
-
-def test_reliability_counts_only_usable_problems():
-    rng = np.random.default_rng(1)
-    values = rng.normal(size=(6, 8, 3))
-    failed = np.arange(8) < np.array([8, 8, 4, 3, 2, 0])[:, None]
-    values[0, 0] = NAN  # leaves 7
-    got = feature_reliability(values, failed, sizes=(1, 2, 4, None), n_splits=5)
-    assert got["n_problems"].values.tolist() == [5, 3, 1, 5]
-    assert np.isnan(got["correlation"].sel(size="4")).all()
-    # What is not usable has no influence; the seed has, and decides.
-    values[~failed] = 1e9
-    again = feature_reliability(values, failed, sizes=(1, 2, 4, None), n_splits=5)
-    xr.testing.assert_identical(got, again)
-    other = feature_reliability(values, failed, sizes=(1, 2, 4, None), n_splits=5, seed=1)
-    assert not got.equals(other)
-
-
-def test_reliability_by_hand():
-    # Rollouts of a problem are equal: both halves agree, r = 1. A constant feature has none.
-    values = np.repeat(np.array([[1.0, 5, 0], [2, 5, 0], [4, 5, 1]])[:, None], 4, axis=1)
-    got = feature_reliability(values, np.ones((3, 4), bool), sizes=(2,), n_splits=3)
-    np.testing.assert_allclose(got["correlation"].values, [[1, NAN, 1]])
-    np.testing.assert_allclose(got["spearman_brown"].values, [[1, NAN, 1]])
-    np.testing.assert_allclose(got["correlation_sd"].values, [[0, NAN, 0]], atol=1e-12)

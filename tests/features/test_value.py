@@ -45,7 +45,7 @@ def test_fatal_token_and_recoverable_until(right, fatal, until):
 
 @pytest.mark.parametrize(("right", "n"), [([3], 24), ([[1, 2]], 24), ([3, 2], 0)])
 def test_what_is_no_value_map_is_refused(right, n):
-    with pytest.raises(InputError, match="allowed: one count a prefix"):
+    with pytest.raises(InputError, match="allowed: one count per prefix"):
         fatal_token(np.array(right), n)
 
 

@@ -88,7 +88,7 @@ def test_harness_logs(tmp_path):
         path = jsonl(tmp_path / f"{place}.jsonl", [row | {"finish_reason": reasons}])
         check(rnb.from_lm_eval(path, is_correct="regex:#(.+)$"))
     path = jsonl(tmp_path / "two.jsonl", [row | {"finish_reason": ["stop", "length"]}])
-    with pytest.raises(InputError, match="one reason a response, and there are 4"):
+    with pytest.raises(InputError, match="one reason per response, and there are 4"):
         rnb.from_lm_eval(path, is_correct="regex:#(.+)$")
     cut = rnb.from_lm_eval(
         jsonl(tmp_path / "all.jsonl", [row | {"stop_reason": "length"}]), is_correct="regex:#(.+)$"

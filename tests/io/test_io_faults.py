@@ -291,7 +291,7 @@ FIELDS = [
         "of problem arithmetic-05bc46bfde under none came before",
     ),
     ("vllm", "prompt_logprobs", None, "has no 'prompt_logprobs'"),
-    ("vllm", "prompt_logprobs", {}, "it must be a list with one entry a token"),
+    ("vllm", "prompt_logprobs", {}, "it must be a list with one entry per token"),
     ("vllm", "prompt_logprobs", [None], "'prompt_logprobs' has 1 entries for"),
     ("vllm", "prompt_logprobs.-1", "x", "it must be objects of token_id to logprob"),
     (
@@ -540,7 +540,7 @@ def test_damaged_csv(whole, content, expected):
 
 
 def test_other_endings_and_sources(tmp_path):
-    assert "allowed: a table with one row a rollout" in said(rnb.from_table, tmp_path / "x.xlsx")
+    assert "allowed: a table with one row per rollout" in said(rnb.from_table, tmp_path / "x.xlsx")
     for read in (rnb.from_jsonl, rnb.from_lm_eval, rnb.from_inspect):
         assert "cannot be imported; give a path, or a dict" in said(read, 7)
         assert "cannot be imported; give a path, or a dict" in said(read, {})

@@ -391,15 +391,15 @@ def test_a_transfer_in_words(identical):
     assert low < value < high
     said = identical.sentence
     assert said.startswith(
-        "Failed at least once: qwen3 to neox, routes by the source's scale rescue"
+        "Failed at least once: qwen3 to neox, routes on the source's scale rescue"
     )
     assert (
-        f"qwen3 to neox: routing by the source's scale rescues {value:+.1f} points [{low:+.1f},"
-        f" {high:+.1f}] against the target's own, and the source's clusters agree with the target's"
-        f" by an ARI of 1.00, where half of the target reaches {ari(one, 'halves'):.2f}. neox to"
+        f"qwen3 to neox: routing on the source's scale rescues {value:+.1f} points [{low:+.1f},"
+        f" {high:+.1f}] compared with the target's own. The source's clusters agree with the"
+        f" target's by an ARI of 1.00; half of the target reaches {ari(one, 'halves'):.2f}. neox to"
         " qwen3: "
     ) in said
-    assert said.count("rescues") == 2 and "permuted within cells (p <= 0.02 (50" in said
+    assert said.count("rescues") == 2 and "shuffled within cells (p <= 0.02 (50" in said
     # The operator that the features choose gains 0.3 in both families.
     assert identical.verdict == "supported"
 

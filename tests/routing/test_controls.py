@@ -164,7 +164,7 @@ def test_a_table_of_rates_compares_every_attempt_and_cannot_match_places():
         (rates[:, 0] - rates[:, 1]).mean()
     )
     assert found.judge("place") == found.judge("mixture") == "not testable"
-    assert "junction less random token" in found.sentence
+    assert "junction minus a random token" in found.sentence
     with pytest.raises(InputError, match="no two operators that differ in one thing"):
         controls(ds.sel(intervention=["none", "retry"]))
 
@@ -179,7 +179,8 @@ def test_rows_chart_and_words(found, tmp_path):
         assert key not in COMPUTING or value is None, (key, value)
     check_shown(found, rnb.plot_controls(frame))
     assert (
-        "First answer failed: junction less random token elsewhere +16.7 points" in found.sentence
+        "First answer failed: junction minus a random token elsewhere +16.7 points"
+        in found.sentence
     )
     assert "random token steered (sparse_steer_random) 100% and 50%" in found.sentence
     found.dataset.to_netcdf(tmp_path / "found.nc")

@@ -60,10 +60,10 @@ def with_budgets(evaluation, *, n, routed, retry):
 def test_every_estimator_is_said_in_points():
     assert by_hand(**LIFTS).sentence == (
         "Where the first answer failed (1,234 problems), routing rescues 2.0 points more"
-        " [+1.0, +3.1] than trying again."
+        " than trying again [+1.0, +3.1]."
         " On those it marks steerable, as published, routing rescues 12.3 points more"
         " [+5.0, +20.0]; where no operator differs from retry, it still reports +10.1."
-        " The same, scored on attempts that did not choose the problems: 1.0 points fewer"
+        " Picked and scored by different attempts: 1.0 points fewer"
         " [-5.0, +3.0]."
     )
     only = by_hand(published=LIFTS["published"])
@@ -82,10 +82,10 @@ def test_other_populations_and_checkpoints_stand_beside():
     assert found.populations == WHOM
     assert found.sentence == (
         "Where the first answer failed (616 problems), routing rescues 3.1 points more"
-        " [+1.8, +4.6], over checkpoints [+1.5, +4.6] than trying again. Beside it: where the"
-        " problem failed at least once (1,190 problems), 3.3 points more [+2.4, +4.2], over"
-        " checkpoints [+2.1, +4.5]; where the first five answers failed (414 problems), 1.4 points"
-        " fewer [-2.7, -0.3], over checkpoints [-1.0, +2.0]."
+        " than trying again [+1.8, +4.6], over checkpoints [+1.5, +4.6]. For other groups of"
+        " problems: where the problem failed at least once (1,190 problems), 3.3 points more"
+        " [+2.4, +4.2], over checkpoints [+2.1, +4.5]; where the first five answers failed (414"
+        " problems), 1.4 points fewer [-2.7, -0.3], over checkpoints [-1.0, +2.0]."
     )
     # Below 0 over questions, not over checkpoints.
     assert [found.of(name).verdict for name in WHOM] == [
@@ -102,9 +102,9 @@ def test_where_nothing_is_selected_that_is_said():
     said = by_hand(published=none, null=none, split=none, all=(0.0, 0.0, 0.0)).sentence
     assert said == (
         "Where the first answer failed (1,234 problems), routing rescues 0.0 points more"
-        " [+0.0, +0.0] than trying again. As published, no problem is selected, so nothing is"
-        " scored. The same, scored on attempts that did not choose the problems: no problem is"
-        " selected, so nothing is scored."
+        " than trying again [+0.0, +0.0]. As published, no problem is selected, so nothing is"
+        " scored. Picked and scored by different attempts: no problem is selected,"
+        " so nothing is scored."
     )
 
 
@@ -177,7 +177,7 @@ def test_a_planted_effect_is_supported(planted):
     assert found.verdict == (Verdict.SUPPORTED if low > 0 else Verdict.NOT_SHOWN)
     value = 100 * float(found.lift("split")["lift"])
     assert value > 15
-    assert f"did not choose the problems: {value:.1f} points more [+" in found.sentence
+    assert f"by different attempts: {value:.1f} points more [+" in found.sentence
     assert "fewer" not in found.sentence
     assert found.to_dict()["verdict"] == str(found.verdict)
     assert found.to_dict()["sentence"] == found.sentence
@@ -197,7 +197,9 @@ def test_a_profile_table_is_judged_over_every_failed_problem(planted):
     found = evaluate_routing(planted.drop_dims("rollout"), **QUICK)
     assert found.estimators == ("published", "null", "all") and found.honest == "all"
     assert found.populations == ("failed",) and found.to_dict()["populations"] == {}
-    assert float(found.lift("all")["lift_low"]) > 0 and "did not choose" not in found.sentence
+    assert (
+        float(found.lift("all")["lift_low"]) > 0 and "by different attempts" not in found.sentence
+    )
     told = found.to_dict()["overall"]
     assert told["split"] is told["null_twins"] is told["excess_twins"] is None
 

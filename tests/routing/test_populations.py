@@ -1,4 +1,4 @@
-"""Whom a figure is about, votes by hand, reach, cut-off answers; and who is best by halves."""
+"""Whom a figure is about, votes by hand, cut-off answers; and who is best by halves."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ import recover_nb as rnb
 from recover_nb import tables
 from recover_nb.core.errors import InputError
 from recover_nb.core.schema import failed_rollouts, failed_units
-from recover_nb.routing.populations import first_failed, majority_vote, reach, vote
+from recover_nb.routing.populations import first_failed, majority_vote, vote
 from recover_nb.routing.remapping import VOTE, remap_survival
 
 
@@ -78,14 +78,6 @@ def test_whose_first_rollouts_all_failed():
         first_failed(ds, 6)
     with pytest.raises(InputError, match="m -1; allowed: a whole number of at least 0"):
         first_failed(ds, -1)
-
-
-def test_reach_is_told_over_every_arm():
-    ds = tiny_study()
-    found = reach(ds)
-    assert "none" not in found["intervention"].values and found.dtype == bool
-    rates = ds["rescue_rate"].sel(intervention=found["intervention"])
-    np.testing.assert_array_equal(found.values, np.nan_to_num(rates.values) > 0)
 
 
 def ended_study():

@@ -1,8 +1,5 @@
 """Rescue rates, rescue@k and regimes, worked by hand (docs/method.md, sections 5 and 6)."""
 
-from itertools import combinations
-from math import comb
-
 import numpy as np
 import pytest
 import xarray as xr
@@ -15,7 +12,6 @@ from recover_nb.routing.rescue import (
     classify_regimes,
     count_rates,
     regimes_from_rates,
-    rescue_at_k,
     rescue_rate,
 )
 
@@ -57,45 +53,6 @@ def test_unknown_code_is_refused():
         count_rates(np.array([[[2]]]))
     with pytest.raises(InputError, match="rollout and intervention"):
         rescue_rate(xr.DataArray(np.zeros((1, 2)), dims=("problem", "rollout")))
-
-
-def test_rescue_at_k_by_enumeration():
-    """Two of five correct: the pairs that miss are the three of the wrong three."""
-    outcomes = [1, 1, 0, 0, 0]
-    hits = [any(pair) for pair in combinations(outcomes, 2)]
-    assert rescue_at_k(2, 5, 2) == pytest.approx(sum(hits) / len(hits)) == pytest.approx(0.7)
-
-
-@given(counts)
-def test_rescue_at_k_equals_binomials(case):
-    c, n, k = case
-    assert rescue_at_k(c, n, k) == pytest.approx(1 - comb(n - c, k) / comb(n, k), abs=1e-12)
-
-
-def test_rescue_at_k_broadcasts_and_keeps_small_probabilities():
-    value = rescue_at_k(np.array([[1], [0]]), 10**7, np.array([1, 3]))
-    assert value == pytest.approx(np.array([[1e-7, 3e-7], [0, 0]]), rel=1e-9)
-
-
-def test_rescue_at_k_edges():
-    assert rescue_at_k(3, 10, 8) == 1.0
-    assert rescue_at_k(3, 10, 1) == pytest.approx(0.3)
-    assert np.isnan(rescue_at_k(0, 0, 1))
-
-
-@pytest.mark.parametrize(
-    ("c", "n", "k", "words"),
-    [
-        (1, 3, 4, "k is 4 but only 3 attempts"),
-        (1, 3, 0, "k of at least 1"),
-        (4, 3, 1, "between 0 and the number of attempts"),
-        (-1, 3, 1, "between 0"),
-        (0.5, 3, 1, "whole numbers"),
-    ],
-)
-def test_rescue_at_k_refuses(c, n, k, words):
-    with pytest.raises(InputError, match=words):
-        rescue_at_k(c, n, k)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from itertools import combinations, product
 
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
@@ -25,11 +26,12 @@ import recover_nb as rnb
 from recover_nb.clustering.algorithms import REG_COVAR, bic, silhouette
 from recover_nb.clustering.stability import cluster_jaccard, consensus, pac
 from recover_nb.core.schema import cell_names
-from recover_nb.features.reliability import feature_reliability
+from recover_nb.features.reliability import needed_rollouts
 from recover_nb.features.signals import signals_from_logits
 from recover_nb.routing.evaluation import evaluate_routing
 from recover_nb.routing.policy import PUBLISHED
-from recover_nb.routing.rescue import proportion_interval, rescue_at_k
+from recover_nb.routing.rescue import proportion_interval
+from recover_nb.routing.routers.replay import missed
 from recover_nb.stats.agreement import cohen_kappa
 from recover_nb.stats.classification import (
     cliffs_delta,
@@ -229,7 +231,8 @@ def test_rescue_at_k_by_every_subset():
             outcomes = [True] * c + [False] * (n - c)
             subsets = list(combinations(outcomes, k))
             expected = sum(any(each) for each in subsets) / len(subsets)
-            assert float(rescue_at_k(c, n, k)) == pytest.approx(expected, abs=1e-12)
+            found = 1 - missed(np.array(c), np.array(n), np.array(float(k)))
+            assert float(found) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize(("c", "n"), [(0, 20), (1, 20), (13, 20), (20, 20), (3, 5)])
@@ -282,16 +285,20 @@ def test_split_half_correlation_is_scipys():
     """Two failed rollouts a problem, one per half: pearsonr over random swaps, 400 a side."""
     rng = np.random.default_rng(6)
     values = rng.normal(size=(25, 1, 3)) * [1.0, 0.5, 2.0] + rng.normal(size=(25, 2, 3))
-    found = feature_reliability(values, np.ones((25, 2), bool), (1,), n_splits=400, seed=1)
+    coords = {"family": "f", "method": "m", "task": "t"}
+    coords = {name: ("problem", [each] * 25) for name, each in coords.items()}
+    coords["problem_id"] = ("problem", [f"p{i}" for i in range(25)])
+    ds = xr.Dataset({"rollout_features": (("problem", "observed", "feature"), values)}, coords)
+    found = needed_rollouts(ds, (1,), n_splits=400, n_bootstrap=1, seed=1)
+    found = found["reliability"].sel(scope="pooled", size=1)
     for place in range(3):
         draws = []
         for _ in range(400):
             swap = rng.integers(2, size=25)
             halves = (values[np.arange(25), each, place] for each in (swap, 1 - swap))
             draws.append(stats.pearsonr(*halves).statistic)
-        r = float(found["correlation"][0, place])
+        r = float(found[place])
         assert r == pytest.approx(np.mean(draws), abs=4 * np.std(draws) * np.sqrt(2 / 400))
-        assert float(found["spearman_brown"][0, place]) == pytest.approx(2 * r / (1 + r))
 
 
 # --- clustering

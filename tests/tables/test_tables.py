@@ -336,7 +336,7 @@ def test_firing_below_the_mark_names_the_cells():
     found = judged(ds)["firing"]
     assert found["verdict"] == NOT_SHOWN
     assert found["figure"]["cells_below"] == ["neox|grpo|program"]
-    assert "retry under another name" in tables.say(found)
+    assert "it is just retry" in tables.say(found)
 
 
 def test_what_was_not_stored_is_not_testable(ds):

@@ -29,12 +29,11 @@ def test_a_sentence_for_each_budget(dial):
     # Retry has reached the rule's 0.2 half way to 50.
     assert cheaper == (
         "With 50 forward passes per problem, trying again solves 40 of 100, the published rule 20."
-        " Cheaper: trying again, which solves 20 with 25 passes. Most is solved by a"
-        " calculator: 90."
+        " Cheaper: trying again, which solves 20 with 25 passes. A calculator solves most: 90."
     )
     assert same == (
         "With 100 forward passes per problem, trying again solves 60 of 100, the published rule 60."
-        " Neither is cheaper. Most is solved by a calculator: 95."
+        " Neither is cheaper. A calculator solves most: 95."
     )
 
 

@@ -33,9 +33,9 @@ def test_where_junctions_lie(ds):
     ds["junction"].values[:] = place
     n = kept.sum()
     said = tables.junction_sentence(ds)
-    assert f"In {n} failed traces the junction is the first token in {(n - 2) / n:.0%}" in said
+    assert f"In {n:,} failed traces the junction is the first token in {(n - 2) / n:.0%}" in said
     assert f"the last in {1 / n:.0%}, in between in {1 / n:.0%}" in said
-    assert "half of the traces have 5 tokens" in said
+    assert "Half of the traces have 5 tokens" in said
 
 
 def test_features_by_window_changes_only_what_the_window_enters(ds):
@@ -47,7 +47,8 @@ def test_features_by_window_changes_only_what_the_window_enters(ds):
 
 def test_reliability_of_noise_is_low_and_of_what_problems_differ_in_is_high(ds):
     noise = tables.reliability(ds, sizes=(1,))
-    assert noise["cells"].tolist() == [1]
+    failed = (ds["correct"].sel(intervention="none") == 0).sum("rollout")
+    assert noise["problems"].tolist() == [int((failed >= 2).sum())]
     ds["logit_variance"].values[:] *= (10.0 ** np.arange(6))[:, None, None].astype(np.float32)
     frame = tables.reliability(ds, sizes=(1,))
     assert frame.loc[1, "logit_dispersion"] > 0.95
@@ -55,9 +56,12 @@ def test_reliability_of_noise_is_low_and_of_what_problems_differ_in_is_high(ds):
 
 
 def test_a_study_without_signals_says_so(ds):
-    for make in (tables.junction_sentence, tables.features_by_window, tables.reliability):
+    bare = ds.drop_vars("demotion_pressure")
+    for make in (tables.junction_sentence, tables.features_by_window):
         with pytest.raises(InputError, match="stores no demotion_pressure"):
-            make(ds.drop_vars("demotion_pressure"))
+            make(bare)
+    with pytest.raises(InputError, match="use a study with signals"):
+        tables.reliability(bare)
 
 
 def test_example_problems_are_one_of_each():
@@ -76,9 +80,9 @@ def test_twins_that_never_fired_by_hand(ds):
     ds["token_id"].values[:, :, steer] = ds["token_id"].values[:, :, 1]
     n = int((ds["n_tokens"].values[:, :, steer] > 0).sum())
     assert tables.twin_sentence(ds).startswith(
-        f"sparse_steer never fired in {n} attempts. In {n} of them"
+        f"sparse_steer fired in 0 attempts and never in the other {n:,}. Of these, {n:,} have"
     )
     ds["token_id"].values[1, 0, steer, 0] = 99
-    assert f"In {n - 1} of them" in tables.twin_sentence(ds)
+    assert f"Of these, {n - 1:,} have" in tables.twin_sentence(ds)
     with pytest.raises(InputError, match="stores no tokens of prayer"):
         tables.twin_sentence(ds, "prayer")

@@ -151,7 +151,7 @@ def calibrate(decoded, failed: np.ndarray, settings: Settings) -> Calibration:
         raise InputError("these rollouts carry no signals; decode them with record=True")
     if failed.shape != decoded.n_tokens.shape:
         shape = decoded.n_tokens.shape
-        raise InputError(f"failed has shape {failed.shape}; allowed: one bool a rollout, {shape}")
+        raise InputError(f"failed has shape {failed.shape}; allowed: one bool per rollout, {shape}")
     failed = failed & (decoded.n_tokens > 0)
     most = max(int(failed.sum(1).max(initial=0)), 1)
     problems = [

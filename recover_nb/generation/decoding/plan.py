@@ -75,7 +75,7 @@ def _check(
 ) -> None:
     if keys.shape != (len(prompts),):
         raise InputError(
-            f"keys have shape {keys.shape} for {len(prompts)} prompts; allowed: one key a prompt"
+            f"keys have shape {keys.shape} for {len(prompts)} prompts; allowed: one key per prompt"
         )
     if rollouts.ndim != 1 or (rollouts.size and rollouts.min() < 0):
         raise InputError(

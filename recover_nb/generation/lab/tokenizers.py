@@ -1,4 +1,4 @@
-"""The two tokenizers: single characters, and words with numbers of up to two digits a token."""
+"""The two tokenizers: single characters, and words with numbers of up to two digits per token."""
 
 import string
 

@@ -1,4 +1,4 @@
-"""Retrain the miniature lineage from its seed: an ancestor and three specialists a family."""
+"""Retrain the miniature lineage from its seed: an ancestor and three specialists per family."""
 
 import dataclasses
 import shutil

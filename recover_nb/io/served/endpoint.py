@@ -95,7 +95,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Patience:
-    """How a server is asked again.
+    """How often a failing server is asked again, and how long to wait.
 
     Attributes
     ----------
@@ -106,7 +106,7 @@ class Patience:
         between half and all of it, so that many clients do not come back together. A server's
         ``Retry-After`` is waited for where it is longer.
     per_minute : float, optional
-        Most requests a minute.
+        Most requests per minute.
     concurrent : int
         Requests under way together.
     """

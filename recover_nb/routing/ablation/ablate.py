@@ -1,4 +1,4 @@
-"""Which conclusions about routing hang on which choice: every figure again with one thing changed.
+"""Which conclusions about routing depend on which choice: every figure, one thing changed.
 
 The estimators are those of docs/method.md#8-estimators; the choices are of docs/method.md#2-signals
 to docs/method.md#7-routing-rule.
@@ -191,7 +191,7 @@ class Ablation(Result):
         Seed and counts, and ``models``: where the figures that need models come from, or None.
     """
 
-    title = "Which conclusions hang on which choice?"
+    title = "Which conclusions depend on which choice?"
     chart = "plot_ablations"
     following = (
         "rnb.tables.ablation_moves(found)  # what moves each conclusion",
@@ -324,7 +324,7 @@ def ablate(
     stored: dict[str, Any] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Ablation:
-    """Score the published rule with one choice changed at a time.
+    """Score the published rule again, each time with one choice changed.
 
     Parameters
     ----------

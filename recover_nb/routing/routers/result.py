@@ -62,7 +62,7 @@ class RouterComparison(Labelled):
     )
 
     @property
-    def headline(self) -> xr.Dataset:
+    def judged_by(self) -> xr.Dataset:
         """The count rule at equal passes in the first population, on cells not learned from."""
         names = self.dataset["hold_out"].values.tolist()
         scheme = HoldOut.CELL.value if HoldOut.CELL in names else names[0]
@@ -73,7 +73,7 @@ class RouterComparison(Labelled):
     @property
     def verdict(self) -> Verdict:
         """Whether the count rule is better than one operator for all."""
-        return judged(self.headline)
+        return judged(self.judged_by)
 
     @property
     def confirmed(self) -> bool | None:
@@ -89,15 +89,16 @@ class RouterComparison(Labelled):
     @property
     def sentence(self) -> str:
         """What was found of the count rule, and what there is to gain."""
-        one, draws = self.headline, self.settings["n_null"]
+        one, draws = self.judged_by, self.settings["n_null"]
         scheme, population = str(one["hold_out"].values), str(one["population"].values)
         every = self.dataset.sel(hold_out=scheme, budget=EQUAL_PASSES)
         best = float(every["rate"].sel(policy=BEST_FIXED).isel(population=0))
         each = {"family": "families"}.get(scheme, f"{scheme}s")
         text = (
             f"{named(population).capitalize()} ({int(one['n']):,} problems): at the forward passes"
-            f" of {self.settings['budget']} retries, on {each} not learned from, the best single"
-            f" operator rescues {best:.1%}, and the count rule gains {_gain(one)} over it."
+            f" of {self.settings['budget']} retries, on {each} that were not learned from, the"
+            f" best single operator rescues {best:.1%}, and the count rule gains {_gain(one)}"
+            f" over it."
         )
         if draws:
             p = p_value(float(one["p"]), draws, "null studies")

@@ -165,7 +165,7 @@ def test_calibrate_says_what_is_missing():
     bare = SimpleNamespace(token_id=None, n_tokens=np.ones((1, 1)), signals=None)
     with pytest.raises(InputError, match="record=True"):
         calibrate(bare, np.ones((1, 1), bool), Settings())
-    with pytest.raises(InputError, match="one bool a rollout"):
+    with pytest.raises(InputError, match="one bool per rollout"):
         calibrate(recorded(), FAILED[:1], Settings())
 
 

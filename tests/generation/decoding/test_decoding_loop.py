@@ -342,7 +342,7 @@ def test_what_cannot_be_decoded_is_refused(pair, name, settings, message):
 
 
 def test_shapes_that_do_not_match_are_refused(pair, calibration, observed):
-    with pytest.raises(InputError, match="one key a prompt"):
+    with pytest.raises(InputError, match="one key per prompt"):
         decode(pair, PROMPTS, KEYS[:2], ROLLOUTS, "retry", SETTINGS)
     with pytest.raises(InputError, match="no token"):
         decode(pair, [""], KEYS[:1], ROLLOUTS, "retry", SETTINGS)
