@@ -17,7 +17,7 @@ from recover_nb.charts.controls import plot_controls
 from recover_nb.charts.features import plot_features, plot_reliability
 from recover_nb.charts.kit import MAX_ROWS
 from recover_nb.charts.reading import plot_reading
-from recover_nb.charts.remapping import plot_remapping, plot_transitions
+from recover_nb.charts.remapping import plot_remapping
 from recover_nb.charts.rescue import plot_regimes, plot_rescue, plot_routes
 from recover_nb.charts.routers import plot_routers
 from recover_nb.charts.routing import (
@@ -69,7 +69,6 @@ __all__ = [
     "plot_stability_grid",
     "plot_transfer_clusters",
     "plot_transfer_routing",
-    "plot_transitions",
     "plot_value",
     "plot_what_changed",
 ]

@@ -25,6 +25,7 @@ from recover_nb.charts.kit import (
 from recover_nb.core.labels import Move
 from recover_nb.core.theme import INK, OPERATOR
 from recover_nb.core.titles import named
+from recover_nb.tables.saying import extremes
 
 _APART = ("low_checkpoints_points", "high_checkpoints_points")
 #: What moves a conclusion stands out by the colour of the text.
@@ -43,7 +44,7 @@ MOVE_SHAPES = {
 
 
 def plot_ablations(data: Any, *, width: int = 190) -> alt.HConcatChart:
-    """Draw every setting's figures, a panel a conclusion.
+    """Draw every setting's figures, one panel per conclusion.
 
     Parameters
     ----------
@@ -98,7 +99,11 @@ def plot_ablations(data: Any, *, width: int = 190) -> alt.HConcatChart:
             " line the conclusion holds; shaded rows are the references"
         ),
     )
-    return finish(alt.hconcat(*panels, spacing=14), title)
+    return finish(
+        alt.hconcat(*panels, spacing=14),
+        title,
+        says=extremes(frame, "change_points", "setting,claim", "+.1f"),
+    )
 
 
 def _panel(part: pd.DataFrame, y: alt.Y) -> alt.LayerChart | alt.FacetChart:

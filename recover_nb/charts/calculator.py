@@ -20,6 +20,7 @@ from recover_nb.charts.kit import (
     tip,
 )
 from recover_nb.core.theme import OPERATOR, RETRY
+from recover_nb.tables.saying import extremes
 
 
 def plot_calculator(data: Any, *, width: int = 330, columns: int = 2) -> alt.Chart | alt.FacetChart:
@@ -43,6 +44,13 @@ def plot_calculator(data: Any, *, width: int = 330, columns: int = 2) -> alt.Cha
     ------
     InputError
         If a column is missing or there are too many rows.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> frame = rnb.tables.calculator_by_regime(rnb.load_study(), n_bootstrap=10)
+    >>> rnb.plot_calculator(frame).title.text
+    'What a calculator rescues'
     """
     frame = frame_of(data, tables.calculator_by_regime)
     lift = ("lift_points", "lift_low_points", "lift_high_points")
@@ -65,4 +73,13 @@ def plot_calculator(data: Any, *, width: int = 330, columns: int = 2) -> alt.Cha
         subtitle="blue point: with the calculator, 95 % interval; grey tick: asking again (retry)",
     )
     height = 28 * frame["regime"].nunique()
-    return facet(layers, frame, "group", title, width=width, height=height, columns=columns)
+    return facet(
+        layers,
+        frame,
+        "group",
+        title,
+        width=width,
+        height=height,
+        columns=columns,
+        says=extremes(frame, "calculator_rate", "group,regime", ".0%"),
+    )

@@ -21,6 +21,7 @@ from recover_nb.charts.kit import (
 )
 from recover_nb.core.theme import INK, OPERATOR
 from recover_nb.core.titles import named
+from recover_nb.tables.saying import extremes
 
 
 def plot_what_changed(
@@ -80,4 +81,12 @@ def plot_what_changed(
         ],
     )
     column = panels_by("part", frame, labelOrient="top", labelAnchor="start")
-    return facet(layers, frame, {"column": column}, title, width=width, height=22 * len(names))
+    return facet(
+        layers,
+        frame,
+        {"column": column},
+        title,
+        width=width,
+        height=22 * len(names),
+        says=extremes(frame, "points", "intervention,part", "+.1f"),
+    )

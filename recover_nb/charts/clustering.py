@@ -4,6 +4,7 @@ They compute nothing: each draws a frame of `tables.clustering`.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import altair as alt
@@ -35,6 +36,10 @@ from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Feature, parse
 from recover_nb.core.theme import CLUSTER_COLOURS, CLUSTER_SHAPES, INK
 from recover_nb.core.titles import named
+from recover_nb.tables.saying import extremes, totals
+
+#: What the chart of stability shows, in words: other numbers in it are said anew.
+say_stability = partial(extremes, value="value", by="figure,source")
 
 SOURCE_SHAPES = {"data": "circle", "gaussian": "square", "box": "diamond"}
 SOURCE_DASHES = {"data": [1, 0], "gaussian": [6, 3], "box": [2, 2]}
@@ -102,10 +107,16 @@ def plot_stability(data: Any, *, width: int = 460) -> alt.Chart:
         limits = limits.encode(shape=shape_by("source", SOURCE_SHAPES))
         layers = [draws, limits, *layers]
     title = alt.Title(
-        "Stability beside data without clusters",
+        "Stability, compared with data without clusters",
         subtitle="circle: the data; thin ticks: data without clusters; open shapes: 95 % limits",
     )
-    return finish(alt.LayerChart(layer=layers), title, width, 54 * len(figures))
+    return finish(
+        alt.LayerChart(layer=layers),
+        title,
+        width,
+        54 * len(figures),
+        says=say_stability(frame),
+    )
 
 
 def plot_stability_grid(data: Any, *, width: int = 150, height: int = 120) -> alt.VConcatChart:
@@ -121,8 +132,8 @@ def plot_stability_grid(data: Any, *, width: int = 150, height: int = 120) -> al
     Returns
     -------
     VConcatChart
-        A row a figure, a column an algorithm; clusters are claimed only where data lie beyond both
-        limits.
+        One row per figure, one column per algorithm; clusters are claimed only where data lie
+        beyond both limits.
 
     Raises
     ------
@@ -159,7 +170,7 @@ def plot_stability_grid(data: Any, *, width: int = 150, height: int = 120) -> al
             " box (PAC: lower is more stable)"
         ),
     )
-    return finish(alt.vconcat(*rows), title)
+    return finish(alt.vconcat(*rows), title, says=totals(frame, "verdict"))
 
 
 def _grid_panel(part: pd.DataFrame, y_title: str | None, last: bool) -> alt.LayerChart:
@@ -214,7 +225,13 @@ def plot_consensus(data: Any, *, width: int = 380) -> alt.Chart:
             tooltip=[*numbers(".2f", "consensus"), *map(tip, tips)],
         )
     )
-    return finish(cells, "Share of resamples that put two problems together", width, width)
+    return finish(
+        cells,
+        "Share of resamples that put two problems together",
+        width,
+        width,
+        says=extremes(frame, "consensus", form=".0%"),
+    )
 
 
 def plot_clusters(data: Any, ds: xr.Dataset | None = None, *, width: int = 250) -> alt.HConcatChart:
@@ -237,17 +254,29 @@ def plot_clusters(data: Any, ds: xr.Dataset | None = None, *, width: int = 250) 
     ------
     InputError
         If a column is missing or there are too many rows.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> ds = rnb.make_study(n_problems=60, cells=[("qwen3", "sft", "program")])
+    >>> found = rnb.cluster_stability(ds, k=2, n_resamples=5, agreement=False)
+    >>> len(rnb.plot_clusters(found, ds).hconcat)
+    3
     """
     names = [name.value for name in Feature]
     if isinstance(data, pd.DataFrame):
         frame = data
     elif ds is None:
-        raise InputError("a clustering is drawn by its study's features: plot_clusters(found, ds)")
+        raise InputError(
+            "a clustering is drawn with the features of its study: plot_clusters(found, ds)"
+        )
     else:
         frame = tables.cluster_points(data, ds)
     frame = checked(frame, ("cell", "problem", "problem_id", *names, "cluster"))
     marks = _cluster_marks(frame)
-    return finish(feature_pairs(marks, width), "Failed problems by cluster")
+    return finish(
+        feature_pairs(marks, width), "Failed problems by cluster", says=totals(frame, "cluster")
+    )
 
 
 def plot_cluster_brush(
@@ -303,7 +332,13 @@ def plot_cluster_brush(
     chart = chart.add_params(
         chosen, alt.selection_interval(name="brush", encodings=["x", "y"], **drawn)
     )
-    return finish(chart, "Failed problems by cluster: drag to brush", width, height)
+    return finish(
+        chart,
+        "Failed problems by cluster: drag to brush",
+        width,
+        height,
+        says=totals(frame, "cluster"),
+    )
 
 
 def _cluster_marks(frame: pd.DataFrame) -> alt.Chart:

@@ -19,27 +19,28 @@ from recover_nb.charts.kit import (
 )
 from recover_nb.core.labels import ALL
 from recover_nb.core.theme import INK, OPERATOR
+from recover_nb.tables.saying import extremes
 
 #: Comparisons in words.
 COMPARISONS = {
-    "mixture": "mixture that fired, less the other",
+    "mixture": "mixture that fired, minus the other",
     "mixture_differs": "the same, where their tokens differ",
-    "place": "junction, less random token",
+    "place": "junction, minus random token",
     "place_elsewhere": "the same, at another token",
     "place_same": "the same, at the same token",
     "place_gap": "elsewhere less same",
     "place_changed": "per token changed",
-    "argmax": "likeliest token, less sampled",
+    "argmax": "likeliest token, minus sampled",
     "ancestor": "mixed, less hotter",
-    "alone": "mixed, less the ancestor alone",
-    "steer_alone": "one token steered, less the ancestor alone",
+    "alone": "mixed, minus the ancestor alone",
+    "steer_alone": "one token steered, minus the ancestor alone",
 }
 
 
 def plot_controls(
     data: Any, *, width: int = 320, columns: int = 2
 ) -> alt.LayerChart | alt.FacetChart:
-    """Draw how operators differ that differ in one thing, with both 95 % intervals.
+    """Draw the differences of operators that differ in one thing, with both 95 % intervals.
 
     Parameters
     ----------
@@ -90,4 +91,13 @@ def plot_controls(
         subtitle="thick line: 95 % over questions; thin line: over checkpoints",
     )
     layers, height = [zero_line(), wide, *drawn], 24 * len(order(frame["comparison"]))
-    return facet(layers, frame, "population", title, width=width, height=height, columns=columns)
+    return facet(
+        layers,
+        frame,
+        "population",
+        title,
+        width=width,
+        height=height,
+        columns=columns,
+        says=extremes(frame, ends[1], "comparison", "+.1f"),
+    )

@@ -24,6 +24,7 @@ from recover_nb.charts.kit import (
 )
 from recover_nb.core.labels import Feature, Scope
 from recover_nb.core.theme import FEATURE_TITLES, INK, REGIME_COLOURS, REGIME_SHAPES
+from recover_nb.tables.saying import extremes, totals
 
 SCOPE_SHAPES = {Scope.POOLED: "square", Scope.WITHIN: "circle"}
 
@@ -68,7 +69,11 @@ def plot_features(data: Any, *, width: int = 250) -> alt.HConcatChart:
         tooltip=tooltip,
     )
     marks = base.mark_point(filled=True, size=30, opacity=1)
-    return finish(feature_pairs(marks, width), "Failed problems by their features")
+    return finish(
+        feature_pairs(marks, width),
+        "Failed problems by their features",
+        says=totals(frame, "regime"),
+    )
 
 
 def plot_reliability(data: Any, *, width: int = 230, height: int = 220) -> alt.HConcatChart:
@@ -91,6 +96,13 @@ def plot_reliability(data: Any, *, width: int = 230, height: int = 220) -> alt.H
     ------
     InputError
         If a column is missing or there are too many rows.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> ds = rnb.load_study().isel(problem=slice(0, 100))
+    >>> rnb.plot_reliability(rnb.needed_rollouts(ds, (1, 5), n_bootstrap=10)).title.text
+    'How many failed rollouts a feature needs'
     """
     frame = frame_of(data, tables.needed_rows)
     measured = ("reliability", "low", "high", "foreseen", "needed", "needed_low", "needed_high")
@@ -112,7 +124,11 @@ def plot_reliability(data: Any, *, width: int = 230, height: int = 220) -> alt.H
             " size; dotted rule: reliability sought"
         ),
     )
-    return finish(alt.hconcat(*panels).resolve_scale(y="shared"), title)
+    return finish(
+        alt.hconcat(*panels).resolve_scale(y="shared"),
+        title,
+        says=extremes(frame, "reliability", "feature", ".2f"),
+    )
 
 
 def _reliability_panel(

@@ -16,6 +16,7 @@ from recover_nb.charts.kit import (
     tip,
 )
 from recover_nb.core.theme import INK, OPERATOR, RETRY
+from recover_nb.tables.saying import extremes
 
 #: What is judged, and what it is held to.
 COLOURS = {"judged": OPERATOR, "held to": RETRY}
@@ -73,4 +74,10 @@ def plot_claim(frame: pd.DataFrame, *, title: str, axis: str, width: int = 460) 
     )
     layers = alt.layer(band, line, over, *estimates, data=rows(frame))
     drawn = [words for name, words in _DRAWN.items() if frame[name].notna().any()]
-    return finish(layers, alt.Title(title, subtitle="; ".join(drawn)), width, 26 * len(labels))
+    return finish(
+        layers,
+        alt.Title(title, subtitle="; ".join(drawn)),
+        width,
+        26 * len(labels),
+        says=extremes(frame, "value", "label"),
+    )

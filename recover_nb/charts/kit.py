@@ -259,20 +259,29 @@ def feature_pairs(marks: alt.Chart, width: int) -> alt.HConcatChart:
 
 
 def finish(
-    chart: Any, title: str | alt.Title, width: int | None = None, height: int | None = None
+    chart: Any,
+    title: str | alt.Title,
+    width: int | None = None,
+    height: int | None = None,
+    *,
+    says: str,
 ) -> Any:
-    """Give a chart its title, size and theme, and let no text in it run where it is shown."""
+    """Give a chart its title, size and theme, and let no text in it run where it is shown.
+
+    `says` is what it shows, for those who hear it: see `recover_nb.tables.saying`.
+    """
     size = {} if width is None else {"width": width, "height": height}
-    chart = chart.properties(title=title, description=sentence(title), **size)
+    chart = chart.properties(title=title, description=sentence(title, says), **size)
     return escaped(chart.configure(**theme()))
 
 
-def sentence(title: str | alt.Title) -> str:
-    """Say what a chart is, for those who hear it: its title and subtitle."""
+def sentence(title: str | alt.Title, says: str) -> str:
+    """Say what a chart is and what it shows, for those who hear it."""
     parts = [title] if isinstance(title, str) else [title.text, title.subtitle]
     texts = [" ".join(part) if isinstance(part, list) else part for part in parts]
     said = [str(text) for text in texts if text and text is not alt.Undefined]
-    return ". ".join(["Chart: " + said[0], *said[1:]]) + "."
+    # The point first, after the title; how to read it last.
+    return ". ".join(part for part in ("Chart: " + said[0], says, *said[1:]) if part) + "."
 
 
 def panels_by(field: str, frame: pd.DataFrame, **header: Any) -> Any:
@@ -290,8 +299,9 @@ def facet(
     *,
     width: int,
     height: int,
+    says: str,
     **options: Any,
-) -> alt.LayerChart | alt.FacetChart:
+) -> Any:
     """Draw layers over one table: one chart, or a panel a group where there are several.
 
     Parameters
@@ -304,6 +314,8 @@ def facet(
     title : str or Title
     width, height : int
         Pixels of a panel.
+    says : str
+        What it shows, for those who hear it.
     **options
         Of the faceted chart: ``columns``, ``resolve``.
     """
@@ -313,7 +325,7 @@ def facet(
     top: dict[str, Any] = {
         "data": rows(frame),
         "title": title,
-        "description": sentence(title),
+        "description": sentence(title, says),
         "config": alt.Config(**theme()),
     }
     panels: Any = by

@@ -19,6 +19,7 @@ from recover_nb.charts.kit import (
     zero_line,
 )
 from recover_nb.core.theme import INK
+from recover_nb.tables.saying import extremes
 
 
 def plot_reading(
@@ -87,7 +88,16 @@ def plot_reading(
     base = alt.Chart().encode(
         y=alt.Y("reader:N", title=None, sort=readers, axis=names_axis(readers)), tooltip=tooltip
     )
-    ends, axis = ("auc_low", "auc_lead", "auc_high"), "AUC of the features less that of the reader"
+    ends, axis = ("auc_low", "auc_lead", "auc_high"), "AUC of the features minus that of the reader"
     layers = [zero_line(), *interval(base, ends, size=80, colour=INK, title=axis)]
     title, height = "Features against reading", 28 * frame["reader"].nunique()
-    return facet(layers, frame, by, title, width=width, height=height, columns=columns)
+    return facet(
+        layers,
+        frame,
+        by,
+        title,
+        width=width,
+        height=height,
+        columns=columns,
+        says=extremes(frame, "auc_lead", "reader", "+.2f"),
+    )

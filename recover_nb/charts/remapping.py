@@ -1,7 +1,4 @@
-"""Charts of remapping, the calculator and reliability.
-
-They compute nothing: each draws a frame of `tables`.
-"""
+"""The chart of remapping. It computes nothing: it draws a frame of `tables`."""
 
 from typing import Any
 
@@ -15,27 +12,25 @@ from recover_nb.charts.kit import (
     colour_by,
     counts,
     facet,
-    finish,
     frame_of,
     interval,
     names_axis,
     order,
     percents,
-    rows,
     shape_by,
-    share_colour,
     signed,
     tip,
 )
 from recover_nb.core.labels import Companion
 from recover_nb.core.theme import INK
+from recover_nb.tables.saying import extremes
 
 COMPANION_COLOURS = {Companion.REDRAWN: INK, Companion.REMAPPED: INK}
 COMPANION_SHAPES = {Companion.REDRAWN: "circle", Companion.REMAPPED: "diamond"}
 
 
 def plot_remapping(data: Any, *, width: int = 380, columns: int = 2) -> alt.Chart | alt.FacetChart:
-    """Draw how often each regime recurs, over other numbers and drawn again, with 95 % intervals.
+    """Draw how often each regime recurs with new numbers and with new draws, with 95 % intervals.
 
     Parameters
     ----------
@@ -76,61 +71,13 @@ def plot_remapping(data: Any, *, width: int = 380, columns: int = 2) -> alt.Char
         subtitle="redrawn: same numbers, fresh draws; remapped: new numbers; 95 % intervals",
     )
     height = 44 * frame["outcome"].nunique()
-    return facet(layers, frame, "group", title, width=width, height=height, columns=columns)
-
-
-def plot_transitions(data: Any, *, width: int = 330) -> alt.HConcatChart:
-    """Draw what became of the problems of each regime, a panel a companion.
-
-    Parameters
-    ----------
-    data : RemapSurvival or DataFrame
-        What `remap_survival` returned, or a frame from `tables.transition_cells`.
-    width : int
-        Pixels of a panel.
-
-    Returns
-    -------
-    HConcatChart
-        Rows are the study's outcomes; the shade is the share of the row, the text count and share.
-
-    Raises
-    ------
-    InputError
-        If a column is missing or there are too many rows.
-    """
-    frame = frame_of(data, tables.transition_cells)
-    frame = checked(frame, ("companion", "original", "outcome", "count", "share", "label"))
-    tooltip = [
-        tip("companion"),
-        tip("original"),
-        tip("outcome"),
-        *counts("count"),
-        *percents("share"),
-    ]
-    panels = []
-    for companion in [name for name in COMPANION_COLOURS if name in set(frame["companion"])]:
-        inside = frame[frame["companion"] == companion]
-        axis = names_axis(order(inside["original"]), labels=not panels, ticks=not panels)
-        base = alt.Chart(rows(inside)).encode(
-            x=alt.X(
-                "outcome:N",
-                title=companion,
-                sort=order(inside["outcome"]),
-                axis=names_axis(order(inside["outcome"]), labelAngle=-30),
-            ),
-            y=alt.Y(
-                "original:N",
-                title=None if panels else "study",
-                sort=order(inside["original"]),
-                axis=axis,
-            ),
-            tooltip=tooltip,
-        )
-        shades = base.mark_rect(stroke=INK, strokeWidth=0.5)
-        layers = alt.layer(
-            shades.encode(color=share_colour("share of the row")),
-            base.mark_text(color=INK).encode(text="label:N"),
-        )
-        panels.append(layers.properties(width=width, height=150))
-    return finish(alt.hconcat(*panels), "What became of each problem")
+    return facet(
+        layers,
+        frame,
+        "group",
+        title,
+        width=width,
+        height=height,
+        columns=columns,
+        says=extremes(frame, "share", "outcome,companion", ".0%"),
+    )

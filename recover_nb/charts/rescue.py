@@ -26,6 +26,7 @@ from recover_nb.charts.kit import (
 from recover_nb.core.labels import Intervention
 from recover_nb.core.theme import INK, ON_BAR, OPERATOR, REGIME_COLOURS, RETRY, operator_colours
 from recover_nb.core.titles import named
+from recover_nb.tables.saying import extremes, totals
 
 
 def plot_regimes(data: Any, *, width: int = 560) -> alt.Chart:
@@ -121,7 +122,13 @@ def _shares(
     text = some.mark_text(color=ON_BAR).encode(
         x=alt.X("middle:Q", title=axis), text="count:Q", tooltip=tooltip
     )
-    return finish(alt.layer(bars, text), title, width, 24 * frame["cell"].nunique() + 4)
+    return finish(
+        alt.layer(bars, text),
+        title,
+        width,
+        24 * frame["cell"].nunique() + 4,
+        says=totals(frame, kind, "count"),
+    )
 
 
 def plot_rescue(data: Any, *, width: int = 420, columns: int = 3) -> alt.Chart | alt.FacetChart:
@@ -182,7 +189,16 @@ def plot_rescue(data: Any, *, width: int = 420, columns: int = 3) -> alt.Chart |
         subtitle="95 % intervals; the grey tick is asking again (retry) on the same problems",
     )
     height = 22 * frame["intervention"].nunique()
-    return facet(layers, frame, "cell", title, width=width, height=height, columns=columns)
+    return facet(
+        layers,
+        frame,
+        "cell",
+        title,
+        width=width,
+        height=height,
+        columns=columns,
+        says=extremes(frame, "rate", "intervention", ".0%"),
+    )
 
 
 def _over_cells(ds: Any) -> pd.DataFrame:

@@ -24,6 +24,7 @@ from recover_nb.charts.kit import (
 )
 from recover_nb.core.theme import INK, OPERATOR
 from recover_nb.core.titles import named
+from recover_nb.tables.saying import extremes
 
 _KEYS = ("hold_out", "population", "budget", "router")
 _NUMBERS = (
@@ -52,10 +53,10 @@ def plot_routers(data: Any, *, budget: str | None = None, width: int = 210) -> a
     Returns
     -------
     FacetChart
-        A row a way of holding out, a column a population. Points with 95 % intervals, thick over
-        questions, thin over checkpoints; right of the dashed zero a rule rescues more. The open
-        square is its gain in studies in which no operator differs from retry, the bar what knowing
-        every rate would gain.
+        One row per way of holding out, one column per population. Points with 95 % intervals, thick
+        over questions, thin over checkpoints; right of the dashed zero a rule rescues more. The
+        open square is its gain in studies in which no operator differs from retry, the bar what
+        knowing every rate would gain.
 
     Raises
     ------
@@ -92,4 +93,8 @@ def plot_routers(data: Any, *, budget: str | None = None, width: int = 210) -> a
     )
     by_row: Any = panels_by("hold_out", frame)
     by_column: Any = panels_by("population", frame)
-    return finish(panel.facet(row=by_row, column=by_column), title)
+    return finish(
+        panel.facet(row=by_row, column=by_column),
+        title,
+        says=extremes(frame, "lift_points", "router", "+.1f"),
+    )

@@ -6,6 +6,7 @@ What colour says, shape, dash or text says a second time. Each chart carries
 `recover_nb.core.theme.theme`.
 """
 
+from functools import partial
 from typing import Any
 
 import altair as alt
@@ -44,13 +45,19 @@ from recover_nb.core.theme import (
     STRATEGY_SHAPES,
 )
 from recover_nb.core.titles import named
+from recover_nb.tables.saying import extremes
+
+# What three of the charts show, in words: other numbers in the same chart are said anew.
+say_estimators = partial(extremes, value="lift_points", by="estimator", form="+.1f")
+say_comparators = partial(extremes, value="lift_points", by="comparator", form="+.1f")
+say_budget = partial(extremes, value="rescue", by="strategy", form=".0%")
 
 #: Ends of an interval over checkpoints.
 APART = ("low_checkpoints_points", "high_checkpoints_points")
 
 
 def plot_estimators(data: Any, *, width: int = 520) -> alt.Chart:
-    """Draw routed minus retry by every estimator, over the band that no effect at all would give.
+    """Draw routed minus retry by every estimator, over the band that no effect would give.
 
     Parameters
     ----------
@@ -113,11 +120,17 @@ def plot_estimators(data: Any, *, width: int = 520) -> alt.Chart:
     )
     # One frame under all layers: it is written once.
     layers = alt.layer(band, zero_line(), over, *estimates, data=rows(frame))
-    return finish(layers, title, width, len(names) * max(30, 16 * len(whom)))
+    return finish(
+        layers,
+        title,
+        width,
+        len(names) * max(30, 16 * len(whom)),
+        says=say_estimators(frame),
+    )
 
 
 def plot_mappings(data: Any, *, width: int = 420) -> alt.Chart:
-    """Draw what routing gains under every way to give the operators to the features.
+    """Draw what routing gains under every way to assign operators to features.
 
     Parameters
     ----------
@@ -143,7 +156,7 @@ def plot_mappings(data: Any, *, width: int = 420) -> alt.Chart:
     >>> evaluation = rnb.evaluate_routing(ds, only=["mappings"], n_bootstrap=20)
     >>> chart = rnb.plot_mappings(evaluation)
     >>> chart.title.text
-    'Every way to give the operators to the features'
+    'Every way to assign operators to features'
     """
     frame = frame_of(data, tables.mapping_ranks)
     needed = ("rank", "mapping", "published", "lift_points", "low_points", "high_points", *APART)
@@ -160,11 +173,17 @@ def plot_mappings(data: Any, *, width: int = 420) -> alt.Chart:
     ends = ("low_points", "lift_points", "high_points")
     estimates = interval(base, ends, size=90, looks=looks, title=axis)
     title = alt.Title(
-        "Every way to give the operators to the features",
-        subtitle="called for by spread, concentration, logit dispersion, in this order",
+        "Every way to assign operators to features",
+        subtitle="operators for spread, concentration and logit dispersion, in this order",
     )
     layers = alt.layer(zero_line(), over, *estimates, data=rows(frame))
-    return finish(layers, title, width, 30 * len(frame))
+    return finish(
+        layers,
+        title,
+        width,
+        30 * len(frame),
+        says=extremes(frame, "lift_points", "mapping", "+.1f"),
+    )
 
 
 def plot_comparators(data: Any, *, width: int = 520) -> alt.Chart:
@@ -239,7 +258,13 @@ def plot_comparators(data: Any, *, width: int = 520) -> alt.Chart:
         ),
     )
     # One frame under all layers: it is written once.
-    return finish(alt.layer(*layers, data=rows(frame)), title, width, 22 * len(frame))
+    return finish(
+        alt.layer(*layers, data=rows(frame)),
+        title,
+        width,
+        22 * len(frame),
+        says=say_comparators(frame),
+    )
 
 
 def plot_budget(data: Any, *, width: int = 280) -> alt.HConcatChart:
@@ -310,4 +335,8 @@ def plot_budget(data: Any, *, width: int = 280) -> alt.HConcatChart:
                 width=width, height=240
             )
         )
-    return finish(alt.hconcat(*panels), "Rescue at equal budgets")
+    return finish(
+        alt.hconcat(*panels),
+        "Rescue at equal budgets",
+        says=say_budget(frame),
+    )

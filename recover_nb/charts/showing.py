@@ -72,7 +72,8 @@ def picture(spec: dict[str, Any]) -> str:
         kind = "png"
         data = vl_convert.vegalite_to_png(quiet, vl_version=_VERSION, scale=SCALE)
     source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-    return f'<img alt="{html.escape(name_of(spec))}" src="{source}" style="{_LOOK}">'
+    said = spec.get("description") or name_of(spec)
+    return f'<img alt="{html.escape(said)}" src="{source}" style="{_LOOK}">'
 
 
 def name_of(spec: dict[str, Any]) -> str:

@@ -70,7 +70,7 @@ export function tell(place, told) {
   let timers = [];
   const one = () => told.stories[now.failure];
 
-  const headline = make("h3", "story-headline");
+  const headline = make("h2", "story-headline");
   const count = make("span", "story-count");
   const left = make("div", "story-problem");
   const right = make("div", "story-answer");
@@ -110,11 +110,14 @@ export function tell(place, told) {
   });
 
   const say = () => {
-    play.textContent = now.plays ? "\u2016 pause" : "\u25b6 play";
-    play.setAttribute("aria-label", now.plays ? "pause" : "play");
+    const over = now.step === STEPS.length - 1 && card.dataset.settled === "yes" && told.stories.length > 1;
+    const words = now.plays ? "pause" : over ? "next failure" : "play";
+    play.textContent = `${now.plays ? "\u2016" : "\u25b6"} ${words}`;
+    play.setAttribute("aria-label", words);
   };
 
   const show = () => {
+    card.dataset.settled = "no";
     say();
     timers.forEach(clearTimeout);
     timers = [];
@@ -125,7 +128,6 @@ export function tell(place, told) {
     count.textContent = `${now.failure + 1} of ${told.stories.length}: ${failure.kind}`;
     steps.forEach((each, at) => each.setAttribute("aria-current", at === step ? "step" : "false"));
     card.dataset.step = step + 1;
-    card.dataset.settled = "no";
 
     const verdict = failure.said === null ? "gave no answer" : `said ${failure.said}`;
     const stamp = make("p", "story-stamp story-wrong", `\u2717 ${verdict}`, make("span", "story-true", `right is ${failure.answer}`));
@@ -203,6 +205,7 @@ export function tell(place, told) {
     }
     const finished = () => {
       card.dataset.settled = "yes";
+      say();
       if (!now.plays) return;
       // One failure at a time: after its last step, play goes on to the next.
       if (now.step < STEPS.length - 1) timers.push(setTimeout(next, REST));

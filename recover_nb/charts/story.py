@@ -46,7 +46,8 @@ class Story:
             Something is at `path` already.
         """
         title = "One failure in four steps"
-        return save_page(path, title, self.html(), replace=replace)
+        head = f'<h1 style="font:600 24px/1.3 system-ui,sans-serif;margin:0 0 12px">{title}</h1>'
+        return save_page(path, title, head + self.html(), replace=replace)
 
     def html(self) -> str:
         """Return the card, to stand in a page."""

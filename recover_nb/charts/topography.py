@@ -29,6 +29,7 @@ from recover_nb.charts.kit import (
     zero_line,
 )
 from recover_nb.core.theme import FEATURE_TITLES, INK, REGIME_COLOURS
+from recover_nb.tables.saying import extremes
 
 #: What names a cell of a confusion matrix.
 CELL = ("true", "predicted")
@@ -46,7 +47,7 @@ def plot_confusion(
     columns: int = 3,
     chosen: tuple[str, str] | None = None,
 ) -> alt.Chart | alt.FacetChart:
-    """Draw which class is taken for which, out of fold.
+    """Draw which class is predicted as which, out of fold.
 
     Parameters
     ----------
@@ -98,8 +99,17 @@ def plot_confusion(
     )
     words = base.mark_text(color=INK).encode(text=alt.Text("label:N"))
     layers = [cells, words] if chosen is None else [_choosable(cells, chosen), words, _frame(base)]
-    title = "What is taken for what, out of fold"
-    return facet(layers, frame, "part", title, width=width, height=width, columns=columns)
+    title = "Which class is predicted as which (out of fold)"
+    return facet(
+        layers,
+        frame,
+        "part",
+        title,
+        width=width,
+        height=width,
+        columns=columns,
+        says=extremes(frame, "share", "true,predicted", ".0%"),
+    )
 
 
 def _choosable(cells: alt.Chart, chosen: tuple[str, str]) -> alt.Chart:
@@ -172,7 +182,16 @@ def plot_feature_quantiles(data: Any, *, width: int = 230) -> alt.FacetChart:
     frame = frame.assign(feature=frame["feature"].map(titles))
     free = alt.Resolve(scale=alt.ScaleResolveMap(x="independent"))
     height = 26 * len(classes) + 8
-    return facet(layers, frame, panels, title, width=width, height=height, resolve=free)
+    return facet(
+        layers,
+        frame,
+        panels,
+        title,
+        width=width,
+        height=height,
+        resolve=free,
+        says=extremes(frame, "mean", "class,feature"),
+    )
 
 
 def _boxes(colours: dict[str, str]) -> list[alt.Chart]:
@@ -244,11 +263,20 @@ def plot_effects(data: Any, *, width: int = 420, columns: int = 2) -> alt.Chart 
     estimates = interval(base, ("low", "delta", "high"), size=60, colour=INK, looks=shape, **axis)
     layers, title = [zero_line(), *estimates], "How far apart classes are"
     height = 48 * frame["pair"].nunique()
-    return facet(layers, frame, "part", title, width=width, height=height, columns=columns)
+    return facet(
+        layers,
+        frame,
+        "part",
+        title,
+        width=width,
+        height=height,
+        columns=columns,
+        says=extremes(frame, "delta", "pair,feature", "+.2f"),
+    )
 
 
 def plot_scores(data: Any, *, width: int = 280) -> alt.FacetChart:
-    """Draw how well a label is predicted, beside what knows no signal and permuted labels.
+    """Draw how well a label is predicted, beside baselines without a signal and permuted labels.
 
     Parameters
     ----------
@@ -307,7 +335,15 @@ def plot_scores(data: Any, *, width: int = 280) -> alt.FacetChart:
     column = panels_by("score", frame)
     layers = [null, baseline, bare, added, value]
     height = 26 * frame["line"].nunique() + 12
-    return facet(layers, frame, {"column": column}, title, width=width, height=height)
+    return facet(
+        layers,
+        frame,
+        {"column": column},
+        title,
+        width=width,
+        height=height,
+        says=extremes(frame, "value", "line,score", ".2f"),
+    )
 
 
 def plot_coefficients(
@@ -355,4 +391,13 @@ def plot_coefficients(
     layers = [zero_line(), *interval(base, ends, size=70, looks=looks, title=axis)]
     title = "What each feature says for a class"
     height = max(48, 14 * len(classes)) * frame["feature"].nunique()
-    return facet(layers, frame, "part", title, width=width, height=height, columns=columns)
+    return facet(
+        layers,
+        frame,
+        "part",
+        title,
+        width=width,
+        height=height,
+        columns=columns,
+        says=extremes(frame, "coefficient", "class,feature", "+.2f"),
+    )

@@ -34,6 +34,7 @@ from recover_nb.core.theme import (
     SIGNAL_TITLES,
     operator_colours,
 )
+from recover_nb.tables.saying import extremes, peaks, totals
 
 
 def plot_rollout_grid(frame: pd.DataFrame, *, cell: int = 34) -> alt.LayerChart:
@@ -67,7 +68,12 @@ def plot_rollout_grid(frame: pd.DataFrame, *, cell: int = 34) -> alt.LayerChart:
     signs = base.mark_text(color=ON_BAR, dy=-5, fontSize=14).encode(text="sign:N")
     numbers = base.mark_text(color=ON_BAR, dy=9, fontSize=10).encode(text="rollout:Q")
     size = cell * frame["column"].nunique(), cell * frame["row"].nunique()
-    return finish(alt.layer(cells, signs, numbers), "Rollouts of one problem", *size)
+    return finish(
+        alt.layer(cells, signs, numbers),
+        "Rollouts of one problem",
+        *size,
+        says=totals(frame, "outcome"),
+    )
 
 
 def plot_branches(frame: pd.DataFrame, *, width: int = 420) -> alt.LayerChart:
@@ -121,7 +127,9 @@ def plot_branches(frame: pd.DataFrame, *, width: int = 420) -> alt.LayerChart:
     shape = {"shape": shape_by("operator", in_turn(names, OPERATOR_SHAPES))}
     layers = alt.layer(*interval(base, ends, size=80, looks=shape, **axis))
     title = alt.Title("Rescue rate of branches", subtitle="95 % Wilson intervals")
-    return finish(layers, title, width, 26 * len(frame))
+    return finish(
+        layers, title, width, 26 * len(frame), says=extremes(frame, "rate", "label", ".0%")
+    )
 
 
 def plot_signals(
@@ -182,4 +190,8 @@ def plot_signals(
         title = heading(SIGNAL_TITLES.get(name, name))
         panels.append(layers.properties(width=width, height=height, title=title))
     stacked = alt.vconcat(*panels, spacing=8).resolve_scale(x="shared")
-    return finish(stacked, "Signals of one failed rollout (dashed: its junction)")
+    return finish(
+        stacked,
+        "Signals of one failed rollout (dashed: its junction)",
+        says="Peaks: " + peaks(frame[frame["signal"].isin(chosen)], "signal", "value", "token"),
+    )

@@ -26,6 +26,7 @@ from recover_nb.charts.kit import (
 )
 from recover_nb.core.errors import InputError
 from recover_nb.core.theme import INK, OPERATOR
+from recover_nb.tables.saying import extremes
 
 #: What routing is held to: its column, the prefix of the lift's columns, p, and the axis.
 AGAINST = {
@@ -99,7 +100,13 @@ def plot_transfer_clusters(data: Any, *, width: int = 460) -> alt.Chart:
         )
     )
     height = 34 * frame["direction"].nunique()
-    return finish(points, "Clusters of one, applied to another", width, height)
+    return finish(
+        points,
+        "Clusters of one, applied to another",
+        width,
+        height,
+        says=extremes(frame, "ari", "direction,assigned", ".2f"),
+    )
 
 
 def plot_transfer_routing(
@@ -160,4 +167,12 @@ def plot_transfer_routing(
     title = "Routing on the target, by whose scale standardises"
     height = 40 * frame["direction"].nunique()
     layers = [zero_line(), *drawn]
-    return facet(layers, frame, {"row": row}, title, width=width, height=height)
+    return facet(
+        layers,
+        frame,
+        {"row": row},
+        title,
+        width=width,
+        height=height,
+        says=extremes(frame, value, "direction,standardisation", "+.1f"),
+    )

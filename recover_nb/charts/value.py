@@ -27,6 +27,7 @@ from recover_nb.core.theme import (
     WRONG,
     operator_colours,
 )
+from recover_nb.tables.saying import extremes
 
 _SHARE = alt.Scale(domain=[0, 1])
 
@@ -93,4 +94,6 @@ def plot_value(data: Any, *, width: int = 560, height: int = 200) -> alt.LayerCh
         "The value of every prefix",
         subtitle="dashed rule: the fatal token; band: 95 % interval of asking again",
     )
-    return finish(layers, title, width, height)
+    return finish(
+        layers, title, width, height, says=extremes(frame, "value", "intervention", ".0%")
+    )

@@ -226,8 +226,8 @@ def test_a_grid_in_words():
     )
     assert (
         tables.say_grid(grid)
-        == "Of 2 clusterings 2 would be claimed if each were the only one tried. With all 2 taken"
-        " together, 1 still is: ward 2 (p = 0.05)."
+        == "Tried alone, 2 of 2 clusterings would count as real. Corrected for trying all 2, 1"
+        " still is: ward 2 (p = 0.05)."
     )
 
 
@@ -240,7 +240,7 @@ def test_a_result_is_drawn_as_its_frame(ds, result, frames):
     ):
         plot, frame = frames[name]
         assert drawing(plot(*data)) == drawing(plot(frame)), name
-    with pytest.raises(InputError, match=r"by its study's features: plot_clusters\(found, ds\)"):
+    with pytest.raises(InputError, match=r"the features of its study: plot_clusters\(found, ds\)"):
         charts.plot_clusters(result)
 
 

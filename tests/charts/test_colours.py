@@ -156,11 +156,13 @@ def test_a_label_says_what_a_name_means_and_data_keep_the_name():
 
 def test_a_chart_is_named_by_a_sentence():
     title = alt.Title("What is drawn", subtitle=["one line", "another"])
-    assert kit.sentence(title) == "Chart: What is drawn. one line another."
-    assert kit.sentence("Alone") == "Chart: Alone."
+    said = kit.sentence(title, "Highest: a 2. Lowest: b 1")
+    assert said == "Chart: What is drawn. Highest: a 2. Lowest: b 1. one line another."
+    assert kit.sentence("Alone", "") == "Chart: Alone."
     import pandas as pd
 
     row = {"cell": "a|b|c", "regime": "resample", "count": 1, "share": 1.0, "failed": 1}
     frame = pd.DataFrame([{**row, "start": 0.0, "middle": 0.5, "end": 1.0}])
     spec = charts.plot_regimes(frame).to_dict()
-    assert spec["description"] == "Chart: What failed problems need: regimes by cell."
+    said = "Chart: What failed problems need: regimes by cell. asking again helps: 1."
+    assert spec["description"] == said
