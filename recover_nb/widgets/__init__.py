@@ -3,10 +3,13 @@
 import gc
 
 from recover_nb.widgets.inspector import TraceInspector
-from recover_nb.widgets.parts.base import ChartPanel, View
+from recover_nb.widgets.parts.base import View
+from recover_nb.widgets.parts.chart_panel import ChartPanel
+from recover_nb.widgets.parts.later import Later
 from recover_nb.widgets.parts.predict import Predict
 from recover_nb.widgets.parts.press import Press
 from recover_nb.widgets.parts.rollout_grid import RolloutGrid
+from recover_nb.widgets.parts.score import Score
 from recover_nb.widgets.parts.selection import Selection
 from recover_nb.widgets.parts.table_view import TableView
 from recover_nb.widgets.parts.token_view import TokenView
@@ -18,11 +21,13 @@ from recover_nb.widgets.topography import TopographyExplorer
 
 __all__ = [
     "ChartPanel",
+    "Later",
     "Predict",
     "Press",
     "RolloutGrid",
     "RolloutStepper",
     "RoutingExplorer",
+    "Score",
     "Selection",
     "StabilityExplorer",
     "TableView",

@@ -161,18 +161,40 @@ class RolloutStepper(View):
         self.grid.observe(self._chosen, names=["chosen"])
         traitlets.link((self.selection, "token"), (self.text, "cursor"))
         fields = {
-            "source": ipywidgets.Dropdown(options=_SOURCES, description="source"),
+            "source": ipywidgets.Dropdown(
+                options=_SOURCES,
+                description="source",
+                tooltip="recorded rollouts, or new ones that the models decode",
+            ),
             **{
-                name: ipywidgets.Dropdown(options=self._problems.names[name], description=name)
+                name: ipywidgets.Dropdown(
+                    options=self._problems.names[name],
+                    description=name,
+                    tooltip=f"the {name} whose rollouts are shown",
+                )
                 for name in CELL
             },
             "level": ipywidgets.Dropdown(
-                options={"every": 0} | {str(n): n for n in LEVELS}, description="level"
+                options={"every": 0} | {str(n): n for n in LEVELS},
+                description="level",
+                tooltip="how hard the problems are",
             ),
-            "problem": ipywidgets.BoundedIntText(max=_MOST, description="problem"),
-            "temperature": ipywidgets.BoundedFloatText(min=0.05, max=5, step=0.1, description="T"),
-            "seed": ipywidgets.BoundedIntText(max=_MOST, description="seed"),
-            "rollouts": ipywidgets.BoundedIntText(min=1, max=200, description="rollouts"),
+            "problem": ipywidgets.BoundedIntText(
+                max=_MOST, description="problem", tooltip="number of the problem"
+            ),
+            "temperature": ipywidgets.BoundedFloatText(
+                min=0.05,
+                max=5,
+                step=0.1,
+                description="T",
+                tooltip="temperature that new rollouts are drawn at",
+            ),
+            "seed": ipywidgets.BoundedIntText(
+                max=_MOST, description="seed", tooltip="the same seed draws the same rollouts"
+            ),
+            "rollouts": ipywidgets.BoundedIntText(
+                min=1, max=200, description="rollouts", tooltip="how many new rollouts are drawn"
+            ),
         }
         for name, control in fields.items():
             control.layout.width = "320px" if name == "source" else "230px"

@@ -117,10 +117,17 @@ def inspector(study, named):
 
 
 def predict(study, named):
-    view = widgets.Predict(f"which? {HOSTILE}", [HOSTILE, "b"], HOSTILE)
-    view.children[1].value = "b"
+    view = widgets.Predict(
+        f"which? {HOSTILE}", [HOSTILE, "b"], HOSTILE, right=HOSTILE, because=HOSTILE
+    )
+    view.guess = "b"
     view.reveal()
     yield view
+
+
+def score(study, named):
+    (ask,) = predict(study, named)
+    yield widgets.Score(ask)
 
 
 def table(study, named):
@@ -132,6 +139,7 @@ def table(study, named):
 VIEWS = {
     "TraceInspector": inspector,
     "Predict": predict,
+    "Score": score,
     "TableView": table,
     "TokenView": lambda study, named: [widgets.TokenView(tokens=[HOSTILE], notes=[HOSTILE])],
     "RolloutStepper": lambda study, named: [
@@ -144,9 +152,9 @@ VIEWS = {
     "TopographyExplorer": lambda study, named: [widgets.TopographyExplorer(named)],
 }
 #: Building blocks: drawn by the views above, and no view of a study themselves.
-PARTS = {"ChartPanel", "Press", "RolloutGrid", "Selection", "View"}
+PARTS = {"ChartPanel", "Later", "Press", "RolloutGrid", "Selection", "View"}
 #: Views that show text of the study in HTML of their own, not in a chart or by JavaScript.
-TELLING = {"TraceInspector", "Predict", "RolloutStepper", "TraceSurgeon"}
+TELLING = {"TraceInspector", "Score", "RolloutStepper", "TraceSurgeon"}
 
 
 @pytest.mark.parametrize("name", VIEWS)

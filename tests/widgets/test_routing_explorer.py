@@ -18,8 +18,8 @@ from recover_nb.routing.populations import first_failed
 from recover_nb.routing.rescue import classify_regimes
 from recover_nb.routing.simulate import make_study
 from recover_nb.widgets import RoutingExplorer, Selection
-from recover_nb.widgets.routing import NUMBERS_ONLY, PLOTS
-from recover_nb.widgets.routing_data import KEPT, ROUGH, RoutingData, Settings, rough_counts
+from recover_nb.widgets.routing.data import KEPT, ROUGH, RoutingData, Settings, rough_counts
+from recover_nb.widgets.routing.view import NUMBERS_ONLY, PLOTS
 
 CELL = "qwen3|sft|arithmetic"
 #: Few enough for a test; another seed of the generator than the default is not needed.
@@ -285,7 +285,7 @@ def test_other_numbers_in_the_same_chart_are_the_chart_drawn_anew(study, panel):
         view.value = state
         moved.append(view.chart.chart is before and view._drawn != drawn)
         wanted = PLOTS[panel](view.tables()[panel]).to_dict()
-        for shown in (view.chart._shown.spec, view.charts()[panel].to_dict()):
+        for shown in (view.chart.spec, view.charts()[panel].to_dict()):
             assert unnamed(shown) == unnamed(wanted)
     # Another estimator is another title, and the same budgets. One cell is of one checkpoint, and
     # has no interval over checkpoints.
@@ -322,7 +322,7 @@ def test_resampling_is_the_evaluation_itself(view, study):
 
 
 def test_slow_work_is_announced(study, monkeypatch):
-    monkeypatch.setattr("recover_nb.widgets.routing.PATIENCE", -1.0)
+    monkeypatch.setattr("recover_nb.widgets.routing.view.PATIENCE", -1.0)
     view = RoutingExplorer(study)
     view.seed = 1
     assert view.busy.said and set(view.busy.said) == {"Evaluating"}
@@ -351,13 +351,13 @@ def test_brushed_problems_are_listed(view):
 def test_sorting_and_paging_from_either_side(view):
     view.value = {"sort": "retry", "descending": True, "page": 1}
     frame = view.tables()["problems"].sort_values("retry", ascending=False, kind="stable")
-    assert view.table.row_keys == frame["problem"].tolist()[25:50]
+    assert view.table.row_keys == frame["problem"].tolist()[10:20]
     view.table.set_state({"sort": "best", "descending": False, "page": 0})
     assert (view.sort, view.descending, view.page) == ("best", False, 0)
     view.page = 99
     assert view.page == view.table.page == view.table.pages - 1
     view.sort = "price"
-    assert view.message.startswith("no column 'price' to sort by; allowed: problem, cell, ")
+    assert view.message.startswith("no column 'price' to sort by; allowed: problem, ")
     view.sort = ""
     assert view.message == ""
 
@@ -423,6 +423,8 @@ def test_state_is_read_and_replayed(view, study):
         "sort": "spread",
         "descending": True,
         "page": 0,
+        "search": "helps",
+        "chosen_columns": ("problem", "route"),
     }
     view.value = state
     assert view.value == state
@@ -473,7 +475,7 @@ def test_unknown_state_is_refused(view, study, state):
 def test_nothing_steerable():
     view = RoutingExplorer(make_study(n_problems=12, difficulty=(5.0, 5.0)), min_gain=1.0)
     assert view.message == ""
-    assert "No problem is steerable_hard" in view.words.value
+    assert "No problem is steerable_hard" in view.headline.value
     view.panel = "routes"
     assert view.message == ""
 
@@ -535,7 +537,7 @@ def test_parts_are_computed_once(study, monkeypatch):
         calls.append(set(parts))
         return evaluate_inputs(inputs, parts, **kwargs)
 
-    monkeypatch.setattr("recover_nb.widgets.routing_data.evaluate_inputs", counted)
+    monkeypatch.setattr("recover_nb.widgets.routing.data.evaluate_inputs", counted)
     data = RoutingData(study)
     settings = Settings()
     data.evaluation(settings, {"published", "null"})

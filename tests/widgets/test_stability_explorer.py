@@ -18,7 +18,10 @@ from recover_nb.core.labels import Feature
 from recover_nb.routing.populations import first_failed
 from recover_nb.routing.simulate import make_study
 from recover_nb.widgets import RoutingExplorer, Selection, StabilityExplorer
-from recover_nb.widgets.stability_data import KEPT, ROUGH, Settings, StabilityData
+from recover_nb.widgets.stability.data import KEPT, ROUGH, Settings, StabilityData
+
+#: What is said of clusters that were not judged.
+GLANCE = "Compare with data without clusters"
 
 NAMES = [each.value for each in Feature]
 N = 45
@@ -67,7 +70,7 @@ def test_opens_with_clusters_and_no_verdict(view, ds):
     )
     assert "claimed" not in view.tables()["clusters"]
     assert "kmeans cuts 45 problems into 3 clusters (15, 15, 15" in view.words.value
-    assert "Not judged" in view.words.value
+    assert GLANCE in view.words.value
     assert set(view.charts()) == {"scatter", "figures"}
     assert set(view.tables()["figures"]["kind"]) == {"value"}
 
@@ -142,8 +145,8 @@ def test_resampling_is_cluster_stability_itself(view, ds):
     wanted = cluster_stability(ds, algorithm="ward", seed=2, agreement=False, **FEW)
     assert view.message == "" and not view.button.disabled
     assert view.found.to_dict() == wanted.to_dict() and wanted.verdict == "clusters"
-    assert html.escape(wanted.sentence) in view.words.value and "Not judged" not in view.words.value
-    assert "the clusters are most like cell (ARI: cell" in view.words.value
+    assert html.escape(wanted.sentence) in view.words.value and GLANCE not in view.words.value
+    assert "lusters agree most with cell (ARI: cell" in view.words.value
     assert "8 resamples, of the data and of 19 draws of each null." in view.words.value
     pd.testing.assert_frame_equal(view.tables()["figures"], tables.stability_points(wanted))
     assert view.tables()["clusters"]["claimed"].tolist() == [True] * 3
@@ -153,9 +156,9 @@ def test_resampling_is_cluster_stability_itself(view, ds):
     )
     assert view.busy._bar.value == view.busy._bar.max == 39
     view.seed = 3
-    assert "Not judged" in view.words.value
+    assert GLANCE in view.words.value
     view.seed = 2
-    assert "Not judged" not in view.words.value
+    assert GLANCE not in view.words.value
 
 
 def test_the_verdict_is_not_always_yes():
@@ -178,10 +181,10 @@ def test_consensus_is_a_block_for_each_blob(view):
 
 def test_the_grid_is_asked_for(ds, monkeypatch):
     # The quickest; that the grid takes all four is the grid's own test.
-    monkeypatch.setattr("recover_nb.widgets.stability_data.ALGORITHMS", ("ward",))
+    monkeypatch.setattr("recover_nb.widgets.stability.data.ALGORITHMS", ("ward",))
     view = StabilityExplorer(ds, n_null=19, n_resamples=2, cells=("b",), panel="grid")
     assert "is not computed for these problems; press resample" in view.message
-    assert set(view.charts()) == {"scatter"} and "Not judged" in view.words.value
+    assert set(view.charts()) == {"scatter"} and GLANCE in view.words.value
     view.resample()
     assert view.message == "" and view.busy.said == ["Resampling every algorithm and k"]
     wanted = stability_grid(
@@ -208,7 +211,7 @@ def test_a_brush_is_a_rectangle_of_problems(view, ds):
     assert f"{len(inside)} of 45 problems are brushed." in view.picked.value
     frame = view.tables()["problems"]
     assert frame["problem"][frame["brushed"]].tolist() == inside.tolist()
-    assert view.scatter._shown.params.picked == inside.tolist()
+    assert view.scatter.params["picked"] == inside.tolist()
     spec = view.scatter.chart.to_dict()
     drawn = next(each for each in spec["params"] if each["name"] == "brush")["value"]
     assert drawn == {"x": [low, high], "y": [-100, 0]}
@@ -219,15 +222,14 @@ def test_a_brush_is_a_rectangle_of_problems(view, ds):
 
 
 def page_brushes(view, value):
-    """Tell what JupyterLab tells when the brush has moved."""
-    store = [{"unit": "", "fields": [], "values": []}] if value else []
-    view.scatter._shown._vl_selections = {"brush": {"value": value, "store": store}}
+    """Tell what the page tells when the brush has moved."""
+    view.scatter._handle_custom_msg({"picked": [value] if value else []}, [])
 
 
 def test_a_brush_in_the_page(view, ds):
     told = []
     view.selection.observe(lambda change: told.append(change["new"]), names=["problems"])
-    spec = view.scatter._shown.spec
+    spec = view.scatter.spec
     page_brushes(view, {})
     assert told == []
     values = ds["features"].values
@@ -237,7 +239,7 @@ def test_a_brush_in_the_page(view, ds):
     assert view.brush == {"spread": (-100, edge), "logit_dispersion": (-100, 100)}
     assert view.selection.problems == inside and told == [inside]
     # The chart is not drawn anew under the reader's hand.
-    assert view.scatter._shown.spec is spec
+    assert view.scatter.spec is spec
     page_brushes(view, {})
     assert view.brush == {} and told == [inside, ()]
 
@@ -248,11 +250,11 @@ def test_a_brush_set_from_python_comes_back_from_the_page_unchanged(view):
     page_brushes(view, {"spread": [0.1 + 1e-9, 5.0], "logit_dispersion": [-1.0, 1.0 - 1e-9]})
     assert view.brush == {"spread": (0.1, 5.0), "logit_dispersion": (-1.0, 1.0)}
     assert view.selection.problems == before
-    # Drawing it anew tells first of no brush at all, from the last chart.
+    # Another clustering is drawn with the same rectangle.
     view.k = 4
-    page_brushes(view, {})
+    drawn = next(each for each in view.scatter.spec["params"] if each["name"] == "brush")
+    assert drawn["value"] == {"x": [0.1, 5.0], "y": [-1.0, 1.0]}
     assert view.brush and view.selection.problems == before
-    page_brushes(view, {"spread": [0.1, 5.0], "logit_dispersion": [-1.0, 1.0]})
     page_brushes(view, {})
     assert view.brush == {} and view.selection.problems == ()
 
@@ -288,17 +290,17 @@ def test_a_brush_made_elsewhere_stands_out_here(view):
     view.selection.problems = (3, 4, 40)
     assert view.brush == {} and view.cluster == "" and view.table.chosen == -1
     assert view.selection.problems == (3, 4, 40)
-    assert view.scatter._shown.params.picked == [3, 4, 40]
+    assert view.scatter.params["picked"] == [3, 4, 40]
     assert "3 of 45 problems are brushed." in view.picked.value
     view.k = 4
-    assert view.selection.problems == (3, 4, 40) and view.scatter._shown.params.picked == [3, 4, 40]
+    assert view.selection.problems == (3, 4, 40) and view.scatter.params["picked"] == [3, 4, 40]
     view.selection.problems = ()
-    assert view.scatter._shown.params.picked == [] and "Nothing is brushed." in view.picked.value
+    assert view.scatter.params["picked"] == [] and "Nothing is brushed." in view.picked.value
 
 
 def test_a_selection_made_before_is_shown(ds):
     view = StabilityExplorer(ds, selection=Selection(problems=(7, 8)))
-    assert view.selection.problems == (7, 8) and view.scatter._shown.params.picked == [7, 8]
+    assert view.selection.problems == (7, 8) and view.scatter.params["picked"] == [7, 8]
 
 
 def test_another_clustering_lets_go_of_a_cluster_that_is_gone(view):
@@ -451,7 +453,7 @@ def test_a_control_is_answered_at_once_on_the_bundled_study():
         began = time.process_time()
         view.value = state
         assert time.process_time() - began < 0.3, state
-        assert "Not judged" in view.words.value and view.message == ""
+        assert GLANCE in view.words.value and view.message == ""
     began = time.process_time()
     view.cluster = "1"
     assert time.process_time() - began < 0.15 and view.selection.problems

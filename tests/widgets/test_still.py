@@ -11,7 +11,7 @@ import pytest
 import recover_nb.widgets.parts.token_view as token_view
 from recover_nb.widgets import TokenView
 from recover_nb.widgets.parts import lasting
-from recover_nb.widgets.parts.base import ChartPanel
+from recover_nb.widgets.parts.chart_panel import ChartPanel
 from recover_nb.widgets.parts.download import Download
 from recover_nb.widgets.parts.paired_bars import PairedBars
 from recover_nb.widgets.parts.predict import Predict
@@ -169,12 +169,12 @@ def test_every_part_that_draws_itself_says_what_it_shows():
 
 
 def test_a_widget_leaves_itself_and_a_still_that_takes_its_place():
-    ask = Predict("Which <b>?", ["x", "y"], "x it is", right="x")
+    ask = Predict("Which <b>?", ["x", "y"], "x it is", right="x", because="so")
     live, kept = ask.outputs()
     assert live[VIEW]["model_id"] == ask.model_id
     assert live["text/html"] == "<div></div>" and live["text/plain"] == "Predict"
     page = kept["text/html"]
-    assert "Which &lt;b&gt;?" in page and "x / y" in page and "You said" not in page
+    assert "Which &lt;b&gt;?" in page and "<li>x</li><li>y</li>" in page and "You said" not in page
     assert "<script" not in page
     # Hidden while the widget is on the page; the widget's place is hidden while it is not.
     assert f"body:has(.recover-nb-is-{ask.model_id}) .recover-nb-still-{ask.model_id}" in page

@@ -138,3 +138,88 @@ def test_a_reader_changes_several_traits_at_once(table):
     table.page = 2
     table.set_state({"sort": "count", "descending": True, "page": 0})
     assert table.row_keys == [14, 10]
+
+
+@pytest.mark.parametrize(
+    ("search", "keys"),
+    [
+        ("", [10, 11, 12, 13, 14]),
+        ("A", [11, 13]),
+        ("a 1.0", [13]),
+        # As shown: a dash for what is missing, one digit of the rate.
+        ("\u2013", [11]),
+        ("0.2", [12, 14]),
+        ("<B>", [12]),
+        # Words of two cells are two words.
+        ("a1.0", []),
+    ],
+)
+def test_searching_finds_all_words_in_any_column(table, search, keys):
+    table.search = search
+    assert all_keys(table) == keys
+
+
+def test_searching_says_how_many_fit_and_cuts_the_page(table):
+    table.page = 2
+    table.search = "0.2"
+    assert (table.page, table.pages, table.note) == (0, 1, "rows 1 to 2 of 2 that fit")
+    table.search = "nothing"
+    assert (table.rows, table.note) == ([], "no row fits the search")
+
+
+def test_a_search_goes_with_the_order_and_outlives_another_frame(table, frame):
+    table.search, table.sort, table.descending = "2", "rate", True
+    assert all_keys(table) == [13, 12, 14]
+    table.search = "0.2"
+    table.show(frame.iloc[:3], key="place", digits={"rate": 1})
+    assert all_keys(table) == [12]
+
+
+def test_search_and_page_are_set_together(table):
+    table.search = "nothing"
+    table.set_state({"search": "", "page": 2})
+    assert table.row_keys == [14]
+
+
+def test_chosen_columns_are_shown_in_the_order_of_the_frame(table):
+    table.chosen_columns = ("count", "name")
+    assert [column["name"] for column in table.columns] == ["name", "count"]
+    assert table.rows == [["b", "3"], ["a", "1"]]
+    table.chosen_columns = ()
+    assert [column["name"] for column in table.columns] == ["name", "rate", "count"]
+
+
+def test_a_sensible_set_of_columns_is_shown_first(table, frame):
+    table.show(frame, key="place", first=["rate"])
+    assert [column["name"] for column in table.columns] == ["rate"]
+    assert [column["title"] for column in table.offered] == ["name", "rescue rate", "count"]
+    # As a message from the browser does, which has no tuples.
+    table.set_state({"chosen_columns": ["name"]})
+    assert table.rows == [["b"], ["a"]]
+
+
+def test_a_hidden_column_sorts_and_is_searched(table, frame):
+    table.show(frame, key="place", first=["name"])
+    table.sort, table.descending = "count", True
+    assert all_keys(table) == [14, 10, 12, 13, 11]
+    table.page = 0
+    assert table.note == "rows 1 to 2 of 5, sorted by count, which is not shown"
+    table.search = "5"
+    assert all_keys(table) == [14, 10, 12]
+
+
+def test_columns_that_are_not_there_are_refused_and_dropped(table, frame):
+    with pytest.raises(traitlets.TraitError, match="no column 'x' to show; allowed: name, rate"):
+        table.chosen_columns = ("x",)
+    with pytest.raises(InputError, match="no column 'place' to show first; allowed: name, rate"):
+        table.show(frame, key="place", first=["place"])
+    table.chosen_columns = ("name", "rate")
+    table.show(frame.drop(columns="rate"), key="place")
+    assert table.chosen_columns == ("name",)
+
+
+def test_a_row_that_is_not_found_is_not_turned_to(table):
+    table.search, table.page = "", 1
+    table.search = "b"
+    table.reveal(14)
+    assert table.row_keys == [10, 12]

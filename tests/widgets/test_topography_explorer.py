@@ -16,7 +16,7 @@ from recover_nb.prediction.topography import topography
 from recover_nb.prediction.transfer import Transfer, transfer
 from recover_nb.routing.simulate import make_study
 from recover_nb.widgets import RoutingExplorer, Selection, TopographyExplorer, TraceInspector
-from recover_nb.widgets.topography_data import KEPT, ROUGH, Settings, TopographyData
+from recover_nb.widgets.topography.data import KEPT, ROUGH, Settings, TopographyData
 
 CELLS = tuple(
     (family, method, "arithmetic") for family in ("qwen3", "neox") for method in ("sft", "grpo")
@@ -235,18 +235,16 @@ def test_a_cell_brushes_its_problems(view, study):
     assert view.selection.problem == wanted[0] and view.table.chosen == wanted[0]
     outcome = study["correct"].isel(problem=wanted[0]).sel(intervention="none").values
     assert view.selection.rollout == (outcome == 0).argmax()
-    assert view.chart.children[0].params.chosen_true == "sft"
-    assert view.chart.children[0].params.chosen_predicted == "grpo"
+    assert view.chart.params["chosen_true"] == "sft"
+    assert view.chart.params["chosen_predicted"] == "grpo"
     view.matrix.every.click()
     assert view.selection.problems == () and view.matrix.table.chosen == -1
-    assert view.chart.children[0].params.chosen_true == ""
+    assert view.chart.params["chosen_true"] == ""
 
 
 def test_a_click_in_the_chart_chooses_a_cell_and_a_click_beside_it_none(view, study):
     def click(*picked):
-        # What the page sends of the point selection.
-        value = {"vlPoint": {"or": list(picked)}}
-        view.chart.children[0]._vl_selections = {"cell": {"value": value, "store": []}}
+        view.chart._handle_custom_msg({"picked": list(picked)}, [])
 
     drawn = view.chart.chart
     click({"true": "grpo", "predicted": "sft"})
@@ -353,7 +351,7 @@ def test_what_was_computed_is_kept(study, monkeypatch):
         calls.append(kwargs["target"])
         return topography(ds, **kwargs)
 
-    monkeypatch.setattr("recover_nb.widgets.topography_data.topography", counted)
+    monkeypatch.setattr("recover_nb.widgets.topography.data.topography", counted)
     view = TopographyExplorer(study)
     for state in (
         {"target": "regime"},
@@ -389,9 +387,11 @@ def test_state_is_read_and_replayed(view, study):
         "by": "method",
         "rollouts": "first",
         "seed": 2,
+        "search": "a",
         "sort": "spread",
         "descending": True,
         "page": 0,
+        "chosen_columns": ("problem", "spread"),
     }
     view.value = state
     assert view.value == state and view.message == ""

@@ -56,7 +56,10 @@ class AttemptsPanel(ipywidgets.VBox):
         self.name, self.rescues, self._found, self._at = "", False, pd.DataFrame(), -1
         options = [(NAMES.get(name, name), name) for name in (BEST, NOTHING, *interventions)]
         self.control = ipywidgets.Dropdown(
-            options=options, description="what was tried", **sized(100, 290)
+            options=options,
+            description="what was tried",
+            tooltip="whose attempts are shown below the failed answer",
+            **sized(100, 290),
         )
         tie(view, "compare", self.control)
         self.before = _button("previous", "arrow-left", lambda: self._turn(-1))

@@ -34,7 +34,11 @@ class ProblemList(ipywidgets.VBox):
 
     def __init__(self, ds: xr.Dataset) -> None:
         self.frame = problem_list(ds)
-        self.field = ipywidgets.Text(placeholder="number, question or cell", description="search")
+        self.field = ipywidgets.Text(
+            placeholder="number, question or cell",
+            description="search",
+            tooltip="list the problems with this number, or these words in question or cell",
+        )
         self.field.style.description_width = "50px"
         self.chips = {name: self._chips(name) for name in ("regime", "origin")}
         self.items = PickList(label="problems that failed")
@@ -55,7 +59,8 @@ class ProblemList(ipywidgets.VBox):
     def _chips(self, name: str) -> Chips:
         counts = offered(self.frame, name)
         texts = [f"{value.replace('_', ' ')} {n:,}" for value, n in counts.items()]
-        return Chips(options=list(counts), texts=texts, label=name)
+        tooltips = [f"list problems of the {name} {value.replace('_', ' ')}" for value in counts]
+        return Chips(options=list(counts), texts=texts, tooltips=tooltips, label=name)
 
     def _find(self, _change: object = None) -> None:
         found = find_problems(self.frame, self.search, self.regimes, self.origins)

@@ -6,6 +6,7 @@ import ipywidgets
 
 from recover_nb.widgets.parts.controls import WRAP, sized, tie
 from recover_nb.widgets.parts.fold import Fold
+from recover_nb.widgets.parts.slider import Slider
 
 if TYPE_CHECKING:
     from recover_nb.widgets.inspector.view import TraceInspector
@@ -22,15 +23,36 @@ class Settings(Fold):
     """
 
     def __init__(self, view: "TraceInspector", saver: ipywidgets.Widget) -> None:
-        self._view, look = view, sized(60, 220)
-        still = {"continuous_update": False}
+        self._view, look, wide = view, sized(60, 220), {"layout": {"width": "240px"}}
         fields = {
-            "window": ipywidgets.IntSlider(max=40, description="window", **still, **look),
-            "temperature": ipywidgets.FloatSlider(
-                min=0.1, max=2.0, step=0.05, description="T", **still, **look
+            "window": Slider(
+                max=40,
+                description="window",
+                tooltip="tokens that are marked on either side of the junction",
+                **wide,
             ),
-            "top_k": ipywidgets.BoundedIntText(min=2, max=1000, description="K", **look),
-            "k_cov": ipywidgets.BoundedIntText(max=100, description="k_cov", **look),
+            "temperature": Slider(
+                min=0.1,
+                max=2.0,
+                step=0.05,
+                description="T",
+                tooltip="temperature that signals are computed at",
+                **wide,
+            ),
+            "top_k": ipywidgets.BoundedIntText(
+                min=2,
+                max=1000,
+                description="K",
+                tooltip="how many of each model's likeliest tokens signals look at",
+                **look,
+            ),
+            "k_cov": ipywidgets.BoundedIntText(
+                max=100,
+                description="k_cov",
+                tooltip="how many of the ancestor's likeliest tokens coverage looks at;"
+                " 0: a tenth of the vocabulary",
+                **look,
+            ),
         }
         for name, control in fields.items():
             tie(view, name, control)

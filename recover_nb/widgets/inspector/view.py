@@ -144,6 +144,7 @@ class TraceInspector(View):
         signal = ipywidgets.Dropdown(
             options=[(SIGNAL_TITLES[name.value], name.value) for name in Signal],
             description="colour",
+            tooltip="the signal that colours the tokens",
             **sized(50, 290),
         )
         tie(self, "signal", signal)
@@ -154,10 +155,10 @@ class TraceInspector(View):
                 self.said,
                 self.panel,
                 row,
-                self.bars,
-                self.attempts,
                 self.busy,
                 self.operating,
+                self.bars,
+                self.attempts,
                 self.settings,
             ]
         )

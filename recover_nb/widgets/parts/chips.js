@@ -9,14 +9,15 @@ function render({ model, el }) {
     buttons.forEach((each, i) => each.setAttribute("aria-pressed", String(chosen.includes(options[i]))));
   };
   const toggle = (option) => {
-    const before = new Set(model.get("chosen"));
+    const before = new Set(model.get("single") ? [] : model.get("chosen"));
     if (!before.delete(option)) before.add(option);
     model.set("chosen", model.get("options").filter((each) => before.has(each)));
     model.save_changes();
     mark();
   };
   const draw = () => {
-    const texts = model.get("texts");
+    const [texts, tooltips] = [model.get("texts"), model.get("tooltips")];
+    el.classList.toggle("single", model.get("single"));
     const label = document.createElement("span");
     label.textContent = model.get("label");
     el.setAttribute("aria-label", model.get("label"));
@@ -24,6 +25,7 @@ function render({ model, el }) {
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = texts[i] || option;
+      button.title = tooltips[i] || `${model.get("label")}: ${button.textContent}`;
       button.addEventListener("click", () => toggle(option));
       return button;
     });
@@ -31,11 +33,11 @@ function render({ model, el }) {
     el.hidden = buttons.length === 0;
     mark();
   };
-  model.on("change:options change:texts change:label", draw);
+  model.on("change:options change:texts change:tooltips change:label", draw);
   model.on("change:chosen", mark);
   draw();
   return () => {
-    model.off("change:options change:texts change:label", draw);
+    model.off("change:options change:texts change:tooltips change:label", draw);
     model.off("change:chosen", mark);
   };
 }

@@ -60,7 +60,11 @@ class PolicyControl(ipywidgets.VBox):
         super().__init__()
         look = {"options": or_none("not used", operators), **sized(100, 258)}
         self.choices = {
-            name.value: ipywidgets.Dropdown(description=name.value.replace("_", " "), **look)
+            name.value: ipywidgets.Dropdown(
+                description=name.value.replace("_", " "),
+                tooltip="operator of problems where this feature is furthest above the mean",
+                **look,
+            )
             for name in Feature
         }
         self.children = tuple(self.choices.values())

@@ -3,11 +3,14 @@ function render({ model, el }) {
   el.classList.add("recover-nb-download");
   const what = document.createElement("select");
   what.setAttribute("aria-label", "what to save");
+  what.title = "which chart or table is saved";
   const format = document.createElement("select");
   format.setAttribute("aria-label", "format");
+  format.title = "as which kind of file";
   const button = document.createElement("button");
   button.type = "button";
   button.textContent = "Save";
+  button.title = "save it as a file, through the browser";
   el.append(what, format, button);
 
   const fill = (select, values, kept) => {

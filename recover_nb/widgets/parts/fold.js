@@ -5,6 +5,7 @@ function render({ model, el }) {
   const show = () => {
     const open = model.get("unfolded");
     button.setAttribute("aria-expanded", String(open));
+    button.title = `${open ? "hide" : "show"} what is under ${model.get("title")}`;
     button.textContent = `${open ? "\u25be" : "\u25b8"} ${model.get("title")}`;
   };
   button.addEventListener("click", () => {

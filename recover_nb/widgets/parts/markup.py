@@ -33,6 +33,42 @@ def paragraphs(lines: Iterable[str]) -> str:
     return f'<div role="status">{text}</div>'
 
 
+def headline_html(text: str, about: str = "") -> str:
+    """Return the one sentence of a view, which a screen reader says when it changes."""
+    if not text:
+        return ""
+    small = f"<small>{html.escape(about)}</small>" if about else ""
+    return f'<p class="recover-nb-headline" role="status">{html.escape(text)} {small}</p>'
+
+
+#: Figures of which a change is told at once: more are not followed.
+FOLLOWED = 5
+
+
+def changes_html(
+    settings: tuple[dict[str, str], dict[str, str]], figures: tuple[dict[str, str], dict[str, str]]
+) -> str:
+    """Say which settings and figures are others than before, and what each was.
+
+    Parameters
+    ----------
+    settings, figures : (before, now)
+        Name to text.
+    """
+    why, what = (_differences(*pair) for pair in (settings, figures))
+    cause = f"{', '.join(why)}: " if why else ""
+    effect = ", ".join(what[:FOLLOWED]) or "no figure changed"
+    return f'<p class="recover-nb-changed" role="status"><b>Changed</b> {cause}{effect}.</p>'
+
+
+def _differences(before: dict[str, str], now: dict[str, str]) -> list[str]:
+    return [
+        f"{html.escape(name)} <s>{html.escape(before[name])}</s> \u2192 <b>{html.escape(it)}</b>"
+        for name, it in now.items()
+        if name in before and before[name] != it
+    ]
+
+
 def trace_head(one: xr.Dataset, chosen: dict[str, Any], trace: Trace | None) -> str:
     """Name the problem, show what it asks, and say what came of the trace that is read.
 
@@ -75,6 +111,11 @@ def verdict(trace: Trace, answer: str, which: str) -> str:
         f"{OUTCOME_SIGNS[trace.outcome]} {html.escape(trace.said(answer))}</b>"
         f"<small>{about}</small></p>"
     )
+
+
+def answer_html(trace: Trace) -> str:
+    """Return the whole text of an answer as code."""
+    return f'<pre class="recover-nb-answer">{html.escape(trace.text)}</pre>'
 
 
 def colour_of(share: float) -> str:
@@ -143,8 +184,9 @@ def _rate(one: Any) -> str:
     span = ""
     if not math.isnan(one.low):
         span = f'<i class="span" style="left:{one.low:.1%};width:{one.high - one.low:.1%}"></i>'
+    arm = named(one.operator)
     return (
-        f'<div class="row {look}"><span class="arm">{html.escape(one.operator)}</span>'
+        f'<div class="row {look}"><span class="arm">{html.escape(arm)}</span>'
         f'<span class="track" aria-hidden="true">{span}<i class="rate" style="left:{one.rate:.1%}">'
         f"</i></span><span>{html.escape(one.said)}</span></div>"
     )

@@ -7,7 +7,7 @@ import pandas as pd
 import traitlets
 
 from recover_nb.charts.topography import CELL, plot_confusion
-from recover_nb.widgets.parts.base import ChartPanel
+from recover_nb.widgets.parts.chart_panel import ChartPanel
 from recover_nb.widgets.parts.table_view import TableView
 
 NO_CELL = ("", "")
@@ -16,25 +16,24 @@ NO_CELL = ("", "")
 class MatrixControl(ipywidgets.VBox):
     """The cells of a matrix as a table, beside the chart in which one is clicked.
 
-    Parameters
-    ----------
-    chart : ChartPanel
-        Where the matrix is drawn.
-
     Attributes
     ----------
     chart : ChartPanel
+        Where the matrix is drawn.
     cell : tuple of (str, str)
         True and predicted class; empty = none, or any.
     """
 
     cell = traitlets.Tuple(traitlets.Unicode(), traitlets.Unicode(), default_value=NO_CELL)
 
-    def __init__(self, chart: ChartPanel) -> None:
-        self.chart, self._frame = chart, pd.DataFrame(columns=CELL)
+    def __init__(self) -> None:
+        self.chart = ChartPanel(choice="cell", heard=self._clicked)
+        self._frame = pd.DataFrame(columns=CELL)
         self._drawn: pd.DataFrame | None = None
         self.table = TableView(label="cells of the confusion matrix")
-        self.every = ipywidgets.Button(description="every problem", tooltip="choose no cell")
+        self.every = ipywidgets.Button(
+            description="every problem", tooltip="choose no cell", layout={"width": "max-content"}
+        )
         super().__init__([self.table, self.every])
         self.table.observe(lambda change: self._take(change["new"]), names=["chosen"])
         self.every.on_click(lambda _: self.set_trait("cell", NO_CELL))
@@ -46,8 +45,6 @@ class MatrixControl(ipywidgets.VBox):
         if self._drawn is None or not frame.equals(self._drawn):
             self._drawn = frame
             self.chart.show(plot_confusion(frame, chosen=self.cell))
-            # Each chart has a new object for what is selected in it.
-            self.chart.children[0].selections.observe(self._clicked, names=["cell"])
             self.table.show(frame[[*CELL, "share", "count"]], digits={"count": 1})
         self._mark()
         self.layout.display = self.chart.layout.display = ""
@@ -70,9 +67,8 @@ class MatrixControl(ipywidgets.VBox):
                 self.chart.give(f"chosen_{name}", value)
         self.table.chosen = int(here[0]) if len(here) else -1
 
-    def _clicked(self, change: Any) -> None:
+    def _clicked(self, picked: list[dict[str, Any]]) -> None:
         """Take the cell that was clicked; a click beside the cells chooses none."""
-        picked = change["new"].value
         self.cell = tuple(str(picked[0][name]) if picked else "" for name in CELL)
 
     def _take(self, row: int) -> None:

@@ -53,7 +53,9 @@ class Press(Lasting):
     ) -> None:
         self._label, self._work, self._total, self.result = label, work, total, None
         self._button = ipywidgets.Button(
-            description=label, layout=ipywidgets.Layout(width="max-content")
+            description=label,
+            tooltip=f"{label}: it takes a while, and what comes of it is shown below",
+            layout=ipywidgets.Layout(width="max-content"),
         )
         self._busy, self._said, self._shown = Busy(), ipywidgets.HTML(), ipywidgets.VBox()
         super().__init__()

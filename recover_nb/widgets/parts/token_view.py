@@ -1,4 +1,4 @@
-"""A trace as flowing text, one cell a token: the widget under every view that shows a trace."""
+"""A trace as flowing text, one cell per token: the widget under every view that shows a trace."""
 
 import html
 from pathlib import Path

@@ -10,6 +10,7 @@ from recover_nb.core.labels import Continuation
 from recover_nb.widgets.parts.controls import WRAP, sized, tie
 from recover_nb.widgets.parts.fold import Fold
 from recover_nb.widgets.parts.selection import Selection, looking_at
+from recover_nb.widgets.parts.slider import Slider
 
 if TYPE_CHECKING:
     from recover_nb.widgets.surgeon.view import TraceSurgeon
@@ -36,20 +37,43 @@ class Settings(Fold):
     def __init__(self, view: "TraceSurgeon", ds: xr.Dataset, saver: ipywidgets.Widget) -> None:
         look = sized(80, 230)
         self.problem, self.rollout = (
-            ipywidgets.BoundedIntText(max=ds.sizes.get(name, 1) - 1, description=name, **look)
+            ipywidgets.BoundedIntText(
+                max=ds.sizes.get(name, 1) - 1,
+                description=name,
+                tooltip=f"number of the {name} whose answer is shown",
+                **look,
+            )
             for name in ("problem", "rollout")
         )
         self.problem.observe(_asks_problem(view.selection, ds), names=["value"])
         self.rollout.observe(_asks_rollout(view.selection), names=["value"])
         fields = {
-            "twins": ipywidgets.BoundedIntText(min=1, max=500, description="twins", **look),
-            "alpha": ipywidgets.FloatSlider(
-                min=0, max=1, step=0.05, description="alpha", continuous_update=False, **look
+            "twins": ipywidgets.BoundedIntText(
+                min=1,
+                max=500,
+                description="twins",
+                tooltip="how many answers are decoded with each of the two",
+                **look,
+            ),
+            "alpha": Slider(
+                max=1,
+                step=0.05,
+                description="alpha",
+                tooltip="strength of the operator",
+                layout={"width": "240px"},
             ),
             "continuation": ipywidgets.Dropdown(
-                options=[str(each) for each in Continuation], description="then", **look
+                options=[str(each) for each in Continuation],
+                description="then",
+                tooltip="how decoding goes on after the token that is operated on",
+                **look,
             ),
-            "seed": ipywidgets.BoundedIntText(max=MOST, description="seed", **look),
+            "seed": ipywidgets.BoundedIntText(
+                max=MOST,
+                description="seed",
+                tooltip="the same seed draws the same answers",
+                **look,
+            ),
         }
         for name, control in fields.items():
             tie(view, name, control)

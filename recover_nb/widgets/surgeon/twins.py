@@ -84,7 +84,7 @@ def history_row(done: "Surgery") -> dict[str, Any]:
 
 
 def twin_rows(made: Sequence["Surgery"], text_of: Callable[[Sequence[int]], str]) -> pd.DataFrame:
-    """Return the twins of the branchings of one token, one a row."""
+    """Return the twins of the branchings of one token, one per row."""
     frames = [
         pd.DataFrame(
             {

@@ -147,10 +147,17 @@ class TraceSurgeon(View):
         traitlets.link((self, "position"), (self.text, "pinned"))
         traitlets.link((self.selection, "token"), (self.text, "cursor"))
         operator = ipywidgets.Dropdown(
-            options=self._operators, description="retry and", **sized(70, 250)
+            options=self._operators,
+            description="retry and",
+            tooltip="the operator that is compared with asking again",
+            **sized(70, 250),
         )
         token = ipywidgets.BoundedIntText(
-            min=-1, max=MOST, description="from token", **sized(80, 160)
+            min=-1,
+            max=MOST,
+            description="from token",
+            tooltip="what comes before this token is kept; -1: none is chosen",
+            **sized(80, 160),
         )
         tie(self, "operator", operator)
         tie(self, "position", token)

@@ -11,17 +11,28 @@ import xarray as xr
 
 from recover_nb.charts.topography import CELL
 from recover_nb.core.errors import InputError
-from recover_nb.core.titles import named
 from recover_nb.prediction.transcripts import ROLLOUTS
-from recover_nb.widgets.parts.base import ChartPanel
-from recover_nb.widgets.parts.controls import WRAP, or_none
+from recover_nb.tables.headlines import headline, prediction_figures
+from recover_nb.tables.kit import counted
+from recover_nb.tables.routing import routed_interventions
+from recover_nb.widgets.parts.chart_panel import ChartPanel
+from recover_nb.widgets.parts.controls import or_none
 from recover_nb.widgets.parts.explorer import LISTING, MAX_SEED, Listing
 from recover_nb.widgets.parts.matrix import NO_CELL, MatrixControl
 from recover_nb.widgets.parts.selection import Selection, looking_at
-from recover_nb.widgets.topography_data import DOING, OF_ONE, PANELS, Settings, TopographyData
+from recover_nb.widgets.topography.controls import topography_controls
+from recover_nb.widgets.topography.data import (
+    DOING,
+    OF_ONE,
+    PANELS,
+    ROUGH,
+    Settings,
+    TopographyData,
+)
 
 #: Seconds of work before a bar follows it.
 PATIENCE = 0.2
+FIRST = ("problem", "true", "predicted", "agreement", "spread", "concentration")
 DIGITS = {"spread": 3, "concentration": 3, "logit_dispersion": 3}
 
 
@@ -68,7 +79,7 @@ class TopographyExplorer(Listing):
     rollouts : str
         What is read: ``all`` failed rollouts or the ``first``.
     seed : int
-    sort, descending, page : str, bool, int
+    search, sort, descending, page, chosen_columns : str, str, bool, int, tuple of str
         How problems are listed.
 
     Notes
@@ -87,6 +98,7 @@ class TopographyExplorer(Listing):
     10
     """
 
+    IN_SIGHT: ClassVar = ("target", "within", "population")
     STATE: ClassVar = (
         "population",
         "target",
@@ -122,6 +134,7 @@ class TopographyExplorer(Listing):
         counts: dict[str, dict[str, int]] | None = None,
         **state: Any,
     ) -> None:
+        self._ds = ds
         self.data = TopographyData(ds, counts=counts)
         self._parts: tuple[str, ...] = ()
         self._drawn = self._brushed_of = None
@@ -134,27 +147,18 @@ class TopographyExplorer(Listing):
         """Lay out the controls, what is said, the chart with its cells, and the problems."""
         # A place for the matrix, which hears clicks, and one for all others: changing places is
         # slow in the page.
-        self._plain, self.matrix = ChartPanel(), MatrixControl(ChartPanel())
+        self._plain, self.matrix = ChartPanel(), MatrixControl()
         self.matrix.observe(
             lambda change: setattr(self, "value", dict(zip(CELL, change["new"], strict=True))),
             names=["cell"],
         )
-        self.listing(label="problems", page_size=10)
-        controls = _controls(self.data)
+        problems = self.listing(routed_interventions(self._ds), label="problems")
+        controls = topography_controls(self.data)
         self.answering(controls, "this panel, with all repeats, permutations and resamples")
-        named = (("population", "target", "within", "part"), ("by", "rollouts", "seed"))
-        boxes = [ipywidgets.VBox([controls[name] for name in names]) for names in named]
-        return (
-            ipywidgets.HBox(
-                [*boxes, ipywidgets.VBox([controls["features"], self.button])], layout=WRAP
-            ),
-            controls["panel"],
-            self.busy,
-            self.words,
-            self._plain,
-            ipywidgets.HBox([self.matrix.chart, self.matrix], layout=WRAP),
-            self.table,
-        )
+        named = (("part", "by", "rollouts", "seed"), ("features",))
+        advanced = [ipywidgets.VBox([controls[name] for name in names]) for names in named]
+        matrix = ipywidgets.HBox([self.matrix.chart, self.matrix]).add_class("recover-nb-row")
+        return self.laid_out(ipywidgets.VBox([self._plain, matrix]), [problems], advanced)
 
     @property
     def chart(self) -> ChartPanel:
@@ -206,7 +210,8 @@ class TopographyExplorer(Listing):
             self._brush()
             self._list()
         except InputError:
-            self._drawn, self._frames, self.words.value = None, {}, ""
+            self._drawn, self._frames = None, {}
+            self.silent()
             self.matrix.clear()
             self._plain.clear()
             raise
@@ -243,7 +248,9 @@ class TopographyExplorer(Listing):
         said = self.data.said(self.panel, self.settings)
         if self.panel in OF_ONE and len(self._parts) > 1:
             said.append(f"Shown: {frame['part'].iloc[0]}, one of {len(self._parts)} parts.")
-        self.say(said)
+        found = self.result(kind)
+        exact = self.data.exact(kind, self.settings)
+        self.say(headline(found), said, rough="" if exact else counted(ROUGH[kind]))
         self._drawn = at
 
     def _brush(self) -> None:
@@ -292,7 +299,15 @@ class TopographyExplorer(Listing):
             (self.settings, self.part, among),
             lambda: self.data.problems(self.settings, self.part, among=among),
             DIGITS,
+            FIRST,
         )
+
+    def figures(self) -> dict[str, str]:
+        """Return what the panel's result says in figures, and how many problems are listed."""
+        kind = PANELS[self.panel].kind
+        if not self._frames or not self.data.known(kind, self.settings):
+            return {}
+        return prediction_figures(self.data.result(kind, self.settings))
 
     def charts(self) -> dict[str, Any]:
         """Return the chart of the panel."""
@@ -301,35 +316,3 @@ class TopographyExplorer(Listing):
     def tables(self) -> dict[str, pd.DataFrame]:
         """Return what the panel draws, and the problems listed."""
         return {**self._frames, "problems": self._rows}
-
-
-def _controls(data: TopographyData) -> dict[str, ipywidgets.Widget]:
-    """One control for each trait that has one."""
-    wide = {"style": {"description_width": "90px"}, "layout": {"width": "270px"}}
-    choices = {
-        "population": ([(named(name), name) for name in data.populations], "whose"),
-        "target": (data.targets, "predict"),
-        "within": (or_none("pooled", data.partitions), "within each"),
-        "part": (or_none("all together", ()), "of these"),
-        "by": (data.sources, "transfer by"),
-        "rollouts": (ROLLOUTS, "read rollouts"),
-    }
-    return {
-        **{
-            name: ipywidgets.Dropdown(options=options, description=words, **wide)
-            for name, (options, words) in choices.items()
-        },
-        "seed": ipywidgets.BoundedIntText(max=MAX_SEED, description="seed", **wide),
-        "features": ipywidgets.SelectMultiple(
-            options=data.features,
-            rows=4,
-            description="features",
-            tooltip="none chosen = the published three",
-            **wide,
-        ),
-        "panel": ipywidgets.ToggleButtons(
-            options=list(PANELS),
-            tooltips=[f"show {name}" for name in PANELS],
-            style={"button_width": "106px"},
-        ),
-    }

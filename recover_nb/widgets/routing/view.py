@@ -1,6 +1,5 @@
 """Change regime thresholds and policy, and see at once what routing is worth by each estimator."""
 
-import html
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -13,21 +12,22 @@ import traitlets
 import xarray as xr
 
 from recover_nb import charts, tables
+from recover_nb.charts.routing import say_budget, say_comparators, say_estimators
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Feature, Regime
-from recover_nb.core.titles import named
 from recover_nb.routing.budgets import BASES
 from recover_nb.routing.evaluation import PARTS
 from recover_nb.routing.policy import PUBLISHED
 from recover_nb.routing.rescue import MIN_FAILURE, MIN_GAIN
 from recover_nb.routing.result import Evaluation
+from recover_nb.tables.headlines import routing_headline
 from recover_nb.tables.kit import counted
-from recover_nb.tables.routing import CHOICES
-from recover_nb.widgets.parts.base import ChartPanel
-from recover_nb.widgets.parts.controls import WRAP, PolicyControl, or_none, sized
+from recover_nb.tables.routing import CHOICES, routing_figures
+from recover_nb.widgets.parts.chart_panel import ChartPanel
 from recover_nb.widgets.parts.explorer import LISTING, MAX_SEED, Cells, Listing
 from recover_nb.widgets.parts.selection import Selection
-from recover_nb.widgets.routing_data import ESTIMATED, ROUGH, RoutingData, Settings
+from recover_nb.widgets.routing.controls import routing_controls
+from recover_nb.widgets.routing.data import ESTIMATED, ROUGH, RoutingData, Settings
 
 #: Seconds a reader waits without a word. Longer work says what it is doing and how far it is.
 PATIENCE = 2.0
@@ -38,9 +38,15 @@ PLOTS = {
     "regimes": charts.plot_regimes,
     "routes": charts.plot_routes,
 }
-#: Charts that draw every row, and whose looks no number changes.
-NUMBERS_ONLY = ("comparators", "estimators", "budget")
+#: Charts that draw every row, and whose looks no number changes, with what says the numbers.
+NUMBERS_ONLY = {
+    "comparators": say_comparators,
+    "estimators": say_estimators,
+    "budget": say_budget,
+}
 DIGITS = {"level": 0, **dict.fromkeys((name.value for name in Feature), 3)}
+#: Columns of the table in sight: what the rule reads, and what it makes of it.
+FIRST = ("problem", *(name.value for name in Feature), "route", "regime")
 _ROUTES_NOTE = (
     "These routes standardise the features over steerable_hard problems, as the published figures"
     " do; those in a study's table, over every failed problem of a cell."
@@ -90,7 +96,7 @@ class RoutingExplorer(Listing):
         The chart: ``comparators``, ``estimators``, ``budget``, ``regimes`` or ``routes``.
     regime, route : str
         Which problems the table lists; empty = all.
-    sort, descending, page : str, bool, int
+    search, sort, descending, page, chosen_columns : str, str, bool, int, tuple of str
         How it lists them.
 
     Notes
@@ -111,6 +117,7 @@ class RoutingExplorer(Listing):
     {'beyond_reach': 22, 'resample': 19, 'steerable_hard': 8}
     """
 
+    IN_SIGHT: ClassVar = ("population", "estimator", "min_gain")
     STATE: ClassVar = (
         "cells",
         "population",
@@ -153,6 +160,7 @@ class RoutingExplorer(Listing):
         counts: dict[str, int] | None = None,
         **state: Any,
     ) -> None:
+        self._ds = ds
         self.data = RoutingData(ds, interventions=interventions, counts=counts)
         self._slow = False
         self._said_of = self._drawn = None
@@ -163,28 +171,15 @@ class RoutingExplorer(Listing):
 
     def build(self) -> tuple[ipywidgets.Widget, ...]:
         """Lay out the controls, what is said, the chart and the table."""
-        self.chart, controls = ChartPanel(), _controls(self.data)
-        self.listing(label="failed problems")
+        self.chart, controls = ChartPanel(), routing_controls(self.data)
         self.answering(controls, "every estimator of these settings, with all resamples")
-        none = ipywidgets.HTML("none chosen = all")
-        cells = ipywidgets.VBox([controls["population"], controls["cells"], none])
-        named = (
-            ("min_gain", "min_failure", "level", "seed"),
-            ("operators", "fallback"),
-            ("estimator", "basis"),
-        )
-        edges, policy, estimate = ([controls[name] for name in names] for names in named)
-        boxes = (ipywidgets.VBox(each) for each in (edges, policy, [*estimate, self.button]))
-        return (
-            ipywidgets.HTML(html.escape(self.data.lacks)),
-            ipywidgets.HBox([cells, *boxes], layout=WRAP),
-            self.busy,
-            self.words,
-            controls["panel"],
-            self.chart,
-            ipywidgets.HBox([controls["regime"], controls["route"]]),
-            self.table,
-        )
+        problems = self.listing(self.data.interventions, label="failed problems")
+        filters = ipywidgets.HBox([controls["regime"], controls["route"]])
+        filters.add_class("recover-nb-row")
+        policy = ipywidgets.VBox([controls["operators"], controls["fallback"], controls["basis"]])
+        others = [controls[name] for name in ("min_failure", "level", "seed")]
+        advanced = (policy, ipywidgets.VBox(others), controls["cells"])
+        return self.laid_out(self.chart, [filters, problems], advanced, self.data.lacks)
 
     @property
     def settings(self) -> Settings:
@@ -240,7 +235,8 @@ class RoutingExplorer(Listing):
             try:
                 self._score()
             except InputError:
-                self._said_of, self._drawn, self._frames, self.words.value = None, None, {}, ""
+                self._said_of, self._drawn, self._frames = None, None, {}
+                self.silent()
                 self.chart.clear()
                 raise
 
@@ -261,17 +257,19 @@ class RoutingExplorer(Listing):
         if drawn != self._drawn:
             plot, frame = PLOTS[self.panel], frames[self.panel]
             if self.panel in NUMBERS_ONLY:
-                self.chart.draw(plot, frame)
+                self.chart.draw(plot, frame, NUMBERS_ONLY[self.panel])
             else:
                 self.chart.show(plot(frame))
         self._said_of, self._drawn = said_of, drawn
 
     def _say(self, data: Evaluation) -> None:
-        said = tables.say_routing(self._frames["comparators"], self._frames["tests"], self.level)
-        counts = {name: value for name, value in data.settings.items() if name in ROUGH}
-        how = "Resampled" if self.data.is_exact(self.settings) else "Rough (press resample)"
-        said.append(f"{how}: {counted(counts)}.")
-        self.say(said + ([_ROUTES_NOTE] if self.panel == "routes" else []))
+        frame = self._frames["comparators"]
+        said = tables.say_routing(frame, self._frames["tests"], self.level)
+        counts = counted({name: it for name, it in data.settings.items() if name in ROUGH})
+        exact = self.data.is_exact(self.settings)
+        said += [f"Resampled: {counts}."] if exact else []
+        said += [_ROUTES_NOTE] if self.panel == "routes" else []
+        self.say(routing_headline(frame), said, rough="" if exact else counts)
 
     def _frame(self, data: Evaluation) -> pd.DataFrame:
         """Return what a panel other than the comparators draws."""
@@ -291,8 +289,14 @@ class RoutingExplorer(Listing):
             (self.settings, *wanted.values()),
             lambda: self.data.problems(self.settings, **wanted),
             DIGITS,
-            _narrow,
+            FIRST,
         )
+
+    def figures(self) -> dict[str, str]:
+        """Return the lift, how sure it is, and of how many problems."""
+        if not self._frames:
+            return {}
+        return routing_figures(self._frames["comparators"], self._rows)
 
     def charts(self) -> dict[str, Any]:
         """Return the chart of the panel."""
@@ -301,40 +305,3 @@ class RoutingExplorer(Listing):
     def tables(self) -> dict[str, pd.DataFrame]:
         """Return routing against every comparator, the tests, the panel's data and the problems."""
         return {**self._frames, "problems": self._rows}
-
-
-def _narrow(rows: pd.DataFrame) -> pd.DataFrame:
-    """Name the cell in one column in place of three: the table is as wide as a page."""
-    first = ["problem", "cell"]
-    return rows[first + [name for name in rows if name not in (*first, "family", "method", "task")]]
-
-
-def _controls(data: RoutingData) -> dict[str, ipywidgets.Widget]:
-    """One control for each trait that has one."""
-    wide, edge, base = (sized(label, width) for label, width in ((100, 278), (70, 210), (70, 210)))
-    slide = {**edge, "max": 1.0, "step": 0.01, "continuous_update": False}
-    bases = [(name.replace("_", " "), name) for name in BASES]
-    whom = [(named(name), name) for name in data.populations]
-    return {
-        "population": ipywidgets.Dropdown(options=whom, description="whose", **sized(40, 240)),
-        "cells": ipywidgets.SelectMultiple(
-            options=data.cells, rows=6, description="cells", **sized(40, 240)
-        ),
-        "min_gain": ipywidgets.FloatSlider(description="min gain", **slide),
-        "min_failure": ipywidgets.FloatSlider(description="min failure", **slide),
-        "level": ipywidgets.BoundedFloatText(max=1.0, step=0.01, description="test level", **edge),
-        "seed": ipywidgets.BoundedIntText(max=MAX_SEED, description="seed", **edge),
-        "operators": PolicyControl(data.interventions),
-        "fallback": ipywidgets.Dropdown(options=data.interventions, description="fallback", **wide),
-        "estimator": ipywidgets.Dropdown(options=CHOICES, description="estimator", **base),
-        "basis": ipywidgets.Dropdown(options=bases, description="budget in", **base),
-        "panel": ipywidgets.ToggleButtons(
-            options=list(PLOTS), tooltips=[f"show {name}" for name in PLOTS]
-        ),
-        "regime": ipywidgets.Dropdown(
-            options=or_none("any", [r.value for r in Regime]), description="regime"
-        ),
-        "route": ipywidgets.Dropdown(
-            options=or_none("any", data.interventions), description="route"
-        ),
-    }

@@ -18,7 +18,7 @@ from recover_nb.prediction.topography import topography
 from recover_nb.prediction.topography_result import Topography
 from recover_nb.prediction.transfer import ALLOWED, transfer
 from recover_nb.prediction.transfer_result import Transfer
-from recover_nb.tables.kit import counted, interval, matching
+from recover_nb.tables.kit import interval, matching
 
 Found = Topography | Transfer | Reading
 
@@ -268,8 +268,6 @@ class TopographyData:
         if left_out:
             name, reason = next(iter(left_out.items()))
             said.append(f"Left out: {len(left_out)}, such as {name} ({reason}).")
-        if not self.exact(kind, settings):
-            said.append(f"Rough (press resample): {counted(ROUGH[kind])}.")
         return said
 
 

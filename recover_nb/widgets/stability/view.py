@@ -11,25 +11,30 @@ import traitlets
 import xarray as xr
 
 from recover_nb import charts, tables
+from recover_nb.charts.clustering import say_stability
 from recover_nb.clustering import ClusterStability, Glance
 from recover_nb.clustering.grid import ALGORITHMS, KS
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import Feature
-from recover_nb.widgets.parts.base import ChartPanel
-from recover_nb.widgets.parts.controls import WRAP, sized
+from recover_nb.tables.headlines import headline, stability_figures
+from recover_nb.widgets.parts.chart_panel import ChartPanel
+from recover_nb.widgets.parts.controls import tie
 from recover_nb.widgets.parts.explorer import MAX_SEED, Cells, Explorer
 from recover_nb.widgets.parts.selection import Selection
 from recover_nb.widgets.parts.table_view import TableView
-from recover_nb.widgets.stability_data import Settings, StabilityData
+from recover_nb.widgets.stability.controls import (
+    FEATURES,
+    MAX_RESAMPLES,
+    several_cells,
+    stability_controls,
+)
+from recover_nb.widgets.stability.data import ROUGH, Settings, StabilityData
 
-FEATURES = tuple(each.value for each in Feature)
 #: Panel -> how its frame is drawn.
 PLOTS = {
     "figures": charts.plot_stability,
     "consensus": charts.plot_consensus,
     "grid": charts.plot_stability_grid,
 }
-MAX_RESAMPLES = 1000
 DIGITS = {"share": 2, "jaccard": 2}
 
 
@@ -92,6 +97,7 @@ class StabilityExplorer(Explorer):
     29
     """
 
+    IN_SIGHT: ClassVar = ("cells", "algorithm", "k")
     STATE: ClassVar = (
         "cells",
         "algorithm",
@@ -148,31 +154,22 @@ class StabilityExplorer(Explorer):
 
     def build(self) -> tuple[ipywidgets.Widget, ...]:
         """Lay out the controls, the scatter with its clusters, what is said, and the panel."""
-        self.scatter = ChartPanel(brush="brush", heard=self._heard)
+        self.scatter = ChartPanel(choice="brush", heard=self._heard)
         self.table, self.chart = TableView(label="clusters", page_size=10), ChartPanel()
         self.table.observe(lambda change: self._choose(change["new"]), names=["chosen"])
-        self.picked, controls = ipywidgets.HTML(), _controls(self.data.cells)
-        self.answering(controls, "set the panel beside data without clusters")
+        self.picked, controls = ipywidgets.HTML(), stability_controls(self.data.cells)
+        self.answering(controls, "set the clusters beside data that have none")
         self.clear = ipywidgets.Button(
             description="clear brush", icon="eraser", tooltip="look at every problem again"
         )
         self.clear.on_click(lambda _: self._clear())
-        named = (("algorithm", "k", "seed"), ("within_cells", "ranks", "n_resamples"), ("x", "y"))
-        how, what, axes = ([controls[name] for name in names] for names in named)
-        cells = ipywidgets.VBox([controls["cells"], ipywidgets.HTML("none chosen = all")])
-        boxes = (ipywidgets.VBox(each) for each in (how, [*what, self.button]))
-        axes = ipywidgets.HBox([*axes, self.clear], layout=WRAP)
-        return (
-            ipywidgets.HBox([cells, *boxes], layout=WRAP),
-            axes,
-            self.scatter,
-            self.picked,
-            self.table,
-            self.busy,
-            self.words,
-            controls["panel"],
-            self.chart,
-        )
+        several = several_cells(self.data.cells)
+        tie(self, "cells", several)
+        named = (("x", "y", "n_resamples", "seed"), ("within_cells", "ranks"))
+        columns = [ipywidgets.VBox([controls[name] for name in names]) for names in named]
+        brushed = ipywidgets.HBox([self.picked, self.clear]).add_class("recover-nb-row")
+        picture = ipywidgets.GridBox([self.scatter, self.chart]).add_class("recover-nb-pair")
+        return self.laid_out(picture, [brushed, self.table], [*columns, several])
 
     @property
     def settings(self) -> Settings:
@@ -226,7 +223,8 @@ class StabilityExplorer(Explorer):
     def _blank(self) -> None:
         """Show nothing, where there are no clusters to show."""
         self._scattered = self._panelled = None
-        self._frames, self.words.value, self.picked.value = {}, "", ""
+        self._frames, self.picked.value = {}, ""
+        self.silent()
         for panel in (self.scatter, self.chart):
             panel.clear()
         self.table.show(pd.DataFrame())
@@ -279,7 +277,8 @@ class StabilityExplorer(Explorer):
             self.chart.clear()
             raise
         finally:
-            self.say(said)
+            judged = isinstance(found, ClusterStability)
+            self.say(headline(found), said, rough="" if judged else f"{ROUGH} resamples")
         self._frames[self.panel] = frame
         if (
             self._panelled is None
@@ -287,16 +286,15 @@ class StabilityExplorer(Explorer):
             or self._panelled[1] is not source
         ):
             # Figures of another clustering are other numbers in the same chart.
-            show = (
-                self.chart.draw
-                if self.panel == "figures"
-                else lambda plot, rows: self.chart.show(plot(rows))
-            )
-            show(PLOTS[self.panel], frame)
+            if self.panel == "figures":
+                self.chart.draw(PLOTS["figures"], frame, say_stability)
+            else:
+                self.chart.show(PLOTS[self.panel](frame))
             self._panelled = (self.panel, source)
 
-    def _heard(self, brush: dict[str, tuple[float, float]]) -> None:
-        """Take the rectangle that was drawn in the page."""
+    def _heard(self, picked: list[dict[str, list[float]]]) -> None:
+        """Take the rectangle that was drawn in the page; none takes it away."""
+        brush = {name: (low, high) for each in picked for name, (low, high) in each.items()}
         spans = {name: np.ptp(self._points[name]) for name in brush}
         # A rectangle set from here comes back through pixels: it is not another one.
         same = set(brush) == set(self._rectangle) and all(
@@ -346,6 +344,10 @@ class StabilityExplorer(Explorer):
             )
         self.picked.value = f'<span role="status">{said}</span>'
 
+    def figures(self) -> dict[str, str]:
+        """Return what the clusters are worth, as far as it is known."""
+        return stability_figures(self.found, self._frames.get("clusters")) if self._frames else {}
+
     def charts(self) -> dict[str, Any]:
         """Return the scatter and the chart of the panel."""
         shown = {"scatter": self.scatter.chart, self.panel: self.chart.chart}
@@ -357,28 +359,3 @@ class StabilityExplorer(Explorer):
             return {}
         brushed = self._points["problem"].isin(self.selection.problems)
         return {"problems": self._points.assign(brushed=brushed), **self._frames}
-
-
-def _controls(cells: tuple[str, ...]) -> dict[str, ipywidgets.Widget]:
-    """One control for each trait that has one."""
-    wide, names = sized(90, 260), [(name.replace("_", " "), name) for name in FEATURES]
-    return {
-        "cells": ipywidgets.SelectMultiple(options=cells, rows=7, description="cells"),
-        "algorithm": ipywidgets.Dropdown(
-            options=[(name.replace("_", " "), name) for name in ALGORITHMS],
-            description="algorithm",
-            **wide,
-        ),
-        "k": ipywidgets.IntSlider(
-            min=KS[0], max=KS[-1], description="clusters k", continuous_update=False, **wide
-        ),
-        "seed": ipywidgets.BoundedIntText(max=MAX_SEED, description="seed", **wide),
-        "within_cells": ipywidgets.Checkbox(description="standardise within cells", indent=False),
-        "ranks": ipywidgets.Checkbox(description="by ranks", indent=False),
-        "n_resamples": ipywidgets.BoundedIntText(
-            min=2, max=MAX_RESAMPLES, description="resamples", **wide
-        ),
-        "x": ipywidgets.Dropdown(options=names, description="x", **wide),
-        "y": ipywidgets.Dropdown(options=names, description="y", **wide),
-        "panel": ipywidgets.ToggleButtons(options=list(PLOTS), description="show"),
-    }
