@@ -41,8 +41,9 @@ myst_heading_anchors = 4
 
 html_theme = "furo"
 html_title = "recover_nb"
-html_static_path = ["site.css"]
+html_static_path = ["site.css", "site.js"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_copy_source = False
 # Summaries would be fetched, which a page opened from a file cannot do; results are found without
 # them.
@@ -63,6 +64,18 @@ def add_policy(
     """Let no page load anything from elsewhere, whatever an output of a notebook asks for."""
     policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
     context["metatags"] = policy + context.get("metatags", "")
+
+
+def level_captions(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Say of which level the captions over lists of pages are: Sphinx calls them headings."""
+    for name in ("body", "furo_navigation_tree"):
+        if name in context:
+            context[name] = context[name].replace(
+                '<p class="caption" role="heading">',
+                '<p class="caption" role="heading" aria-level="2">',
+            )
 
 
 def link_pages(
@@ -100,6 +113,8 @@ def add_slugs(app: Sphinx, doctree: nodes.document) -> None:
 def setup(app: Sphinx) -> None:
     """Connect what is above."""
     app.connect("html-page-context", add_policy)
+    # After the theme, which writes the list of pages.
+    app.connect("html-page-context", level_captions, priority=900)
     app.connect("autodoc-process-docstring", link_pages)
     app.connect("autodoc-process-signature", sign_widgets)
     app.connect("doctree-read", add_slugs)

@@ -12,13 +12,15 @@ import os
 import posixpath
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import unquote
 
 import nbformat
 from nbclient import NotebookClient
+
+from recover_nb.widgets.parts.classroom import ANSWERS
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -36,12 +38,26 @@ ELSEWHERE = {
 GATHERED = ".gathered"
 
 
-def execute(path: Path, *, timeout: int = 600) -> nbformat.NotebookNode:
-    """Return a notebook as it is after it has run in its own folder; a cell that fails raises."""
+def execute(path: Path, *, timeout: int = 600, more: Iterable[str] = ()) -> nbformat.NotebookNode:
+    """Return a notebook as it is after it has run in its own folder; a cell that fails raises.
+
+    Predictions work out their answers, which no reader of a page can ask for, and fold them away.
+
+    Parameters
+    ----------
+    path : Path
+    timeout : int
+        Seconds for a cell.
+    more : iterable of str
+        Cells that run after those of the notebook. They are its last; their errors are outputs.
+    """
     notebook = nbformat.read(path, as_version=4)
+    for source in more:
+        cell = nbformat.v4.new_code_cell(source, metadata={"tags": ["raises-exception"]})
+        notebook.cells.append(cell)
     NotebookClient(
         notebook, timeout=timeout, resources={"metadata": {"path": str(path.parent)}}
-    ).execute()
+    ).execute(env={**os.environ, ANSWERS: "1"})
     return notebook
 
 

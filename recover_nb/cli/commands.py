@@ -307,22 +307,45 @@ def demo(options: Namespace) -> None:
     remove_study(study)
     for old in (figures, page):
         old.unlink(missing_ok=True)
-    print("1/3  generating: rollouts, signals, features, regimes, routes", file=sys.stderr)
+    print("1/3  generating answers, signals, features, regimes and routes", file=sys.stderr)
     if not runner.can_resume(config, study, lab=options.lab):
         # An unfinished demo of another configuration or other checkpoints is not worth keeping.
         staging.remove()
     runner.run_study(config, study, resume=True, lab=options.lab)
     with store.open_study(study, load=True) as ds:
-        print("2/3  evaluating: every estimator, every comparator", file=sys.stderr)
+        print("2/3  evaluating by every estimator, against every comparator", file=sys.stderr)
         evaluation = _evaluation(ds)
         with placed(figures) as temporary:
             temporary.write_text(json.dumps(evaluation.to_dict(), indent=1, allow_nan=False) + "\n")
         print("3/3  writing the report", file=sys.stderr)
         need("recover_nb.report", "models", "the report").write_html(ds, evaluation, page)
-        print(need("recover_nb.tables", "models", "printing tables").summary_text(ds, evaluation))
-    print(
-        f"study   {study}\nfigures {figures}\nreport  {page}  (open it in a browser; it needs no"
-        " network)"
+        print(_in_short(ds, evaluation))
+    print(_what_next(study, page))
+
+
+def _in_short(ds: xr.Dataset, evaluation: Any) -> str:
+    """Return what a demo found: a sentence, five verdicts and a small table."""
+    tables = need("recover_nb.tables", "models", "printing tables")
+    short = need("recover_nb.tables.short", "models", "printing tables")
+    rescue = tables.rescue_by_intervention(ds, population=evaluation.populations[0], total=True)
+    found = tables.find(evaluation, rescue, tables.firing(ds, total=True))
+    try:
+        "".join(short.SIGNS.values()).encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return short.short_text(rescue, found, plain=True)
+    return short.short_text(rescue, found)
+
+
+def _what_next(study: Path, page: Path) -> str:
+    """Say where a demo's report lies, how to see every table, and where to go from here."""
+    # Under make the command is not on the path of the shell.
+    called = Path(sys.argv[0])
+    command = str(called) if called.name == "recover-nb" and called.parent.name else "recover-nb"
+    lab = "make lab" if checkout_folder() else "recover-nb notebooks FOLDER"
+    return (
+        f"Report      {page}  (open it in a browser; it needs no network)\n"
+        f"All tables  {command} evaluate {shlex.quote(str(study))}\n"
+        f"Next        {lab}"
     )
 
 

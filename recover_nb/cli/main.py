@@ -86,11 +86,11 @@ def build_parser() -> Parser:
         "folder", metavar="FOLDER", help="where they go; nothing in it is overwritten"
     )
     bench = commands.add_parser(
-        "bench", help="run the benchmarks: ratios to named peers, half an hour"
+        "bench", help="compare speed and memory with other tools (half an hour)"
     )
     _json(bench)
     bench.add_argument(
-        "--quick", action="store_true", help="tiny sizes, to see that all of it works"
+        "--quick", action="store_true", help="tiny sizes, to check that all of it works"
     )
     bench.add_argument("--write", action="store_true", help="write docs/performance.md")
     demo = commands.add_parser("demo", help="quick study, tables, and a report that opens offline")
@@ -116,7 +116,7 @@ def _add_run(commands: argparse._SubParsersAction) -> None:
     _names(run, "--method", "post-training methods")
     _names(run, "--task", "tasks")
     _names(run, "--intervention", "interventions")
-    _sizes(run, "problems a cell")
+    _sizes(run, "problems per cell")
     run.add_argument("--max-new-tokens", type=int, metavar="N", help="longest trace")
     run.add_argument("--seed", type=int, metavar="S", help="of the random numbers")
     _resume(run)
@@ -143,13 +143,13 @@ def _add_remap(commands: argparse._SubParsersAction) -> None:
     remap.add_argument(
         "--redraw",
         action="store_true",
-        help="keep the numbers, draw afresh: what remapping is held to",
+        help="keep the numbers and draw again, to compare with new numbers",
     )
     _names(remap, "--family", "families of the lineage")
     _names(remap, "--method", "post-training methods")
     _names(remap, "--task", "tasks")
     _names(remap, "--intervention", "interventions (default: the four that the rule chooses from)")
-    _sizes(remap, "problems a cell (default: 50)")
+    _sizes(remap, "problems per cell (default: 50)")
     remap.add_argument(
         "--keep-attempts",
         action="store_true",
@@ -175,7 +175,11 @@ def _add_ablate(commands: argparse._SubParsersAction) -> None:
         "--study", metavar="STUDY.zarr", help="a study of the lineage (default: the bundled one)"
     )
     ablate.add_argument(
-        "--problems", type=int, default=30, metavar="N", help="problems a cell attempted again (30)"
+        "--problems",
+        type=int,
+        default=30,
+        metavar="N",
+        help="problems per cell that are attempted again (30)",
     )
     _resume(ablate)
     _device(ablate)
@@ -265,7 +269,7 @@ def _names(parser: argparse.ArgumentParser, flag: str, what: str) -> None:
 
 def _sizes(parser: argparse.ArgumentParser, problems: str) -> None:
     parser.add_argument("--problems", type=int, metavar="N", help=problems)
-    parser.add_argument("--rollouts", type=int, metavar="N", help="observed rollouts a problem")
+    parser.add_argument("--rollouts", type=int, metavar="N", help="observed rollouts per problem")
     parser.add_argument("--attempts", type=int, metavar="N", help="attempts an intervention")
 
 

@@ -13,6 +13,9 @@ export function front_door(place) {
       if (shut) return;
       const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
       if (!still) panels[at].querySelector(".story [aria-label='play']")?.click();
+      // Who goes on with Tab goes on in what was opened.
+      panels[at].tabIndex = -1;
+      panels[at].focus({ preventScroll: true });
       panels[at].scrollIntoView({ block: "nearest", behavior: still ? "auto" : "smooth" });
     }),
   );

@@ -51,7 +51,7 @@ VIEWS = (
         "TraceInspector(",
     ),
     View("regimes", "What does each failure need?", "00_tour", "plot_regimes("),
-    View("estimators", "How much of a gain is luck?", "00_tour", "evaluate_routing(ds)"),
+    View("estimators", "How much of a gain is luck?", "00_tour", "evaluate_routing(ds,"),
     View("rescue", "Who rescues how many?", "01_generation", "plot_rescue("),
     View("value", "At which token was the answer lost?", "02_features", "plot_value("),
     View("features", "Do three numbers tell failures apart?", "02_features", "plot_features("),

@@ -45,7 +45,8 @@ def save_page(path: str | Path, title: str, body: str, *, replace: bool = False)
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'
         f"<title>{html.escape(title)}</title></head>"
-        '<body style="margin:0;padding:clamp(16px,3vw,36px)"><main style="max-width:1120px;'
+        '<body style="margin:0;padding:clamp(16px,3vw,36px);background:Canvas;'
+        'color:CanvasText"><main style="max-width:1120px;'
         f'margin:auto">{body}</main></body></html>'
     )
     with placed(path, replace=replace) as temporary:

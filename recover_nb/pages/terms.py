@@ -1,4 +1,4 @@
-"""Terms that open where they stand: the glossary's two sentences, over the page."""
+"""Terms that open where they stand: the glossary's entry, over the page."""
 
 import html
 import re
@@ -16,7 +16,7 @@ class Terms:
     Attributes
     ----------
     entries : dict of str to str
-        Term -> its two sentences, in Markdown.
+        Term -> its entry, in Markdown.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Terms:
 
 
 def terms() -> Terms:
-    """Let the terms of this page open where they stand, with two sentences each.
+    """Let the terms of this page open where they stand, with their entries in the glossary.
 
     Returns
     -------

@@ -11,10 +11,10 @@ import pandas as pd
 from recover_nb.charts.escaping import ScriptSafe
 from recover_nb.charts.showing import fitting
 from recover_nb.core.labels import OUTCOME_SIGNS, Outcome
-from recover_nb.core.theme import colours_css
 from recover_nb.core.titles import named, plain_zero, shown, title
+from recover_nb.pages.page import look, part
 from recover_nb.report.page import Block, Page, Section
-from recover_nb.tables.verdicts import CONTRADICTED, NOT_SHOWN, NOT_TESTABLE, SUPPORTED
+from recover_nb.tables.short import SIGNS, Chip
 
 #: Nothing may be loaded: what is not in the file is not there.
 POLICY = (
@@ -23,8 +23,6 @@ POLICY = (
 )
 #: Says that a page is ours, so that a later demo may replace it.
 GENERATOR = '<meta name="generator" content="recover_nb">'
-#: What the colour of a verdict says, said again.
-SIGNS = {SUPPORTED: "\u2713 ", CONTRADICTED: "\u2717 ", NOT_SHOWN: "? ", NOT_TESTABLE: "\u2013 "}
 #: Characters that would otherwise be invisible in a token.
 VISIBLE = str.maketrans({"\n": "\u23ce", "\t": "\u21e5", " ": "\u00b7"})
 
@@ -44,10 +42,9 @@ def page_html(page: Page, bundle: str) -> str:
         A whole HTML document.
     """
     specs: list[dict] = []
-    body = "\n".join(_section(section, specs) for section in page.sections)
-    links = " ".join(
-        f'<a href="#{_text(each.name)}">{_text(each.title)}</a>' for each in page.sections
-    )
+    first = "".join(_picture(section, specs) for section in page.pictures)
+    folds = "\n".join(_fold(section, specs) for section in page.sections)
+    chips = "".join(f"<li>{_chip(each)}</li>" for each in page.chips)
     scripts = (
         f"<script>{_script(bundle)}</script>\n<script>{_script(fitting())}\n"
         f"{_script(_asset('report.js'))}</script>"
@@ -63,12 +60,16 @@ def page_html(page: Page, bundle: str) -> str:
 {GENERATOR}
 <meta name="color-scheme" content="light dark">
 <title>{_text(page.title)}</title>
-<style>{colours_css()}{_asset("report.css")}</style>
+<style>{look()}{part("front_door.css")}{_asset("report.css")}</style>
 </head>
-<body>
-<header><h1>{_text(page.title)}</h1><p>{_text(page.subtitle)}</p><nav>{links}</nav></header>
+<body class="recover-nb-page">
 <main>
-{body}
+<header><p class="quiet">{_text(page.title)}</p><h1>{_text(page.headline)}</h1></header>
+<ul class="chips" aria-label="Five verdicts">{chips}</ul>
+<div class="door-doors">{first}</div>
+<p class="quiet">{_text(page.subtitle)}</p>
+<h2>Everything else</h2>
+{folds}
 </main>
 <script type="application/json" id="specs">{json_script(specs)}</script>
 {scripts}
@@ -98,12 +99,36 @@ def _text(value: object) -> str:
     return html.escape(str(value), quote=True)
 
 
-def _section(section: Section, specs: list[dict]) -> str:
+def _chip(chip: Chip) -> str:
+    return f"{_verdict(chip.verdict)} {_text(chip.claim)}"
+
+
+def _verdict(verdict: str) -> str:
+    kind = _text(verdict.replace(" ", "-"))
+    sign = f'<span aria-hidden="true">{SIGNS[verdict]}</span>'
+    return f'<span class="verdict {kind}">{sign} {_text(verdict)}</span>'
+
+
+def _picture(section: Section, specs: list[dict]) -> str:
+    """Write a picture of the first screen: its heading asks, its sentence answers."""
+    blocks = "".join(
+        _chart(block.content, specs, titled=False)
+        if block.kind == "chart"
+        else _block(block, specs)
+        for block in section.blocks
+    )
+    return (
+        f'<section class="door-panel" id="{_text(section.name)}"><h2>{_text(section.title)}</h2>'
+        f"<p>{_text(section.lead)}</p>{blocks}</section>"
+    )
+
+
+def _fold(section: Section, specs: list[dict]) -> str:
     blocks = "\n".join(_block(block, specs) for block in section.blocks)
     lead = f"<p>{_text(section.lead)}</p>" if section.lead else ""
     return (
-        "<section"
-        f' id="{_text(section.name)}"><h2>{_text(section.title)}</h2>{lead}\n{blocks}</section>'
+        f'<details class="door-panel" id="{_text(section.name)}"><summary>'
+        f"<h3>{_text(section.title)}</h3></summary>{lead}\n{blocks}</details>"
     )
 
 
@@ -116,19 +141,24 @@ def _block(block: Block, specs: list[dict]) -> str:
         "text": lambda: f"<p>{_text(block.content)}</p>",
         "example": lambda: _example(block.content),
         "pairs": lambda: _pairs(block.content),
-        "code": lambda: f"<h3>{_text(block.caption)}</h3><pre>{_text(block.content)}</pre>",
+        "code": lambda: f"<h4>{_text(block.caption)}</h4><pre>{_text(block.content)}</pre>",
     }[block.kind]()
 
 
-def _chart(chart: Any, specs: list[dict]) -> str:
+def _chart(chart: Any, specs: list[dict], *, titled: bool = True) -> str:
     # Checking each against Vega-Lite's schema takes seconds, and tests do it.
     spec = chart.to_dict(validate=False)
     # Only an address to read, but a report that names no host is easier to trust.
     spec.pop("$schema", None)
+    if not titled:
+        # The heading and the sentence over it say more; what stays is how it is read.
+        title = spec.pop("title", None)
+        note = title.get("subtitle") if isinstance(title, dict) else None
+        spec |= {"title": {"text": note, "fontSize": 12, "fontWeight": "normal"}} if note else {}
     specs.append(spec)
     number = len(specs) - 1
     return (
-        f'<figure class="scroll"><div class="chart" data-spec="{number}"></div>'
+        f'<figure><div class="chart" data-spec="{number}"></div>'
         "<noscript>This chart needs JavaScript; the tables hold its figures.</noscript></figure>"
     )
 
@@ -164,10 +194,17 @@ def table_html(frame: pd.DataFrame, formats: dict[str, str], caption: str) -> st
             f"<td{kind}>{cell}</td>" for kind, cell in zip(kinds[1:], cells[1:], strict=True)
         )
         rows.append(f"<tr>{first}{rest}</tr>")
+    return _wide(
+        f"<table><caption>{_text(caption)}</caption><thead><tr>{head}</tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table>",
+        caption,
+    )
+
+
+def _wide(table: str, name: str) -> str:
+    """Return a table in a place that scrolls, by keyboard too."""
     return (
-        "<div"
-        f' class="scroll"><table><caption>{_text(caption)}</caption><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
+        f'<div class="scroll" role="region" tabindex="0" aria-label="{_text(name)}">{table}</div>'
     )
 
 
@@ -178,14 +215,13 @@ def _cell(value: Any, column: str, formats: dict[str, str]) -> str:
 
 
 def _findings(findings: list[dict]) -> str:
+    """Return a fold for each claim: verdict and claim in sight, figures and rule inside."""
     items = []
     for each in findings:
-        kind = _text(each["verdict"].replace(" ", "-"))
+        claim = each["claim"][:1].upper() + each["claim"][1:]
         items.append(
-            f'<li><span class="verdict {kind}">{SIGNS.get(each["verdict"], "")}'
-            f"{_text(each['verdict'])}</span> "
-            f"<strong>{_text(each['claim'][:1].upper() + each['claim'][1:])}.</strong>"
-            f" {_text(each['sentence'])}</li>"
+            f"<li><details><summary>{_verdict(each['verdict'])} {_text(claim)}.</summary>"
+            f"<p>{_text(each['sentence'])}</p><p>{_text(each['rule'])}</p></details></li>"
         )
     return f'<ul class="findings">{"".join(items)}</ul>'
 
@@ -202,9 +238,9 @@ def _example(example: dict) -> str:
         ("correct answer", example["answer"]),
     ]
     return (
-        f"{_pairs(facts)}<h3>Prompt</h3><pre>{_text(example['prompt'])}</pre>"
-        f"<h3>Observed rollout {example['rollout']}: wrong</h3>{_tokens(example['tokens'])}"
-        f"<h3>Attempt {example['twin']} under each intervention</h3>{_twins(example['twins'])}"
+        f"{_pairs(facts)}<h4>Prompt</h4><pre>{_text(example['prompt'])}</pre>"
+        f"<h4>Observed rollout {example['rollout']}: wrong</h4>{_tokens(example['tokens'])}"
+        f"<h4>Attempt {example['twin']} under each intervention</h4>{_twins(example['twins'])}"
     )
 
 
@@ -249,9 +285,7 @@ def _twins(frame: pd.DataFrame) -> str:
             f' class="{verdict}">{sign} {verdict}</td><td class="n">{acted}</td><td'
             f' class="n">{row["n_tokens"]}</td><td><pre>{trace}</pre></td></tr>'
         )
-    head = (
-        "<th>intervention</th><th>answer</th><th>acts at token</th><th>tokens</th>"
-        "<th>trace (grey: same as retry)</th>"
-    )
+    heads = ("intervention", "answer", "acts at token", "tokens", "trace (grey: same as retry)")
+    head = "".join(f'<th scope="col">{each}</th>' for each in heads)
     table = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
-    return f'<div class="scroll"><table class="twins">{table}</table></div>'
+    return _wide(f'<table class="twins">{table}</table>', "The attempt under each intervention")

@@ -16,6 +16,7 @@ from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ALL
 from recover_nb.core.titles import named, p_cell
 from recover_nb.routing.result import RETRY, Evaluation
+from recover_nb.tables import short
 from recover_nb.tables.kit import pivot
 from recover_nb.tables.specimen import REASONS
 from recover_nb.tables.text import SHOWN_BUDGETS
@@ -77,10 +78,26 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A whole report."""
+    """A whole report.
+
+    Attributes
+    ----------
+    title, subtitle : str
+    headline : str
+        The answer in a sentence.
+    chips : list of Chip
+        Verdicts in a few words.
+    pictures : list of Section
+        What is seen first: one chart each, and the sentence that says what it shows.
+    sections : list of Section
+        Everything else, folded.
+    """
 
     title: str
     subtitle: str
+    headline: str
+    chips: list[short.Chip]
+    pictures: list[Section]
     sections: list[Section]
 
 
@@ -91,12 +108,15 @@ def build_page(ds: xr.Dataset, evaluation: Evaluation, *, title: str) -> Page:
     fired = tables.firing(ds, total=True)
     problems = tables.problems_by_cell(ds, total=True)
     total = problems.iloc[-1]
-    subtitle = f"{total['problems']} problem units in {len(problems) - 1} cells; "
-    subtitle += f"{total['failed']} failed at least once. "
     n = int(evaluation.figures["problems"].sel(cell=ALL))
-    subtitle += f"Figures are about {n:,} of them ({named(whom)})."
+    subtitle = (
+        f"{total['problems']:,} problems in {len(problems) - 1} cells (a cell is one model, one way"
+        f" of training and one task). {total['failed']:,} failed at least once. The figures are"
+        f" about {n:,} of them: {named(whom)}."
+    )
+    found = tables.find(evaluation, rescue, fired)
     sections = [
-        _findings(tables.find(evaluation, rescue, fired)),
+        _findings(found),
         _failures(ds, problems),
         _rescue(ds, rescue, fired),
         _routing(evaluation, list(problems["cell"])),
@@ -105,7 +125,34 @@ def build_page(ds: xr.Dataset, evaluation: Evaluation, *, title: str) -> Page:
         _example(ds),
         _provenance(ds, evaluation),
     ]
-    return Page(title, subtitle, [section for section in sections if section.blocks])
+    return Page(
+        title,
+        subtitle,
+        short.headline(rescue),
+        short.chips(found),
+        _pictures(ds, evaluation, rescue, found),
+        [section for section in sections if section.blocks],
+    )
+
+
+def _pictures(
+    ds: xr.Dataset, evaluation: Evaluation, rescue: pd.DataFrame, found: list[dict]
+) -> list[Section]:
+    """Return the three pictures of the first screen: what failed, what saves it, at what cost."""
+    regimes = short.regimes_by_task(ds)
+    lines = tables.budget_lines(evaluation)
+    # The last basis counts what both models do.
+    last = lines[lines["basis"] == lines["basis"].iloc[-1]] if len(lines) else lines
+    overall = rescue[rescue["cell"] == ALL]
+    drawn = (
+        ("What are the failures?", short.say_regimes(regimes), charts.plot_regimes, regimes),
+        ("What saves them?", short.say_rescue(rescue), charts.plot_rescue, overall),
+        ("And at equal cost?", short.say_equal_cost(found), charts.plot_budget, last),
+    )
+    return [
+        Section(f"picture-{i}", title, said, _chart(plot, frame))
+        for i, (title, said, plot, frame) in enumerate(drawn, 1)
+    ]
 
 
 def _findings(findings: list[dict]) -> Section:
@@ -113,18 +160,17 @@ def _findings(findings: list[dict]) -> Section:
         {
             "claim": each["claim"],
             "verdict": each["verdict"],
-            "sentence": f"{tables.say(each)} Rule of {each['date']}: {each['rule']}.",
+            "sentence": tables.say(each),
+            "rule": f"Supported if {each['rule']}. This rule was written on {each['date']}.",
         }
         for each in findings
     ]
     lead = (
-        "Each claim a reader might take away, what the figures say about it, and the figures."
-        " Intervals are 95 %; differences are in percentage points. A claim that is not shown is"
-        " not refuted: the data do not decide it."
+        "Open a claim for its figures and its rule. Intervals are 95 %. Differences are in"
+        " percentage points. Not shown does not mean wrong: the data do not decide."
     )
-    return Section(
-        "findings", "What the data support, and what they do not", lead, [Block("findings", rows)]
-    )
+    title = f"All {len(rows)} claims: what the data support, and what they do not"
+    return Section("findings", title, lead, [Block("findings", rows)])
 
 
 def _failures(ds: xr.Dataset, problems: pd.DataFrame) -> Section:

@@ -93,12 +93,13 @@ def test_planted_scripts_are_text(report, read):
 def test_the_page_says_what_is_not_supported(read):
     text = " ".join(read.text)
     for heading in (
-        "What the data support",
+        "what the data support",
         "What rescues",
         "Routing",
         "What it costs",
         "One failed trace",
         "Where the numbers",
+        "Everything else",
     ):
         assert heading in text, heading
     assert "not shown" in text or "contradicted" in text
@@ -135,10 +136,45 @@ def test_a_profile_table_has_a_report_too(study, tmp_path, monkeypatch):
     assert "not testable" in text and "One failed trace" not in text
 
 
-def test_the_page_is_data_first(study):
-    page = build_page(study, evaluate_routing(study, **FEW), title="x")
+@pytest.fixture(scope="module")
+def page(study):
+    return build_page(study, evaluate_routing(study, **FEW), title="x")
+
+
+def test_the_page_is_data_first(page):
     kinds = [block.kind for section in page.sections for block in section.blocks]
     assert kinds.count("chart") >= 7 and "findings" in kinds and "example" in kinds
+    first = [block.kind for section in page.pictures for block in section.blocks]
+    assert first == ["chart"] * 3
+    assert all(section.lead.endswith(".") for section in page.pictures)
+
+
+def test_the_chips_are_the_verdicts_of_the_findings(page):
+    (rows,) = (each.blocks[0].content for each in page.sections if each.name == "findings")
+    assert len(rows) == 10
+    by_claim = {row["claim"]: row["verdict"] for row in rows}
+    full = (
+        "some intervention rescues more than retry, with no selection",
+        "routing beats retry over every problem, with no selection",
+        "the features tell which problem needs which operator",
+        "routing's published lift on steerable_hard problems exceeds what selection alone gives",
+        "routed rollouts match the retries that cost as many forward passes",
+    )
+    assert [each.verdict for each in page.chips] == [by_claim[claim] for claim in full]
+
+
+def test_the_first_screen_is_open_and_the_rest_is_folded(report, read):
+    head, _, rest = report.read_text("utf-8").partition("<details")
+    head, rest = head.partition("<body")[2], rest.partition("</main>")[0]
+    assert head.count("<h1>") == 1 and "Of problems whose first answer failed" in head
+    assert head.count('class="verdict') == 5 and head.count('class="chart"') == 3
+    assert "budget_forward_passes" not in head and "git_commit" not in head
+    assert "git_commit" in rest
+    # Every table can be scrolled by keyboard, and says what it is.
+    regions = re.findall(r'<div class="scroll"([^>]*)>', rest)
+    assert len(regions) == rest.count("<table") >= 8
+    assert all('tabindex="0"' in each and "aria-label=" in each for each in regions)
+    assert "<details open" not in report.read_text("utf-8")
 
 
 def test_bad_paths(study, tmp_path):
@@ -166,13 +202,34 @@ def test_nothing_half_written(study, tmp_path, monkeypatch):
 
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_report_opens_offline_and_draws(report, scheme):
+@pytest.mark.parametrize("width", [400, 1440])
+def test_the_report_opens_offline_and_draws(report, scheme, width):
     with chromium() as browser:
-        look(browser.new_context(offline=True, color_scheme=scheme), report)
+        size = {"width": width, "height": 900}
+        look(browser.new_context(offline=True, color_scheme=scheme, viewport=size), report)
+
+
+@pytest.mark.browser
+def test_folds_are_open_on_paper_and_as_before_afterwards(report):
+    with chromium() as browser:
+        page = browser.new_context(offline=True).new_page()
+        page.goto(report.as_uri())
+        page.wait_for_selector(".chart svg.marks")
+        page.locator("#rescue > summary").click()
+        shut = "document.querySelectorAll('details:not([open])').length"
+        before = page.evaluate(shut)
+        assert before > 10
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert page.evaluate(shut) == 0
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert page.evaluate(shut) == before
+        assert page.locator("#rescue").get_attribute("open") is not None
 
 
 #: What the data draw in Vega's SVG, not axes or legends.
 MARKS = "svg.marks g.role-mark path, svg.marks g.role-mark text"
+#: What is heard apart from the picture that it is a part of.
+HEARD = "[aria-roledescription]:not([aria-hidden=true], [aria-hidden=true] *)"
 
 
 def look(context, report: Path):
@@ -191,8 +248,14 @@ def look(context, report: Path):
         f"document.querySelectorAll('.chart svg.marks').length === {wanted}", timeout=30_000
     )
     for i in range(wanted):
-        # Every chart has marks, not only axes.
-        assert page.locator(".chart").nth(i).locator(MARKS).count() > 0
+        # Every chart has marks, not only axes, and is heard as one picture with a name.
+        chart = page.locator(".chart").nth(i)
+        assert chart.locator(MARKS).count() > 0
+        drawing = chart.locator("svg.marks")
+        assert drawing.get_attribute("role") == "img"
+        assert len(drawing.get_attribute("aria-label")) > 20
+        # Its parts are hidden from those who hear it.
+        assert not drawing.locator(HEARD).count()
     page.locator(".chart svg g.mark-symbol.role-mark path").first.hover(force=True)
     page.wait_for_selector("#vg-tooltip-element.visible")
     assert not errors

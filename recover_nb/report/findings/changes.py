@@ -73,7 +73,7 @@ def _better(figures: Mapping[str, Any]) -> Judgement:
             verdict = said
     text = (
         f"{named(population).capitalize()}: asking again works out {share:.1%} of its answers."
-        " Points over it, and how they come about: "
+        " Points gained over that, and where they come from: "
     )
     text += "; ".join(
         f"{arm} {_say(row['difference'])}, better worked answers {_say(row['better'])}"
@@ -84,8 +84,8 @@ def _better(figures: Mapping[str, Any]) -> Judgement:
     text += "."
     if share >= ALL_WORKED:
         text += (
-            " So working out more answers had nothing to give on these problems, and it is judged"
-            " by length."
+            " So working out more answers could not help on these problems, and the claim is"
+            " judged by length."
         )
     return Judgement(verdict, f"{len(better)} of {len(rescuers)} operators", text)
 
@@ -112,13 +112,12 @@ SECTIONS: dict[str, Callable[[xr.Dataset, int], dict]] = {"changes": _changes}
 CLAIMS: tuple[Claim, ...] = (
     Claim(
         "better_work",
-        "What rescues is better work, not more of it.",
+        "Operators rescue by better work, not by more of it.",
         "",
-        "for every operator that rescues more than asking again by interval, the part that worked"
-        " answers are right more often lies above 0 by interval, over checkpoints too, and is the"
-        " largest (contradicted if for every one of them that is so of the part that more answers"
-        " are worked out); where asking again works out all answers, the same of the parts by"
-        " length",
+        "for every operator that rescues more than asking again (by interval), the gain from"
+        " better worked answers lies above 0 by both intervals and is the largest part;"
+        " contradicted if that is true of the gain from more worked answers; where asking again"
+        " works out all answers, parts by length are judged instead",
         "changes",
         _better,
     ),

@@ -79,13 +79,13 @@ def _p(value: float) -> str:
 def _grid(words: str) -> Callable[[Mapping[str, Any]], Judgement]:
     def ask(figures: Mapping[str, Any]) -> Judgement:
         claimed, total = figures["claimed"], figures["clusterings"]
-        text = (
-            f"{words} ({named(figures['population'])}): of {total} clusterings (four algorithms, k"
-            f" from 2 to 8) {len(claimed)} are more stable than "
-        )
-        text += f"one Gaussian and a uniform box, corrected for all {total}: {_listed(claimed)} "
         least = p_value(figures["least_p"], figures["draws"], "data sets without clusters")
-        text += f"(least corrected {least})."
+        verb, which = "is" if len(claimed) == 1 else "are", f": {_listed(claimed)}"
+        text = (
+            f"{words} ({named(figures['population'])}): {len(claimed)} of {total} clusterings (four"
+            f" algorithms, k from 2 to 8) {verb} more stable than one Gaussian and a uniform box,"
+            f" corrected for all {total}{which if claimed else ''} (least corrected {least})."
+        )
         return Judgement(
             SUPPORTED if claimed else NOT_SHOWN, f"{len(claimed)} of {total} clusterings", text
         )
@@ -105,7 +105,7 @@ def _aligned(figures: Mapping[str, Any]) -> Judgement:
         f"k-means with k = {figures['k']} (chosen by silhouette): ARI with the regimes {ari:.3f}"
         f" ({_p(p)} by "
     )
-    text += "regimes permuted within cells); with names that were there already: "
+    text += "regimes permuted within cells); with names that the problems already have: "
     text += ", ".join(f"{name} {value:.3f}" for name, value in others.items()) + "."
     good = ari >= ALIKE and p < LEVEL
     return Judgement(SUPPORTED if good else NOT_SHOWN, f"ARI {ari:.2f}", text)
@@ -167,9 +167,11 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         "clusters_robust",
-        "The clusters are there within cells and by ranks too: no skew, no cell over again.",
+        "The clusters are also there within cells and by ranks, so they are more than cells or"
+        " skew.",
         "",
-        "the same holds of the normal scores of the features' ranks in each cell",
+        "the same holds when features are replaced by the normal scores of their ranks in each"
+        " cell",
         "grid_ranks",
         _grid("Within cells, by ranks"),
         words="within cells and by ranks",
@@ -206,7 +208,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         "predicts",
-        "Within a cell, they say enough to beat the commonest regime.",
+        "Within a cell, they predict the regime better than always naming the commonest.",
         "",
         "the interval of the accuracy's lead over the commonest regime, paired by fold, lies above"
         " 0",
@@ -216,10 +218,10 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         "steering",
-        "Steering back to the ancestor rescues what retrying does not.",
+        "Steering towards the ancestor rescues more than retrying.",
         "",
-        "the difference from retry of an operator that mixes in the ancestor lies above 0 by both"
-        " intervals, all comparisons together",
+        "an operator that mixes in the ancestor rescues more than retry, by both intervals,"
+        " corrected for all comparisons",
         "routing",
         _steering,
         words="steering rescues",
@@ -235,7 +237,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         "mixture",
-        "Which mixture steers matters: the one that fired, not the other.",
+        "It matters which mixture steers: the one that fired beats the other.",
         "",
         "where the two mixtures emit different tokens, the interval of the paired difference lies"
         " above 0",
@@ -245,10 +247,10 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         "place",
-        "Where it steers matters: the junction, not a random place.",
+        "It matters where one steers: the junction beats a random place.",
         "",
-        "the junction beats a random place at another token, and its advantage there exceeds that"
-        " where both act at the same token: both intervals lie above 0",
+        "the junction beats a random place at another token, and by more than where both act at"
+        " the same token: both intervals lie above 0",
         "controls",
         place,
         words="the place matters",
@@ -263,7 +265,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         "split",
-        "It does when attempts that select do not score.",
+        "Routing also helps when problems are picked and scored by different attempts.",
         "",
         "both intervals lie above 0",
         "routing",
@@ -272,7 +274,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         "all",
-        "It does over every problem, nothing selected.",
+        "Routing also helps over every problem, with no selection.",
         "",
         "both intervals lie above 0",
         "routing",
@@ -292,17 +294,17 @@ CLAIMS: tuple[Claim, ...] = (
         "permutation",
         "The features, not luck, choose the operator.",
         "",
-        "the rule does better than its own choices dealt out at random within cells, by both"
-        " intervals and by p-value",
+        "the rule does better than its own choices shuffled within cells, by both intervals and"
+        " by p-value",
         "routing",
         _routing("permutation"),
         words="features choose, not luck",
     ),
     Claim(
         "mapping",
-        "Which feature calls for which operator is as published.",
+        "The published choice of operator for each feature is the best one.",
         "",
-        "of all ways to give the operators to the features the published one rescues most",
+        "of all ways to assign operators to features, the published one rescues most",
         "routing",
         _mapping,
         words="the published mapping is the best",
@@ -345,7 +347,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         "not_by_reading",
-        "None of it comes from reading: features beat the text, all cells pooled.",
+        "The features beat the text of the failed answers, all cells pooled.",
         "the title",
         "the features' lead over character n-grams, and over level, prompt length, number of"
         " failures and these together, lies above 0",

@@ -30,8 +30,10 @@ HARMLESS = 5.0
 
 def _reliability(figures: Mapping[str, Any]) -> Judgement:
     features = figures["features"]
-    text = "Failed rollouts for a reliability of 0.8 within cells (Spearman-Brown, from halves of "
-    text += f"{figures['size']} on {figures['problems']} problems): "
+    text = (
+        "Failed rollouts needed for a reliability of 0.8 within cells (Spearman-Brown, from halves"
+        f" of {figures['size']} on {figures['problems']} problems): "
+    )
     text += ", ".join(
         f"{name} {x['needed']:.1f} [{x['needed_low']:.1f}, {x['needed_high']:.1f}]"
         for name, x in features.items()
@@ -44,7 +46,7 @@ def _reliability(figures: Mapping[str, Any]) -> Judgement:
 
 
 def _route(figures: Mapping[str, Any]) -> Judgement:
-    text = "Same route from two disjoint halves of a problem's failed rollouts: "
+    text = "How often two halves of a problem's failed rollouts give the same route: "
     text += "; ".join(
         f"{size} each {x['agreement']:.0%} (chance {x['chance']:.0%}, kappa {x['kappa']:.2f} "
         f"[{x['kappa_low']:.2f}, {x['kappa_high']:.2f}])"
@@ -58,9 +60,9 @@ def _route(figures: Mapping[str, Any]) -> Judgement:
 
 
 def _survives(figures: Mapping[str, Any]) -> Judgement:
-    text = "The same regime again: "
+    text = "Problems that keep their regime: "
     text += "; ".join(
-        f"{name} ({x['n']}) {x['redrawn']:.0%} when drawn again, {x['remapped']:.0%} over new"
+        f"{name} ({x['n']}) {x['redrawn']:.0%} with new draws, {x['remapped']:.0%} with new"
         f" numbers, which cost {x['loss'][0]:.1f} points {interval(x['loss'][1:])}"
         for name, x in figures["survival"].items()
     )
@@ -81,9 +83,9 @@ def _drop(figures: Mapping[str, Any]) -> Judgement:
         if name != "n"
     }
     text = (
-        f"Of {drop['n']:,} problems that a vote among all observed rollouts solves,"
-        f" {said['remapped']} % are not solved over new numbers and {said['redrawn']} % not when"
-        f" drawn again: new numbers cost {said['difference']} points."
+        f"A vote among all observed rollouts solves {drop['n']:,} problems. It then fails"
+        f" {said['remapped']} % of them with new numbers and {said['redrawn']} % with new draws:"
+        f" new numbers cost {said['difference']} points."
     )
     value, low, high = drop["difference"]
     return Judgement(interval_verdict(low, high), f"{value:+.1f} points", text)
@@ -93,10 +95,10 @@ def _program(figures: Mapping[str, Any]) -> Judgement:
     kappa = figures["kappa_within"]
     redrawn, remapped = (kappa[each.value] for each in (Companion.REDRAWN, Companion.REMAPPED))
     text = (
-        "Agreement of the regime beyond that of another problem of the same cell and level (kappa):"
-        " drawn again "
+        "How much more a problem's two regimes agree than those of two problems of one cell and"
+        " level (kappa): with new draws "
     )
-    text += f"{redrawn[0]:.2f} {interval(redrawn[1:], '.2f')}, over new numbers {remapped[0]:.2f} "
+    text += f"{redrawn[0]:.2f} {interval(redrawn[1:], '.2f')}, with new numbers {remapped[0]:.2f} "
     text += f"{interval(remapped[1:], '.2f')}. Of the problems beyond reach: "
     text += ", ".join(f"{count} {name}" for name, count in figures["depth"].items())
     return Judgement(
@@ -105,7 +107,7 @@ def _program(figures: Mapping[str, Any]) -> Judgement:
 
 
 def _out_of_reach(figures: Mapping[str, Any]) -> Judgement:
-    text = "Rescue with a calculator less retry: "
+    text = "Rescue rate with a calculator minus that of retry: "
     text += "; ".join(
         f"{name} {x['lift'][0]:+.1f} points {interval(x['lift'][1:])}, {x['rescued']:.0%} of"
         f" {x['problems']} rescued"
@@ -124,8 +126,8 @@ def _routers(figures: Mapping[str, Any]) -> Judgement:
         if count <= figures["observed"]
     ]
     text = (
-        f"Rescue within the cost of {figures['budget']} retries, points over the best single"
-        f" operator on cells not learned from. {_say_gains(figures['own'], figures['draws'])}."
+        f"Points over the best single operator at the cost of {figures['budget']} retries, on"
+        f" cells that were not learned from. {_say_gains(figures['own'], figures['draws'])}."
         f" Learned from all cells: {', '.join(['asking again', *steps])}."
     )
     one = next(iter(figures["own"]["populations"].values()))["rules"][Router.COUNT.value]
@@ -135,8 +137,8 @@ def _routers(figures: Mapping[str, Any]) -> Judgement:
 def _fresh(figures: Mapping[str, Any]) -> Judgement:
     found = figures["fresh"]["populations"]
     text = (
-        "Learned from the study, judged on the same problems drawn with another seed, on cells not"
-        f" learned from. {_say_gains(figures['fresh'], figures['draws'])}."
+        f"Learned from the study and judged on the same problems drawn with another seed, on"
+        f" cells that were not learned from. {_say_gains(figures['fresh'], figures['draws'])}."
     )
     rules = [found[name]["rules"][Router.COUNT.value] for name in CONFIRMED_BY if name in found]
     if len(rules) < len(CONFIRMED_BY):
@@ -166,7 +168,7 @@ def _say_gains(found: Mapping[str, Any], draws: int) -> str:
         )
         parts.append(
             f"{named(population).capitalize()} ({one['n']:,}): {', '.join(rules)}; knowing every"
-            f" rate {value:+.1f}, between {ends[0]:+.1f} and {ends[1]:+.1f}"
+            f" rate would gain {value:+.1f}, between {ends[0]:+.1f} and {ends[1]:+.1f}"
         )
     return ". ".join(parts)
 
@@ -174,10 +176,10 @@ def _say_gains(found: Mapping[str, Any], draws: int) -> str:
 #: What a change does to a conclusion, in words.
 _HOW = {
     "reversed": "reversed by",
-    "undecided": "no longer told from 0 with",
-    "decided": "told from 0 only with",
-    "sign": "on the other side of 0, neither told from it, with",
-    "same": "the very same figure with",
+    "undecided": "no longer distinguishable from 0 with",
+    "decided": "distinguishable from 0 only with",
+    "sign": "on the other side of 0, though never distinguishable from it, with",
+    "same": "exactly the same figure with",
     "missing": "no problem is left to score with",
 }
 
@@ -239,7 +241,7 @@ OWN: tuple[Claim, ...] = (
     ),
     Claim(
         "survives",
-        "A regime survives new numbers as it survives new draws.",
+        "A regime survives new numbers as well as new draws.",
         "",
         f"new numbers cost at most {HARMLESS:.0f} points, at the upper end of the interval",
         "remapping",
@@ -248,9 +250,9 @@ OWN: tuple[Claim, ...] = (
     ),
     Claim(
         "accuracy_drop",
-        "New numbers cost answers that a vote had right.",
+        "With new numbers, a vote gets fewer problems right.",
         "12.2 to 25.8 points on GSM8K (arXiv 2606.03606)",
-        "more of them are lost over new numbers than when drawn again, by interval",
+        "it loses more problems with new numbers than with new draws, by interval",
         "remapping",
         _drop,
         dated="2026-11-26",
@@ -259,15 +261,15 @@ OWN: tuple[Claim, ...] = (
         "program",
         "A regime belongs to the reasoning of a problem, not to its numbers.",
         "",
-        "over new numbers it agrees beyond chance with that of the same problem, cell and level"
-        " being known",
+        "with new numbers, a problem's two regimes agree more than those of two problems of one"
+        " cell and level",
         "remapping",
         _program,
         dated="2026-11-21",
     ),
     Claim(
         "out_of_reach",
-        "What is beyond reach stays so with a tool.",
+        "What is beyond reach stays beyond reach with a tool.",
         "",
         "a calculator rescues nothing there (contradicted if its lift over retry lies above 0)",
         "calculator",
@@ -276,7 +278,7 @@ OWN: tuple[Claim, ...] = (
     ),
     Claim(
         "routers",
-        "How many of its answers failed says which operator a problem needs.",
+        "The number of failed answers says which operator a problem needs.",
         "",
         "at equal passes, where the first answer failed, thresholds learned on other cells rescue"
         " more than the best single operator, by interval over questions and by the null (p <="
@@ -286,7 +288,7 @@ OWN: tuple[Claim, ...] = (
     ),
     Claim(
         "routers_fresh",
-        "It says so again when everything is drawn with another seed.",
+        "The number of failed answers says so again with fresh draws.",
         "",
         "written down on 2026-11-27, before the fresh draws were looked at: the same thresholds,"
         " where the first answer failed and where any did, both by interval over questions and by"
@@ -296,27 +298,27 @@ OWN: tuple[Claim, ...] = (
     ),
     Claim(
         "robust_retry",
-        "How routing compares with retry does not hang on any one choice.",
+        "How routing compares with retry does not depend on any one choice.",
         "",
-        "no change of one feature, threshold, window, temperature, strength, warm-up or number of"
-        " attempts moves it where the first answer failed (where rollouts are not stored: every"
-        " failure): neither its side of 0 nor whether its interval over questions holds 0",
+        "where the first answer failed, no change of one feature, threshold, window, temperature,"
+        " strength, warm-up or number of attempts changes its side of 0, or whether its interval"
+        " over questions holds 0 (without stored rollouts: over every failure)",
         "ablations",
         _robust(Conclusion.BEATS_RETRY_SPLIT, Conclusion.BEATS_RETRY_ALL),
     ),
     Claim(
         "robust_fixed",
-        "How it compares with one operator for all does not hang on any one choice.",
+        "How routing compares with one operator for all does not depend on any one choice.",
         "",
-        "the same holds of it",
+        "no such change moves it either",
         "ablations",
         _robust(Conclusion.BEATS_BEST_FIXED_SPLIT, Conclusion.BEATS_BEST_FIXED_ALL),
     ),
     Claim(
         "robust_permuted",
-        "That the features choose the operator does not hang on any one choice.",
+        "Whether the features choose the operator does not depend on any one choice.",
         "",
-        "the same holds of it",
+        "no such change moves it either",
         "ablations",
         _robust(Conclusion.BEATS_PERMUTED_SPLIT, Conclusion.BEATS_PERMUTED_ALL),
     ),

@@ -44,7 +44,7 @@ def _say_prediction(figures: Figures) -> str:
         f"{figures['auc_permuted']:.3f}, {p_value(figures['p_auc'], figures['permutations'])}"
     )
     text = f"{figures['n']:,} problems: AUC {figures['auc']:.3f}, permuted labels {permuted};"
-    text += " without a signal "
+    text += " AUC without a signal: "
     text += ", ".join(
         f"{WORDS[name]} {x['auc']:.3f}"
         for name, x in figures["baselines"].items()
@@ -93,7 +93,7 @@ def predicts(figures: Figures) -> Judgement:
         if lead["low_checkpoints"] is not None:
             ends = [100 * lead[f"{end}_checkpoints"] for end in ("low", "high")]
             text += f", over checkpoints {interval(ends)},"
-        return f"{text} of accuracy over always saying the cell's commonest regime"
+        return f"{text} of accuracy over always naming the cell's commonest regime"
 
     lead = headline(figures)["baselines"][COMMONEST]["accuracy_lead"]
     ends = [
@@ -137,7 +137,7 @@ def mixture(figures: Figures) -> Judgement:
     missing = _untested(figures, "mixture")
     if missing:
         return missing
-    text = "sparse_steer less sparse_steer_wrong. " + _compared(
+    text = "sparse_steer minus sparse_steer_wrong: " + _compared(
         figures,
         {"mixture_differs": "where their tokens differ", "mixture": "over every attempt"},
     )
@@ -160,17 +160,17 @@ def place(figures: Figures) -> Judgement:
         return missing
     found = headline(figures)
     if "place_elsewhere" not in found["comparisons"]:
-        text = "sparse_steer less sparse_steer_random. "
+        text = "sparse_steer minus sparse_steer_random. "
         text += _compared(figures, {"place": "over every attempt"})
         text += " Where each acted is not stored, so places cannot be matched."
         return Judgement(figures["verdicts"]["place"], "", text)
-    text = "sparse_steer less sparse_steer_random. " + _compared(
+    text = "sparse_steer minus sparse_steer_random. " + _compared(
         figures,
         {
             "place_elsewhere": "at another token",
             "place_same": "at the same token",
-            "place_gap": "the first less the second",
-            "place_changed": "per token changed, each over its twin of retry,",
+            "place_gap": "the first minus the second",
+            "place_changed": "per changed token, each compared with its twin under retry,",
         },
     )
     changed = ", ".join(f"{name} {share:.0%}" for name, share in found["changed"].items())
@@ -184,7 +184,7 @@ def more_than_ancestor(figures: Figures) -> Judgement:
     missing = _untested(figures, "alone")
     if missing:
         return missing
-    text = "Attempts right, less the ancestor alone. " + _compared(
+    text = "Rescue rate minus that of the ancestor alone. " + _compared(
         figures, {"alone": "dense_sample", "steer_alone": "sparse_steer"}
     )
     one = headline(figures)["comparisons"]["alone"]

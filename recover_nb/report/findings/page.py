@@ -62,16 +62,20 @@ def _head(figures: Sources) -> str:
         for source, found in figures.items()
     ]
     return "# Findings\n\n" + _wrap(
-        "What stands of the paper's claims (arXiv 2606.05145), and what does not, measured on"
-        f" {' and on '.join(sizes)}. Written by `{COMMAND}`, which computes every figure again. The"
-        " headline is about problems whose first answer failed; those that failed at least once,"
-        " and those whose first five answers failed, stand beside it."
+        "Which of the paper's claims (arXiv 2606.05145) hold, and which do not, measured on"
+        f" {' and on '.join(sizes)}. `{COMMAND}` computes every figure and writes this page. The"
+        f" headline is about problems whose first answer failed. Beside it stand those that"
+        f" failed at least once, and those whose first five answers failed."
     )
 
 
 def _screen(figures: Sources, judged: Mapping[str, Mapping[str, Judgement]]) -> str:
     """Everything in one screen: the five claims, with what each is held to."""
-    heads = ["the paper says", *(f"on the {source}" for source in figures), "what it is held to"]
+    heads = [
+        "the paper says",
+        *(f"on the {source}" for source in figures),
+        "what it is compared with",
+    ]
     rows = [heads, ["---"] * len(heads)]
     first = next(iter(figures))
     for each in PAPER:
@@ -97,10 +101,7 @@ def _verdicts(each: PaperClaim, judged: Mapping[str, Judgement]) -> str:
 
 def _surprises(judged: Mapping[str, Mapping[str, Judgement]]) -> str:
     found = surprises(next(iter(judged.values()), {}))
-    lines = (
-        "\n".join(_wrap(text, "- ") for text in found)
-        or "Nothing that was written down before holds here."
-    )
+    lines = "\n".join(_wrap(text, "- ") for text in found) or "No expected sentence holds here."
     return f"## What it means\n\n{lines}"
 
 
@@ -124,8 +125,8 @@ def _facts(
     told: Mapping[str, Told | None],
     judged: Mapping[str, Mapping[str, Judgement]],
 ) -> str:
-    """Figure, null, population and baselines, a column a source."""
-    rows = [["", *told], ["---"] * (1 + len(told))]
+    """Figure, null, population and baselines, one column per source."""
+    rows = [["of the claim", *told], ["---"] * (1 + len(told))]
     lines = ("verdict", "population", "figure", "no effect", "beside it")
     for place, head in enumerate(lines):
         cells: list[str] = []
@@ -158,8 +159,8 @@ def _ours(judged: Mapping[str, Mapping[str, Judgement]]) -> str:
     parts = [
         "## Ours",
         _wrap(
-            "What has to hold as well for the claims above to mean what they say. Each is folded:"
-            " open it for its rule, figures and intervals."
+            "These must also hold for the claims above to mean what they say. Open one for its"
+            " rule, figures and intervals."
         ),
     ]
     for claim in CLAIMS:
@@ -186,22 +187,21 @@ def _how(figures: Sources) -> str:
     note = ""
     if AUTHORS in figures:
         note = (
-            "The authors' table here is the part of their released one that the tests read: 721 of"
-            " its 1,423 rows. Its figures are kept in `data/findings.json`, its rows are not. On"
-            " all 1,423, which are not at hand here, the excess of the published lift over its null"
-            " was found to be +2.0 points [0.0, 4.1], p = 0.010; a user who fetches them gets it"
-            f" from `{COMMAND} TABLE.csv --out FOLDER`. Budgets are testable on neither: rates are"
-            " best of three by the authors' word, denominators run to 13, and attempts are not"
-            " stored."
+            f"The authors' table here is the part of their released table that the tests read:"
+            f" 721 of 1,423 rows. We keep its figures in `data/findings.json`, but not its rows."
+            f" On all 1,423 rows the excess of the published lift over its null was +2.0 points"
+            f" [0.0, 4.1], p = 0.010; whoever fetches them can check it with `{COMMAND} TABLE.csv"
+            f" --out FOLDER`. Neither table can test budgets: the authors say that rates are best"
+            f" of three, denominators run to 13, and attempts are not stored."
         )
     text = (
-        "`supported`: the rule holds. `not shown`: it does not, and the opposite is not shown"
-        " either. `contradicted`: the opposite is. `not testable`: the data lack what it takes."
-        " Brackets are 95 % intervals: over questions first, then over checkpoints; a verdict needs"
-        " both. The lineage has one checkpoint a family and method, so what is said of a method is"
-        f" said of that checkpoint. The study was made on {STUDY_MADE}: a rule with a later date"
-        " was written down after it, and one of that day or before it, before. [What changed from"
-        " the first lineage](lineages.md). A test fails when this page and its figures part."
+        f"`supported`: the rule holds. `not shown`: neither the rule nor its opposite is shown."
+        f" `contradicted`: the opposite is shown. `not testable`: the data lack what the rule"
+        f" needs. Brackets are 95 % intervals: first over questions, then over checkpoints; a"
+        f" verdict needs both. The lineage has one checkpoint per family and method, so a claim"
+        f" about a method is about that checkpoint. The study was made on {STUDY_MADE}. Rules"
+        f" dated later were written after it, all others before it. See also [what changed from"
+        f" the first lineage](lineages.md). A test fails when this page and its figures disagree."
     )
     parts = ["## How to read this", _wrap(text), *([_wrap(note)] if note else [])]
     return "\n\n".join(parts)
@@ -252,17 +252,17 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 
 _WHY = (
-    "The first lineage failed in a way that no real one does: three of four failed answers were"
-    " guesses of a few tokens, training had made the specialists worse than the ancestor that they"
-    " came from, and the ancestor alone rescued 84 % of what they failed. So whatever leaned on the"
-    " ancestor, or made the model work at all, looked like a rescue. This lineage works its answers"
-    " out, its specialists are better than their ancestor, and it fails where it slips.",
-    "The questions are asked more strictly too. The headline is about problems whose first answer"
-    " failed, where it was every problem that failed once in fifty; a verdict needs the interval"
-    " over checkpoints as well as that over questions; figures of features stand beside what knows"
-    " no signal; transfer is held to permuted routes; and ten attempts against fifty are judged"
-    " only where so many were made. So a verdict below may have moved because of the specimen, or"
-    " because of the rule.",
+    "Verdicts moved for two reasons: the models changed, and the rules became stricter. In the"
+    " first lineage, three of four failed answers were guesses of a few tokens. Training had made"
+    " the specialists worse than their ancestor, and the ancestor alone rescued 84 % of their"
+    " failures. So whatever used the ancestor, or made the model work at all, looked like a"
+    " rescue. In this lineage the models work their answers out, the specialists are better than"
+    " their ancestor, and they fail where they slip.",
+    "The rules changed in five ways. The headline is now about problems whose first answer"
+    " failed, not every problem that failed once in fifty. A verdict needs the interval over"
+    " checkpoints as well as the one over questions. Features are compared with what is known"
+    " without a signal. Transfer is compared with shuffled routes. Ten attempts against fifty are"
+    " judged only where so many were made.",
 )
 
 

@@ -148,7 +148,7 @@ _ROUTING = {
     "split": "split halves, over retry",
     "published": "as published, over retry",
     "choice": "over the best single operator",
-    "permutation": "over its own routes dealt out anew",
+    "permutation": "over its own routes, shuffled",
     "budget_forward_passes": "over retry at equal cost",
 }
 
@@ -179,7 +179,7 @@ def _routing(figures: Figures) -> Told | None:
         f"{_points(lead)}; as published {_points(published)}",
         "0; as published "
         + ("unknown" if null is None else f"{null['mean_points']:+.1f} +- {null['sd_points']:.1f}"),
-        f"over the best single operator {_points(choice)}; over permuted routes"
+        f"over the best single operator {_points(choice)}; over shuffled routes"
         f" {_points(permuted)}",
         rows,
     )
@@ -212,7 +212,7 @@ def _transfer(figures: Figures) -> Told | None:
         halves.append(f"{x['frozen']:.2f} ({x['halves']:.2f})")
     return Told(
         named(population),
-        f"routing, over the target's permuted routes: {'; '.join(said)} points",
+        f"routing, over the target's shuffled routes: {'; '.join(said)} points",
         "0",
         f"clusters: ARI with the target's own {', '.join(halves)} (two halves of the target)",
         rows,

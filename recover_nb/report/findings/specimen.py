@@ -177,7 +177,7 @@ def _gain(figures: Mapping[str, Any]) -> Judgement:
     return Judgement(
         _verdict(holds),
         f"{min(gains):+.1f} to {max(gains):+.1f} points",
-        f"Mean pass@1 over tasks, specialist against ancestor (%): {'; '.join(said)}.",
+        f"Mean pass@1 over tasks, specialist against ancestor, in percent: {'; '.join(said)}.",
     )
 
 
@@ -236,7 +236,7 @@ def _in_step(figures: Mapping[str, Any]) -> Judgement:
         f"{found['share']:.0%} of {found['slips']} slips",
         f"The fatal token lies in the first wrong step in {found['inside']} of {found['slips']}"
         f" slips: {found['share']:.1%} [{100 * low:.0f}, {100 * high:.0f}]. In {found['without']}"
-        " more no token loses anything: the problem had no value to begin with.",
+        " more slips no token loses anything: the value was 0 from the start.",
     )
 
 
@@ -250,9 +250,9 @@ def _junction(figures: Mapping[str, Any]) -> Judgement:
     return Judgement(
         interval_verdict(low - chance, high - chance),
         f"{near['near']:.0%}, chance {near['near_chance']:.0%}",
-        f"Within one token of the fatal token, of {near['traces']:.0f} failed traces:"
-        f" {', '.join(said)}; a token at random {near['near_chance']:.0%}. The junction points"
-        f" where the value is lost already in {near['too_late']:.0%}.",
+        f"How often each lies within one token of the fatal token, in {near['traces']:.0f} failed"
+        f" traces: {', '.join(said)}; a random token {near['near_chance']:.0%}. In"
+        f" {near['too_late']:.0%} the junction comes too late: the value is lost already.",
     )
 
 
@@ -265,11 +265,11 @@ def _carries_over(figures: Mapping[str, Any]) -> Judgement:
     return Judgement(
         interval_verdict(low, high),
         f"{every['lead_points']:+.0f} points over the commonest",
-        "The method of a failed problem, named by the features of checkpoints of other seeds:"
-        f" accuracy {every['accuracy']:.1%}, always the commonest {every['majority']:.1%}: a lead"
-        f" of {every['lead_points']:+.1f} points {interval((low, high))} on"
-        f" {every['units']:.0f} failed problems of {figures['seeds']} seeds. The same method"
-        f" differs between seeds by up to, in points: {spread}.",
+        f"Predicting the method of a failed problem from checkpoints of other seeds: accuracy"
+        f" {every['accuracy']:.1%}, against {every['majority']:.1%} for always naming the"
+        f" commonest: a lead of {every['lead_points']:+.1f} points {interval((low, high))} on"
+        f" {every['units']:.0f} failed problems of {figures['seeds']} seeds. Between seeds of one"
+        f" method, these differ by up to so many points: {spread}.",
     )
 
 
@@ -306,7 +306,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         "fires",
-        "Steering at one token does act.",
+        "Steering at one token acts often enough.",
         "",
         f"`sparse_steer` fires in at least {LEAST_FIRING:.0%} of its attempts",
         "specimen",
@@ -315,7 +315,7 @@ CLAIMS: tuple[Claim, ...] = (
     ),
     Claim(
         "best_differs",
-        "What is best differs from cell to cell, and it is not the ancestor alone.",
+        "The best operator differs between cells, and is seldom the ancestor alone.",
         "",
         f"at least {LEAST_BEST} interventions are best in some cell, and the ancestor in at most a"
         " third of them",
@@ -327,7 +327,7 @@ CLAIMS: tuple[Claim, ...] = (
         "carries_over",
         "The fingerprint is that of the method, not of one checkpoint.",
         "",
-        "checkpoints of other seeds name the method more often than always saying the commonest,"
+        "checkpoints of other seeds predict the method better than always naming the commonest,"
         " by interval",
         "seeds",
         _carries_over,

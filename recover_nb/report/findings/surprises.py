@@ -10,91 +10,89 @@ _SURPRISES: tuple[tuple[dict[str, str], str], ...] = (
     (
         {"steering": SUPPORTED, "choice": CONTRADICTED},
         (
-            "Steering works and choosing does not pay: operators that mix in the ancestor rescue"
-            " more than retrying, and doing the same one everywhere in a cell rescues more than the"
+            "Steering works, but choosing does not pay. Operators that mix in the ancestor rescue"
+            " more than retrying; using the same one everywhere in a cell rescues more than the"
             " rule that picks among them."
         ),
     ),
     (
         {"steering": SUPPORTED, "more_than_ancestor": CONTRADICTED},
         (
-            "Where the first answer failed the ancestor alone rescues more than any mixture of the"
-            " two: what these failures lack is what training took away, and the simplest way to get"
-            " it back is to ask the checkpoint before it."
+            "Where the first answer failed, the ancestor alone rescues more than any mixture of"
+            " the two. Training took away what these failures lack, and the simplest way to get"
+            " it back is to ask the checkpoint before training."
         ),
     ),
     (
         {"published": SUPPORTED, "permutation": NOT_SHOWN},
         (
-            "The published lift is no luck in selection, and still the features do not earn it: the"
-            " same routes dealt out at random within a cell rescue about as much."
+            "The published lift is more than luck in picking problems. But it does not come from"
+            " the features: the same routes, shuffled within a cell, rescue about as much."
         ),
     ),
     (
         {"steering": SUPPORTED, "mixture": NOT_SHOWN},
         (
-            "Which of the two mixtures steers makes no difference that can be seen: the opposite of"
-            " the one that fired does as well."
+            "It makes no visible difference which of the two mixtures steers: the opposite of the"
+            " one that fired does as well."
         ),
     ),
     (
         {"all": SUPPORTED, "budget_forward_passes": CONTRADICTED},
         (
-            "Routing beats retrying attempt for attempt and loses to it at equal forward passes: an"
-            " ancestor that runs beside the specialist is not free, and what the features need up"
-            " front is not even counted."
+            "Attempt for attempt, routing beats retrying; at equal forward passes it loses. The"
+            " ancestor that runs beside the specialist costs passes too, and what the features"
+            " need beforehand is not even counted."
         ),
     ),
     (
         {"not_by_reading": CONTRADICTED},
         (
-            "The title does not stand here: the text of the failed rollouts says more about the"
-            " regime than the three features, and the bare number of failed rollouts says most. A"
-            " regime is defined in part by how often retrying fails, and that number tells it."
+            "The paper's title does not hold here. The text of the failed rollouts says more"
+            " about the regime than the three features, and the plain number of failed rollouts"
+            " says most: a regime depends in part on how often retrying fails, which that number"
+            " shows."
         ),
     ),
     (
         {"clusters": SUPPORTED, "clusters_robust": NOT_SHOWN},
         (
-            "Clusters that pass every null when all cells are pooled are gone by ranks within"
-            " cells: what was stable was the skew of the features and the difference between cells."
+            "Clusters that pass every null with all cells pooled disappear by ranks within cells."
+            " Only skewed features and differences between cells were stable."
         ),
     ),
     (
         {"tells": SUPPORTED, "predicts": NOT_SHOWN},
         (
-            "Within a cell the features rank problems by regime better than chance and still never"
-            " beat saying the commonest regime each time."
+            "Within a cell, the features rank problems by regime better than chance, but they are"
+            " not shown to beat always naming the commonest regime."
         ),
     ),
     (
         {"survives": CONTRADICTED, "program": NOT_SHOWN},
         (
-            "A regime belongs to the numbers of a problem, not to its reasoning: over new numbers"
-            " it is hardly more that of the same problem than of any other of its cell and level,"
-            " while drawn again it mostly comes back."
+            "A regime belongs to the numbers of a problem, not to its reasoning. With new draws"
+            " it mostly comes back; with new numbers it agrees hardly more than with another"
+            " problem of the same cell and level."
         ),
     ),
     (
         {"out_of_reach": CONTRADICTED},
-        (
-            "Much of what is beyond reach of every intervention is arithmetic: a calculator"
-            " rescues it."
-        ),
+        ("Much of what no intervention reaches is arithmetic: a calculator rescues it."),
     ),
     (
         {"steering": SUPPORTED, "routers": NOT_SHOWN},
         (
-            "At equal passes, how often a problem failed does not tell which operator it needs"
-            " better than doing the same with all of them."
+            "At equal passes, choosing the operator by how often a problem failed is not shown to"
+            " beat one operator for all."
         ),
     ),
     (
         {"permutation": SUPPORTED, "robust_retry": SUPPORTED, "robust_permuted": NOT_SHOWN},
         (
-            "That routing beats retry stands whatever is changed; that the features choose the"
-            " operator hangs on which features, which mapping, which temperature, strength and"
-            " number of attempts one takes."
+            "Routing beats retry whatever is changed. Whether the features choose the operator"
+            " depends on the features, the mapping, the temperature, the strength and the number"
+            " of attempts."
         ),
     ),
 )
