@@ -94,7 +94,7 @@ def signals(n: int, vocab_size: int, loop: int, repeats: int) -> tuple[list[Row]
     }
     name = f"signals of {n:,} tokens x {vocab_size:,} logits, in chunks"
     note = (
-        "seconds a token; the cost is proportional to tokens (below); largest difference to the"
+        "seconds per token; the cost is proportional to tokens (below); largest difference to the"
         f" loop {gap:.1e}"
     )
     found = [
@@ -114,7 +114,7 @@ def signals(n: int, vocab_size: int, loop: int, repeats: int) -> tuple[list[Row]
             ("reading the logits once (`max`)", read),
             repeats,
             aim=0.4,
-            note="seconds a token",
+            note="seconds per token",
             profile=shares(often, parts),
         ),
         compare(
@@ -123,7 +123,7 @@ def signals(n: int, vocab_size: int, loop: int, repeats: int) -> tuple[list[Row]
             ours,
             ("one `np.exp` of the logits", exponential),
             repeats,
-            note="seconds a token",
+            note="seconds per token",
         ),
         chunk_memory(first, second, token),
     ]

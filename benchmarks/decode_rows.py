@@ -225,7 +225,7 @@ def against_generate(it: Setting, n_problems: int, repeats: int) -> Row:
         ("`transformers.generate`, sampling", lambda: sample(it.pair, prompts, it.settings)),
         repeats,
         aim=1.5,
-        note="seconds a generated token",
+        note="seconds per generated token",
     )
 
 
@@ -250,7 +250,7 @@ def against_products(it: Setting, sizes: list[int], repeats: int) -> list[Row]:
                 share.tolist(),
                 seconds=seconds,
                 load=[before, os.getloadavg()[0]],
-                note=f"seconds a generated token; {count} products",
+                note=f"seconds per generated token; {count} products",
             )
         )
     best = min(rows, key=lambda row: row.seconds["ours"])
@@ -268,7 +268,7 @@ def operators(it: Setting, n_problems: int, repeats: int) -> list[Row]:
         peer: str,
         aim: float | None,
         *,
-        note: str = "seconds a generated token",
+        note: str = "seconds per generated token",
         **options,
     ) -> Row:
         work = options.pop("work", "tokens")
@@ -293,7 +293,7 @@ def operators(it: Setting, n_problems: int, repeats: int) -> list[Row]:
             *(run() / (ROLLOUTS * n_problems) for run in (ours, peer))
         )
         note = (
-            f"seconds a rollout, in which {lengths} are generated: a failed trace that goes on is"
+            f"seconds per rollout, in which {lengths} are generated: a failed trace that goes on is"
             " longer"
         )
         row = beside("sparse_steer", "retry", None, note=note, work="rollout", anchoring="replay")

@@ -6,16 +6,18 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 
 HEAD = """# Performance
 
-`recover-nb bench --write` measures everything here but the widgets anew and writes this page; \
+How fast is this package? Every figure is a ratio: our time beside that of a named peer, or of a \
+measured limit.
+Both run in turn on the same machine: ours, the peer, ours, the peer. Seconds alone depend on the \
+machine and on who
+else uses it, so every row gives the machine's load average. *median [least, most] of n repeats*. \
+The median decides
+whether an aim is met. If only part of the spread meets it, the run does not settle the question.
+
+`recover-nb bench --write` measures everything here except the widgets and writes this page. \
 `--json` prints the
-figures, `--quick` runs tiny sizes to see that all of it works, `python benchmarks/run.py \
---widgets FILE` adds the
-widgets. Every figure is a ratio to a named peer, or to a limit that is measured
-beside it, in one run, interleaved: ours, the peer, ours, the peer. Seconds depend on the machine \
-and on who else uses
-it; the load average of the machine is given with every row. *median [least, most] of n repeats*. \
-An aim is met by the
-median; where the spread holds the aim as well, the run does not settle it.
+figures, `--quick` runs tiny sizes as a check, and `python benchmarks/run.py --widgets FILE` adds \
+the widgets.
 """
 
 TABLE = """| what | beside | figure | aim | | ours | peer | load |
@@ -55,7 +57,7 @@ REASONS = {
         " features or alternatives"
     ),
     "share of the memory limit": (
-        "the one exponential a logit that the definition needs takes longer by itself than "
+        "the one exponential per logit that the definition needs takes longer by itself than "
         "the aim allows (the row below it); selecting the top 100 exactly takes as long again"
     ),
     "tokens x": (

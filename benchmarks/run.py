@@ -44,7 +44,7 @@ def environment() -> dict:
         },
         "processor": platform.machine(),
         "cores": os.cpu_count(),
-        "threads a process": int(os.environ["OMP_NUM_THREADS"]),
+        "threads per process": int(os.environ["OMP_NUM_THREADS"]),
         "load at the start": round(os.getloadavg()[0], 1),
     }
 

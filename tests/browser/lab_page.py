@@ -41,10 +41,11 @@ READY = f"""() => {{
     return true;
 }}"""
 
-#: The prompts of the cells that hold code.
+#: The prompts of the cells that hold code; by their models, as folded code has none on the page.
 PROMPTS = f"""() => {PANEL}.content.widgets
     .filter((cell) => cell.model.type === "code" && cell.model.sharedModel.source.trim())
-    .map((cell) => cell.node.querySelector(".jp-InputPrompt").textContent)"""
+    .map((cell) => cell.model)
+    .map((told) => told.executionState === "idle" ? `[${{told.executionCount}}]` : "[*]")"""
 
 #: Not awaited: the page must not be busy waiting while it works.
 RUN_ALL = "() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }"

@@ -21,7 +21,7 @@ def test_the_live_cells(open_notebook, request):
         notebook.page.get_by_role("button", name="load both models and run the study").click()
         notebook.wait_for("run.done or run.message", True, 180_000)
         # What a press makes is what is shipped, whoever pressed and wherever.
-        same = "bool((run.result['token_id'].values == ds['token_id'].values).all())"
+        same = "bool((run.result['token_id'].values == study['token_id'].values).all())"
         assert notebook.read(same) is True
         assert notebook.page.get_by_role("status").filter(has_text="Done.").count() == 1
     button = notebook.page.get_by_role("button", name="load the pair and show the surgeon")

@@ -1,4 +1,4 @@
-"""`TraceInspector`, `TraceSurgeon`, `Predict` in JupyterLab: mouse and keys to Python and back."""
+"""`TraceInspector`, `TraceSurgeon` in JupyterLab: mouse and keys to Python and back."""
 
 import pytest
 from lab_page import ACT
@@ -11,8 +11,6 @@ SOURCES = (
     "import recover_nb as rnb\nds = rnb.load_study()\nselection = rnb.widgets.Selection()",
     "inspector = rnb.widgets.TraceInspector(ds, problem=977, selection=selection)\ninspector",
     "surgeon = rnb.widgets.TraceSurgeon(ds, selection=selection)\nsurgeon",
-    "first = rnb.widgets.Predict('Which is larger?', ['2**10', '10**3'], '2**10 is 1024.')\nfirst",
-    "second = rnb.widgets.Predict('And now?', ['3**3', '<b>5**2</b>'], '3**3 is 27.')\nsecond",
 )
 
 
@@ -210,29 +208,3 @@ def test_operating_opens_at_that_token_with_retry_beside_it(notebook):
         )
         assert abs((span["x"] - track["x"]) / track["width"] - low) < 0.01
     picture(notebook, "TraceSurgeon")
-
-
-def test_a_guess_by_mouse(notebook):
-    place = view(notebook, "Predict")
-    reveal = place.get_by_role("button", name="reveal")
-    expect(reveal).to_be_disabled()
-    place.get_by_label("10**3").check(timeout=ACT)
-    notebook.wait_for("first.guess", "10**3")
-    assert not notebook.read("first.revealed")
-    reveal.click(timeout=ACT)
-    expect(place).to_contain_text("You said 10**3. 2**10 is 1024.", timeout=ACT)
-    assert notebook.read("[first.revealed, first.guess]") == [True, "10**3"]
-    picture(notebook, "Predict")
-
-
-def test_a_guess_by_keyboard(notebook):
-    place, keys = notebook.page.locator(".recover-nb-Predict").nth(1), notebook.page.keyboard
-    place.get_by_role("radio").first.focus()
-    keys.press("Space")
-    notebook.wait_for("second.guess", "3**3")
-    keys.press("ArrowDown")
-    notebook.wait_for("second.guess", "<b>5**2</b>")
-    place.get_by_role("button", name="reveal").focus()
-    keys.press("Enter")
-    expect(place).to_contain_text("You said <b>5**2</b>. 3**3 is 27.", timeout=ACT)
-    assert notebook.read("second.revealed")

@@ -15,12 +15,16 @@ SOURCES = (
     "explorer = rnb.widgets.RoutingExplorer(ds, selection=selection)\nexplorer",
     "inspector = rnb.widgets.TraceInspector(ds, selection=selection)\ninspector",
 )
+#: The figures in words.
+SAID = ".recover-nb-fold [role=status] p"
 
 
 @pytest.fixture(scope="module")
 def notebook(browser, server, tmp_path_factory):
     with page_of(browser, server, tmp_path_factory.mktemp("routing"), *SOURCES) as opened:
         opened.published = opened.read("explorer.value")
+        for fold in ("all figures, in words", "advanced"):
+            view(opened, "RoutingExplorer").get_by_role("button", name=fold).click(timeout=ACT)
         yield opened
 
 
@@ -45,7 +49,7 @@ def says_what_python_says(notebook, place):
         html.unescape(line)
         for line in re.findall("<p>(.*?)</p>", notebook.read("explorer.words.value"))
     ]
-    expect(place.locator("[role=status] p")).to_have_text(said, timeout=ACT)
+    expect(place.locator(SAID)).to_have_text(said, timeout=ACT)
     return said
 
 
@@ -65,7 +69,7 @@ def test_a_panel_is_chosen_by_mouse(notebook, explorer):
 
 def test_a_threshold_is_moved_by_keyboard(notebook, explorer):
     before = says_what_python_says(notebook, explorer)
-    explorer.locator(".noUi-handle").first.focus()
+    explorer.get_by_role("slider", name="min gain").focus()
     notebook.page.keyboard.press("ArrowRight")
     notebook.wait_for("round(explorer.min_gain, 2)", 0.06)
     after = says_what_python_says(notebook, explorer)
@@ -81,7 +85,7 @@ def test_a_threshold_is_moved_by_keyboard(notebook, explorer):
 
 
 def test_a_policy_is_changed_by_keyboard_and_an_empty_one_is_refused(notebook, explorer):
-    spread = explorer.get_by_label("spread")
+    spread = explorer.get_by_role("combobox", name="spread")
     spread.focus()
     notebook.page.keyboard.press("ArrowUp")
     notebook.wait_for("explorer.operators['spread']", "local_temperature")
@@ -89,7 +93,7 @@ def test_a_policy_is_changed_by_keyboard_and_an_empty_one_is_refused(notebook, e
     notebook.page.keyboard.press("b")
     assert len(notebook.prompts()) == len(SOURCES)
     for left, feature in ((2, "spread"), (1, "concentration"), (0, "logit dispersion")):
-        explorer.get_by_label(feature).select_option("not used")
+        explorer.get_by_role("combobox", name=feature).select_option("not used")
         notebook.wait_for("len(explorer.operators)", left)
     expect(explorer.get_by_role("alert")).to_contain_text(
         "a routing policy needs at least one feature", timeout=ACT
@@ -102,6 +106,8 @@ def test_a_policy_is_changed_by_keyboard_and_an_empty_one_is_refused(notebook, e
 
 
 def test_the_table_is_sorted_by_mouse(notebook, explorer):
+    shown = "('problem', 'retry', 'best')"
+    notebook.read(f"setattr(explorer, 'chosen_columns', {shown})")
     for descending in (False, True):
         explorer.get_by_role("grid").get_by_role("button", name="asking again").click(timeout=ACT)
         notebook.wait_for(
@@ -135,7 +141,7 @@ def test_a_row_is_chosen_by_keyboard_on_another_page(notebook, explorer):
     rows(explorer).first.focus()
     keys.press("PageDown")
     notebook.wait_for("explorer.page", 1)
-    expect(explorer.get_by_role("status").last).to_contain_text("page 2 of", timeout=ACT)
+    expect(explorer.locator(".pager [role=status]").last).to_contain_text("page 2 of", timeout=ACT)
     keys.press("Home")
     keys.press("ArrowDown")
     keys.press("Enter")
@@ -165,7 +171,7 @@ def test_resampling_says_so(notebook, explorer):
         "Rough (press resample): 200 bootstrap"
     )
     explorer.get_by_role("button", name="resample").click(timeout=ACT)
-    expect(explorer.locator("[role=status] p").last).to_have_text(
+    expect(explorer.locator(SAID).last).to_have_text(
         "Resampled: 300 bootstrap, 300 permutations, 12 null, 5 splits.", timeout=ACT
     )
     assert notebook.read("explorer.data.is_exact(explorer.settings)")

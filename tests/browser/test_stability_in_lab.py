@@ -24,7 +24,7 @@ explorer"""
 #: order of problems.
 DRAWN = """() => {
     const chart = document.querySelector(".recover-nb-StabilityExplorer .vega-embed");
-    const points = "svg .mark-symbol.role-mark path[aria-roledescription='point']";
+    const points = "svg .mark-symbol.role-mark path";
     return [...chart.querySelectorAll(points)].map((each) => {
         const box = each.getBoundingClientRect();
         const opacity = Number(each.getAttribute("opacity"));
@@ -127,8 +127,9 @@ def test_python_brushes_the_page(notebook):
 
 def test_a_verdict_by_the_button(notebook):
     place = view(notebook, "StabilityExplorer")
-    assert "Not judged" in place.inner_text()
+    place.get_by_role("button", name="all figures, in words").click(timeout=ACT)
+    place.get_by_text("Not judged yet").wait_for(timeout=ACT)
     place.get_by_role("button", name="resample").click(timeout=ACT)
     notebook.wait_for("type(explorer.found).__name__", "ClusterStability")
-    place.get_by_text("3 of 3 clusters are claimed").wait_for(timeout=ACT)
+    place.get_by_text("3 of 3 clusters are claimed: ").wait_for(timeout=ACT)
     assert notebook.read("explorer.found.verdict") == "clusters"
