@@ -45,7 +45,7 @@ READY = f"""() => {{
 PROMPTS = f"""() => {PANEL}.content.widgets
     .filter((cell) => cell.model.type === "code" && cell.model.sharedModel.source.trim())
     .map((cell) => cell.model)
-    .map((told) => told.executionState === "idle" ? `[${{told.executionCount}}]` : "[*]")"""
+    .map((told) => told.executionState === "idle" ? `[${{told.executionCount}}]:` : "[*]:")"""
 
 #: Not awaited: the page must not be busy waiting while it works.
 RUN_ALL = "() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }"
