@@ -82,12 +82,14 @@ from recover_nb.generation.recompute import compute_signals as compute_signals
 from recover_nb.generation.run import run_study as run_study
 from recover_nb.generation.surgery import branch as branch
 from recover_nb.generation.surgery import value_map as value_map
-from recover_nb.io.inspect_log import from_inspect as from_inspect
 from recover_nb.io.jsonl import from_jsonl as from_jsonl
 from recover_nb.io.jsonl import to_jsonl as to_jsonl
-from recover_nb.io.lm_eval import from_lm_eval as from_lm_eval
-from recover_nb.io.logprobs import from_openai_logprobs as from_openai_logprobs
-from recover_nb.io.logprobs import from_vllm_logprobs as from_vllm_logprobs
+from recover_nb.io.logprobs.read import from_openai_logprobs as from_openai_logprobs
+from recover_nb.io.logprobs.read import from_vllm_logprobs as from_vllm_logprobs
+from recover_nb.io.logs.inspect_log import from_inspect as from_inspect
+from recover_nb.io.logs.lm_eval import from_lm_eval as from_lm_eval
+from recover_nb.io.logs.training import from_trl as from_trl
+from recover_nb.io.logs.training import from_verl as from_verl
 from recover_nb.io.problems import read_problems as read_problems
 from recover_nb.io.profiles import from_profiles as from_profiles
 from recover_nb.io.profiles import to_profiles as to_profiles
@@ -100,8 +102,6 @@ from recover_nb.io.store import save_zip as save_zip
 from recover_nb.io.store import to_netcdf as to_netcdf
 from recover_nb.io.table import from_table as from_table
 from recover_nb.io.table import to_parquet as to_parquet
-from recover_nb.io.training import from_trl as from_trl
-from recover_nb.io.training import from_verl as from_verl
 from recover_nb.io.vllm_logits import from_vllm_logits as from_vllm_logits
 from recover_nb.pages.front_door import front_door as front_door
 from recover_nb.pages.terms import terms as terms

@@ -22,13 +22,13 @@ FORMATS = {
     "parquet": ("io.table.from_table", "io.table.to_parquet"),
     "netcdf": ("io.store.open_study", "io.store.to_netcdf"),
     "table": ("io.table.from_table", None),
-    "lm_eval": ("io.lm_eval.from_lm_eval", None),
-    "inspect": ("io.inspect_log.from_inspect", None),
+    "lm_eval": ("io.logs.lm_eval.from_lm_eval", None),
+    "inspect": ("io.logs.inspect_log.from_inspect", None),
     "vllm_logits": ("io.vllm_logits.from_vllm_logits", None),
-    "vllm_logprobs": ("io.logprobs.from_vllm_logprobs", None),
-    "openai_logprobs": ("io.logprobs.from_openai_logprobs", None),
-    "trl": ("io.training.from_trl", None),
-    "verl": ("io.training.from_verl", None),
+    "vllm_logprobs": ("io.logprobs.read.from_vllm_logprobs", None),
+    "openai_logprobs": ("io.logprobs.read.from_openai_logprobs", None),
+    "trl": ("io.logs.training.from_trl", None),
+    "verl": ("io.logs.training.from_verl", None),
 }
 #: Endings that a format asks for.
 ENDINGS = {"netcdf": ".nc"}

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -18,6 +18,9 @@ MAX_LINE_BYTES = 2**26
 MAX_FILE_BYTES = 2**31
 #: Largest number that 32 bits hold: signals and log-probabilities are stored so.
 LARGEST = (2 - 2**-23) * 2.0**127
+
+#: Takes a count's name and a sentence with ``{n}``: `records.Collector.tell`.
+Tell = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,7 @@ def existing(path: str | Path, what: str) -> Path:
     return path
 
 
-def read_jsonl(path: str | Path, what: str) -> Iterator[Row]:
+def read_jsonl(path: str | Path, what: str, tell: Tell | None = None) -> Iterator[Row]:
     """Read a JSONL file row by row.
 
     Parameters
@@ -176,6 +179,8 @@ def read_jsonl(path: str | Path, what: str) -> Iterator[Row]:
     path : path
     what : str
         What the file should be, for messages: "rollouts (JSONL)".
+    tell : callable, optional
+        Hears of what was mended on the way (`Collector.tell`).
 
     Yields
     ------
@@ -211,15 +216,15 @@ def read_jsonl(path: str | Path, what: str) -> Iterator[Row]:
         raise InputError(f"{path}: the file has only blank lines; give {what}")
 
 
-def read_json(path: str | Path, what: str) -> Row:
-    """Read a file that is one JSON object."""
+def read_json(path: str | Path, what: str, tell: Tell | None = None) -> Row:
+    """Read a file that is one JSON object; `tell` as in `read_jsonl`."""
     path = existing(path, what)
     if path.stat().st_size > MAX_FILE_BYTES:
         raise InputError(f"{path} is larger than {MAX_FILE_BYTES / 1e9:.0f} GB; give {what}")
     return Row(str(path), _object(path.read_bytes(), str(path), what))
 
 
-def parse_object(data: bytes, where: str, what: str) -> Row:
+def parse_object(data: bytes, where: str, what: str, tell: Tell | None = None) -> Row:
     """Return the JSON object in some bytes, such as a member of an archive."""
     return Row(where, _object(data, where, what))
 
@@ -242,7 +247,9 @@ def _object(data: bytes, where: str, what: str) -> dict[str, Any]:
     return value
 
 
-def read_parquet(path: str | Path, what: str, columns: Sequence[str] = ()) -> Iterator[Row]:
+def read_parquet(
+    path: str | Path, what: str, columns: Sequence[str] = (), tell: Tell | None = None
+) -> Iterator[Row]:
     """Read a parquet file row by row; `columns` must be there.
 
     Raises

@@ -37,3 +37,37 @@ def by_intervention(source: Any, default: str = NONE) -> dict[str, Path]:
 def names_of(files: Mapping[str, Path]) -> str:
     """Return the names of the files, for the attribute `source`."""
     return ", ".join(dict.fromkeys(path.name for path in files.values()))
+
+
+def files_of(path: str | PathLike, *suffixes: str) -> list[Path]:
+    """Return the files of a log: itself, or those in a folder that end so, in order of their names.
+
+    Parameters
+    ----------
+    path : path
+    suffixes : str
+        Such as ``".jsonl"``. Compressed files (``.gz``, ``.zst``) count as what they hold.
+
+    Raises
+    ------
+    InputError
+        A folder without such a file. That a file exists is checked by who opens it.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return [path]
+    found = sorted(
+        each
+        for each in path.rglob("*")
+        if each.is_file()
+        and not any(part.startswith(".") for part in each.relative_to(path).parts)
+        and _plain_name(each).endswith(suffixes)
+    )
+    if not found:
+        raise InputError(f"{path}: the folder has no file that ends in {' or '.join(suffixes)}")
+    return found
+
+
+def _plain_name(path: Path) -> str:
+    """Return the name of a file without the ending of its compression."""
+    return path.name.removesuffix(".gz").removesuffix(".zst").lower()

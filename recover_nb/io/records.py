@@ -88,10 +88,36 @@ class Collector:
         self._rows: dict[tuple, RolloutRow] = {}
         self.counts: dict[str, int] = {}
         self.notes: list[str] = []
+        self._told: dict[str, str] = {}
 
     def count(self, name: str, by: int = 1) -> None:
         """Add to a count that is reported with the study."""
         self.counts[name] = self.counts.get(name, 0) + by
+
+    def tell(self, name: str, sentence: str, by: int = 1) -> None:
+        """Count what was dropped, guessed or read anew, and say it once in the study's notes.
+
+        Parameters
+        ----------
+        name : str
+            Of the count, in ``import_counts_json``.
+        sentence : str
+            For ``import_notes``; ``{n}`` in it is the count. The first sentence of a name is kept.
+        by : int
+        """
+        self.count(name, by)
+        if name not in self._told:
+            self._told[name] = sentence
+            self.notes.append(name)
+
+    def said(self) -> list[str]:
+        """Return the notes so far, as a reader of the study sees them."""
+        return [
+            self._told[note].replace("{n}", f"{self.counts[note]:,}")
+            if note in self._told
+            else note
+            for note in self.notes
+        ]
 
     def problem(self, unit: Unit) -> ProblemRow:
         """Return the problem of a unit, made when it is first named."""
@@ -185,7 +211,7 @@ class Collector:
             IMPORTED: self.source_format,
             "import_counts_json": json.dumps(self.counts, sort_keys=True),
         }
-        return attrs | ({"import_notes": list(self.notes)} if self.notes else {})
+        return attrs | ({"import_notes": self.said()} if self.notes else {})
 
     def _tokenized(self, rows: list[RolloutRow]) -> list[RolloutRow]:
         """Tokenize rows with a text and no tokens, and compare the two where both are there."""

@@ -37,10 +37,10 @@ from recover_nb.features.features import (
 )
 from recover_nb.features.signal_reductions import default_k_cov
 from recover_nb.features.signals_topk import signals_from_topk
+from recover_nb.io.logprobs.topk import check_own
 from recover_nb.io.rows import MISSING_MASS, SIGNALS
 from recover_nb.io.served.completions import Retokenised, Scored, Sent, Unlisted, read, request
 from recover_nb.io.served.endpoint import Caller, Clock, Endpoint, Patience, Unanswered
-from recover_nb.io.topk import check_own
 from recover_nb.routing.derive import derive
 
 #: Traces without an answer, one after the other, after which the server is left alone.

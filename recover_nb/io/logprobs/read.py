@@ -21,9 +21,9 @@ from recover_nb.features.signal_reductions import DEFAULT_TEMPERATURE, DEFAULT_T
 from recover_nb.io.dense import NONE
 from recover_nb.io.jsonl import PROBLEM_ID, ROLLOUT_IDX, TOKENS
 from recover_nb.io.lines import Row, read_jsonl
+from recover_nb.io.logprobs.topk import Listed, check_own, signals_of_lists
 from recover_nb.io.records import Collector
 from recover_nb.io.rows import REASON, RolloutRow, ended_by
-from recover_nb.io.topk import Listed, check_own, signals_of_lists
 
 VLLM = "responses of vLLM (JSON lines with problem_id, rollout_idx, output_ids, prompt_logprobs)"
 OPENAI = "completions with log-probabilities (JSON lines with problem_id, rollout_idx, choices)"

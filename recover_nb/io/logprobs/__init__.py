@@ -1,0 +1,1 @@
+"""Lists of the likeliest tokens, as serving APIs return them."""

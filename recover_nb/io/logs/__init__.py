@@ -1,0 +1,1 @@
+"""Logs that evaluation and training tools write, one file per tool."""
