@@ -31,19 +31,26 @@ from recover_nb.tasks.checkers import (
     make_checker,
     parse_answer,
 )
+from recover_nb.tasks.grading import Grade, can_grade, grade
 from recover_nb.tasks.reasoning import Wrong, erring, first_wrong, written_out
+from recover_nb.tasks.reasoning_gym import GymChecker, from_reasoning_gym
 
 __all__ = [
     "ANSWER_MARK",
     "CHECKERS",
     "LEVELS",
     "TASKS",
+    "Grade",
+    "GymChecker",
     "Problem",
     "Style",
     "Wrong",
+    "can_grade",
     "draw_training_problem",
     "erring_trace",
     "find_origin",
+    "from_reasoning_gym",
+    "grade",
     "has_step",
     "invited_slips",
     "is_correct",

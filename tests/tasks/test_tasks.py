@@ -197,7 +197,7 @@ def test_checkers(rule, text, answer, right):
 def test_checkers_take_callables_and_refuse_the_unknown():
     assert tasks.make_checker(str.startswith)("abc", "ab")
     with pytest.raises(
-        InputError, match=r"unknown checker 'fuzzy'; allowed: exact, numeric, choice, regex"
+        InputError, match=r"unknown checker 'fuzzy'; allowed: exact, numeric, choice, math, regex"
     ):
         tasks.make_checker("fuzzy")
     with pytest.raises(InputError, match="does not compile"):
