@@ -157,7 +157,11 @@ class Proposal:
 
     def sample(self, temperature: float) -> torch.Tensor:
         """Draw from the specialist at `temperature` with this step's uniforms, (n,) int64."""
-        return inverse_cdf(temper(self.grid_logits, temperature), self.u)
+        return self.draw(temper(self.grid_logits, temperature))
+
+    def draw(self, probabilities: torch.Tensor) -> torch.Tensor:
+        """Draw from `probabilities` (n, V) with this step's uniforms, (n,) int64."""
+        return inverse_cdf(probabilities, self.u)
 
     def calibrated(self, name: str) -> torch.Tensor:
         """Field `name` of the calibration for these rows."""

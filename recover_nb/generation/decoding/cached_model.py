@@ -5,80 +5,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from recover_nb.core.errors import InputError
+from recover_nb.generation.decoding.caches import new_cache, select_rows
 from recover_nb.generation.decoding.pair import Pair
 
 #: Rows are dropped from the cache once fewer than this share of them is still wanted: copying costs
 #: about a step.
 COMPACT_BELOW = 0.75
-#: How many positions the cache grows by.
-GROWTH = 32
 #: What models call their cache, the preferred name first: transformers 5.24 renamed it, and 5.40
 #: drops the old name.
 CACHE_NAMES = ("cache", "past_key_values")
-
-
-class GrowingLayer(DynamicLayer):
-    """A cache layer that writes into spare room instead of copying the cache at every step.
-
-    `DynamicLayer` copies it.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._room: tuple[torch.Tensor, torch.Tensor] | None = None
-
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Append new states (B, heads, n, size) and return all of them."""
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-        used = self.get_seq_length()
-        end = used + key_states.shape[-2]
-        if self._room is None or self._room[0].shape[-2] < end:
-            self._room = tuple(
-                self._grown(old, new, used, end)
-                for old, new in zip(
-                    (self.keys, self.values), (key_states, value_states), strict=True
-                )
-            )
-        for room, new in zip(self._room, (key_states, value_states), strict=True):
-            room[..., used:end, :] = new
-        self.keys, self.values = (room[..., :end, :] for room in self._room)
-        return self.keys, self.values
-
-    @staticmethod
-    def _grown(old: torch.Tensor, new: torch.Tensor, used: int, end: int) -> torch.Tensor:
-        room = new.new_empty((*new.shape[:-2], end + GROWTH, new.shape[-1]))
-        if used:
-            room[..., :used, :] = old
-        return room
-
-    def batch_select_indices(self, indices: torch.Tensor) -> None:
-        """Keep (or repeat) rows of the batch, spare room included.
-
-        That takes one copy of whole rows, and none to grow again.
-        """
-        if self._room is None:
-            return
-        used = self.get_seq_length()
-        self._room = tuple(room.index_select(0, indices) for room in self._room)
-        self.keys, self.values = (room[..., :used, :] for room in self._room)
-
-
-def new_cache(model: Any) -> DynamicCache:
-    """Return an empty cache for `model`, with special layers as transformers makes them.
-
-    Sliding-window layers are special, among others.
-    """
-    cache = DynamicCache(config=model.config)
-    cache.layers = [
-        GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers
-    ]
-    return cache
 
 
 def pad_left(contexts: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -210,9 +147,9 @@ class Runner:
     ) -> None:
         self._forward = Forward(model, pair)
         self._pair, self._contexts, self._owner, self._n_steps = pair, contexts, owner, n_steps
-        self._cache: DynamicCache | None = None
+        self._cache: Any = None
         self._fed = 0
-        self._logits: torch.Tensor | None = None
+        self._logits: Any = None
         self.rows = torch.arange(len(owner), device=pair.device)
         #: Positions evaluated on behalf of each row, kept by the loop: rows that only went along do
         #: not count.
@@ -243,11 +180,26 @@ class Runner:
             self._read_contexts()
         if step > self._fed:
             # Rows that have ended have no token (-1); what they are fed is of no consequence.
-            self._logits = self._feed(history[self.rows, self._fed : step].clamp(min=0))
+            tokens = history[self.rows, self._fed : step].clamp(min=0)
+            for part in [tokens] if self._pair.reads_several else tokens.split(1, dim=1):
+                self._logits = self._feed(part)
+            self._check_finite(self._logits, f"a trace of {step} tokens")
         return self._logits
 
+    def _check_finite(self, logits: torch.Tensor, what: str) -> None:
+        """Refuse logits (n, V) that no token can be chosen from.
+
+        The largest of a row tells: it is NaN where one is. Where all tokens are forbidden, it is
+        minus infinity.
+        """
+        if not bool(logits.amax(-1).isfinite().all()):
+            raise InputError(
+                f"{self._pair.name_of(self._forward.model)} gives logits on {what} that are no"
+                " finite numbers (NaN or infinity); check its weights, or use dtype float32"
+            )
+
     def _select(self, places: torch.Tensor) -> None:
-        self._cache.batch_select_indices(places)
+        select_rows(self._cache, places)
         self._mask, self._lengths = self._mask[places], self._lengths[places]
 
     def _read_contexts(self) -> None:
@@ -261,11 +213,7 @@ class Runner:
         logits = self._forward(ids, None if self._no_padding else mask, positions, self._cache)[
             :, -1
         ]
-        if torch.isnan(logits).any():
-            name = type(self._forward.model).__name__
-            raise InputError(
-                f"{name} gives NaN logits on a prompt; check its weights, or use dtype float32"
-            )
+        self._check_finite(logits, "a prompt")
         room = torch.ones((len(mask), self._n_steps), dtype=mask.dtype, device=mask.device)
         self._mask, self._lengths = torch.cat([mask, room], -1), mask.sum(-1)
         self._logits = logits[self._owner[self.rows]]

@@ -9,7 +9,7 @@ from recover_nb.generation.decoding.batch import Batch, Proposal
 from recover_nb.generation.decoding.firing import firing_score
 from recover_nb.generation.decoding.mixtures import contrast, mix_rows, plausible
 from recover_nb.generation.decoding.operators import Operator, register
-from recover_nb.generation.decoding.sampling import Stream, inverse_cdf, temper
+from recover_nb.generation.decoding.sampling import Stream, temper
 
 Fired = tuple[torch.Tensor, torch.Tensor]
 
@@ -56,7 +56,7 @@ class MinP(Operator):
         settings = step.settings
         probabilities = temper(step.grid_logits, settings.temperature)
         kept = plausible(probabilities, settings.min_p)
-        return inverse_cdf(torch.where(kept, probabilities, 0.0), step.u), _all(step)
+        return step.draw(torch.where(kept, probabilities, 0.0)), _all(step)
 
 
 @register("ancestor")
@@ -70,7 +70,7 @@ class Ancestor(Operator):
     def act(self, step: Proposal) -> Fired:
         """Draw from the ancestor with this step's uniforms; the specialist does not run."""
         probabilities = temper(step.grid_ancestor_logits, step.settings.temperature)
-        return inverse_cdf(probabilities, step.u), _all(step)
+        return step.draw(probabilities), _all(step)
 
 
 @register("contrastive")
@@ -94,7 +94,7 @@ class Contrastive(Operator):
             settings.min_p,
             settings.temperature,
         )
-        return inverse_cdf(mixed.exp(), step.u), _all(step)
+        return step.draw(mixed.exp()), _all(step)
 
 
 class FiresOnce(Operator):
@@ -251,7 +251,7 @@ class DenseSample(DenseSteer):
 
     def act(self, step: Proposal) -> Fired:
         """Draw from the mixture with this step's uniforms."""
-        return inverse_cdf(self.mixed(step).exp(), step.u), _all(step)
+        return step.draw(self.mixed(step).exp()), _all(step)
 
 
 def _all(step: Proposal) -> torch.Tensor:

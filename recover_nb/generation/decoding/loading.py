@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from recover_nb.core.errors import InputError, first_line
 
@@ -23,7 +23,7 @@ def check_device(device: str | torch.device) -> None:
         torch.zeros(1, device=torch.device(device)).item()
     except (RuntimeError, AssertionError, NotImplementedError, TypeError, ValueError) as error:
         raise InputError(
-            f"device {str(device)!r} cannot be used here ({plain_reason(error)}); allowed:"
+            f"device {str(device)!r} cannot be used here ({plain_reason(error)[:150]}); allowed:"
             f" {', '.join(devices())}"
         ) from error
 
@@ -65,6 +65,7 @@ def load_checkpoint(
         shape, or of more layers than the configuration says.
     """
     _check_format(role, source)
+    _check_quantised(role, source, trust_remote_code)
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
             str(source),
@@ -106,6 +107,25 @@ def _check_format(role: str, source: Any) -> None:
         f"{role} {str(source)!r} cannot be loaded: the folder has no weights in safetensors"
         f" ({held}); allowed: such as model.save_pretrained(...) writes"
     )
+
+
+def _check_quantised(role: str, source: Any, trust_remote_code: bool) -> None:
+    """Refuse weights of a few bits: which library reads them how depends on the machine."""
+    try:
+        config = AutoConfig.from_pretrained(str(source), trust_remote_code=trust_remote_code)
+        inner = [config, config.get_text_config()]
+        found = next((q for q in (getattr(c, "quantization_config", None) for c in inner) if q), {})
+    # Loading says better what is wrong with the configuration.
+    except Exception:
+        return
+    found = found if isinstance(found, dict) else getattr(found, "__dict__", {"quant_method": ""})
+    if found:
+        method = getattr(found.get("quant_method"), "value", found.get("quant_method")) or "unnamed"
+        raise InputError(
+            f"{role} {str(source)!r} is quantised ({method}); allowed: weights in float32, bfloat16"
+            " or float16. Give the checkpoint it was made from, or load it with transformers and"
+            " pass the model in memory"
+        )
 
 
 def _check_report(role: str, source: Any, model: Any, report: dict[str, Any]) -> None:

@@ -15,6 +15,13 @@ from recover_nb.core.errors import InputError
 MAX_HEADER = 100_000_000
 #: What loading takes beside the weights themselves: buffers, and one tensor at a time on its way.
 OVERHEAD = 1.05
+#: What one logit of a step takes in all, measured: float32 of both models, their grid, softmax
+#: and its sum in float64.
+BYTES_PER_LOGIT = 44
+#: Share of the free memory that the logits of a batch may take; caches want some as well.
+SHARE = 0.5
+#: Batches below this many bytes are not worth a look at the memory.
+SMALL_BATCH = 2**26
 
 
 def count_parameters(role: str, source: Any, *, trust_remote_code: bool = False) -> int:
@@ -35,10 +42,25 @@ def count_parameters(role: str, source: Any, *, trust_remote_code: bool = False)
     """
     if not isinstance(source, str | PathLike):
         return sum(each.numel() for each in source.parameters())
-    files = sorted(Path(source).glob("*.safetensors")) if Path(source).is_dir() else []
+    files = _weight_files(Path(source)) if Path(source).is_dir() else []
     if files:
         return sum(_count_in_file(role, each) for each in files)
     return _count_by_config(source, trust_remote_code)
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """Return the files that transformers reads: those its index names, or the one file.
+
+    Others may lie beside them (``consolidated.safetensors``, the same weights once more).
+    """
+    if (folder / "model.safetensors").is_file():
+        return [folder / "model.safetensors"]
+    try:
+        index = json.loads((folder / "model.safetensors.index.json").read_text("utf-8"))
+        named = {str(name) for name in index["weight_map"].values()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        named = set()
+    return sorted(each for each in folder.glob("*.safetensors") if not named or each.name in named)
 
 
 def _count_in_file(role: str, path: Path) -> int:
@@ -119,7 +141,8 @@ def check_memory(
     Parameters
     ----------
     sources : dict of str to source
-        Role to what is to be loaded; models in memory cost nothing more.
+        Role to what is to be loaded; models in memory cost nothing more. The logits of a batch are
+        not in it: `rows_that_fit` cuts batches to what is left.
     device, dtype : str
         Where to, and as what.
 
@@ -154,3 +177,19 @@ def check_memory(
 
 def _size(n: float) -> str:
     return f"{n / 1e9:.3g} GB" if n >= 1e9 else f"{n / 1e6:.3g} MB"
+
+
+def rows_that_fit(pair: Any, batch_size: int) -> int:
+    """Return how many rows of a pair can be decoded together, `batch_size` at most.
+
+    The logits of both models and what is computed from them are the largest things of a step where
+    the vocabulary is large: 256 rows of 262,144 tokens take 3 GB. Results are the same for every
+    number of rows.
+    """
+    needed = batch_size * pair.vocab_size * BYTES_PER_LOGIT
+    if needed < SMALL_BATCH:
+        return batch_size
+    free = free_bytes(pair.device)
+    if free is None or needed <= free * SHARE:
+        return batch_size
+    return max(int(batch_size * free * SHARE / needed), 1)

@@ -30,8 +30,8 @@ class Operator:
     ...         return torch.where(acted, 7, step.candidate), acted
 
     then ``decode(pair, prompts, keys, rollouts, "no_fives", settings)``. ``step.sample(T)``,
-    ``step.signals`` and ``step.ancestor_logits`` are there to be used; the last two run the
-    ancestor, so say in `may_ask_ancestor` which rows still need it.
+    ``step.draw(probabilities)``, ``step.signals`` and ``step.ancestor_logits`` are there to be
+    used; the last two run the ancestor, so say in `may_ask_ancestor` which rows still need it.
     """
 
     name: ClassVar[str] = ""

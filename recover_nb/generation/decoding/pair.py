@@ -8,13 +8,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer
 
 from recover_nb.core.errors import InputError
-from recover_nb.generation.decoding.loading import check_device, load_checkpoint, plain_reason
+from recover_nb.generation.decoding.adapters import (
+    base_of,
+    check_not_adapted,
+    has_own_tokenizer,
+    is_adapter,
+    merge_adapter,
+)
+from recover_nb.generation.decoding.loading import check_device, load_checkpoint
 from recover_nb.generation.decoding.memory import check_memory as check_memory_of
+from recover_nb.generation.decoding.vocabulary import (
+    check_same,
+    end_tokens,
+    entries,
+    own_tokenizer,
+    padding_token,
+    shared_tokenizer,
+    shared_vocabulary,
+    write_chat,
+)
 
-PROBE = "Solve: 47 + 85 = 132; (a) x > y, then B?\n"
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 DTYPES = ("float32", "float64", "float16", "bfloat16")
 
@@ -44,6 +59,11 @@ class Pair:
         A system message before it; "" for none.
     chat_options : dict
         Further arguments of the template, such as ``{"enable_thinking": False}``.
+    reads_padded : bool
+        Rows of unequal length may be read together, padded. Where False (recurrent models in which
+        padding would leave a trace), only rows of one length are.
+    reads_several : bool
+        Several tokens may go on from a cache at once. Where False, they are fed one by one.
     """
 
     specialist: Any = field(repr=False)
@@ -59,6 +79,13 @@ class Pair:
     chat: bool = False
     system: str = ""
     chat_options: Mapping[str, Any] = field(default_factory=dict)
+    reads_padded: bool = True
+    reads_several: bool = True
+
+    def name_of(self, model: Any) -> str:
+        """Return the role and the name of one of both models, for messages."""
+        role = "specialist" if model is self.specialist else "ancestor"
+        return f"{role} {getattr(self, f'{role}_name')!r}"
 
     def encode(self, prompts: Sequence[str]) -> list[list[int]]:
         """Return the tokens that the models read for each prompt."""
@@ -68,28 +95,17 @@ class Pair:
                 if len(prompts)
                 else []
             )
-        return [self._encode_chat(prompt) for prompt in prompts]
-
-    def _encode_chat(self, prompt: str) -> list[int]:
-        messages = [{"role": "system", "content": self.system}] if self.system else []
-        messages.append({"role": "user", "content": prompt})
-        # The template writes its own beginning of sequence: tokenizing its text again would double
-        # it.
-        found = self.tokenizer.apply_chat_template(
-            messages,
-            add_generation_prompt=True,
-            tokenize=True,
-            return_dict=True,
-            **self.chat_options,
-        )
-        return list(found["input_ids"])
+        return [
+            write_chat(self.tokenizer, prompt, self.system, self.chat_options) for prompt in prompts
+        ]
 
     @property
     def max_positions(self) -> int | None:
         """Longest prompt plus trace that both models can read; None where neither says."""
-        configs = (model.config.get_text_config() for model in (self.specialist, self.ancestor))
+        models = [each for each in (self.specialist, self.ancestor) if each is not None]
+        configs = (model.config.get_text_config() for model in models)
         limits = [getattr(config, "max_position_embeddings", None) for config in configs]
-        return min((limit for limit in limits if limit), default=None)
+        return min((limit for limit in limits if limit and limit > 0), default=None)
 
 
 def load_pair(
@@ -97,7 +113,7 @@ def load_pair(
     ancestor: Any,
     *,
     device: str | torch.device | None = None,
-    dtype: str = "float32",
+    dtype: str | torch.dtype = "float32",
     trust_remote_code: bool = False,
     tokenizer: Any = None,
     chat: bool = False,
@@ -111,10 +127,12 @@ def load_pair(
     ----------
     specialist, ancestor : str, Path or model
         A folder, a hub id, or a model already in memory (put in evaluation mode, otherwise used as
-        it is; moved only if `device` is given). Weights are read from safetensors only.
+        it is; moved only if `device` is given). Weights are read from safetensors only. The folder
+        of an adapter (LoRA) is merged in memory into the base that it names, or the ancestor; it
+        needs the extra `peft`.
     device : str, optional
         ``None``: an accelerator if there is one for loaded folders, else the CPU.
-    dtype : str
+    dtype : str or torch.dtype
         Of models loaded here: float32, float64, float16 or bfloat16.
     trust_remote_code : bool
         Passed to transformers; runs code that comes with the checkpoint.
@@ -139,10 +157,11 @@ def load_pair(
     ------
     InputError
         Missing folder, a device that is not there, a checkpoint that is cut short, lacks weights or
-        is of another architecture than it says, different tokenizers, a vocabulary larger than the
-        model's, no end-of-sequence token, no padding token and nothing to stand in for it, models
-        on different devices or too large for the memory there is, no chat template with
-        ``chat=True``.
+        is of another architecture than it says or quantised, an adapter that does not fit its base,
+        tokenizers that differ before their ends, ordinary tokens that a model has no row for, no
+        end-of-sequence token that both have, no padding token and nothing to stand in for it,
+        models on different devices or too large for the memory there is, no chat template with
+        ``chat=True``, a model that says something else with its cache than without.
 
     Examples
     --------
@@ -155,6 +174,7 @@ def load_pair(
     >>> len(ids), pair.tokenizer.decode(ids)
     (4, '2+3=')
     """
+    dtype = str(dtype).removeprefix("torch.")
     if dtype not in DTYPES:
         raise InputError(f"dtype {dtype!r} cannot be used; allowed: {', '.join(DTYPES)}")
     if device is not None:
@@ -162,37 +182,109 @@ def load_pair(
     sources = {"specialist": specialist, "ancestor": ancestor}
     for role, source in sources.items():
         _check_source(role, source)
-    if check_memory:
-        check_memory_of(
-            sources, device or _default_device(), dtype, trust_remote_code=trust_remote_code
-        )
-    models = {
-        role: _load_model(role, source, device, dtype, trust_remote_code)
+    # What is read first, and what an adapter is merged into.
+    bases = {
+        role: base_of(role, source, ancestor if role == "specialist" else None)
+        if is_adapter(source)
+        else source
         for role, source in sources.items()
     }
+    if check_memory:
+        check_memory_of(
+            bases, device or _default_device(), dtype, trust_remote_code=trust_remote_code
+        )
+    models = {
+        role: _load_model(role, source, bases[role], device, dtype, trust_remote_code)
+        for role, source in sources.items()
+    }
+    check_not_adapted(**models)
     if tokenizer is None:
-        tokenizer = _shared_tokenizer(sources, trust_remote_code)
+        named = {
+            role: source if source is bases[role] or has_own_tokenizer(source) else bases[role]
+            for role, source in sources.items()
+        }
+        tokenizer, size = shared_tokenizer(named, trust_remote_code)
+    else:
+        size = entries(tokenizer)
     _check_chat(tokenizer, chat, system, chat_options)
-    vocab_size = _shared_vocabulary(tokenizer, models)
-    eos_ids = _eos_ids(tokenizer, models["specialist"], vocab_size)
+    vocab_size = shared_vocabulary(tokenizer, size, models)
     devices = [next(model.parameters()).device for model in models.values()]
     if devices[0] != devices[1]:
         raise InputError(
             f"specialist is on {devices[0]} and ancestor on {devices[1]}; give load_pair a device"
         )
-    return Pair(
+    pair = Pair(
         **models,
         tokenizer=tokenizer,
         device=devices[0],
         dtype=next(models["specialist"].parameters()).dtype,
-        eos_ids=eos_ids,
-        pad_id=_pad_id(tokenizer),
+        eos_ids=end_tokens(tokenizer, models["specialist"], vocab_size),
+        pad_id=padding_token(tokenizer, vocab_size),
         vocab_size=vocab_size,
         specialist_name=_name(specialist),
         ancestor_name=_name(ancestor),
         chat=chat,
         system=system,
         chat_options=dict(chat_options or {}),
+    )
+    # The loop that is checked works on pairs.
+    from recover_nb.generation.decoding.self_check import check_reading
+
+    return check_reading(pair)
+
+
+def load_ancestor(
+    ancestor: Any,
+    *,
+    tokenizer: Any,
+    device: str | torch.device | None = None,
+    dtype: str = "float32",
+    trust_remote_code: bool = False,
+) -> Pair:
+    """Load an ancestor for a specialist that runs elsewhere, in a loop of another library.
+
+    Parameters
+    ----------
+    ancestor : str, Path or model
+        As in `load_pair`.
+    tokenizer : transformers tokenizer
+        The specialist's.
+    device, dtype, trust_remote_code
+        As in `load_pair`.
+
+    Returns
+    -------
+    Pair
+        Its specialist is None.
+
+    Raises
+    ------
+    InputError
+        As `load_pair`; another tokenizer than the ancestor's own, where it has one.
+    """
+    if dtype not in DTYPES:
+        raise InputError(f"dtype {dtype!r} cannot be used; allowed: {', '.join(DTYPES)}")
+    if device is not None:
+        check_device(device)
+    _check_source("ancestor", ancestor)
+    model = _load_model("ancestor", ancestor, ancestor, device, dtype, trust_remote_code)
+    own = own_tokenizer("ancestor", ancestor, trust_remote_code)
+    size = entries(tokenizer)
+    if own is not None:
+        check_same(tokenizer, own)
+        size = min(size, entries(own))
+    vocab_size = shared_vocabulary(tokenizer, size, {"ancestor": model})
+    return Pair(
+        specialist=None,
+        ancestor=model,
+        tokenizer=tokenizer,
+        device=next(model.parameters()).device,
+        dtype=next(model.parameters()).dtype,
+        eos_ids=end_tokens(tokenizer, model, vocab_size),
+        pad_id=padding_token(tokenizer, vocab_size),
+        vocab_size=vocab_size,
+        specialist_name="",
+        ancestor_name=_name(ancestor),
     )
 
 
@@ -223,21 +315,28 @@ def _name(source: Any) -> str:
     return getattr(source.config, "_name_or_path", "") or type(source).__name__
 
 
-def _load_model(role: str, source: Any, device: Any, dtype: str, trust_remote_code: bool) -> Any:
+def _load_model(
+    role: str, source: Any, base: Any, device: Any, dtype: str, trust_remote_code: bool
+) -> Any:
     if not _is_path(source):
         return (source if device is None else source.to(device)).eval()
-    model = load_checkpoint(role, source, dtype=dtype, trust_remote_code=trust_remote_code)
+    model = load_checkpoint(role, base, dtype=dtype, trust_remote_code=trust_remote_code)
+    if base is not source:
+        model = merge_adapter(role, source, model)
     return model.to(device or _default_device()).eval()
 
 
 def _check_source(role: str, source: Any) -> None:
     """Say that a folder is missing before transformers goes looking for it on the network."""
     if not _is_path(source):
-        if not hasattr(source, "config"):
+        if not hasattr(source, "config") or not hasattr(source, "parameters"):
+            inner = isinstance(getattr(source, "module", None), torch.nn.Module)
             raise InputError(
                 f"{role} is a {type(source).__name__}; allowed: a folder, a hub id or a Hugging"
-                " Face causal LM"
+                f" Face causal LM{': give the model in it (.module)' if inner else ''}"
             )
+    elif is_adapter(source):
+        return
     elif Path(source).is_dir():
         if not (Path(source) / "config.json").is_file():
             raise InputError(
@@ -248,88 +347,3 @@ def _check_source(role: str, source: Any) -> None:
         raise InputError(
             f"{role} folder {str(source)!r} does not exist; give a checkpoint folder or a hub id"
         )
-
-
-def _shared_tokenizer(sources: dict[str, Any], trust_remote_code: bool) -> Any:
-    loaded = {}
-    for role, source in sources.items():
-        name = str(source) if _is_path(source) else getattr(source.config, "_name_or_path", "")
-        if not name:
-            continue
-        try:
-            loaded[role] = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
-        except (OSError, ValueError, KeyError) as error:
-            if _is_path(source):
-                raise InputError(
-                    f"tokenizer of {role} {name!r} cannot be loaded: {plain_reason(error)}"
-                ) from error
-    if not loaded:
-        raise InputError(
-            "models in memory do not say where their tokenizer is; pass load_pair(...,"
-            " tokenizer=...)"
-        )
-    if len(loaded) == 2:
-        _check_same(loaded["specialist"], loaded["ancestor"])
-    return next(iter(loaded.values()))
-
-
-def _check_same(specialist: Any, ancestor: Any) -> None:
-    left, right = specialist.get_vocab(), ancestor.get_vocab()
-    if left != right:
-        differ = sorted({token for token, _ in set(left.items()) ^ set(right.items())})
-        raise InputError(
-            f"specialist and ancestor have different tokenizers: {len(left)} and {len(right)}"
-            f" tokens, {len(differ)} of them unlike (first {differ[0]!r}); they must share one"
-            " (where only special tokens are named differently, pass load_pair(...,"
-            " tokenizer=...))"
-        )
-    if specialist.encode(PROBE) != ancestor.encode(PROBE):
-        raise InputError(
-            f"specialist and ancestor tokenize {PROBE!r} differently with the same vocabulary; they"
-            " must share one"
-        )
-
-
-def _shared_vocabulary(tokenizer: Any, models: dict[str, Any]) -> int:
-    vocab_size = max(tokenizer.get_vocab().values()) + 1
-    for role, model in models.items():
-        width = model.get_output_embeddings().weight.shape[0]
-        if width < vocab_size:
-            raise InputError(
-                f"{role} has {width} logits for a tokenizer of {vocab_size} tokens; it needs at"
-                " least as many"
-            )
-    return vocab_size
-
-
-def _eos_ids(tokenizer: Any, model: Any, vocab_size: int) -> tuple[int, ...]:
-    """Return every token that ends a trace, of the generation config and the tokenizer.
-
-    `generate` obeys the former.
-    """
-    generation = getattr(model, "generation_config", None)
-    given = [getattr(generation, "eos_token_id", None), getattr(tokenizer, "eos_token_id", None)]
-    if given == [None, None]:
-        given = [getattr(model.config, "eos_token_id", None)]
-    flat = {
-        one
-        for item in given
-        if item is not None
-        for one in (item if isinstance(item, list) else [item])
-    }
-    eos_ids = tuple(sorted(one for one in flat if 0 <= one < vocab_size))
-    if not eos_ids:
-        raise InputError(
-            "neither tokenizer nor generation config names an end-of-sequence token inside the"
-            " vocabulary; set tokenizer.eos_token, or traces would never end"
-        )
-    return eos_ids
-
-
-def _pad_id(tokenizer: Any) -> int:
-    for name in ("pad_token_id", "eos_token_id"):
-        if getattr(tokenizer, name, None) is not None:
-            return getattr(tokenizer, name)
-    raise InputError(
-        "the tokenizer has no padding token and no end-of-sequence token to stand in; set pad_token"
-    )

@@ -7,10 +7,12 @@ import torch
 
 from recover_nb.core.errors import InputError
 from recover_nb.generation.decoding.batch import Batch
+from recover_nb.generation.decoding.memory import rows_that_fit
 from recover_nb.generation.decoding.operators import Operator
 from recover_nb.generation.decoding.pair import Pair
 from recover_nb.generation.decoding.sampling import Stream, uniforms
 from recover_nb.generation.decoding.settings import Settings
+from recover_nb.generation.decoding.vocabulary import named
 
 Planned = tuple[Batch, list[list[int]], torch.Tensor]
 
@@ -49,10 +51,8 @@ def encode_prompts(pair: Pair, prompts: Sequence[str], max_new_tokens: int) -> l
         if not each:
             raise InputError(f"prompt {prompt!r} has no token; a prompt needs at least one")
         if max(each) >= pair.vocab_size:
-            raise InputError(
-                f"prompt {prompt!r} has token {max(each)}, outside the vocabulary of"
-                f" {pair.vocab_size}"
-            )
+            beyond = next(one for one in each if one >= pair.vocab_size)
+            raise InputError(_beyond(pair, prompt, beyond))
     longest = max(map(len, tokens), default=0)
     if pair.max_positions and longest + max_new_tokens > pair.max_positions:
         raise InputError(
@@ -61,6 +61,21 @@ def encode_prompts(pair: Pair, prompts: Sequence[str], max_new_tokens: int) -> l
             f" {max(pair.max_positions - longest, 0)}"
         )
     return tokens
+
+
+def _beyond(pair: Pair, prompt: str, token: int) -> str:
+    """Say which token of a prompt not both models have, and what to do."""
+    name = named(pair.tokenizer, token)
+    advice = (
+        "the chat template writes it: leave chat out, or pass load_pair(..., tokenizer=...) with a"
+        " template of tokens that both have"
+        if pair.chat and token not in pair.tokenizer(prompt)["input_ids"]
+        else "write the prompt without it"
+    )
+    return (
+        f"prompt {prompt!r} has {name}, outside the vocabulary of {pair.vocab_size} that tokenizer,"
+        f" specialist and ancestor share; {advice}"
+    )
 
 
 def _check(
@@ -129,11 +144,11 @@ def _batches(
     rollout: np.ndarray,
 ) -> Iterator[Planned]:
     replays = settings.anchoring == "replay" and operator.name != "none"
-    for first in range(0, len(problem), settings.batch_size):
-        p, r = (each[first : first + settings.batch_size] for each in (problem, rollout))
+    for rows in _rows_together(pair, np.array([len(tokens[p]) for p in problem]), settings):
+        p, r = problem[rows], rollout[rows]
         fields = {} if calibration is None else calibration.rows(p, rollouts[r], pair.device)
         u, own_u = (
-            torch.from_numpy(_row_uniforms(settings.seed, stream, keys[p], rollouts[r], n)).to(
+            torch.from_numpy(row_uniforms(settings.seed, stream, keys[p], rollouts[r], n)).to(
                 pair.device
             )
             for stream, n in ((operator.stream, settings.max_new_tokens), (Stream.OPERATOR, 2))
@@ -160,7 +175,18 @@ def _batches(
         yield batch, *_contexts(batch, tokens)
 
 
-def _row_uniforms(
+def _rows_together(pair: Pair, lengths: np.ndarray, settings: Settings) -> Iterator[slice]:
+    """Yield the rows of each batch, given the lengths (N,) of their prompts in rising order."""
+    size, first = rows_that_fit(pair, settings.batch_size), 0
+    while first < len(lengths):
+        last = min(first + size, len(lengths))
+        if not pair.reads_padded:
+            last = int(np.searchsorted(lengths[:last], lengths[first], side="right"))
+        yield slice(first, last)
+        first = last
+
+
+def row_uniforms(
     seed: int, stream: int, keys: np.ndarray, rollouts: np.ndarray, n_steps: int
 ) -> np.ndarray:
     """One row of `uniforms` for each (key, rollout) of a batch, (B, n_steps)."""

@@ -56,9 +56,7 @@ def score_traces(
     contexts = encode_prompts(pair, prompts, int(n_tokens.max(initial=0)))
     forwards = [Forward(model, pair) for model in (pair.specialist, pair.ancestor)]
     signals: dict[str, np.ndarray] = {}
-    for problem, rollout in _batches(
-        contexts, n_tokens, settings.batch_size, max_bytes, pair.vocab_size
-    ):
+    for problem, rollout in _batches(contexts, n_tokens, settings.batch_size, max_bytes, pair):
         traces = [token_id[p, r, : n_tokens[p, r]] for p, r in zip(problem, rollout, strict=True)]
         values = _score([contexts[p] for p in problem], traces, forwards, settings, max_bytes)
         lengths = n_tokens[problem, rollout]
@@ -116,7 +114,7 @@ def top_alternatives(
     forwards = [Forward(model, pair) for model in (pair.specialist, pair.ancestor)]
     shape = (len(prompts), token_id.shape[-1], len(forwards), k)
     tokens, values = np.full(shape, -1, np.int32), np.zeros(shape, np.float32)
-    for problem, _ in _batches(contexts, n_tokens, batch_size, max_bytes, pair.vocab_size):
+    for problem, _ in _batches(contexts, n_tokens, batch_size, max_bytes, pair):
         traces = [token_id[p, 0, : n_tokens[p, 0]] for p in problem]
         lengths = n_tokens[problem, 0]
         where = np.repeat(problem, lengths), np.concatenate([np.arange(n) for n in lengths])
@@ -146,7 +144,7 @@ def _batches(
     n_tokens: np.ndarray,
     batch_size: int,
     max_bytes: int,
-    vocab_size: int,
+    pair: Pair,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield (problem, rollout) of traces of like length, as many as the budget of logits allows."""
     problem, rollout = np.nonzero(n_tokens)
@@ -156,10 +154,12 @@ def _batches(
     problem, rollout, total = problem[order], rollout[order], total[order]
     first = 0
     while first < len(problem):
+        last = min(first + batch_size, len(total))
+        if not pair.reads_padded:
+            last = int(np.searchsorted(total[:last], total[first], side="right"))
         # Both models' logits in float32; the longest trace ahead bounds the padding.
-        longest = int(total[min(first + batch_size, len(total)) - 1])
-        fits = max(1, max_bytes // (8 * vocab_size * longest))
-        last = first + min(fits, batch_size)
+        fits = max(1, max_bytes // (8 * pair.vocab_size * int(total[last - 1])))
+        last = min(last, first + fits)
         yield problem[first:last], rollout[first:last]
         first = last
 

@@ -1,11 +1,15 @@
 """Pairs from folders and from memory, and the sentences for those that cannot be used."""
 
+import json
+import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from decoding_models import char_tokenizer, tiny_model
+from safetensors.torch import load_file, save_file
 
 from recover_nb.core.errors import InputError
 from recover_nb.generation.decoding import Settings, decode, load_pair, memory
@@ -143,6 +147,57 @@ def test_nan_logits_are_refused():
         )
 
 
+@pytest.mark.parametrize("kind", ["a layer", "the head", "all, under another prefix"])
+def test_weights_that_a_checkpoint_lacks_are_named(folders, tmp_path, kind):
+    shutil.copytree(folders / "s", tmp_path / "s")
+    path = tmp_path / "s" / "model.safetensors"
+    held = load_file(path)
+    if kind == "all, under another prefix":
+        held = {f"policy.net.{name}": each for name, each in held.items()}
+    else:
+        part = {"a layer": "layers.1", "the head": "lm_head"}[kind]
+        held = {name: each for name, each in held.items() if part not in name}
+    save_file(held, path, metadata={"format": "pt"})
+    count = {"a layer": 9, "the head": 1}.get(kind, 21)
+    with pytest.raises(InputError, match=rf"weights of a LlamaForCausalLM: {count} are missing"):
+        load_pair(tmp_path / "s", folders / "a")
+
+
+@pytest.mark.parametrize("method", ["bitsandbytes", "gptq", "awq", "fp8", "mxfp4", "compressed"])
+def test_quantised_checkpoints_are_refused(folders, tmp_path, method):
+    shutil.copytree(folders / "s", tmp_path / "s")
+    path = tmp_path / "s" / "config.json"
+    said = {"quantization_config": {"quant_method": method, "bits": 4}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | said))
+    with pytest.raises(
+        InputError, match=rf"is quantised \({method}\); allowed: weights in float32"
+    ):
+        load_pair(folders / "s", tmp_path / "s")
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta", "", 3.5])
+def test_a_device_that_is_not_there_is_a_sentence(folders, device):
+    with pytest.raises(InputError, match=r"cannot be used here .*allowed: cpu"):
+        load_pair(folders / "s", folders / "a", device=device)
+
+
+@pytest.mark.parametrize("dtype", ["auto", "bf16", "", None, torch.int8, 16])
+def test_a_precision_that_is_none_is_a_sentence(folders, dtype):
+    with pytest.raises(InputError, match="allowed: float32, float64, float16, bfloat16"):
+        load_pair(folders / "s", folders / "a", dtype=dtype)
+
+
+def test_a_precision_may_be_torchs_own(folders):
+    pair = load_pair(folders / "s", folders / "a", dtype=torch.bfloat16)
+    assert pair.dtype == pair.ancestor.dtype == torch.bfloat16
+
+
+def test_a_wrapper_that_shares_rows_out_is_refused():
+    model = torch.nn.DataParallel(tiny_model())
+    with pytest.raises(InputError, match=r"is a DataParallel; .* give the model in it \(.module\)"):
+        load_pair(model, tiny_model(), tokenizer=char_tokenizer())
+
+
 TEMPLATE = (
     "{% if messages[0].role == 'system' %}{{ messages[0].content }};{% endif %}({{"
     " messages[-1].content }}){% if think is defined %}a{% endif %}{% if add_generation_prompt"
@@ -176,6 +231,23 @@ def test_what_is_decoded_follows_the_chat_template():
     assert (chat != decode(chat_pair(), ["1+2="], *arguments).token_id).any()
 
 
+@pytest.mark.parametrize(
+    ("template", "says"),
+    [
+        ("{{ raise_exception('no system role') }}", "'1': no system role; leave system out"),
+        ("{{ messages[7].content }}", "cannot write prompt '1'"),
+        ("{% if %}", "cannot write prompt '1'"),
+        ("{{ 1 / 0 }}", "division by zero"),
+    ],
+)
+def test_a_template_that_refuses_is_a_sentence(template, says):
+    tokenizer = char_tokenizer()
+    tokenizer.chat_template = template
+    models = [tiny_model(seed=seed) for seed in (0, 1)]
+    with pytest.raises(InputError, match=says):
+        load_pair(*models, tokenizer=tokenizer, chat=True, system="x").encode(["1"])
+
+
 def test_chat_without_a_template_is_refused():
     models = [tiny_model(seed=seed) for seed in (0, 1)]
     with pytest.raises(InputError, match="no chat template"):
@@ -203,6 +275,30 @@ def test_parameters_are_counted_before_they_are_read(folders):
     expected = sum(each.numel() for each in tiny_model().parameters())
     assert memory.count_parameters("specialist", folders / "s") == expected
     assert memory.count_parameters("specialist", tiny_model()) == expected
+
+
+def test_only_what_the_index_names_is_counted(folders, tmp_path):
+    """Mistral ships all weights once more, in one file beside the shards."""
+    expected = memory.count_parameters("specialist", folders / "s")
+    tiny_model().save_pretrained(tmp_path, max_shard_size="40KB")
+    assert len(list(tmp_path.glob("model-*.safetensors"))) > 1
+    shutil.copy(folders / "s" / "model.safetensors", tmp_path / "consolidated.safetensors")
+    assert memory.count_parameters("specialist", tmp_path) == expected
+    shutil.copy(folders / "s" / "model.safetensors", tmp_path / "model.safetensors")
+    assert memory.count_parameters("specialist", tmp_path) == expected
+
+
+def test_batches_are_cut_to_the_memory_there_is(folders, monkeypatch):
+    """44 bytes for each of 256 x 262,144 logits, 2.95 GB, may be half of what is free."""
+    large = SimpleNamespace(vocab_size=262_144, device="cpu")
+    for free, rows in ((8e9, 256), (2 * 2.953e9, 256), (2.953e9, 128), (1e9, 43), (0, 1)):
+        monkeypatch.setattr(memory, "free_bytes", lambda device, free=free: int(free))
+        assert memory.rows_that_fit(large, 256) == rows
+    monkeypatch.setattr(memory, "free_bytes", lambda device: None)
+    assert memory.rows_that_fit(large, 256) == 256
+    # Small ones are not looked at.
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 0)
+    assert memory.rows_that_fit(load_pair(folders / "s", folders / "a", check_memory=False), 9) == 9
 
 
 def test_parameters_are_counted_by_the_configuration(folders, tmp_path):
