@@ -1,6 +1,7 @@
 """A study of a few problems made by hand, without torch: every code of the schema occurs in it."""
 
 import numpy as np
+from of_shipped import of_shipped
 
 from recover_nb.core.labels import Intervention, Signal
 from recover_nb.core.schema import DERIVED, VARIABLES, assemble, empty
@@ -69,4 +70,5 @@ def tiny_study(n=6, rollouts=5, seed=0, solved=(0,)):
     ):
         arrays[name] = np.full(n, value, dtype=object)
     arrays["problem_id"] = np.array([f"p{i}" for i in range(n)], dtype=object)
-    return derive(assemble(arrays, INTERVENTIONS, study_attrs(0, {"made": "by hand"}, {})))
+    ds = derive(assemble(arrays, INTERVENTIONS, study_attrs(0, {"made": "by hand"}, {})))
+    return of_shipped(ds)

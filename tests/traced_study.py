@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+from of_shipped import of_shipped
 
 from recover_nb.core.labels import Signal
 from recover_nb.routing.simulate import make_study
@@ -56,4 +57,4 @@ def traced_study(*, n_problems=24, seed=0, effect="planted", **kwargs):
         "config_json": json.dumps({"n_problems": n_problems}),
         "provenance_json": json.dumps({"packages": {"numpy": "2"}, "git_commit": None}),
     }
-    return ds
+    return of_shipped(ds)

@@ -705,6 +705,24 @@ def cut_off_hint(ds: xr.Dataset) -> str:
     )
 
 
+def lacks_hint(ds: xr.Dataset) -> str:
+    """Return what to do about failed problems that have no features, to end a message with.
+
+    That is `cut_off_hint` where rollouts were cut off, and empty where features are known.
+    """
+    hint = cut_off_hint(ds)
+    if hint or not {"correct", "features"} <= set(ds.variables) or INTERVENTION not in ds.dims:
+        return hint
+    failed = failed_units(ds)
+    known = ~np.isnan(ds["features"].transpose(PROBLEM, FEATURE).values).any(axis=1)
+    if not failed.any() or (failed & known).any():
+        return ""
+    return (
+        f"; {int(failed.sum()):,} problems failed and none has features, which come of traces and"
+        " both models: read with tokenizer=, then rnb.add_signals(study, pair)"
+    )
+
+
 def failed_units(ds: xr.Dataset) -> np.ndarray:
     """Return which problems failed at least once when observed, (problem,) bool."""
     if "n_failed_rollouts" in ds:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention
 from recover_nb.core.schema import PREFIX, PROBLEM, ROLLOUT, failed_rollouts, text
-from recover_nb.core.token_text import pieces_of, token_pieces
+from recover_nb.core.token_text import pieces_at, pieces_of
 
 RETRY = Intervention.RETRY.value
 _NEEDED = ("value_right", "value_n", "token_id", "correct")
@@ -111,7 +111,7 @@ def recorded_value(ds: xr.Dataset, problem: int) -> xr.Dataset:
     size = int((right[run][0] >= 0).sum())
     first = one.isel({PROBLEM: 0, ROLLOUT: int(failed_rollouts(one)[0].argmax())})
     ids = first["token_id"].sel(intervention=Intervention.NONE.value).values[: size - 1]
-    tokens = pieces_of(ids, token_pieces(str(first["family"].values)))
+    tokens = pieces_of(ids, pieces_at(first))
     arms = text(one["intervention"])[run].tolist()
     return value_dataset(right[run][:, :size], arms, int(first["value_n"]), tokens)
 

@@ -19,13 +19,13 @@ import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
+from recover_nb.core.checkpoints import checkpoint_hash
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Method, Signal
 from recover_nb.core.places import check_free, placed, taken
 from recover_nb.core.schema import UNIT_COORDS, failed_rollouts, text
 from recover_nb.features.features import problem_features, rollout_features
 from recover_nb.features.signal_reductions import default_k_cov
-from recover_nb.generation.checkpoints import checkpoint_hash
 from recover_nb.generation.config import attempts_of
 from recover_nb.generation.decoding import (
     Calibration,

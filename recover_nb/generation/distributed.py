@@ -145,7 +145,7 @@ def run_study(
     if there:
         return run.already_there(out, config, resume, staging)
     lab = None if lab is None else str(Path(lab).absolute())
-    with run.begun(config, staging, models, resume):
+    with run.begun(config, staging, models, resume, lab):
         attrs = staging.read_run()["attrs"]
         job = Job(config, str(place), lab, device, attrs, models, package_versions())
         run_blocks(client, job, staging, progress)

@@ -3,9 +3,11 @@
 Needs torch.
 """
 
+import json
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import chain
 
 import numcodecs
 import numpy as np
@@ -26,6 +28,7 @@ from recover_nb.core.schema import (
     is_failure,
     validate,
 )
+from recover_nb.core.token_text import TOKEN_TEXT
 from recover_nb.features.features import junction, problem_features, rollout_features
 from recover_nb.generation.config import all_interventions, attempts_of
 from recover_nb.generation.decoding import (
@@ -40,9 +43,9 @@ from recover_nb.generation.decoding import (
 )
 from recover_nb.generation.decoding.loop import deltas
 from recover_nb.generation.decoding.threads import threads_for
-from recover_nb.generation.provenance import study_attrs
+from recover_nb.generation.provenance import describe_pair, study_attrs
 from recover_nb.generation.surgery import value_map
-from recover_nb.generation.traces import check_traces, trace_text
+from recover_nb.generation.traces import check_traces, token_texts, trace_text
 from recover_nb.routing.derive import derive
 from recover_nb.routing.populations import vote
 from recover_nb.tasks import Problem, has_step, make_checker
@@ -107,6 +110,7 @@ def generate(
     settings: Settings | None = None,
     unit: tuple[str, str] = ("", ""),
     signal_rollouts: int = 10,
+    value_problems: int = 0,
     checker: str | Checker | None = None,
     worked: Callable[[str], bool] = has_step,
     progress: Callable[[int], object] | None = None,
@@ -130,6 +134,9 @@ def generate(
     signal_rollouts : int
         Failed rollouts per problem whose signals are kept, rounded to `schema.SIGNAL_BITS` mantissa
         bits.
+    value_problems : int
+        Failed problems, the first ones, whose first failure's value map is measured and kept; a
+        `story` needs one. Each costs 24 continuations from every one of its tokens.
     checker : str or callable (text, answer) -> bool, optional
         See `tasks.make_checker`; the tasks' own unless given.
     worked : callable (text) -> bool
@@ -186,6 +193,8 @@ def generate(
             raise InputError(
                 f"{name}={count} leaves an empty rollout set; allowed: a whole number of at least 1"
             )
+    if value_problems < 0:
+        raise InputError(f"value_problems={value_problems}; allowed: a whole number of at least 0")
     settings = settings or Settings()
     plan = Plan(
         all_interventions(interventions),
@@ -195,12 +204,25 @@ def generate(
         signal_rollouts,
         None if checker is None else make_checker(checker),
         worked,
+        value_problems,
     )
     arrays = run_block(pair, problems, unit, plan, progress=progress)
     described = {"n_rollouts": n_rollouts, "n_attempts": n_attempts, "settings": settings}
-    models = {"specialist": pair.specialist_name, "ancestor": pair.ancestor_name}
-    attrs = study_attrs(settings.seed, described, {"|".join(unit): models})
+    attrs = study_attrs(settings.seed, described, {"|".join(unit): describe_pair(pair)})
+    attrs |= _text_of_tokens(pair, arrays, unit)
     return validate(derive(assemble(arrays, plan.interventions, attrs)))
+
+
+def _text_of_tokens(
+    pair: Pair, arrays: dict[str, np.ndarray], unit: tuple[str, str]
+) -> dict[str, str]:
+    """Return the attribute with the text of the tokens in a study; nothing without a tokenizer."""
+    names = ("token_id", "alternative_token_id")
+    held = [np.unique(arrays[name]).tolist() for name in names if name in arrays]
+    texts = token_texts(pair, chain(*held))
+    if not texts:
+        return {}
+    return {TOKEN_TEXT: json.dumps({"|".join(unit): texts}, ensure_ascii=False)}
 
 
 def run_block(

@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recover_nb.core.checkpoints import WEIGHTS
 from recover_nb.core.errors import InputError
 from recover_nb.core.extras import need
 from recover_nb.core.labels import SPECIALISTS, Family, Method, parse
 from recover_nb.core.shipped import data_folder
-from recover_nb.generation.checkpoints import WEIGHTS
 
 if TYPE_CHECKING:
     from recover_nb.generation.decoding import Pair

@@ -1,16 +1,22 @@
 """Where a study comes from: models and their hashes, package versions, git commit, seed, time."""
 
+import hashlib
 import json
 import subprocess
 import sys
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import recover_nb
+from recover_nb.core.checkpoints import WEIGHTS, checkpoint_hash
 from recover_nb.core.schema import SCHEMA_VERSION, SIGNAL_TOLERANCE
 from recover_nb.core.shipped import checkout_folder
+
+if TYPE_CHECKING:
+    from recover_nb.generation.decoding import Pair
 
 PACKAGES = ("numpy", "scipy", "torch", "transformers", "tokenizers", "xarray", "zarr")
 
@@ -49,6 +55,56 @@ def git_commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return commit + ("+" if changes else "")
+
+
+def describe_pair(pair: "Pair") -> dict[str, str]:
+    """Return names and hashes of the models of a pair, as a study keeps them.
+
+    A checkpoint of one file is known by the hash of that file, as the shipped ones are; any other
+    model by the hash of its weights in memory.
+    """
+    described = {}
+    for role in ("specialist", "ancestor"):
+        name = getattr(pair, f"{role}_name")
+        described[role] = name
+        described |= _hashed(role, name, getattr(pair, role))
+    return described
+
+
+def is_same_model(stated: dict[str, str], pair: "Pair", role: str) -> bool:
+    """Return whether a model of a pair is the one that a study states; True where it cannot tell.
+
+    Parameters
+    ----------
+    stated : dict
+        What `describe_pair` gave for the study.
+    pair : Pair
+    role : {"specialist", "ancestor"}
+    """
+    model = getattr(pair, role)
+    by_file, by_weights = f"{role}_sha256", f"{role}_weights_sha256"
+    if by_weights in stated:
+        return stated[by_weights] == weights_hash(model)
+    found = _hashed(role, getattr(pair, f"{role}_name"), model)
+    return found.get(by_file, stated.get(by_file)) == stated.get(by_file)
+
+
+def weights_hash(model: Any) -> str:
+    """Return the SHA-256 of a model's weights: names, shapes, types and bytes, in order of name."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        flat = tensor.detach().to("cpu").contiguous().flatten()
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _hashed(role: str, name: str, model: Any) -> dict[str, str]:
+    if name and (Path(name) / WEIGHTS).is_file():
+        return {f"{role}_sha256": checkpoint_hash(name)}
+    return {f"{role}_weights_sha256": weights_hash(model)}
 
 
 def study_attrs(seed: int, config: Any, models: dict[str, dict[str, str]]) -> dict[str, Any]:

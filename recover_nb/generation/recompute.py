@@ -11,6 +11,7 @@ import xarray as xr
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Signal
 from recover_nb.core.schema import TOKEN, VARIABLES, failed_rollouts, text, validate
+from recover_nb.core.token_text import TOKEN_TEXT
 from recover_nb.features.features import (
     DEFAULT_WINDOW,
     junction,
@@ -18,6 +19,7 @@ from recover_nb.features.features import (
     rollout_features,
 )
 from recover_nb.generation.decoding import Pair, Settings, score_traces
+from recover_nb.generation.traces import token_texts
 from recover_nb.routing.derive import derive
 
 
@@ -162,4 +164,14 @@ def add_signals(
             "features": (("problem", "feature"), problem_features(values, failed)),
         }
     )
-    return validate(derive(ds))
+    return validate(derive(_with_token_text(ds, pair)))
+
+
+def _with_token_text(ds: xr.Dataset, pair: Pair) -> xr.Dataset:
+    """Return a study that says what its tokens are, by the models' tokenizer if it did not."""
+    if TOKEN_TEXT in ds.attrs:
+        return ds
+    texts = token_texts(pair, np.unique(ds["token_id"].values).tolist())
+    pairs = zip(text(ds["family"]).tolist(), text(ds["method"]).tolist(), strict=True)
+    units = {f"{family}|{method}": texts for family, method in pairs}
+    return ds.assign_attrs({TOKEN_TEXT: json.dumps(units, ensure_ascii=False)}) if texts else ds

@@ -19,12 +19,13 @@ import xarray as xr
 from tqdm import tqdm
 
 from recover_nb import tasks
+from recover_nb.core.checkpoints import checkpoint_hash
 from recover_nb.core.errors import InputError
 from recover_nb.core.extras import need
 from recover_nb.core.labels import Method
 from recover_nb.core.places import check_free, move_new, taken
 from recover_nb.core.schema import FIXED_SIZES, MODELS, ROLE, TOKEN, VARIABLES, assemble, validate
-from recover_nb.generation.checkpoints import checkpoint_hash
+from recover_nb.core.token_text import TOKEN_TEXT, token_pieces
 from recover_nb.generation.config import StudyConfig
 from recover_nb.generation.decoding import Pair, check_device
 from recover_nb.generation.generate import Plan, run_block
@@ -126,7 +127,7 @@ def run_study(
     if os.path.lexists(out):
         return already_there(out, config, resume, staging)
     check_free(out)
-    with begun(config, staging, models, resume):
+    with begun(config, staging, models, resume, lab):
         _run_blocks(config, staging, progress, lab, device)
         _consolidate(config, staging, out)
         staging.remove()
@@ -134,7 +135,13 @@ def run_study(
 
 
 @contextmanager
-def begun(config: StudyConfig, staging: Staging, models: dict, resume: bool) -> Iterator[None]:
+def begun(
+    config: StudyConfig,
+    staging: Staging,
+    models: dict,
+    resume: bool,
+    lab: str | Path | None,
+) -> Iterator[None]:
     """Hold this very run's staging folder: a new one, or with `resume` one that is not finished.
 
     Raises
@@ -152,7 +159,8 @@ def begun(config: StudyConfig, staging: Staging, models: dict, resume: bool) -> 
             _check_same(staging.read_run(), config, models)
         elif not (resume and _is_same(staging, config, models)):
             # A run that was refused or killed before its first block has nothing to lose.
-            staging.begin({"attrs": study_attrs(config.seed, config.to_dict(), models)})
+            attrs = study_attrs(config.seed, config.to_dict(), models)
+            staging.begin({"attrs": attrs | _text_of_tokens(config, lab)})
         try:
             yield
         except InputError:
@@ -182,6 +190,15 @@ def describe_models(config: StudyConfig, lab: str | Path | None) -> dict[str, di
                 "ancestor_sha256": hashed(ancestor),
             }
     return models
+
+
+def _text_of_tokens(config: StudyConfig, lab: str | Path | None) -> dict[str, str]:
+    """Return the attribute with the text of every token of checkpoints that are not shipped."""
+    if lab is None:
+        return {}
+    texts = {family: token_pieces(family, root=lab) for family in config.families}
+    units = {f"{family}|{method}": texts[family] for family in texts for method in config.methods}
+    return {TOKEN_TEXT: json.dumps(units, ensure_ascii=False)}
 
 
 def already_there(

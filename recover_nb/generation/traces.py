@@ -1,10 +1,11 @@
 """Generated tokens as text, and what the checker says of it. Needs torch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from recover_nb import tasks
+from recover_nb.core.token_text import texts_of_tokens
 from recover_nb.generation.decoding import Pair
 from recover_nb.tasks import make_checker
 from recover_nb.tasks.checkers import Checker
@@ -15,6 +16,15 @@ def trace_text(pair: Pair, tokens: Sequence[int]) -> str:
     return pair.tokenizer.decode(
         list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False
     )
+
+
+def token_texts(pair: Pair, token_id: Iterable[int]) -> dict[int, str]:
+    """Return the text of each token as it stands inside a text, by id; see `texts_of_tokens`.
+
+    What is outside the vocabulary is passed over. Empty where the tokenizer does not decode.
+    """
+    inside = (token for token in token_id if 0 <= token < pair.vocab_size)
+    return texts_of_tokens(pair.tokenizer, inside)
 
 
 def check_traces(

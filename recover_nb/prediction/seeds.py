@@ -15,6 +15,7 @@ from recover_nb.core.schema import failed_units, text
 from recover_nb.prediction.targets import select_units
 from recover_nb.stats.classification import predict_out_of_fold
 from recover_nb.stats.resampling import bootstrap_ratio, bootstrap_weights
+from recover_nb.stats.ties import first_largest
 
 _RETRY = Intervention.RETRY.value
 
@@ -106,7 +107,7 @@ def fingerprint_across_seeds(
     for name in np.unique(task):
         mine = task == name
         probability, _ = predict_out_of_fold(x[mine], code[mine], fold[mine], len(classes))
-        hit[mine] = probability.argmax(1) == code[mine]
+        hit[mine] = first_largest(probability) == code[mine]
     resamples = bootstrap_weights(group, task, n_bootstrap, np.random.default_rng(seed))
     rows = []
     for name in [*np.unique(task), "all"]:

@@ -13,7 +13,7 @@ import xarray as xr
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ALL, FEATURES
-from recover_nb.core.schema import PROBLEM, cell_names, checkpoint_codes, cut_off_hint, text
+from recover_nb.core.schema import PROBLEM, cell_names, checkpoint_codes, lacks_hint, text
 from recover_nb.features.features import feature_matrix
 from recover_nb.routing.populations import FAILED, choose_populations
 
@@ -107,7 +107,7 @@ def select_units(
     if not len(rows):
         raise InputError(
             f"no unit with features and a {target} is left; needed: failed problems"
-            + cut_off_hint(ds)
+            + lacks_hint(ds)
         )
     # A byte no name holds, so that two pairs never give one group.
     group = np.array(

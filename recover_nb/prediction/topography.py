@@ -48,6 +48,7 @@ from recover_nb.stats.classification import (
 )
 from recover_nb.stats.resampling import bootstrap_weights
 from recover_nb.stats.scaling import standardise
+from recover_nb.stats.ties import first_largest
 
 _N_BOOTSTRAP = 500
 #: Permutations that are fitted at once.
@@ -191,7 +192,7 @@ def _predict(
     deals = {"n_splits": n_splits, "n_repeats": n_repeats, "seed": seed}
     folds = np.array(list(repeated_folds(code, units.group, **deals)))
     probability, coefficients = predict_repeats(units.x, code, folds, len(classes))
-    predicted = probability.argmax(axis=-1)
+    predicted = first_largest(probability)
     confusion = np.zeros((len(classes), len(classes)))
     np.add.at(confusion, (np.broadcast_to(code, predicted.shape), predicted), 1 / n_repeats)
     features = score_folds(code, probability, folds)
@@ -248,7 +249,7 @@ def _null(
         these = slice(first, first + _AT_ONCE)
         labels, deals = np.array(codes[these]), np.array(folds[these])
         probability, _ = predict_repeats(units.x, labels, deals, int(code.max()) + 1)
-        null[these, 0] = (probability.argmax(axis=-1) == labels).mean(axis=1)
+        null[these, 0] = (first_largest(probability) == labels).mean(axis=1)
         for place, one in enumerate(zip(labels, probability, deals, strict=True), first):
             null[place, 1] = known_mean(fold_scores(*one)[1])
             tell()

@@ -18,8 +18,8 @@ from recover_nb.core.schema import (
     failed_rollouts,
     text,
 )
-from recover_nb.core.token_text import token_pieces
-from recover_nb.features.features import DEFAULT_WINDOW, rollout_features, window_of
+from recover_nb.core.token_text import pieces_in
+from recover_nb.features.features import DEFAULT_WINDOW, floor_of, rollout_features, window_of
 
 #: All failed rollouts of a problem, which its features are means over, or the first alone.
 ROLLOUTS = ("all", "first")
@@ -82,8 +82,9 @@ def failed_text(
     prompt : bool
         Put the prompt in front.
     tokenizers : mapping of str to object, optional
-        For families that are not shipped: by family, an object with ``decode(list of int) -> str``
-        (a Hugging Face tokenizer), or such a function. Those shipped need none, and no torch.
+        For studies that do not store the text of their tokens: by family, an object with
+        ``decode(list of int) -> str`` (a Hugging Face tokenizer), or such a function. The shipped
+        families need none, and no torch.
 
     Returns
     -------
@@ -108,15 +109,16 @@ def failed_text(
     failed = rollouts_to_read(ds, rollouts)
     token = _observed(ds, "token_id")
     length = _observed(ds, "n_tokens")
-    families = text(ds["family"])
+    units = list(zip(text(ds["family"]).tolist(), text(ds["method"]).tolist(), strict=True))
+    has_failed = np.flatnonzero(failed.any(axis=1)).tolist()
     readers = {
-        each: _reader(each, tokenizers or {})
-        for each in sorted(set(families[failed.any(axis=1)].tolist()))
+        unit: _reader(ds, *unit, tokenizers or {})
+        for unit in sorted({units[problem] for problem in has_failed})
     }
     prompts = text(ds["prompt"]) if prompt else None
     out = np.full(len(failed), "", dtype=object)
-    for problem in np.flatnonzero(failed.any(axis=1)):
-        read = readers[str(families[problem])]
+    for problem in has_failed:
+        read = readers[units[problem]]
         parts = [] if prompts is None else [str(prompts[problem])]
         for rollout in np.flatnonzero(failed[problem]):
             parts.append(read(token[problem, rollout, : length[problem, rollout]]))
@@ -168,8 +170,13 @@ def failed_numbers(ds: xr.Dataset, rollouts: str = "all") -> dict[str, np.ndarra
     pair = (Signal.DEMOTION_PRESSURE, Signal.LOGIT_VARIANCE)
     if rollouts == "first" and all(name.value in ds for name in pair):
         window = window_of(ds) if "features" in ds else DEFAULT_WINDOW
+        pressure, variance = (_signal(ds, name) for name in pair)
         features = rollout_features(
-            *(_signal(ds, name) for name in pair), np.where(signalled, length, 0), window=window
+            pressure,
+            variance,
+            np.where(signalled, length, 0),
+            window=window,
+            floor=floor_of(ds),
         )
         out["features_first"] = _row_means(np.moveaxis(features, -1, 0), signalled).T
     return out
@@ -222,8 +229,10 @@ def _log_probability(ds: xr.Dataset) -> np.ndarray:
     return _row_means(score, np.arange(token.shape[1]) < length[:, None])
 
 
-def _reader(family: str, tokenizers: Mapping[str, Any]) -> Callable[[np.ndarray], str]:
-    """Return what turns a family's token ids into text."""
+def _reader(
+    ds: xr.Dataset, family: str, method: str, tokenizers: Mapping[str, Any]
+) -> Callable[[np.ndarray], str]:
+    """Return what turns a unit's token ids into text."""
     if family in tokenizers:
         given = tokenizers[family]
         decode = getattr(given, "decode", given)
@@ -233,7 +242,7 @@ def _reader(family: str, tokenizers: Mapping[str, Any]) -> Callable[[np.ndarray]
                 " with decode(list of int), or a function of a list of int that returns str"
             )
         return lambda ids: str(decode(ids.tolist()))
-    pieces = token_pieces(family)
+    pieces = pieces_in(ds, family, method)
     if not pieces:
         raise InputError(
             f"the tokens of family {family!r} cannot be turned into text here; pass"
@@ -241,7 +250,6 @@ def _reader(family: str, tokenizers: Mapping[str, Any]) -> Callable[[np.ndarray]
             " transformers.AutoTokenizer.from_pretrained(...), or texts="
         )
     silent = {piece: "" for piece in _SILENT}
-    table = np.full(max(pieces) + 1, "", dtype=object)
-    for index, piece in pieces.items():
-        table[index] = silent.get(piece, piece)
-    return lambda ids: "".join(table[ids])
+    return lambda ids: "".join(
+        silent.get(piece, piece) for piece in map(pieces.get, ids.tolist()) if piece is not None
+    )

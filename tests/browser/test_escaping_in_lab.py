@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from chromium import closed_context
 from lab_page import ACT, SCREENSHOTS
+from of_shipped import with_token_text
 from traced_study import traced_study
 from widget_page import page_of, view
 
@@ -21,11 +22,7 @@ MADE = (
 )
 FEW = {"n_bootstrap": 50, "n_permutations": 50, "n_null": 10, "n_splits": 4}
 
-PATCH = """\
-import recover_nb.tables.inspection, recover_nb.tables.traces
-import recover_nb.widgets.inspector.view as shown
-for module in (recover_nb.tables.traces, recover_nb.tables.inspection, shown):
-    module.token_pieces = lambda family, **_: {{i: f"{{i}}{hostile}" for i in range(200)}}
+SOURCE = """\
 import recover_nb as rnb
 view = rnb.widgets.TraceInspector(rnb.open_study({path!r}))
 view.selection.token = 1
@@ -34,18 +31,17 @@ view"""
 
 @pytest.fixture(scope="module")
 def study():
-    """Prompts, answers, names and cells are hostile."""
+    """Prompts, answers, names, cells and tokens are hostile."""
     ds = traced_study()
     n = ds.sizes["problem"]
     nasty = ("problem", np.full(n, f"{HOSTILE}\n", dtype=object))
     names = ("problem", np.array([f"{i}{HOSTILE}" for i in range(n)], dtype=object))
     task = ("problem", np.full(n, f"t{HOSTILE}", dtype=object))
-    return ds.assign(prompt=nasty, answer=nasty).assign_coords(problem_id=names, task=task)
+    ds = ds.assign(prompt=nasty, answer=nasty).assign_coords(problem_id=names, task=task)
+    return with_token_text(ds, {i: f"{i}{HOSTILE}" for i in range(200)})
 
 
-def test_report_page_runs_nothing_it_was_given(browser, study, tmp_path, monkeypatch):
-    pieces = {i: f"{i}{HOSTILE}" for i in range(200)}
-    monkeypatch.setattr("recover_nb.tables.token_pieces", lambda family, **_: pieces)
+def test_report_page_runs_nothing_it_was_given(browser, study, tmp_path):
     path = write_html(study, evaluate_routing(study, **FEW), tmp_path / "report.html")
     context, asked = closed_context(browser, viewport={"width": 1200, "height": 900})
     try:
@@ -67,9 +63,7 @@ def test_report_page_runs_nothing_it_was_given(browser, study, tmp_path, monkeyp
 
 def test_trace_inspector_runs_nothing_it_was_given(browser, server, study, tmp_path):
     path = save_study(study, tmp_path / "s.zarr")
-    with page_of(
-        browser, server, tmp_path, PATCH.format(hostile=HOSTILE, path=str(path))
-    ) as notebook:
+    with page_of(browser, server, tmp_path, SOURCE.format(path=str(path))) as notebook:
         place = view(notebook, "TraceInspector")
         place.locator(".token").first.wait_for(timeout=ACT)
         assert notebook.page.evaluate("window.broken") is None

@@ -8,9 +8,9 @@ from pathlib import Path
 import altair as alt
 import pandas as pd
 
+from recover_nb.core.checkpoints import WEIGHTS, checkpoint_hash
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Method, Task
-from recover_nb.generation.checkpoints import WEIGHTS, checkpoint_hash
 
 #: What a checkpoint trained here says of itself.
 RECORD = "training.json"

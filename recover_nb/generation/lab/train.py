@@ -10,8 +10,8 @@ import torch
 from tqdm import tqdm
 from transformers import AutoTokenizer
 
+from recover_nb.core.checkpoints import checkpoint_hash
 from recover_nb.core.labels import SPECIALISTS, Family, Method, parse
-from recover_nb.generation.checkpoints import checkpoint_hash
 from recover_nb.generation.decoding.loading import load_checkpoint
 from recover_nb.generation.lab.cards import check_folder, mark, write_card
 from recover_nb.generation.lab.evaluate import dev_figures

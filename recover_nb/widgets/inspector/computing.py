@@ -1,6 +1,6 @@
 """What a study does not store of a trace, computed from the two models once they are asked for."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -10,6 +10,9 @@ from recover_nb.tables.inspection import stored_alternatives
 from recover_nb.widgets.models import Models
 from recover_nb.widgets.parts.busy import Busy
 from recover_nb.widgets.problems import StudyReader
+
+if TYPE_CHECKING:
+    from recover_nb.generation.decoding import Pair
 
 NONE = Intervention.NONE.value
 
@@ -21,6 +24,8 @@ class Computing:
     ----------
     reader : StudyReader
     busy : Busy
+    pair : Pair, optional
+        The models that made the study; the shipped ones where they did.
 
     Attributes
     ----------
@@ -28,8 +33,9 @@ class Computing:
         Whether the reader asked for it.
     """
 
-    def __init__(self, reader: StudyReader, busy: Busy) -> None:
-        self._reader, self._busy, self._models = reader, busy, Models(busy)
+    def __init__(self, reader: StudyReader, busy: Busy, pair: "Pair | None" = None) -> None:
+        self._reader, self._busy = reader, busy
+        self._models = Models(busy, pair, reader.ds)
         self._known: dict[tuple, Any] = {}
         self.on = False
 
