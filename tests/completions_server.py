@@ -19,6 +19,8 @@ class CompletionsServer(ThreadingHTTPServer):
     def __init__(self, models):
         super().__init__(("127.0.0.1", 0), Handler)
         self.models, self.faults, self.requests = models, [], []
+        #: Most tokens whose log-probabilities one answer has.
+        self.most = 10**9
         self.lock, self.closing = threading.Lock(), threading.Event()
 
     @property
@@ -49,6 +51,8 @@ class Handler(BaseHTTPRequestHandler):
             fault = self.server.faults.pop(0) if self.server.faults else None
         if body["model"] not in self.server.models:
             return self.send(404, json.dumps({"error": f"no model {body['model']}"}))
+        if len(body["prompt"]) - body.get("logprob_start_len", 0) > self.server.most:
+            return self.send(413, json.dumps({"error": "too many log-probabilities"}))
         if callable(fault):
             return self.send(
                 200, json.dumps(fault(answer(*self.server.models[body["model"]], body)))
@@ -125,15 +129,15 @@ def answer(model, tokenizer, body):
         return {"choices": [{"text": "", "logprobs": None, "prompt_logprobs": [None, *told]}]}
     tops = [{name(t): v for t, v in best(place, body["logprobs"]).items()} for place in places]
     own = [float(scores[place, ids[place + 1]]) for place in places]
-    names = [name(token) for token in ids]
+    names, since = [name(token) for token in ids], body.get("logprob_start_len", 0)
     return {
         "choices": [
             {
                 "text": "".join(names),
                 "logprobs": {
-                    "tokens": names,
-                    "token_logprobs": [None, *own],
-                    "top_logprobs": [None, *tops],
+                    "tokens": names[since:],
+                    "token_logprobs": [None, *own[since:]],
+                    "top_logprobs": [None, *tops[since:]],
                 },
             }
         ]

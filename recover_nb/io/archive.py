@@ -33,7 +33,9 @@ def read_members(
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
                 _check_name(path, info.filename)
-            for info in sorted(archive.infolist(), key=lambda info: info.filename):
+            # A member that was written again stands there twice; the last one counts.
+            members = {info.filename: info for info in archive.infolist()}
+            for _, info in sorted(members.items()):
                 if info.filename.startswith(prefix) and info.filename.endswith(suffix):
                     yield info.filename, _read(path, archive, info, what)
     # NotImplementedError: the directory asks for a version of the format that nobody writes.

@@ -1,4 +1,4 @@
-"""Rollouts as JSON lines: the authors' field names, and whatever else of a study there is.
+"""Rollouts as JSON lines: anybody's names of the fields, and whatever of a study there is.
 
 A line is a rollout: ``{"problem_id", "rollout_idx", "generated_text", "output_ids",
 "is_correct"}``. Further keys, which other readers pass over: ``intervention`` (``none`` where
@@ -8,7 +8,7 @@ the first line of a problem, and ``study`` on the first line of all.
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -21,50 +21,30 @@ from recover_nb.core.errors import InputError
 from recover_nb.core.places import placed
 from recover_nb.core.schema import INTERVENTION, PROBLEM, ROLLOUT, TEXT, TOKEN, VARIABLES, text
 from recover_nb.features.features import DEFAULT_WINDOW
+from recover_nb.io import rollout_rows
 from recover_nb.io.dense import NONE
-from recover_nb.io.lines import Row, read_jsonl
+from recover_nb.io.fields import NAMES
+from recover_nb.io.lines import read_jsonl
+from recover_nb.io.own_keys import DECIDED, PER_PROBLEM, PER_ROLLOUT, own_problem, read_problem
 from recover_nb.io.paths import Source, by_intervention, names_of
+from recover_nb.io.problems import problem_rows
 from recover_nb.io.records import Collector
-from recover_nb.io.rows import MISSING_MASS, REASON, SIGNALS, RolloutRow, Unit, ended_by
+from recover_nb.io.rollout_rows import (
+    Reading,
+    expected_answer,
+    find_name,
+    read_prompt,
+    read_rollouts,
+)
+from recover_nb.io.row_texts import Found
+from recover_nb.io.rows import SIGNALS, Unit
 
 WHAT = "rollouts as JSON lines (problem_id, rollout_idx, generated_text or output_ids, is_correct)"
-PROBLEMS = "problems as JSON lines (problem_id, prompt, answer)"
-#: Names that other tools give the fields, in order of preference.
-PROBLEM_ID = ("problem_id", "pid", "id")
-PROMPT = ("prompt", "question", "input")
-ROLLOUT_IDX = ("rollout_idx", "rollout_id", "sample_id")
-TOKENS = ("output_ids", "token_ids")
-#: Variables on (problem, rollout, intervention) and on (problem, ...) that are written as they are.
-PER_ROLLOUT = (
-    "parseable",
-    "ended",
-    "worked",
-    "first_wrong",
-    "wrong_step_start",
-    "origin",
-    "slip",
-    "forward_specialist",
-    "forward_ancestor",
-    "junction",
-    "first_firing",
-    "answer_id",
-)
-PER_PROBLEM = (
-    "level",
-    "ancestor_pass_at_1",
-    "solved_by_majority",
-    "value_right",
-    "value_n",
-    "features",
-    "fire_threshold",
-    "coverage_mean",
-    "coverage_sd",
-    "warmup",
-    "alternative_token_id",
-    "alternative_log_probability",
-)
-#: What was decided over a population that need not be in the file.
-DECIDED = ("regime", "route")
+#: Names that tools give the fields, in order of preference.
+PROBLEM_ID = NAMES["problem_id"]
+PROMPT = NAMES["prompt"]
+ROLLOUT_IDX = NAMES["rollout_idx"][:3]
+TOKENS = rollout_rows.TOKENS
 #: Problems read at a time from a stored study.
 BLOCK = 25
 
@@ -85,15 +65,20 @@ def from_jsonl(
     Parameters
     ----------
     path : path, or dict of intervention to path
-        One line a rollout: ``problem_id`` (or ``pid``, ``id``), ``rollout_idx`` (``rollout_id``,
-        ``sample_id``; else the order of the lines), ``generated_text``, ``output_ids``
-        (``token_ids``), ``is_correct``. ``intervention`` says which arm a line belongs to, else the
-        dict does, else it is ``none``.
+        One line a rollout: ``problem_id`` (or ``pid``, ``id``; else each prompt is a problem),
+        ``rollout_idx`` (``rollout_id``, ``sample_id``; else the order of the lines),
+        ``generated_text``, ``output_ids`` (``token_ids``), ``is_correct``. ``intervention`` says
+        which arm a line belongs to, else the dict does, else it is ``none``. Other names that tools
+        give these are read where only one can be meant (`recover_nb.io.fields.NAMES`), and told. A
+        text may be a conversation (``messages``), or what an API returned (``choices``, a line of a
+        batch); its reasoning comes before its answer. A line with lists of texts and of verdicts
+        holds several rollouts.
     problems : path, optional
         Prompts and answers as JSON lines: ``problem_id``, ``prompt`` (``question``, ``input``),
-        ``answer``.
+        ``answer``, or other names of these.
     is_correct : str or callable (text, answer) -> bool, optional
         Grades every text again; needed where lines do not say. See `recover_nb.tasks.make_checker`.
+        Rollouts whose expected answer it cannot read keep the verdict of the file, or are left out.
     tokenizer : optional
         Tokenizes texts that come without tokens, and is compared with those that have both;
         mismatches are counted in the attribute ``import_counts_json`` and said in ``import_notes``.
@@ -115,7 +100,8 @@ def from_jsonl(
     Raises
     ------
     InputError
-        A file or a field that cannot be used: file, line, field, what is allowed.
+        A file or a field that cannot be used: file, line, field, what is allowed. Two fields that
+        could both be meant. A function ``is_correct`` that raises, or returns no verdict.
 
     Notes
     -----
@@ -143,127 +129,47 @@ def from_jsonl(
     )
     if problems is not None:
         read_problems(out, problems)
-    study = [read_rollouts(out, read_jsonl(file, WHAT), name) for name, file in files.items()]
+    known = set(out.problems)
+    study = [
+        read_rollouts(out, read_jsonl(file, WHAT, tell=out.tell), name)
+        for name, file in files.items()
+    ]
+    if problems is not None:
+        _say_unmatched(out, known)
     # Several files are no longer the study that one of them was.
     return out.study(n_observed=n_observed, window=window, **(study[0] if len(study) == 1 else {}))
 
 
-def read_rollouts(out: Collector, rows: Iterable[Row], intervention: str) -> dict[str, Any]:
-    """Take rollouts of rows with this format's fields; return what the first says of its study."""
-    study: dict[str, Any] = {}
-    for place, row in enumerate(rows):
-        if not place and row.part("study", needed=False) is not None:
-            study = _study(row)
-        out.add(_rollout(out, row, intervention, place))
-    return study
-
-
 def read_problems(out: Collector, path: str | PathLike) -> None:
     """Take prompts and answers from a file of problems."""
-    for row in read_jsonl(path, PROBLEMS):
-        problem = out.problem(_unit(out, row))
-        problem.prompt = row.text(*PROMPT) or ""
-        problem.answer = row.text("answer", needed=False) or ""
+    names = Reading(out, NONE)
+    for row in problem_rows(path, out.tell):
+        stored = own_problem(row)
+        name = find_name(row, out)
+        if name is None:
+            row.text(*PROBLEM_ID, blank=False)
+        problem = out.problem((*names.cell(row), str(name)))
+        if stored is not None:
+            read_problem(problem, stored)
+        problem.prompt = read_prompt(row, Found(), out.tell) or problem.prompt
+        if not problem.prompt:
+            row.text(*PROMPT)
+        problem.answer = expected_answer(row, out, has_text=True) or problem.answer
 
 
-def _unit(out: Collector, row: Row) -> Unit:
-    family = row.text("family", needed=False) or out.family
-    method = row.text("method", needed=False) or out.method
-    task = row.text("task", needed=False) or out.task
-    return family, method, task, row.text(*PROBLEM_ID, blank=False)
-
-
-def _rollout(out: Collector, row: Row, intervention: str, place: int) -> RolloutRow:
-    """Make a rollout of a line, and note what the line says of its problem."""
-    unit = _unit(out, row)
-    about = out.problem(unit)
-    about.prompt = about.prompt or row.text(*PROMPT, needed=False) or ""
-    # The toolkit writes a generated text under "answer", too; beside one, or beside tokens, it is
-    # the expected answer.
-    if row.find("generated_text", *TOKENS)[0]:
-        about.answer = about.answer or row.text("answer", needed=False) or ""
-    stored = row.part("problem", needed=False)
-    if stored is not None:
-        _read_problem(about, stored)
-    tokens = row.ids(*TOKENS, needed=False)
-    generated = row.text("generated_text", needed=False)
-    if generated is None and tokens is None:
-        generated = row.text("answer", "generated_text")
-    number = row.whole(*ROLLOUT_IDX, needed=False)
-    variables = row.part("variables", needed=False)
-    return RolloutRow(
-        row.where,
-        unit,
-        row.text("intervention", needed=False, blank=False) or intervention,
-        place if number is None else number,
-        row.flag("is_correct", needed=False),
-        text=generated,
-        token_id=tokens,
-        n_tokens=row.whole("n_tokens", needed=False),
-        fired_at=row.whole("fired_at", needed=False, least=-1) if row.find("fired_at")[0] else -1,
-        signals=_read_signals(row),
-        ended=ended_by(row.find(*REASON)[1]),
-        extra={} if variables is None else _variables(variables),
-    )
-
-
-def _variables(row: Row) -> dict[str, int | str]:
-    """Return what `to_jsonl` stored of a rollout."""
-    return {
-        name: (
-            row.text(name, needed=False) or ""
-            if VARIABLES[name].dtype == TEXT
-            else row.whole(name, least=-1)
+def _say_unmatched(out: Collector, known: set[Unit]) -> None:
+    """Tell of problems without rollouts, and of rollouts whose problem is not in the file."""
+    used = {row.unit for row in out.rows}
+    alone = len(known - used)
+    if alone:
+        out.tell("problems_without_rollouts", "{n} problems of problems= have no rollout", alone)
+    strange = sum(row.unit not in known for row in out.rows)
+    if strange:
+        out.tell(
+            "rollouts_of_other_problems",
+            "{n} rollouts are of problems that problems= does not have",
+            strange,
         )
-        for name in PER_ROLLOUT
-        if name in row.values
-    }
-
-
-def _read_signals(row: Row) -> dict[str, np.ndarray]:
-    part = row.part("signals", needed=False)
-    if part is None:
-        return {}
-    unknown = sorted(set(part.values) - set(SIGNALS))
-    if unknown:
-        raise part.wrong(
-            unknown[0], part.values[unknown[0]], f"one of the signals {', '.join(SIGNALS)}"
-        )
-    names = [name for name in SIGNALS if name not in MISSING_MASS or name in part.values]
-    return {name: np.array(part.numbers(name), np.float32) for name in names}
-
-
-def _read_problem(about: Any, row: Row) -> None:
-    """Take what `to_jsonl` stored of a problem."""
-    about.prompt = row.text("prompt", needed=False) or about.prompt
-    about.answer = row.text("answer", needed=False) or about.answer
-    about.split = row.text("split", needed=False) or about.split
-    about.decided = {name: row.text(name) for name in DECIDED if name in row.values}
-    for name in PER_PROBLEM:
-        if name not in row.values:
-            continue
-        value = row.values[name]
-        variable = VARIABLES[name]
-        try:
-            # null stands for NaN, which JSON does not have.
-            array = np.array(value, dtype=np.float64).astype(variable.dtype)
-        except (TypeError, ValueError):
-            raise row.wrong(name, value, "numbers") from None
-        if array.ndim != len(variable.dims) - 1:
-            raise row.wrong(name, value, f"numbers on ({', '.join(variable.dims[1:])})")
-        about.stored[name] = array
-
-
-def _study(row: Row) -> dict[str, Any]:
-    """Return what the first line says of the whole study."""
-    study = row.part("study")
-    attrs, names = study.part("attrs"), study.find("interventions", needed=True)[1]
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise study.wrong("interventions", names, "a list of names")
-    for name, value in attrs.values.items():
-        if not isinstance(value, str | int | float | list):
-            raise attrs.wrong(name, value, "text, a number, or a list of texts")
-    return {"attrs": attrs.values, "interventions": names, "least_tokens": study.whole(TOKEN)}
 
 
 def to_jsonl(

@@ -1,26 +1,24 @@
 """Reading rows that others wrote: bounded, checked, and with the line in every message."""
 
-import json
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from tqdm import tqdm
-
-from recover_nb.core.errors import InputError
+from recover_nb.core.errors import InputError, first_line
 from recover_nb.core.extras import need
+from recover_nb.io.cells import check_names, plain
+from recover_nb.io.json_rows import json_rows
+from recover_nb.io.opened import MAX_FILE_BYTES, existing, opened, packed_as
+from recover_nb.io.parsing import Parser, Tell
+from recover_nb.io.paths import files_of_rows
 
-#: Longest line of a JSONL file that is read: 100 log-probabilities of each of 5,000 tokens fit.
-MAX_LINE_BYTES = 2**26
-#: Largest file that is read whole (JSON, members of an archive).
-MAX_FILE_BYTES = 2**31
+__all__ = ["MAX_FILE_BYTES", "MAX_LINE_BYTES", "Row", "Tell", "existing", "parse_object"]
+
+#: Longest row that is read: 100 log-probabilities of each of 16,000 tokens take 150 MB.
+MAX_LINE_BYTES = 2**28
 #: Largest number that 32 bits hold: signals and log-probabilities are stored so.
 LARGEST = (2 - 2**-23) * 2.0**127
-
-#: Takes a count's name and a sentence with ``{n}``: `records.Collector.tell`.
-Tell = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
@@ -35,10 +33,13 @@ class Row:
     where : str
         File and place, such as ``"log.jsonl: line 3"``.
     values : dict
+    called : dict
+        What the file calls a field, where it is not the field's own name; for messages.
     """
 
     where: str
     values: dict[str, Any]
+    called: Mapping[str, str] = field(default_factory=dict)
 
     def find(self, *names: str, needed: bool = False) -> tuple[str, Any]:
         """Return the first name that has a value, and the value; None for both if there is none."""
@@ -149,9 +150,17 @@ class Row:
 
     def wrong(self, name: str, value: Any, allowed: str) -> InputError:
         """Return the error for a value of the wrong kind."""
-        shown = repr(value)
-        shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
-        return InputError(f"{self.where}: {name!r} is {shown}; it must be {allowed}")
+        name = self.called.get(name, name)
+        return InputError(f"{self.where}: {name!r} is {_shown(value)}; it must be {allowed}")
+
+
+def _shown(value: Any) -> str:
+    try:
+        # Of a long text the beginning says it; a long list is not written out to be cut.
+        text = repr(value[:60] if isinstance(value, str | list) else value)
+    except (RecursionError, ValueError):  # nested deeply, or a number of too many digits
+        return f"a large {type(value).__name__}"
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _is_number(value: Any) -> bool:
@@ -159,24 +168,15 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
 
 
-def existing(path: str | Path, what: str) -> Path:
-    """Return `path` as a Path, or say that there is no such file."""
-    path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path}: a folder; give one file, {what}")
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; give {what}")
-    if not path.stat().st_size:
-        raise InputError(f"{path}: the file is empty; give {what}")
-    return path
-
-
 def read_jsonl(path: str | Path, what: str, tell: Tell | None = None) -> Iterator[Row]:
-    """Read a JSONL file row by row.
+    """Read the rows of a file of JSON, or of a folder of such files.
 
     Parameters
     ----------
     path : path
+        JSON lines; or one list of objects, an object that holds that list (``{"results": [...]}``),
+        or objects over several lines. Compressed or not. Of a folder, the files that end in
+        ``.jsonl`` or ``.ndjson``, else in ``.json``, in order of their names.
     what : str
         What the file should be, for messages: "rollouts (JSONL)".
     tell : callable, optional
@@ -185,66 +185,36 @@ def read_jsonl(path: str | Path, what: str, tell: Tell | None = None) -> Iterato
     Yields
     ------
     Row
-        One for each line that is not blank.
+        One for each object.
 
     Raises
     ------
     InputError
-        No file, an empty one, a line that is too long, not UTF-8, not JSON, or not an object.
+        No file, an empty one, a row that is longer than `MAX_LINE_BYTES`, not UTF-8, not JSON, or
+        not an object.
     """
-    path, n_rows = existing(path, what), 0
-    size = path.stat().st_size
-    bar = tqdm(
-        total=size, desc=path.name, unit="B", unit_scale=True, file=sys.stderr, delay=2, leave=False
-    )
-    with path.open("rb") as file, bar:
-        for number in range(1, sys.maxsize):
-            line = file.readline(MAX_LINE_BYTES + 1)
-            if not line:
-                break
-            bar.update(len(line))
-            where = f"{path}: line {number}"
-            if len(line) > MAX_LINE_BYTES:
-                allowed = f"{MAX_LINE_BYTES / 1e6:.0f} MB"
-                raise InputError(
-                    f"{where} is longer than {allowed}; a line holds one row of {what}"
-                )
-            if line.strip():
-                n_rows += 1
-                yield Row(where, _object(line.removeprefix(b"\xef\xbb\xbf"), where, what))
-    if not n_rows:
-        raise InputError(f"{path}: the file has only blank lines; give {what}")
+    for file in files_of_rows(path, (".jsonl", ".ndjson", ".json"), tell):
+        empty = True
+        with opened(file, what) as stream:
+            for where, values in json_rows(stream, str(file), what, MAX_LINE_BYTES, tell):
+                empty = False
+                yield Row(where, values)
+        if empty:
+            raise InputError(f"{file}: the file has only blank lines; give {what}")
 
 
 def read_json(path: str | Path, what: str, tell: Tell | None = None) -> Row:
     """Read a file that is one JSON object; `tell` as in `read_jsonl`."""
-    path = existing(path, what)
-    if path.stat().st_size > MAX_FILE_BYTES:
+    with opened(path, what) as stream:
+        data = stream.read(MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
         raise InputError(f"{path} is larger than {MAX_FILE_BYTES / 1e9:.0f} GB; give {what}")
-    return Row(str(path), _object(path.read_bytes(), str(path), what))
+    return parse_object(data, str(path), what, tell)
 
 
 def parse_object(data: bytes, where: str, what: str, tell: Tell | None = None) -> Row:
     """Return the JSON object in some bytes, such as a member of an archive."""
-    return Row(where, _object(data, where, what))
-
-
-def _object(data: bytes, where: str, what: str) -> dict[str, Any]:
-    try:
-        value = json.loads(data.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{where} is not UTF-8 text (byte {error.start + 1}); save {what} as UTF-8"
-        ) from None
-    except (ValueError, RecursionError) as error:
-        reason = getattr(error, "msg", str(error).partition("\n")[0])
-        cut = (
-            "" if data.endswith(b"\n") or data.rstrip().endswith(b"}") else "; it may be cut short"
-        )
-        raise InputError(f"{where} is not JSON ({reason}){cut}; give {what}") from None
-    if not isinstance(value, dict):
-        raise InputError(f"{where} is a JSON {type(value).__name__}, not an object; give {what}")
-    return value
+    return Row(where, Parser(tell).object(data, where, what))
 
 
 def read_parquet(
@@ -252,13 +222,19 @@ def read_parquet(
 ) -> Iterator[Row]:
     """Read a parquet file row by row; `columns` must be there.
 
+    Values are those of JSON: times are texts, decimals numbers, and NaN stays.
+
     Raises
     ------
     InputError
-        No file, no parquet, a missing column, or pyarrow is not installed.
+        No file, no parquet, a missing column, one that is there twice, or pyarrow is not installed.
     """
     path = existing(path, what)
+    kind = packed_as(path)
+    if kind:
+        raise InputError(f"{path} is compressed ({kind}); parquet is packed by itself: unpack it")
     pa, pq = (need(name, "io", f"{path}: parquet") for name in ("pyarrow", "pyarrow.parquet"))
+    place = 0
     try:
         with pq.ParquetFile(path) as file:
             found = file.schema_arrow.names
@@ -267,15 +243,25 @@ def read_parquet(
                 raise InputError(
                     f"{path}: no column {missing[0]!r}; it has {', '.join(found)}; give {what}"
                 )
-            place = 0
+            check_names(found, str(path))
             for batch in file.iter_batches(batch_size=256):
                 for values in batch.to_pylist():
                     place += 1
-                    yield Row(f"{path}: row {place}", values)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".")
+                    where = f"{path}: row {place}"
+                    yield Row(where, {name: plain(v, where, tell) for name, v in values.items()})
+    except InputError:
+        raise
+    except (
+        pa.ArrowException,
+        OSError,
+        ValueError,
+        OverflowError,
+        RecursionError,
+        MemoryError,
+    ) as error:
         raise InputError(
-            f"{path}: not a parquet file, or cut short ({reason}); give {what}"
+            f"{path}: not a parquet file, or cut short ({first_line(error).rstrip('.')}); give"
+            f" {what}"
         ) from None
     if not place:
         raise InputError(f"{path}: the table has no rows; give {what}")

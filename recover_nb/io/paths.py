@@ -1,6 +1,6 @@
 """What a reader is given: one file, or one file per intervention."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,9 @@ from recover_nb.io.dense import NONE
 
 #: What readers accept: a path, or paths by intervention.
 Source = str | PathLike | Mapping[str, str | PathLike]
+
+#: Endings of compressed files.
+PACKED = (".gz", ".zst", ".bz2", ".xz", ".zip")
 
 
 def by_intervention(source: Any, default: str = NONE) -> dict[str, Path]:
@@ -46,7 +49,7 @@ def files_of(path: str | PathLike, *suffixes: str) -> list[Path]:
     ----------
     path : path
     suffixes : str
-        Such as ``".jsonl"``. Compressed files (``.gz``, ``.zst``) count as what they hold.
+        Such as ``".jsonl"``. Compressed files (``.gz``, ``.zst``, ...) count as what they hold.
 
     Raises
     ------
@@ -61,13 +64,33 @@ def files_of(path: str | PathLike, *suffixes: str) -> list[Path]:
         for each in path.rglob("*")
         if each.is_file()
         and not any(part.startswith(".") for part in each.relative_to(path).parts)
-        and _plain_name(each).endswith(suffixes)
+        and unpacked_name(each).lower().endswith(suffixes)
     )
     if not found:
-        raise InputError(f"{path}: the folder has no file that ends in {' or '.join(suffixes)}")
+        raise InputError(f"{path}: a folder without a file that ends in {' or '.join(suffixes)}")
     return found
 
 
-def _plain_name(path: Path) -> str:
+def files_of_rows(
+    path: str | PathLike, suffixes: Sequence[str], tell: Callable[..., None] | None = None
+) -> list[Path]:
+    """Return the files of a log as `files_of`, but for JSON beside other files, which is settings.
+
+    Parameters
+    ----------
+    path, suffixes
+        See `files_of`.
+    tell : callable, optional
+        `Collector.tell`: hears of the files that are passed over.
+    """
+    found = files_of(path, *suffixes)
+    rows = [each for each in found if not unpacked_name(each).lower().endswith(".json")]
+    if rows and len(rows) < len(found) and tell is not None:
+        sentence = "{n} files that end in .json, beside others in the folder, are not read"
+        tell("json_beside_rows", sentence, len(found) - len(rows))
+    return rows or found
+
+
+def unpacked_name(path: Path) -> str:
     """Return the name of a file without the ending of its compression."""
-    return path.name.removesuffix(".gz").removesuffix(".zst").lower()
+    return path.name.removesuffix(path.suffix) if path.suffix.lower() in PACKED else path.name

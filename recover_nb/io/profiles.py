@@ -14,6 +14,7 @@ from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Feature, Intervention, Method, Regime, Split
 from recover_nb.core.places import placed
 from recover_nb.core.schema import SCHEMA_VERSION
+from recover_nb.io.csvs import read_csv
 from recover_nb.routing.policy import route
 from recover_nb.routing.rescue import classify_regimes
 
@@ -26,6 +27,7 @@ ARMS = {
     "dense_steer": Intervention.DENSE_STEER.value,
 }
 FEATURES = tuple(feature.value for feature in Feature)
+TABLE = "a profile table (CSV, one row per failed problem unit)"
 TEXT = ("cell", "model", "task", "problem_id")
 COLUMNS = (*TEXT, "n_failed_rollouts", *FEATURES, *ARMS)
 #: Attempts of the deterministic arm, and the most tried for the sampled ones.
@@ -199,38 +201,27 @@ def infer_attempts(rates: np.ndarray) -> np.ndarray:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    """Read the CSV as text columns, turning every way it can fail into one sentence."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; give a profile table (.csv)")
-    try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
-    except pd.errors.EmptyDataError:
-        raise InputError(
-            f"{path}: the file is empty; a profile table starts with the columns"
-            f" {', '.join(COLUMNS)}"
-        ) from None
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{path}: not a CSV table ({reason}); give UTF-8 text with comma-separated columns"
-        ) from None
-
-
-def _check(frame: pd.DataFrame, path: Path) -> None:
-    """Check columns, then values; numeric columns of `frame` become numbers."""
+    """Read the table as text columns; the index is the line of each row."""
+    sheet = read_csv(path, TABLE, COLUMNS.__contains__)
     for column in COLUMNS:
-        if column not in frame.columns:
+        if column not in sheet.columns:
             close = difflib.get_close_matches(
-                column, [c for c in frame.columns if c not in COLUMNS], n=1
+                column, [c for c in sheet.columns if c not in COLUMNS], n=1
             )
             hint = f" (is {close[0]!r} a misspelling of it?)" if close else ""
             raise InputError(
                 f"{path}: no column {column!r}{hint}; a profile table needs {', '.join(COLUMNS)}"
             )
-    if frame.empty:
-        raise InputError(
-            f"{path}: the table has no rows; a profile table holds one row per failed problem unit"
-        )
+    rows = list(sheet.rows())
+    lines = [int(where.rpartition(" ")[-1]) for where, _ in rows]
+    frame = pd.DataFrame([cells for _, cells in rows], index=lines, dtype=object)[list(COLUMNS)]
+    for column in (n for n in COLUMNS if n not in TEXT) if sheet.comma else ():
+        frame[column] = frame[column].str.replace(",", ".", n=1, regex=False)
+    return frame
+
+
+def _check(frame: pd.DataFrame, path: Path) -> None:
+    """Check values; numeric columns of `frame` become numbers."""
     for column in TEXT:
         blank = frame[column].str.strip() == ""
         if blank.any():
@@ -269,8 +260,8 @@ def _numbers(column: pd.Series, path: Path) -> pd.Series:
 
 
 def _line(bad: pd.Series) -> int:
-    """Line of the file (the header is line 1) of the first marked row."""
-    return int(np.flatnonzero(bad.to_numpy())[0]) + 2
+    """Line of the file of the first marked row."""
+    return int(bad.index[bad.to_numpy()][0])
 
 
 def _method(model: str) -> str:

@@ -20,9 +20,11 @@ from recover_nb.core.schema import (
     failed_rollouts,
     validate,
 )
+from recover_nb.core.token_text import TOKEN_TEXT, texts_of_tokens
 from recover_nb.features.features import DEFAULT_WINDOW
 from recover_nb.io.dense import NONE, RETRY, lay_out, order_interventions
-from recover_nb.io.rows import MISSING_MASS, ProblemRow, RolloutRow, Unit
+from recover_nb.io.grading import Grading, need_verdicts
+from recover_nb.io.rows import MISSING_MASS, ProblemRow, RolloutRow, Unit, ending, was_forced
 from recover_nb.routing.derive import derive
 from recover_nb.tasks import has_step, make_checker
 
@@ -83,12 +85,17 @@ class Collector:
         self.source, self.source_format, self.tokenizer = source, source_format, tokenizer
         self.family, self.method = unit
         self.task = task
-        self._checker = None if is_correct is None else make_checker(is_correct)
+        self.rule = is_correct
+        self.checker = None if is_correct is None else make_checker(is_correct)
         self.problems: dict[Unit, ProblemRow] = {}
         self._rows: dict[tuple, RolloutRow] = {}
         self.counts: dict[str, int] = {}
         self.notes: list[str] = []
         self._told: dict[str, str] = {}
+        #: Problems whose answer a row of a rollout named.
+        self.answered: set[Unit] = set()
+        #: Problem id -> how it was first written: 1 and "1" name one problem, which is told.
+        self._written: dict[str, type] = {}
 
     def count(self, name: str, by: int = 1) -> None:
         """Add to a count that is reported with the study."""
@@ -110,6 +117,16 @@ class Collector:
             self._told[name] = sentence
             self.notes.append(name)
 
+    def ended(self, values: Mapping[str, Any]) -> bool | None:
+        """Return whether a rollout ended by itself (`rows.ending`); forced ends are told."""
+        if was_forced(values):
+            self.tell(
+                "ended_by_force",
+                "{n} rollouts were ended by a filter, a refusal or a fault of the tool, so whether"
+                " they were done is not known; they count as the log grades them",
+            )
+        return ending(values)
+
     def said(self) -> list[str]:
         """Return the notes so far, as a reader of the study sees them."""
         return [
@@ -118,6 +135,24 @@ class Collector:
             else note
             for note in self.notes
         ]
+
+    @property
+    def grades(self) -> bool:
+        """Whether a checker grades the texts."""
+        return self.checker is not None
+
+    def name(self, value: Any) -> str:
+        """Return a problem's id as text; tell of ids that are a number here and a text there."""
+        # A column of whole numbers becomes one of floats where a cell is missing.
+        whole = isinstance(value, float) and value.is_integer()
+        name = str(int(value) if whole else value)
+        if self._written.setdefault(name, type(value)) is not type(value):
+            self.tell(
+                "ids_written_two_ways",
+                "{n} rows write a problem id as a number where others write it as a text, or the"
+                " other way round; both name the same problem",
+            )
+        return name
 
     def problem(self, unit: Unit) -> ProblemRow:
         """Return the problem of a unit, made when it is first named."""
@@ -191,7 +226,7 @@ class Collector:
                 for name, (dims, meaning, values) in beside.items()
             }
         )
-        ds.attrs = dict(attrs) if attrs else self._attrs()
+        ds.attrs = dict(attrs) if attrs else self._attrs() | self._token_text(ds)
         return validate(self._with_stored(_blank_unfailed(derive(ds))))
 
     def _with_stored(self, ds: xr.Dataset) -> xr.Dataset:
@@ -213,14 +248,24 @@ class Collector:
         }
         return attrs | ({"import_notes": self.said()} if self.notes else {})
 
+    def _token_text(self, ds: xr.Dataset) -> dict[str, str]:
+        """Return the attribute with the text of every token, where there is a tokenizer to ask."""
+        if self.tokenizer is None or "token_id" not in ds:
+            return {}
+        texts = texts_of_tokens(self.tokenizer, np.unique(ds["token_id"].values).tolist())
+        units = {f"{family}|{method}": texts for family, method, *_ in self.problems}
+        return {TOKEN_TEXT: json.dumps(units, ensure_ascii=False)}
+
     def _tokenized(self, rows: list[RolloutRow]) -> list[RolloutRow]:
         """Tokenize rows with a text and no tokens, and compare the two where both are there."""
         if self.tokenizer is None:
             return rows
         for row in rows:
             if row.text is None:
-                if self._checker is not None and row.token_id is not None:
+                if self.checker is not None and row.token_id is not None:
                     row.text = self.tokenizer.decode(row.token_id, skip_special_tokens=True)
+                continue
+            if row.hidden and row.token_id is None:
                 continue
             given = row.token_id is not None
             if not given:
@@ -243,23 +288,18 @@ class Collector:
         return rows
 
     def _graded(self, rows: list[RolloutRow]) -> list[RolloutRow]:
-        changed = 0
-        for row in rows:
-            if self._checker is not None and row.text is not None:
-                verdict = bool(self._checker(row.text, self.problems[row.unit].answer))
-                changed += row.correct is not None and verdict != row.correct
-                row.correct = verdict
-            elif row.correct is None:
-                raise InputError(
-                    f"{row.where} does not say whether the rollout is correct; pass is_correct="
-                    " (exact, numeric, choice, regex:PATTERN, or a function of text and answer)"
-                )
-        if changed:
-            self.counts["regraded_differently"] = changed
+        """Return the rows with a verdict: the checker's where there is one, else the file's."""
+        if self.checker is None or self.rule is None:
+            need_verdicts(rows)
+            return rows
+        grading = Grading(self.rule, self.checker, self.problems, self.tell)
+        kept = grading.grade(rows, self.source)
+        if grading.changed:
+            self.counts["regraded_differently"] = grading.changed
             self.notes.append(
-                f"{changed} of {len(rows)} rollouts are graded otherwise than the file says"
+                f"{grading.changed} of {len(kept)} rollouts are graded otherwise than the file says"
             )
-        return rows
+        return kept
 
     def _say_worked(self, rows: list[RolloutRow]) -> None:
         for row in rows:

@@ -9,7 +9,7 @@ from tiny_study import tiny_study
 
 import recover_nb as rnb
 from recover_nb.core.errors import InputError
-from recover_nb.io.rows import ended_by
+from recover_nb.io.rows import ended_by, ending, was_forced
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
@@ -40,6 +40,74 @@ def jsonl(path, rows):
 )
 def test_reasons(reason, ended):
     assert ended_by(reason) is ended
+
+
+@pytest.mark.parametrize(
+    ("row", "ended"),
+    [
+        ({"finish_reason": "stop"}, True),  # OpenAI, vLLM, Mistral
+        ({"finish_reason": "length"}, False),
+        ({"finish_reason": "tool_calls"}, None),
+        ({"stop_reason": "end_turn"}, True),  # Anthropic
+        ({"stop_reason": "stop_sequence", "stop_sequence": "#"}, True),
+        ({"stop_reason": "max_tokens"}, False),
+        ({"finishReason": "STOP"}, True),  # Gemini
+        ({"finishReason": "MAX_TOKENS"}, False),
+        ({"finish_reason": "FinishReason.MAX_TOKENS"}, False),
+        ({"finish_reason": "stop", "stop_reason": 151645}, True),  # vLLM
+        ({"finish_reason": None, "stop_reason": 151645}, True),
+        ({"finish_reason": "length", "stop_reason": None}, False),
+        ({"details": {"finish_reason": "eos_token"}}, True),  # TGI
+        ({"details": {"finish_reason": "length"}}, False),
+        ({"details": {"finish_reason": "stop_sequence"}}, True),
+        ({"stop_type": "eos", "truncated": False}, True),  # llama.cpp
+        ({"stop_type": "word"}, True),
+        ({"stop_type": "limit", "truncated": False}, False),
+        ({"stopped_eos": True, "stopped_limit": False}, True),
+        ({"stopped_eos": False, "stopped_limit": True}, False),
+        ({"meta_info": {"finish_reason": {"type": "stop", "matched": 2}}}, True),  # SGLang
+        ({"finish_reason": {"type": "length", "length": 9}}, False),
+        ({"finish_reason": {"type": "abort", "message": "x"}}, None),
+        ({"done": True, "done_reason": "stop"}, True),  # ollama
+        ({"done": True, "done_reason": "length"}, False),
+        ({"finish_details": {"type": "stop", "stop": "<|im_end|>"}}, True),
+        ({"finish_details": {"type": "max_tokens"}}, False),
+        ({"status": "completed", "incomplete_details": None}, True),  # OpenAI, responses
+        ({"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}, False),
+        ({"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}, None),
+        ({"status": "success"}, None),
+        ({"ended": True}, True),
+        ({"ended": 0}, False),
+        ({"truncated": True}, False),
+        ({"truncated": False}, True),
+        ({"finish_reason": ["stop"]}, None),
+        ({"finish_reason": {"type": {}}}, None),
+        ({"finish_reason": 7}, None),
+        ({}, None),
+    ],
+)
+def test_ends_of_all_tools(row, ended):
+    assert ending(row) is ended
+
+
+@pytest.mark.parametrize(
+    ("reason", "forced"),
+    [
+        ({"finish_reason": "content_filter"}, True),
+        ({"finishReason": "SAFETY"}, True),
+        ({"stop_reason": "refusal"}, True),
+        ({"finish_reason": "error"}, True),
+        ({"finish_reason": {"type": "abort"}}, True),
+        ({"status": "failed"}, True),
+        ({"finish_reason": "stop"}, False),
+        ({"finish_reason": "tool_calls"}, False),
+    ],
+)
+def test_filters_and_faults_are_told(reason, forced, tmp_path):
+    assert was_forced(reason) is forced
+    row = {"problem_id": "p", "generated_text": "x", "is_correct": False} | reason
+    ds = rnb.from_jsonl(jsonl(tmp_path / "x.jsonl", [row]))
+    assert json.loads(ds.attrs["import_counts_json"]).get("ended_by_force", 0) == forced
 
 
 def check(ds, correct=(0, 0, 1, 0)):

@@ -147,7 +147,7 @@ def test_only_a_header(path):
 )
 def test_not_a_table(path, content):
     path.write_bytes(content)
-    refused(path, "not a CSV table|no column 'cell'")
+    refused(path, "is a picture|no column 'cell'")
 
 
 def test_no_such_file(path):

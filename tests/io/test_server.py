@@ -15,8 +15,8 @@ from recover_nb.core.labels import Signal
 from recover_nb.core.schema import TOKEN
 from recover_nb.features.features import problem_features, rollout_features
 from recover_nb.generation.decoding import Settings, score_traces
+from recover_nb.io.served.caller import Caller
 from recover_nb.io.served.completions import Sent, Unlisted, read
-from recover_nb.io.served.endpoint import Caller
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 KEY = "sk-very-secret-123"
@@ -248,6 +248,30 @@ def test_a_late_list_that_does_not_hold_what_came_is_counted():
     with pytest.raises(Unlisted):
         read(
             late, Sent("xa", "bd"), {"choices": [{"logprobs": {**logged, "tokens": list("xabd")}}]}
+        )
+
+
+@pytest.mark.parametrize(
+    ("given", "most"), [({"part": 20}, 10**9), ({"part": 20}, 40), ({}, 10**9)]
+)
+def test_traces_asked_for_in_parts_have_the_same_signals(
+    study, server, shipped, given, most, monkeypatch
+):
+    whole = score(study, server, tokenizer=shipped.tokenizer)
+    server.requests.clear()
+    server.most = most
+    if not given:
+        # Refused as too large, every trace is asked for in halves.
+        monkeypatch.setattr("recover_nb.io.served.asking.LEAST_PART", 1)
+        longest = study["n_tokens"].sel(intervention="none").values[failed(study)].max()
+        server.most = int(longest) - 1
+    parts = score(study, server, tokenizer=shipped.tokenizer, endpoint=given)
+    assert len(server.requests) > 2 * distinct(study)
+    assert {"logprob_start_len" in body for _, _, body in server.requests} >= {True}
+    assert counts(parts)["scored"] == failed(study).sum()
+    for name in Signal:
+        np.testing.assert_allclose(
+            parts[name.value].values, whole[name.value].values, rtol=TOLERANCE, atol=TOLERANCE
         )
 
 

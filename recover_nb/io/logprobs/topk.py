@@ -1,16 +1,24 @@
 """Signals of one trace from the likeliest tokens that two models list along it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.schema import N_ALTERNATIVES
+from recover_nb.features.signal_reductions import LOG_FLOOR
 from recover_nb.features.signals_topk import signals_from_topk
 from recover_nb.io.rows import SIGNALS
 
-#: One position: token id to log-probability at temperature 1, in nat.
-Listed = Mapping[int, float]
+
+class Lists(NamedTuple):
+    """What a model listed along a trace, each (token, K): -1 and 0 beyond a list's end."""
+
+    ids: np.ndarray
+    values: np.ndarray
+
+
 #: Nats a token by which a model may be more surprised by its own traces than by what it would draw.
 MOST_SURPRISED = 3.0
 
@@ -38,7 +46,10 @@ def check_own(
     """
     if not surprisal:
         return
-    theirs, own = (float(np.concatenate(each).mean()) for each in (surprisal, entropy))
+    said, own = np.concatenate(surprisal), float(np.concatenate(entropy).mean())
+    # The floor stands for a probability that no one gave: a few would make any mean absurd.
+    known = said[said < -LOG_FLOOR]
+    theirs = float((known if 2 * len(known) >= len(said) else said).mean())
     if theirs > own + MOST_SURPRISED:
         raise InputError(
             f"{where} gives the tokens of {len(surprisal)} traces {theirs:.1f} nat on average, and"
@@ -48,8 +59,8 @@ def check_own(
 
 
 def signals_of_lists(
-    specialist: Sequence[Listed],
-    ancestor: Sequence[Listed],
+    specialist: Lists,
+    ancestor: Lists,
     token_id: Sequence[int],
     *,
     temperature: float,
@@ -60,9 +71,9 @@ def signals_of_lists(
 
     Parameters
     ----------
-    specialist, ancestor : sequence of mapping
-        One per token of the trace: what the model listed there, the token itself included where the
-        API gives it.
+    specialist, ancestor : Lists
+        What the model listed at each token of the trace, in nat at temperature 1; the token itself
+        included where the API gives it.
     token_id : sequence of int
     temperature, top_k, k_cov
         See `recover_nb.signals_from_topk`.
@@ -78,7 +89,7 @@ def signals_of_lists(
     -----
     docs/method.md#top-k-lists.
     """
-    (ids_s, values_s), (ids_a, values_a) = _padded(specialist), _padded(ancestor)
+    (ids_s, values_s), (ids_a, values_a) = specialist, ancestor
     found = signals_from_topk(
         values_s,
         ids_s,
@@ -92,15 +103,6 @@ def signals_of_lists(
     both = [_likeliest(*each) for each in ((ids_s, values_s), (ids_a, values_a))]
     alternatives = tuple(np.stack(each, axis=1) for each in zip(*both, strict=True))
     return {name: found[name].astype(np.float32) for name in SIGNALS}, alternatives
-
-
-def _padded(lists: Sequence[Listed]) -> tuple[np.ndarray, np.ndarray]:
-    """Return ids (token, K) int64, -1 beyond a list's end, and log-probabilities float64."""
-    width = max(map(len, lists))
-    ids, values = np.full((len(lists), width), -1, np.int64), np.zeros((len(lists), width))
-    for row, each in enumerate(lists):
-        ids[row, : len(each)], values[row, : len(each)] = list(each), list(each.values())
-    return ids, values
 
 
 def _likeliest(ids: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

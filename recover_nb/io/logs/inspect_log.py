@@ -1,8 +1,10 @@
-"""Logs of inspect_ai: ``.eval`` archives and ``.json`` files.
+"""Logs of inspect_ai: ``.eval`` archives, ``.json`` files, and folders of them.
 
 inspect_ai itself is not needed to read them.
 """
 
+import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,24 @@ from recover_nb.core.errors import InputError
 from recover_nb.features.features import DEFAULT_WINDOW
 from recover_nb.io.archive import read_members
 from recover_nb.io.lines import Row, existing, parse_object, read_json
-from recover_nb.io.paths import Source, by_intervention, names_of
+from recover_nb.io.logs.arms import Answers, Log, Problems, choose_logs
+from recover_nb.io.logs.inspect_sample import (
+    Completion,
+    prompt_of,
+    score_of,
+    targets_of,
+    unusable,
+    with_attachments,
+)
+from recover_nb.io.logs.logged_tokens import logged_tokens
+from recover_nb.io.paths import Source, by_intervention, files_of, names_of
 from recover_nb.io.records import Collector
-from recover_nb.io.rows import RolloutRow, ended_by
+from recover_nb.io.rows import RolloutRow, Unit
 
 WHAT = "a log of inspect_ai (.eval or .json)"
-#: How scorers say correct and wrong. Partial credit and no answer are wrong.
-VERDICTS = {"C": True, "I": False, "P": False, "N": False}
+#: What makes two runs of a task two decodings, beside the model.
+SETTINGS = ("task_args", "model_args", "model_generate_config", "model_roles")
+SPEED = ("max_connections", "max_retries", "timeout", "attempt_timeout", "cache", "batch")
 
 
 def from_inspect(
@@ -35,14 +48,22 @@ def from_inspect(
 ) -> xr.Dataset:
     """Read logs of inspect_ai. An epoch is a rollout.
 
+    The text of a rollout is what the model wrote in its last turn: its reasoning, then its answer.
+    The prompt is everything that it was given before its first turn. Samples that broke, were
+    invalidated or have no score are left out; a sample that a limit stopped is a rollout that did
+    not end. ``import_notes`` says how many there are of each.
+
     Parameters
     ----------
     path : path, or dict of intervention to path
-        ``.eval`` or ``.json``.
+        ``.eval`` or ``.json``, or a folder of logs of several tasks. Arms of one task each share
+        their problems, also where their tasks have other names.
     is_correct : str or callable (text, answer) -> bool, optional
-        Grades every completion against the target, in place of the scores.
+        Grades every answer against the target, in place of the scores: the text without its
+        reasoning, and any of several targets counts.
     scorer : str, optional
-        Whose score says correct ("C", or 1) or wrong; the only one unless given.
+        Whose score says correct ("C", or 1) or wrong; the only one unless given. ``"scorer.part"``
+        takes a part of a score that is an object. Partial credit counts as wrong.
     tokenizer
         See `from_jsonl`. Where the log has the tokens of a completion (``logprobs``) and they make
         its text, those are taken, by name.
@@ -60,159 +81,189 @@ def from_inspect(
     Raises
     ------
     InputError
-        No log, an unfinished sample without a score, several scorers and no choice, a score that is
-        no verdict.
+        No log, one without samples or scores, several scorers and no choice, a score that is no
+        verdict, several runs of a task under one intervention.
     """
     files = by_intervention(path)
+    answers = Answers(is_correct)
     out = Collector(
         names_of(files),
         "inspect",
         unit=unit,
         task="inspect",
-        is_correct=is_correct,
+        is_correct=answers.checker,
         tokenizer=tokenizer,
     )
-    for intervention, file in files.items():
-        name, samples = _open(file)
-        out.task = task or name or out.task
-        for sample in samples:
-            error = sample.find("error")[1]
-            if error is not None:
-                out.count("failed_samples")
-                continue
-            out.add(_rollout(out, sample, intervention, scorer, is_correct is not None))
+    found = {arm: _logs(file, out) for arm, file in files.items()}
+    reader = _Reader(out, answers, scorer)
+    chosen = choose_logs(out, found, task, "inspect")
+    for arm, log in chosen:
+        reader.take(log, arm, alone=len(chosen) == 1)
+    if not out.rows:
+        raise InputError(f"{out.source}: no sample can be used; {'; '.join(out.said())}")
     other = out.counts.get("logged_tokens_of_another_text")
     if other:
         out.notes.append(
             f"the tokens that the log has for {other} of {len(out.rows)} completions are not those"
             " of their text; the texts were tokenized instead"
         )
-    if out.counts.get("failed_samples"):
-        out.notes.append(
-            f"{out.counts['failed_samples']} samples ended in an error of the tool and are left out"
-        )
     return out.study(n_observed=n_observed, window=window)
 
 
-def _open(path: Path) -> tuple[str, Iterator[Row]]:
-    """Return the task's name and the samples of a log."""
-    path = existing(path, WHAT)
-    with path.open("rb") as file:
-        is_archive = file.read(2) == b"PK"
-    if is_archive or path.suffix == ".eval":
-        start = next(read_members(path, WHAT, "_journal/start", ".json"), None)
-        if start is None:
-            raise InputError(f"{path}: the archive has no _journal/start.json; give {WHAT}")
-        head = parse_object(start[1], f"{path}: {start[0]}", WHAT)
-        members = read_members(path, WHAT, "samples/", ".json")
-        return _task(head), _some(
-            (parse_object(data, f"{path}: {name}", WHAT) for name, data in members), path
+def _logs(path: Path, out: Collector) -> list[Log]:
+    """Return the logs of a path: one, or those of a folder."""
+    found = []
+    for each in files_of(path, ".eval", ".json"):
+        head = _head(each)
+        if each != path and "eval" not in head.values:
+            out.tell("other_files", "{n} files of the folder are no logs of inspect_ai")
+            continue
+        found.append(_log(each, head))
+    if not found:
+        raise InputError(f"{path}: the folder has no log of inspect_ai; give {WHAT}")
+    return found
+
+
+def _log(path: Path, head: Row) -> Log:
+    if "eval" not in head.values:
+        shown = ", ".join(map(str, list(head.values)[:5])) or "nothing"
+        raise InputError(f"{path} has no 'eval'; it has {shown}; give {WHAT}")
+    about = head.part("eval")
+    plan = head.values.get("plan")
+    settings = {name: about.values.get(name) for name in SETTINGS}
+    settings["config"] = plan.get("config") if isinstance(plan, dict) else None
+    kept = {name: _without_speed(value) for name, value in settings.items() if value}
+    run = about.text("model", needed=False) or "a model without a name"
+    told = json.dumps(kept, sort_keys=True) if any(kept.values()) else ""
+    return Log(
+        path,
+        about.text("task", needed=False) or "",
+        f"{run} {told}".strip(),
+        about.text("created", needed=False) or "",
+        head.text("status", needed=False) == "success",
+    )
+
+
+def _without_speed(settings: Any) -> Any:
+    """Return settings without those that change no text."""
+    if not isinstance(settings, dict):
+        return settings
+    return {name: value for name, value in settings.items() if name not in SPEED}
+
+
+def _is_archive(path: Path) -> bool:
+    with existing(path, WHAT).open("rb") as file:
+        start = file.read(2)
+    return start == b"PK" or (path.suffix == ".eval" and start[:1] != b"{")
+
+
+def _head(path: Path) -> Row:
+    """Return all but the samples of a log."""
+    if not _is_archive(path):
+        return read_json(path, WHAT)
+    for name in ("header", "_journal/start"):
+        found = next(read_members(path, WHAT, name, ".json"), None)
+        if found is not None:
+            return parse_object(found[1], f"{path}: {found[0]}", WHAT)
+    raise InputError(
+        f"{path}: the archive has no header.json and no _journal/start.json; give {WHAT}"
+    )
+
+
+def _samples(log: Log, out: Collector) -> Iterator[Row]:
+    path = log.path
+    if _is_archive(path):
+        for name, data in read_members(path, WHAT, "samples/", ".json"):
+            yield parse_object(data, f"{path}: {name}", WHAT, out.tell)
+    else:
+        whole = read_json(path, WHAT, out.tell)
+        samples = whole.find("samples")[1] or []
+        if not isinstance(samples, list) or not all(isinstance(each, dict) for each in samples):
+            raise whole.wrong("samples", samples, "a list of samples")
+        for n, each in enumerate(samples, 1):
+            yield Row(f"{path}: sample {n}", each)
+
+
+class _Reader:
+    """Takes the samples of logs as rollouts."""
+
+    def __init__(self, out: Collector, answers: Answers, scorer: str | None) -> None:
+        self.out, self.answers, self.scorer = out, answers, scorer
+        self.problems = Problems(out)
+        self._numbered: Counter[tuple[Unit, str]] = Counter()
+
+    def take(self, log: Log, arm: str, *, alone: bool) -> None:
+        """Take all samples of a log that are of use; one of many may have none."""
+        if not log.finished:
+            self.out.notes.append(f"{log.path.name}: the run did not finish; what it has is read")
+        scorers: dict[str, None] = {}
+        taken = unscored = seen = 0
+        for row in _samples(log, self.out):
+            seen += 1
+            if unusable(row, self.out):
+                continue
+            row.find("input", needed=True)
+            correct = None
+            if self.answers.checker is None:
+                correct = score_of(row, self.scorer, self.out)
+                if correct is None:
+                    unscored += 1
+                    scores = row.values.get("scores")
+                    scorers |= dict.fromkeys(map(str, scores)) if isinstance(scores, dict) else {}
+                    continue
+            rollout = self._rollout(with_attachments(row, self.out), log, arm, correct)
+            if rollout is not None:
+                self.out.add(rollout)
+            taken += 1
+        if not seen and alone:
+            raise InputError(
+                f"{log.path}: the log has no samples; was it made with log_samples=False, or read"
+                " with header_only=True?"
+            )
+        if not seen:
+            self.out.tell("logs_without_samples", "{n} logs have no samples and are left out")
+        if unscored and not taken:
+            raise _no_scores(log, list(scorers))
+        if unscored:
+            self.out.tell(
+                "unscored_samples", "{n} samples have no score and are left out", unscored
+            )
+
+    def _rollout(self, row: Row, log: Log, arm: str, correct: bool | None) -> RolloutRow | None:
+        """Return a sample as a rollout; None where its tokens are asked for and not known."""
+        unit = (self.out.family, self.out.method, log.name, row.text("id", blank=False))
+        prompt, answer = prompt_of(row), self.answers.any_of(targets_of(row))
+        number = self._number(row, unit, arm)
+        written = Completion(row, self.out)
+        if written.redacted and self.out.tokenizer is not None:
+            return None
+        self.problems.take(unit, log, row.where, prompt, answer)
+        text, tokens = written.text, None
+        if text is None:
+            # The tokens of nothing are left out; without a tokenizer it is an outcome.
+            correct, text = bool(correct), None if self.out.tokenizer is None else ""
+        else:
+            text = self.answers.graded_by(text, written.answer or "")
+            if written.choice is not None:
+                tokens = logged_tokens(self.out, written.choice, text)
+        return RolloutRow(
+            row.where, unit, arm, number, correct, text=text, token_id=tokens, ended=written.ended
         )
-    log = read_json(path, WHAT)
-    samples = log.find("samples", needed=True)[1]
-    if not isinstance(samples, list) or not all(isinstance(each, dict) for each in samples):
-        raise log.wrong("samples", samples, "a list of samples")
-    return _task(log), _some(
-        (Row(f"{path}: sample {i + 1}", each) for i, each in enumerate(samples)), path
-    )
+
+    def _number(self, row: Row, unit: Unit, arm: str) -> int:
+        """Return the place of an epoch among the rollouts of its problem."""
+        epoch = row.whole("epoch", needed=False, least=1)
+        if epoch is not None:
+            return epoch - 1
+        self.out.tell("no_epoch", "{n} samples name no epoch; they are numbered in their order")
+        self._numbered[unit, arm] += 1
+        return self._numbered[unit, arm] - 1
 
 
-def _some(rows: Iterator[Row], path: Path) -> Iterator[Row]:
-    n = 0
-    for n, row in enumerate(rows, 1):  # noqa: B007
-        yield row
-    if not n:
-        raise InputError(f"{path}: the log has no samples; was it made with log_samples=False?")
-
-
-def _task(log: Row) -> str:
-    about = log.part("eval")
-    return about.text("task", needed=False) or ""
-
-
-def _rollout(
-    out: Collector, row: Row, intervention: str, scorer: str | None, grades: bool
-) -> RolloutRow:
-    unit = (out.family, out.method, out.task, row.text("id", blank=False))
-    problem = out.problem(unit)
-    problem.prompt, problem.answer = _prompt(row), _target(row)
-    choice = _choice(row)
-    return RolloutRow(
-        row.where,
-        unit,
-        intervention,
-        row.whole("epoch", least=1) - 1,
-        None if grades else _score(row, scorer),
-        text=_completion(choice),
-        token_id=_tokens(out, choice),
-        ended=ended_by(choice.values.get("stop_reason")),
-    )
-
-
-def _prompt(row: Row) -> str:
-    value = row.find("input", needed=True)[1]
-    if isinstance(value, list):
-        texts = [each.get("content") for each in value if isinstance(each, dict)]
-        return "\n".join(map(_content, texts))
-    return row.text("input")
-
-
-def _target(row: Row) -> str:
-    value = row.find("target")[1]
-    if isinstance(value, list) and value and isinstance(value[0], str):
-        return value[0]
-    return row.text("target", needed=False) or ""
-
-
-def _choice(row: Row) -> Row:
-    output = row.part("output")
-    choices = output.find("choices", needed=True)[1]
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise output.wrong("choices", choices, "a list with one completion")
-    return Row(f"{output.where}, choices", choices[0])
-
-
-def _completion(choice: Row) -> str:
-    return _content(choice.part("message").values.get("content"))
-
-
-def _content(value: Any) -> str:
-    """Return the text of a message: plain, or that of its parts."""
-    if isinstance(value, list):
-        return "".join(str(part.get("text", "")) for part in value if isinstance(part, dict))
-    return value if isinstance(value, str) else ""
-
-
-def _tokens(out: Collector, choice: Row) -> list[int] | None:
-    """Return token ids by the names in `logprobs`; None where they are not those of the text."""
-    logged = choice.part("logprobs", needed=False)
-    if logged is None or out.tokenizer is None:
-        return None
-    content = logged.find("content", needed=True)[1]
-    if not isinstance(content, list) or not all(isinstance(each, dict) for each in content):
-        raise logged.wrong("content", content, "a list of tokens")
-    vocabulary = out.tokenizer.get_vocab()
-    names = [each.get("token") for each in content]
-    tokens = [vocabulary[name] for name in names if name in vocabulary]
-    written = out.tokenizer.decode(tokens, skip_special_tokens=True)
-    # Some providers log other tokens than they return, or go on past the end: the text is what was
-    # graded.
-    if len(tokens) < len(names) or written.strip() != _completion(choice).strip():
-        out.count("logged_tokens_of_another_text")
-        return None
-    return tokens
-
-
-def _score(row: Row, scorer: str | None) -> bool:
-    scores = row.part("scores")
-    name = scorer or (next(iter(scores.values)) if len(scores.values) == 1 else None)
-    if name is None:
-        found = ", ".join(scores.values) or "no scorer"
-        raise InputError(f"{row.where} has scores of {found}; pass scorer= to choose one")
-    score = scores.part(name)
-    value = score.find("value", needed=True)[1]
-    if isinstance(value, str) and value in VERDICTS:
-        return VERDICTS[value]
-    if isinstance(value, str):
-        raise score.wrong("value", value, f"{', '.join(VERDICTS)}, or 1 or 0")
-    return score.flag("value")
+def _no_scores(log: Log, scorers: list[str]) -> InputError:
+    if scorers:
+        return InputError(
+            f"{log.path} has scores of {', '.join(scorers)}, and none that can be used; pass"
+            " scorer= or is_correct="
+        )
+    return InputError(f"{log.path}: no sample has scores; pass is_correct= to grade them")

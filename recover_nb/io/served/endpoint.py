@@ -1,35 +1,16 @@
-"""One OpenAI-compatible server, asked with patience and a key that is never shown.
+"""Where a model is served, and how patiently it is asked."""
 
-Patience means time-outs, retries and a rate limit.
-
-Only the standard library: no redirect is followed, no proxy used, and nothing of a request is
-logged.
-"""
-
-import http.client
 import ipaddress
 import json
-import os
-import random
-import ssl
-import threading
+import math
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Reply, parse
-
-#: Answers that may be other ones a moment later.
-TRY_AGAIN = (408, 429, 500, 502, 503, 504)
-#: Most bytes of an answer: 2,000 tokens with 100 alternatives each are about 10 MB.
-MOST_BYTES = 2**28
-_PIECE = 2**16
 
 
 @dataclass(frozen=True)
@@ -51,6 +32,11 @@ class Endpoint:
         vLLM's field of that name.
     top : int
         Alternatives a token.
+    part : int, optional
+        Most tokens of a trace whose lists are asked for in one request. The sequence is then sent
+        once for every part, up to its end, with ``logprob_start_len`` (SGLang; others ignore it);
+        numbers are those of one request. Left out, a trace is sent in parts only where a server
+        refuses it as too long or too large. Needs `tokenizer`: a text cannot be cut.
     timeout : float
         Seconds an answer may take from beginning to end.
     extra : mapping
@@ -70,23 +56,31 @@ class Endpoint:
     top: int = 20
     timeout: float = 60.0
     extra: Mapping[str, Any] = field(default_factory=dict)
+    part: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what could not work, and what would give a key away."""
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InputError("the url of an endpoint is http://HOST:PORT/v1 or https://HOST/v1")
+        parts = _parts_of(self.url)
         if parts.username or parts.password or parts.query or parts.fragment:
             raise InputError(
                 "the url of an endpoint carries a user, a query or a fragment; put a key into an "
                 "environment variable and name that with key_env"
             )
         object.__setattr__(self, "reply", parse(Reply, self.reply).value)
-        if self.top < 1 or self.timeout <= 0:
+        if not _whole(self.top) or not _above_0(self.timeout):
             raise InputError(
                 f"top={self.top}, timeout={self.timeout}; allowed: at least 1, and above 0 seconds"
             )
-        if self.key_env and parts.scheme == "http" and not _is_loopback(parts.hostname):
+        if self.part is not None and not _whole(self.part):
+            raise InputError(f"part={self.part}; allowed: a whole number of tokens, at least 1")
+        try:
+            json.dumps(dict(self.extra), allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InputError(
+                f"extra= of an endpoint is sent as JSON, and cannot be ({error}); give a dict of"
+                " texts, numbers, lists and dicts"
+            ) from None
+        if self.key_env and parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
             raise InputError(
                 f"a key would go to {parts.hostname} in the clear; use https, or a tunnel to"
                 " 127.0.0.1"
@@ -105,6 +99,9 @@ class Patience:
         Seconds before the second request, doubled each time up to the longest; each is drawn
         between half and all of it, so that many clients do not come back together. A server's
         ``Retry-After`` is waited for where it is longer.
+    longest_asked : float
+        Most seconds that a server's ``Retry-After`` is waited for; more of them end the run with a
+        sentence.
     per_minute : float, optional
         Most requests per minute.
     concurrent : int
@@ -116,6 +113,22 @@ class Patience:
     longest_wait: float = 60.0
     per_minute: float | None = None
     concurrent: int = 4
+    longest_asked: float = 600.0
+
+    def __post_init__(self) -> None:
+        """Refuse what could not work."""
+        waits = {name: getattr(self, name) for name in ("first_wait", "longest_wait")}
+        counts = {name: getattr(self, name) for name in ("tries", "concurrent")}
+        wrong = [f"{name}={each}" for name, each in counts.items() if not _whole(each)]
+        waits["longest_asked"] = self.longest_asked
+        wrong += [f"{name}={w}" for name, w in waits.items() if w != 0 and not _above_0(w)]
+        if self.per_minute is not None and not _above_0(self.per_minute):
+            wrong.append(f"per_minute={self.per_minute}")
+        if wrong:
+            raise InputError(
+                f"Patience({', '.join(wrong)}); allowed: whole numbers of at least 1 for tries and"
+                " concurrent, seconds from 0 for waits, above 0 for per_minute"
+            )
 
 
 class Clock:
@@ -134,167 +147,28 @@ class Clock:
         return time.time()
 
 
-class Unanswered(Exception):
-    """A request that got no answer in all its tries; `reason` is one of a few words."""
+def _parts_of(url: Any) -> SplitResult:
+    """Return the parts of a URL that a request can be sent to."""
+    wrong = InputError("the url of an endpoint is http://HOST:PORT/v1 or https://HOST/v1")
+    try:
+        parts = urlsplit(url)
+        plain = url.isascii() and url.isprintable() and not set(url) & set(' "<>\\^`{|}')
+        # A port out of range is found when it is asked for, a host too long when it is encoded.
+        _, host = parts.port, (parts.hostname or "").encode("idna")
+    except (ValueError, AttributeError, TypeError):
+        raise wrong from None
+    if parts.scheme not in ("http", "https") or not host or not plain:
+        raise wrong
+    return parts
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
-class _Fault(Exception):
-    def __init__(self, reason: str, wait: float = 0.0) -> None:
-        super().__init__(reason)
-        self.reason, self.wait = reason, wait
-
-
-class Caller:
-    """Asks one endpoint. Several threads may.
-
-    Parameters
-    ----------
-    endpoint : Endpoint
-    patience : Patience
-    clock : Clock
-    seed : int
-        Of the jitter.
-
-    Attributes
-    ----------
-    faults : Counter
-        Requests that had to be sent again, by reason.
-    """
-
-    def __init__(
-        self, endpoint: Endpoint, patience: Patience, clock: Clock | None = None, seed: int = 0
-    ) -> None:
-        self.endpoint, self.patience, self.clock = endpoint, patience, clock or Clock()
-        self.faults: Counter[str] = Counter()
-        self._random, self._lock, self._free_at = (
-            random.Random(seed),
-            threading.Lock(),
-            float("-inf"),
-        )
-
-    def ask(self, body: dict[str, Any], read: Callable[[dict], Any]) -> Any:
-        """Post `body` to ``/completions`` and return what `read` makes of the answer.
-
-        Raises
-        ------
-        Unanswered
-            After the last try.
-        InputError
-            An answer that asking again will not change.
-        """
-        wait = self.patience.first_wait
-        for left in range(self.patience.tries - 1, -1, -1):
-            self._take_turn()
-            try:
-                return read(self._once(body))
-            except _Fault as fault:
-                with self._lock:
-                    self.faults[fault.reason] += 1
-                    jitter = self._random.uniform(0.5, 1.0)
-                if not left:
-                    raise Unanswered(fault.reason) from None
-                self.clock.sleep(max(min(wait, self.patience.longest_wait) * jitter, fault.wait))
-                wait *= 2
-        raise Unanswered("no try allowed")
-
-    def _take_turn(self) -> None:
-        if self.patience.per_minute is None:
-            return
-        with self._lock:
-            begin = max(self.clock.now(), self._free_at)
-            self._free_at = begin + 60.0 / self.patience.per_minute
-        self.clock.sleep(max(0.0, begin - self.clock.now()))
-
-    def _once(self, body: dict[str, Any]) -> dict:
-        key = self._key()
-        try:
-            status, headers, content = self._exchange(
-                json.dumps({"model": self.endpoint.model, **body}).encode(), key
-            )
-        except TimeoutError:
-            raise _Fault("time-out") from None
-        except ssl.SSLCertVerificationError as error:
-            raise InputError(
-                f"{self.endpoint.url}: the certificate is not accepted ({error.verify_message})"
-            ) from None
-        except (OSError, http.client.HTTPException):
-            raise _Fault("connection") from None
-        if status in TRY_AGAIN:
-            raise _Fault(f"status {status}", self._retry_after(headers))
-        if status != http.client.OK:
-            said = content[:300].decode("utf-8", "replace")
-            said = " ".join((said.replace(key, "***") if key else said).split())
-            raise InputError(
-                f"{self.endpoint.url} answers {status} for model {self.endpoint.model!r}: {said}"
-            )
-        try:
-            answer = json.loads(content)
-        except ValueError:
-            raise _Fault("malformed") from None
-        if not isinstance(answer, dict):
-            raise _Fault("malformed")
-        return answer
-
-    def _exchange(self, body: bytes, key: str | None) -> tuple[int, Any, bytes]:
-        parts, timeout = urlsplit(self.endpoint.url), self.endpoint.timeout
-        kind = (
-            http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        )
-        # The deadline is of the whole answer: a server that sends a byte now and then never times
-        # out a single read.
-        end = time.monotonic() + timeout
-        connection = kind(parts.hostname, parts.port, timeout=timeout)
-        headers = {"Content-Type": "application/json", "Connection": "close"}
-        if key:
-            headers["Authorization"] = f"Bearer {key}"
-        try:
-            connection.request("POST", parts.path.rstrip("/") + "/completions", body, headers)
-            response = connection.getresponse()
-            pieces, size = [], 0
-            while piece := response.read1(_PIECE):
-                pieces.append(piece)
-                size += len(piece)
-                if time.monotonic() > end:
-                    raise TimeoutError
-                if size > MOST_BYTES:
-                    raise InputError(
-                        f"{self.endpoint.url} sends more than {MOST_BYTES >> 20} MB; lower top"
-                    )
-            if response.length:
-                raise http.client.IncompleteRead(b"")
-            return response.status, response.headers, b"".join(pieces)
-        finally:
-            connection.close()
-
-    def _key(self) -> str | None:
-        name = self.endpoint.key_env
-        if name is None:
-            return None
-        key = os.environ.get(name, "")
-        if not key:
-            raise InputError(
-                f"environment variable {name} is not set; it holds the key of {self.endpoint.url}"
-            )
-        # http.client would show a header that it refuses.
-        if not key.isascii() or not key.isprintable() or " " in key:
-            raise InputError(
-                f"environment variable {name} holds a blank or a character that no key has"
-            )
-        return key
-
-    def _retry_after(self, headers: Any) -> float:
-        """Return the seconds that the server asks for, in seconds or as a date."""
-        said = headers.get("Retry-After", "")
-        with suppress(ValueError):
-            return max(0.0, float(said))
-        try:
-            return max(0.0, parsedate_to_datetime(said).timestamp() - self.clock.date())
-        except (TypeError, ValueError):
-            return 0.0
+def _above_0(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and 0 < value < math.inf
 
 
 def _is_loopback(host: str) -> bool:

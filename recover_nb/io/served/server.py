@@ -7,10 +7,7 @@ import hashlib
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict
-from itertools import islice
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +32,23 @@ from recover_nb.features.features import (
     problem_features,
     rollout_features,
 )
-from recover_nb.features.signal_reductions import default_k_cov
-from recover_nb.features.signals_topk import signals_from_topk
+from recover_nb.io.lines import LARGEST
 from recover_nb.io.logprobs.topk import check_own
 from recover_nb.io.rows import MISSING_MASS, SIGNALS
-from recover_nb.io.served.completions import Retokenised, Scored, Sent, Unlisted, read, request
-from recover_nb.io.served.endpoint import Caller, Clock, Endpoint, Patience, Unanswered
+from recover_nb.io.served.asking import (
+    RETOKENISED,
+    SURPRISAL,
+    TOO_LONG,
+    UNANSWERED,
+    UNLISTED,
+    answers,
+    score_trace,
+)
+from recover_nb.io.served.caller import Caller
+from recover_nb.io.served.completions import Sent
+from recover_nb.io.served.endpoint import Clock, Endpoint, Patience
 from recover_nb.routing.derive import derive
 
-#: Traces without an answer, one after the other, after which the server is left alone.
-GIVE_UP = 3
-#: Kept of each trace beside them: how unlikely the specialist finds its tokens, in nats.
-SURPRISAL = "surprisal"
 #: Attribute that says what became of the traces.
 COUNTS = "server_counts_json"
 
@@ -69,7 +71,8 @@ def score_with_server(
 ) -> xr.Dataset:
     """Compute signals and features of failed rollouts from two served models.
 
-    Each trace is sent to both endpoints once, behind its prompt; nothing is generated.
+    Each trace is sent to both endpoints once, behind its prompt, or in parts where it is too long
+    for one request; nothing is generated.
 
     Parameters
     ----------
@@ -102,15 +105,17 @@ def score_with_server(
     Dataset
         `ds` with `features`, `n_failed_rollouts`, regimes and routes; where it stores tokens also
         with the six signals, `missing_mass` and `missing_mass_ancestor` (problem, rollout, token)
-        float32, `has_signals` and `junction`. A trace that the server cuts into other tokens, or
-        that got no answer, has no signals and does not count; how many there are is in the
-        attribute ``server_counts_json``.
+        float32, `has_signals` and `junction`. A trace has no signals and does not count that the
+        server cuts into other tokens (or that fits its answer in two ways), that it refuses as too
+        long even in parts (`Endpoint`), that lacks a log-probability, or that got no answer; how
+        many there are is in the attribute ``server_counts_json``.
 
     Raises
     ------
     InputError
-        The study has no traces that can be sent; a server refuses, offers no log-probabilities, or
-        stops answering (what is scored is kept in `partial`).
+        The study has no traces that can be sent; a server refuses, offers no log-probabilities,
+        stops answering, or asks to wait longer than `patience` allows (what is scored is kept in
+        `partial`, as it is after Ctrl-C, which ends the call at once).
 
     Notes
     -----
@@ -118,6 +123,11 @@ def score_with_server(
     at it first.
     """
     traces = dict(_traces(ds, tokenizer))
+    if not traces:
+        raise InputError(
+            "no failed rollout of the study has a trace to send; score a study whose rollouts have"
+            " generated_text, or token_id with tokenizer=, and of which some failed"
+        )
     constants = {
         "temperature": temperature,
         "top_k": top_k,
@@ -136,7 +146,7 @@ def score_with_server(
     counts = Counter(kept_from_before=sum(key in found for key in keys.values()))
 
     def score(key: str) -> dict[str, list[float]] | str:
-        return _score(callers, sent[key], constants)
+        return score_trace(callers, sent[key], constants)
 
     bar = tqdm(
         total=len(sent),
@@ -148,9 +158,8 @@ def score_with_server(
         dynamic_ncols=True,
     )
     with kept, bar:
-        for key, result in _answers(
-            score, [key for key in sent if key not in found], patience.concurrent
-        ):
+        todo = [key for key in sent if key not in found]
+        for key, result in answers(score, todo, patience.concurrent, callers):
             bar.update()
             found[key] = result
             if len(found) == ENOUGH_TRACES:
@@ -167,7 +176,6 @@ def score_with_server(
     return _with_signals(ds, signals, window, counts, (specialist, ancestor), constants)
 
 
-UNANSWERED, RETOKENISED, UNLISTED = "unanswered", "retokenised", "unlisted"
 #: Traces after which the specialist is judged for the first time.
 ENOUGH_TRACES = 5
 
@@ -179,79 +187,6 @@ def _check(results: Iterable[dict[str, list[float]] | str], endpoint: Endpoint) 
     )
     where, ask = f"{endpoint.model!r} at {endpoint.url}", f"ask for reply={Reply.ECHO_LATE.value!r}"
     check_own(surprisal, entropy, where, ask)
-
-
-def _answers(score: Callable, todo: list, concurrent: int) -> Iterator[tuple[Any, Any]]:
-    """Yield (place, result) as traces are scored; stop asking a server that no longer answers."""
-    in_a_row, ahead = 0, iter(todo)
-    with ThreadPoolExecutor(max(1, concurrent)) as pool:
-        # No more than are under way: after an error nothing else is asked.
-        waiting = {pool.submit(score, place): place for place in islice(ahead, max(1, concurrent))}
-        while waiting:
-            future = next(as_completed(waiting))
-            place, result = waiting.pop(future), future.result()
-            in_a_row = in_a_row + 1 if result == UNANSWERED else 0
-            yield place, result
-            if in_a_row >= GIVE_UP:
-                raise InputError(
-                    f"{GIVE_UP} traces in a row got no answer in all their tries; what is scored is"
-                    " kept where partial= names a file: call again when the server is back"
-                )
-            waiting |= {pool.submit(score, place): place for place in islice(ahead, 1)}
-
-
-def _score(
-    callers: list[Caller], sent: Sent, constants: dict[str, Any]
-) -> dict[str, list[float]] | str:
-    """Return the signals of one trace, or why there are none."""
-
-    def lists_of(caller: Caller) -> Scored:
-        endpoint = caller.endpoint
-        return caller.ask(request(endpoint, sent), lambda answer: read(endpoint, sent, answer))
-
-    try:
-        s, a = map(lists_of, callers)
-    except Retokenised:
-        return RETOKENISED
-    except Unlisted:
-        return UNLISTED
-    except Unanswered:
-        return UNANSWERED
-    if not np.array_equal(s.token_id, a.token_id):
-        return RETOKENISED
-    # In the width that studies are made in: where both models are sure of a token its pressure is 0
-    # but for the last bit, and `spread` counts every bit above 0.
-    numbers = (
-        each.astype(np.float32)
-        for each in (s.logprobs, a.logprobs, s.token_logprob, a.token_logprob)
-    )
-    logprobs_s, logprobs_a, own_s, own_a = numbers
-    values = signals_from_topk(
-        logprobs_s,
-        s.ids,
-        logprobs_a,
-        a.ids,
-        s.token_id,
-        own_s,
-        own_a,
-        temperature=constants["temperature"],
-        top_k=constants["top_k"],
-        k_cov=_k_cov(constants, a),
-    )
-    return {
-        SURPRISAL: (-s.token_logprob).tolist(),
-        **{name: values[name].tolist() for name in SIGNALS},
-    }
-
-
-def _k_cov(constants: dict[str, Any], ancestor: Scored) -> int:
-    if constants["k_cov"] is not None:
-        return constants["k_cov"]
-    if constants["vocab_size"] is not None:
-        return default_k_cov(constants["vocab_size"])
-    # A served model has a vocabulary of tens of thousands: the rule for tiny ones does not apply to
-    # a short list.
-    return min(20, ancestor.ids.shape[1])
 
 
 def _traces(ds: xr.Dataset, tokenizer: Any) -> Iterator[tuple[tuple[int, int], Sent]]:
@@ -364,8 +299,23 @@ def _key(sent: Sent, endpoints: tuple[Endpoint, Endpoint], constants: dict[str, 
     Not the environment variable.
     """
     asked = [[each.url, each.model, each.reply, each.top, dict(each.extra)] for each in endpoints]
-    whole = json.dumps([asked, constants, asdict(sent)], sort_keys=True)
+    whole = json.dumps(
+        [asked, constants, {"prompt": sent.prompt, "trace": sent.trace}], sort_keys=True
+    )
     return hashlib.sha256(whole.encode()).hexdigest()
+
+
+def _is_result(result: Any) -> bool:
+    """Tell whether a kept result is one that `score_trace` gives."""
+    if isinstance(result, str):
+        return result in (RETOKENISED, UNLISTED, TOO_LONG)
+    columns = [result[name] for name in (SURPRISAL, *SIGNALS)]
+    if not all(isinstance(each, list) and len(each) == len(columns[0]) for each in columns):
+        return False
+    numbers = [value for each in columns for value in each]
+    return bool(numbers) and all(
+        isinstance(value, int | float) and abs(value) <= LARGEST for value in numbers
+    )
 
 
 class _Kept:
@@ -377,13 +327,22 @@ class _Kept:
         self._torn = False
         if self.path is None or not self.path.exists():
             return
-        content = self.path.read_text(encoding="utf-8")
+        if not self.path.is_file():
+            raise InputError(f"{self.path} is no file; choose another partial=")
+        try:
+            # A damaged line is one that is asked for again.
+            content = self.path.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise InputError(
+                f"{self.path} cannot be read: {error.strerror}; choose another partial="
+            ) from None
         self._torn = bool(content) and not content.endswith("\n")
         for line in content.splitlines():
             try:
                 row = json.loads(line)
-                self.known[row["key"]] = row["result"]
-            except (ValueError, KeyError, TypeError):
+                if _is_result(row["result"]):
+                    self.known[row["key"]] = row["result"]
+            except (ValueError, KeyError, TypeError, RecursionError):
                 continue
 
     def __enter__(self) -> "_Kept":
