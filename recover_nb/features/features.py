@@ -1,6 +1,8 @@
 """Junction, the three problem-level features, and their reliability (docs/method.md#3-features)."""
 
+import math
 from collections.abc import Sequence
+from numbers import Real
 
 import numpy as np
 import xarray as xr
@@ -109,6 +111,7 @@ def rollout_features(
     n_tokens: ArrayLike,
     *,
     window: int = DEFAULT_WINDOW,
+    floor: float = 0.0,
 ) -> NDArray[np.float64]:
     """Compute the three features of each trace.
 
@@ -122,6 +125,9 @@ def rollout_features(
         Length of each trace.
     window : int
         Tokens to either side of the junction.
+    floor : float
+        `spread` counts tokens whose pressure is above it; 0 is the published definition. Above 0,
+        pressure that is no more than rounding does not count.
 
     Returns
     -------
@@ -134,12 +140,14 @@ def rollout_features(
     Raises
     ------
     InputError
-        If shapes disagree, a trace is longer than the token dimension, or `window` is negative.
+        If shapes disagree, a trace is longer than the token dimension, `window` is negative, or
+        `floor` is negative or infinite.
 
     Notes
     -----
     Source: docs/method.md#three-features.
     """
+    _check_floor(floor)
     pressure, n_tokens, inside = _traces(demotion_pressure, n_tokens)
     variance = np.asarray(logit_variance)
     if variance.shape != pressure.shape:
@@ -159,7 +167,7 @@ def rollout_features(
     local = local / np.maximum(stop - start, 1)
     features = np.stack(
         [
-            (pressure > 0).sum(axis=-1) / length,
+            (pressure > floor).sum(axis=-1) / length,
             np.log10(np.maximum(ratio, FLOOR)),
             np.log10(np.maximum(local, FLOOR)),
         ],
@@ -200,7 +208,11 @@ def problem_features(rollout_features: ArrayLike, failed: ArrayLike) -> NDArray[
 
 
 def compute_features(
-    ds: xr.Dataset, *, window: int = DEFAULT_WINDOW, has_signals: ArrayLike | None = None
+    ds: xr.Dataset,
+    *,
+    window: int = DEFAULT_WINDOW,
+    floor: float = 0.0,
+    has_signals: ArrayLike | None = None,
 ) -> xr.DataArray:
     """Compute the features of each problem of a study.
 
@@ -212,6 +224,9 @@ def compute_features(
         stored out of memory: it is read a block of problems at a time.
     window : int
         Tokens to either side of the junction.
+    floor : float
+        `spread` counts tokens whose pressure is above it, in nat. 0 is the published definition;
+        docs/method.md#three-features says what a higher one changes.
     has_signals : array of bool, shape (problem, rollout), optional
         Which rollouts have signals; unless given, the study's variable of that name, if any. One
         with NaN among its tokens never counts.
@@ -225,7 +240,8 @@ def compute_features(
     Raises
     ------
     InputError
-        If a variable, a dimension or the intervention is missing, or shapes disagree.
+        If a variable, a dimension or the intervention is missing, shapes disagree, or `floor` is
+        negative or infinite.
 
     See Also
     --------
@@ -253,6 +269,7 @@ def compute_features(
     0          0.43           1.27             -1.48
     1          0.44           1.31             -2.22
     """
+    _check_floor(floor)
     pressure, variance, n_tokens = _variables(ds)
     if has_signals is None:
         has_signals = ds.get("has_signals")
@@ -268,6 +285,7 @@ def compute_features(
             variance.isel(problem=block).to_numpy(),
             np.where(failed[block], n_tokens[block], 0),
             window=window,
+            floor=floor,
         )
         features[block] = problem_features(rows, failed[block])
     coords = {name: value for name, value in ds.coords.items() if value.dims == ("problem",)}
@@ -276,8 +294,16 @@ def compute_features(
         dims=("problem", "feature"),
         coords={**coords, "feature": list(FEATURES)},
         name="features",
-        attrs={"window": window},
+        attrs={"window": window} | ({"floor": float(floor)} if floor else {}),
     )
+
+
+def _check_floor(floor: float) -> None:
+    if not isinstance(floor, Real) or isinstance(floor, bool) or not 0 <= floor < math.inf:
+        raise InputError(
+            f"floor {floor!r}; allowed: a demotion pressure in nat, 0 (the published definition) or"
+            " a positive number such as 1e-4"
+        )
 
 
 def _traces(
@@ -364,6 +390,11 @@ def window_of(ds: xr.Dataset) -> int:
     return int(ds["features"].attrs.get("window", DEFAULT_WINDOW))
 
 
+def floor_of(ds: xr.Dataset) -> float:
+    """Return the floor that a study's `spread` was made with, 0 if it is not said."""
+    return float(ds["features"].attrs.get("floor", 0.0)) if "features" in ds else 0.0
+
+
 def usable_rollouts(
     values: ArrayLike, failed: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -404,4 +435,5 @@ def failed_rollout_features(ds: xr.Dataset) -> tuple[NDArray[np.float64], NDArra
     pressure, variance = (
         ds[name].transpose("problem", "rollout", "token").values for name in names
     )
-    return usable_rollouts(rollout_features(pressure, variance, np.where(kept, length, 0)), kept)
+    values = rollout_features(pressure, variance, np.where(kept, length, 0), floor=floor_of(ds))
+    return usable_rollouts(values, kept)

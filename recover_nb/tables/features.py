@@ -8,9 +8,10 @@ import xarray as xr
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Feature, Intervention, Scope, Signal
-from recover_nb.core.schema import failed_rollouts
+from recover_nb.core.schema import cell_names, failed_rollouts
 from recover_nb.features.features import compute_features
 from recover_nb.features.reliability import needed_rollouts
+from recover_nb.routing.policy import route
 from recover_nb.tables.kit import per_rollout
 
 NONE = Intervention.NONE.value
@@ -101,6 +102,65 @@ def features_by_window(ds: xr.Dataset, windows: Sequence[int] = (1, 2, 4, 8)) ->
         for window, frame in found.items()
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("window")
+
+
+def features_by_floor(
+    ds: xr.Dataset, floors: Sequence[float] = (0.0, 1e-6, 1e-4, 1e-3)
+) -> pd.DataFrame:
+    """Compute `spread` again with other floors, from the stored signals, and the routes from it.
+
+    Regimes come from rescue rates alone, so that no floor changes one.
+
+    Returns
+    -------
+    DataFrame
+        Index `floor`; ``tokens``: share of the tokens of failed rollouts whose pressure is above
+        it; ``q05``, ``q50``, ``q95``: of `spread` over problems; ``rank_correlation``: Spearman's,
+        of `spread` with that of the first floor; ``routes_changed``: share of problems with another
+        route than by the first.
+
+    Raises
+    ------
+    InputError
+        If the study stores no signals, or a floor is negative.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> ds = rnb.load_study().isel(problem=slice(0, 100))
+    >>> rnb.tables.features_by_floor(ds, floors=(0, 1e-4)).round(2)
+            tokens   q05   q50   q95  rank_correlation  routes_changed
+    floor
+    0.0000    0.50  0.38  0.49  0.58              1.00            0.00
+    0.0001    0.16  0.08  0.16  0.22              0.39            0.23
+    """
+    length, kept = _stored(ds)
+    pressure = ds[Signal.DEMOTION_PRESSURE.value].transpose("problem", "rollout", "token").values
+    inside = kept[..., None] & (np.arange(pressure.shape[-1]) < length[..., None])
+    tokens, cells = pressure[inside], cell_names(ds)
+    found = {float(floor): compute_features(ds, floor=floor) for floor in floors}
+    first = found[float(floors[0])]
+    known = first.notnull().all("feature").values
+    spread = {floor: pd.Series(each.values[known, 0]) for floor, each in found.items()}
+    routes = {floor: np.asarray(route(each, cells))[known] for floor, each in found.items()}
+    start = float(floors[0])
+    rows = {
+        floor: {
+            "tokens": (tokens > floor).mean(),
+            **{f"q{100 * q:02.0f}": each.quantile(q) for q in (0.05, 0.5, 0.95)},
+            "rank_correlation": _rank_correlation(each, spread[start]),
+            "routes_changed": (routes[floor] != routes[start]).mean(),
+        }
+        for floor, each in spread.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("floor")
+
+
+def _rank_correlation(one: pd.Series, other: pd.Series) -> float:
+    """Return Spearman's correlation, NaN where one of the two does not vary."""
+    if one.nunique() < 2 or other.nunique() < 2:
+        return np.nan
+    return float(one.corr(other, method="spearman"))
 
 
 def reliability(

@@ -7,6 +7,8 @@ import xarray as xr
 from recover_nb.core.errors import InputError
 from recover_nb.features.features import (
     compute_features,
+    failed_rollout_features,
+    floor_of,
     junction,
     junction_window,
     problem_features,
@@ -142,6 +144,30 @@ def test_compute_features_any_order_of_dimensions_and_any_block(monkeypatch):
     xr.testing.assert_identical(compute_features(study(), window=1), plain)
 
 
+def test_a_floor_changes_which_tokens_spread_counts():
+    pressure = np.array([0.0, 1e-7, 1e-4, 0.5, 2.0, 9.0])
+    variance = np.array([1.0, 1.0, 10.0, 100.0, 10.0, 1.0])
+    for floor, counted in ((0, 4), (0.0, 4), (1e-7, 3), (1e-6, 3), (1e-4, 2), (0.5, 1), (2.0, 0)):
+        got = rollout_features(pressure, variance, 5, floor=floor)
+        assert got[0] == counted / 5
+        np.testing.assert_array_equal(got[1:], rollout_features(pressure, variance, 5)[1:])
+
+
+def test_a_study_says_its_floor_and_what_follows_keeps_it():
+    plain, floored = compute_features(study()), compute_features(study(), floor=1.0)
+    assert "floor" not in plain.attrs and floored.attrs == {"window": 8, "floor": 1.0}
+    # Rollout 0 has one token of four above 1; rollout 1 one of three: 2, not the two of exactly 1.
+    np.testing.assert_allclose(plain.values[0, 0], (1 / 4 + 3 / 3) / 2)
+    np.testing.assert_allclose(floored.values[0, 0], (1 / 4 + 1 / 3) / 2)
+    np.testing.assert_array_equal(floored.values[:, 1:], plain.values[:, 1:])
+    assert floor_of(study()) == floor_of(study().assign(features=plain)) == 0
+    ds = study().assign(features=floored)
+    assert floor_of(ds.isel(problem=[0])) == 1
+    values, used = failed_rollout_features(ds)
+    np.testing.assert_allclose(values[0, :2, 0], [1 / 4, 1 / 3])
+    assert used[0].tolist() == [True, True, False]
+
+
 def test_window_matters():
     ds = study()
     ds["logit_variance"][0, 0] = [1, 1, 1000, 1]
@@ -156,6 +182,11 @@ def test_window_matters():
         (lambda: junction(np.zeros((2, 3)), [1, 4]), "from 1 to 4; allowed: 0 to 3"),
         (lambda: junction(np.zeros((2, 3)), [-1, 2]), "from -1 to 2"),
         (lambda: junction_window([1], [2], window=-1), "window -1; allowed"),
+        (lambda: rollout_features([1.0], [1.0], 1, floor=-1e-9), "floor -1e-09; allowed: a demot"),
+        (lambda: compute_features(study(), floor=np.inf), "floor inf; allowed"),
+        (lambda: compute_features(study(), floor=np.nan), "floor nan; allowed"),
+        (lambda: compute_features(study(), floor="small"), "floor 'small'; allowed"),
+        (lambda: compute_features(study(), floor=True), "floor True; allowed"),
         (lambda: rollout_features([1.0, 2.0], [1.0], 2), "same shape"),
         (lambda: problem_features(np.zeros((2, 4)), [True, True]), r"\(2, 4\)"),
         (lambda: problem_features(np.zeros((2, 3)), [True]), r"failed of shape \(1,\)"),

@@ -9,10 +9,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from recover_nb import tasks
+from recover_nb.core.checkpoints import checkpoint_hash
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import SPECIALISTS, Family, Method, Task
 from recover_nb.core.shipped import data_folder
-from recover_nb.generation.checkpoints import checkpoint_hash
 from recover_nb.generation.lab import data, posttrain
 from recover_nb.generation.lab.models import make_model
 from recover_nb.generation.lab.optimise import Optimiser, Progress, cycles, fit, trapezoid

@@ -275,8 +275,8 @@ def test_all_correct_problems_are_no_failed_units(pair, problems):
     assert (ds["correct"].values[:, :, 1:] == -1).all()
     assert np.isnan(ds["features"].values).all()
     assert ds["regime"].values.tolist() == ds["route"].values.tolist() == ["", ""]
-    with pytest.raises(InputError, match="failed"):
-        rnb.evaluate_routing(ds)
+    need = rnb.evaluate_routing(ds).needs[0]
+    assert (need["figure"], need["needs"]) == ("rescue", "failed problems")
 
 
 def test_where_every_wrong_answer_was_cut_off_the_message_says_so(problems):
@@ -292,7 +292,9 @@ def test_where_every_wrong_answer_was_cut_off_the_message_says_so(problems):
     )
     assert ds["n_failed_rollouts"].values.tolist() == [0, 0]
     said = "; 6 of 6 wrong rollouts were cut off at the length limit"
-    for statistic in (rnb.evaluate_routing, rnb.cluster_stability, rnb.topography):
+    need = rnb.evaluate_routing(ds).needs[0]
+    assert need["figure"] == "rescue" and need["needs"].startswith("failed problems" + said)
+    for statistic in (rnb.cluster_stability, rnb.topography):
         with pytest.raises(InputError, match=said):
             statistic(ds)
     assert rnb.tables.regime_sentence(ds).startswith("No problem failed" + said)
