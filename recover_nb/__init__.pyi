@@ -80,6 +80,7 @@ from recover_nb.generation.lineage import load_lineage as load_lineage
 from recover_nb.generation.recompute import add_signals as add_signals
 from recover_nb.generation.recompute import compute_signals as compute_signals
 from recover_nb.generation.run import run_study as run_study
+from recover_nb.generation.steering import steering as steering
 from recover_nb.generation.surgery import branch as branch
 from recover_nb.generation.surgery import value_map as value_map
 from recover_nb.io.jsonl import from_jsonl as from_jsonl
@@ -90,6 +91,7 @@ from recover_nb.io.logs.inspect_log import from_inspect as from_inspect
 from recover_nb.io.logs.lm_eval import from_lm_eval as from_lm_eval
 from recover_nb.io.logs.training import from_trl as from_trl
 from recover_nb.io.logs.training import from_verl as from_verl
+from recover_nb.io.preview.look import preview as preview
 from recover_nb.io.problems import read_problems as read_problems
 from recover_nb.io.profiles import from_profiles as from_profiles
 from recover_nb.io.profiles import to_profiles as to_profiles

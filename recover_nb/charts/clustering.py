@@ -24,6 +24,7 @@ from recover_nb.charts.kit import (
     frame_of,
     heading,
     in_turn,
+    is_study,
     numbers,
     order,
     p_tip,
@@ -31,6 +32,7 @@ from recover_nb.charts.kit import (
     shape_by,
     share_colour,
     tip,
+    wrong_kind,
 )
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Feature, parse
@@ -150,6 +152,8 @@ def plot_stability_grid(data: Any, *, width: int = 150, height: int = 120) -> al
     'Stability by number of clusters'
     """
     # What `stability_grid` returns is a frame as well, of a row per clustering.
+    if is_study(data):
+        raise wrong_kind()
     frame = data if "source" in data.columns else tables.grid_lines(data)
     frame = checked(frame, ("algorithm", "k", "figure", "source", "value", "verdict", "p_family"))
     algorithms, figures = order(frame["algorithm"]), order(frame["figure"])

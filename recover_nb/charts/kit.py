@@ -27,14 +27,42 @@ def frame_of(data: Any, table: Callable[[Any], pd.DataFrame] | None = None) -> p
     """Return what a chart draws: a frame as it is, anything else as `table` lays it out.
 
     Without a table, a result as its own `to_dataframe` does.
+
+    Raises
+    ------
+    InputError
+        A study, where the chart draws what a function makes of one.
     """
     if isinstance(data, pd.DataFrame):
         return data
-    return data.to_dataframe() if table is None else table(data)
+    if not is_study(data):
+        return data.to_dataframe() if table is None else table(data)
+    try:
+        if table is not None:
+            return table(data)
+    except (AttributeError, KeyError):
+        # What is read of a result is not in a study.
+        pass
+    raise wrong_kind()
+
+
+def is_study(data: Any) -> bool:
+    """Whether something is a study, rather than what was found in one."""
+    return "schema_version" in getattr(data, "attrs", ())
+
+
+def wrong_kind() -> InputError:
+    """Return the error for a study that is given to a chart of a result."""
+    return InputError(
+        "this chart draws a result and was given a study; give it what the function that its"
+        " docstring names returns, such as rnb.evaluate_routing(study)"
+    )
 
 
 def checked(frame: pd.DataFrame, needed: tuple[str, ...]) -> pd.DataFrame:
     """Refuse a frame that is not the one the chart draws."""
+    if is_study(frame):
+        raise wrong_kind()
     missing = [name for name in needed if name not in frame.columns]
     if missing:
         raise InputError(

@@ -204,8 +204,12 @@ def info(options: Namespace) -> None:
     if options.json:
         _print_json(found)
         return
+    notes = found.pop("import_notes", ())
     for name, value in found.items():
         print(f"{name}: {_shown(value)}")
+    if notes:
+        printable = need("recover_nb.tables.text", "models", "printing").printable
+        print("notes on this import:", *(f"  {printable(note)}" for note in notes), sep="\n")
 
 
 def story(options: Namespace) -> None:
@@ -224,7 +228,10 @@ def describe(ds: xr.Dataset) -> dict[str, Any]:
     attrs = {
         name: value.item() if hasattr(value, "item") else value for name, value in ds.attrs.items()
     }
-    for name in ("config_json", "provenance_json"):
+    # A store gives a list of one back as a text.
+    if isinstance(attrs.get("import_notes"), str):
+        attrs["import_notes"] = [attrs["import_notes"]]
+    for name in ("config_json", "provenance_json", "import_counts_json"):
         if name in attrs:
             attrs[name.removesuffix("_json")] = json.loads(attrs.pop(name))
     cells, counts = [], cell_names(ds).tolist()

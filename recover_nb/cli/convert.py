@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Callable
@@ -37,18 +38,59 @@ NOT_OPTIONS = ("path", "rollouts", "specialist", "tokenizer", "table", "load")
 
 
 def import_(options: Namespace) -> None:
-    """Read another format and write it as a study."""
-    reader = _converter(options.format, 0)
+    """Read another format and write it as a study, or show how it would be read."""
+    if options.preview:
+        print(_preview(options))
+        return
+    if options.out is None:
+        raise InputError(
+            "--out is needed: where the study goes; or --preview, which writes nothing"
+        )
     store.suffix_of(options.out)
     check_free(Path(options.out))
-    ds = reader(_source(options), **_reader_options(options.format, reader, options))
-    for note in ds.attrs.get("import_notes", ()):
+    name, ds = _read(options)
+    for note in _notes(ds):
         print(f"note: {note}", file=sys.stderr)
     provenance = need("recover_nb.generation.provenance", "models", "provenance")
-    defaults = provenance.study_attrs(
-        0, {"imported": options.format, "path": Path(options.path).name}, {}
-    )
+    defaults = provenance.study_attrs(0, {"imported": name, "path": Path(options.path).name}, {})
     print(store.save_study(ds.assign_attrs({**defaults, **ds.attrs}), options.out, replace=False))
+
+
+def _read(options: Namespace) -> tuple[str, Any]:
+    """Return the format, told or recognised, and what its reader makes of the source."""
+    if options.format is not None:
+        reader = _converter(options.format, 0)
+        given = _reader_options(options.format, reader, options)
+        return options.format, reader(_source(options), **given)
+    call = need("recover_nb.io.preview.choose", "io", "recognising").call_for(Path(options.path))
+    reader = _converter(call.format, 0)
+    said = [f"read as format {call.format}"]
+    for key, value in call.options.items():
+        said.append(f"{key} is {value}, by its name")
+        options.option = [f"{key}={json.dumps(value)}", *(options.option or ())]
+    source = call.source if not options.arm else _source(options)
+    given = _reader_options(call.format, reader, options)
+    try:
+        ds = reader(source, **given)
+    except InputError as error:
+        see = f"see recover-nb import {shlex.quote(options.path)} --preview"
+        raise InputError(f"{str(error).rstrip('.')}; {see}") from None
+    for note in said:
+        print(f"note: {note}", file=sys.stderr)
+    return call.format, ds
+
+
+def _preview(options: Namespace) -> Any:
+    """Return how a source would be read."""
+    if options.arm:
+        raise InputError("--preview shows one file; give each of the arms by itself")
+    look = need("recover_nb.io.preview.look", "io", "a preview")
+    return look.preview(options.path, format=options.format, **_given(options))
+
+
+def _notes(ds: Any) -> list[str]:
+    notes = ds.attrs.get("import_notes", ())
+    return [notes] if isinstance(notes, str) else list(notes)
 
 
 def export(options: Namespace) -> None:
@@ -87,18 +129,14 @@ def _reader_options(name: str, reader: Callable, options: Namespace) -> dict[str
     """Return a reader's keyword arguments from NAME=VALUE options, parsing values that are JSON."""
     known = inspect.signature(reader).parameters
     allowed = [each for each in known if each not in NOT_OPTIONS]
-    given: dict[str, Any] = {}
-    for each in options.option or ():
-        key, equals, value = each.partition("=")
-        if not equals or key not in allowed:
+    given = _given(options)
+    for key in given:
+        if key not in allowed:
             shown = ", ".join(allowed) or "(none)"
+            written = next(each for each in options.option if each.partition("=")[0] == key)
             raise InputError(
-                f"--option {each!r} cannot be used; format {name} takes NAME=VALUE with {shown}"
+                f"--option {written!r} cannot be used; format {name} takes NAME=VALUE with {shown}"
             )
-        try:
-            given[key] = json.loads(value)
-        except ValueError:
-            given[key] = value
     needed = [
         each
         for each in allowed
@@ -106,4 +144,18 @@ def _reader_options(name: str, reader: Callable, options: Namespace) -> dict[str
     ]
     if needed:
         raise InputError(f"format {name} needs --option {needed[0]}=VALUE")
+    return given
+
+
+def _given(options: Namespace) -> dict[str, Any]:
+    """Return what --option says, by name; values that are JSON are parsed."""
+    given: dict[str, Any] = {}
+    for each in options.option or ():
+        key, equals, value = each.partition("=")
+        if not equals or not key:
+            raise InputError(f"--option {each!r} cannot be used; allowed: NAME=VALUE")
+        try:
+            given[key] = json.loads(value)
+        except (ValueError, RecursionError):
+            given[key] = value
     return given

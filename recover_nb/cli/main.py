@@ -8,7 +8,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from recover_nb import __version__
 from recover_nb.core.errors import InputError
@@ -18,6 +18,19 @@ EXIT_INPUT, EXIT_INTERRUPTED, EXIT_PIPE = 2, 130, 141
 
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
+
+    #: Whether options may stand between the other arguments where one of those may be left out.
+    mixed = False
+
+    def parse_known_args(self, *given: Any, **named: Any) -> Any:
+        """Parse; mixed arguments are told from options first."""
+        if not self.mixed:
+            return super().parse_known_args(*given, **named)
+        self.mixed = False  # It calls this method for each half of its work.
+        try:
+            return self.parse_known_intermixed_args(*given, **named)
+        finally:
+            self.mixed = True
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, and where help is."""
@@ -242,9 +255,17 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_converters(commands: argparse._SubParsersAction) -> None:
-    reader = commands.add_parser("import", help="read another format into a study")
+    reader = commands.add_parser(
+        "import",
+        help="read another format into a study",
+        usage="recover-nb import [FORMAT] PATH (--out STUDY.zarr | --preview) [options]",
+    )
+    reader.mixed = True
     reader.add_argument(
-        "format", metavar="FORMAT", help="such as jsonl, lm_eval, inspect (docs/formats.md)"
+        "format",
+        metavar="FORMAT",
+        nargs="?",
+        help="such as jsonl, lm_eval, inspect (docs/formats.md); told by the content if left out",
     )
     reader.add_argument("path", metavar="PATH", help="what to read")
     reader.add_argument(
@@ -256,7 +277,10 @@ def _add_converters(commands: argparse._SubParsersAction) -> None:
     reader.add_argument(
         "--option", action="append", metavar="NAME=VALUE", help="of the reader: is_correct=numeric"
     )
-    reader.add_argument("--out", required=True, metavar="STUDY.zarr", help="where to write")
+    reader.add_argument("--out", metavar="STUDY.zarr", help="where to write")
+    reader.add_argument(
+        "--preview", action="store_true", help="show how it would be read, and write nothing"
+    )
     writer = commands.add_parser("export", help="write a study in another format")
     writer.add_argument("format", metavar="FORMAT", help="such as profiles")
     writer.add_argument("study", metavar="STUDY", help="a study (.zarr, .zarr.zip, .nc)")

@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 
 from recover_nb.core.checks import check_whole
 from recover_nb.core.errors import InputError
-from recover_nb.core.schema import cell_names, cut_off_hint
+from recover_nb.core.schema import cell_names, lacks_hint
 from recover_nb.features.features import feature_matrix
 from recover_nb.stats.scaling import standardise
 
@@ -83,7 +83,7 @@ def feature_space(
     if not len(rows):
         raise InputError(
             "no problem with features is left; needed: failed problems in the cells to be clustered"
-            + cut_off_hint(ds)
+            + lacks_hint(ds)
         )
     points = scores(values[rows], names[rows] if within_cells else None, ranks=ranks)
     points = points[:, varying(points)]

@@ -19,6 +19,7 @@ from recover_nb.core.labels import ALL, FEATURES, Algorithm, Intervention, Null,
 from recover_nb.core.schema import cell_names, failed_rollouts
 from recover_nb.features.features import (
     feature_matrix,
+    floor_of,
     problem_features,
     rollout_features,
     window_of,
@@ -215,14 +216,14 @@ def _stored(ds: xr.Dataset, space: Space) -> tuple[np.ndarray, np.ndarray]:
     usable = failed_rollouts(ds) & (n_tokens > 0)
     if "has_signals" in ds:
         usable &= ds["has_signals"].transpose("problem", "rollout").to_numpy() == 1
-    window = window_of(ds)
+    window, floor = window_of(ds), floor_of(ds)
     values = np.full((*usable.shape, len(FEATURES)), np.nan)
     for start in range(0, len(usable), _BLOCK):
         block = slice(start, start + _BLOCK)
         part = ds[list(names)].isel(problem=block).transpose("problem", "rollout", "token")
         signals = (part[name].to_numpy() for name in names)
         length = np.where(usable[block], n_tokens[block], 0)
-        values[block] = rollout_features(*signals, length, window=window)
+        values[block] = rollout_features(*signals, length, window=window, floor=floor)
     return values, usable
 
 

@@ -15,6 +15,7 @@ from recover_nb import charts, tables
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ALL
 from recover_nb.core.titles import named, p_cell
+from recover_nb.core.token_text import pieces_at
 from recover_nb.routing.result import RETRY, Evaluation
 from recover_nb.tables import short
 from recover_nb.tables.kit import pivot
@@ -354,8 +355,7 @@ def _example(ds: xr.Dataset) -> Section:
     if chosen is None:
         return Section("example", title, "", [])
     problem, one = chosen["problem"], ds.isel(problem=chosen["problem"])
-    family = str(one["family"].values)
-    pieces = tables.token_pieces(family)
+    pieces = pieces_at(one)
     signals = tables.trace_signals(ds, problem, chosen["rollout"], pieces=pieces)
     content = {
         "unit": " | ".join(
@@ -380,8 +380,13 @@ def _example(ds: xr.Dataset) -> Section:
 
 
 def _provenance(ds: xr.Dataset, evaluation: Evaluation) -> Section:
-    known = {name: str(ds.attrs[name]) for name in ds.attrs if not name.endswith("_json")}
+    apart = ("import_notes",)
+    known = {n: str(it) for n, it in ds.attrs.items() if not n.endswith("_json") and n not in apart}
     blocks = [Block("pairs", list(known.items()))]
+    notes = tables.notes_of_import(ds)["note"]
+    if len(notes):
+        pairs = [(str(place), note) for place, note in enumerate(notes, 1)]
+        blocks.append(Block("pairs", pairs, "Notes on this import"))
     for name, caption in (
         ("config_json", "Configuration"),
         ("provenance_json", "Models, packages and commit"),

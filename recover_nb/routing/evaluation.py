@@ -24,6 +24,8 @@ from recover_nb.routing.lifts import (
     summarise,
     summarise_null,
 )
+from recover_nb.routing.needs import more_problems, needs_of
+from recover_nb.routing.partly import evaluate_partly, is_partial
 from recover_nb.routing.policy import PUBLISHED, RoutingPolicy, route_codes
 from recover_nb.routing.rescue import MIN_FAILURE, MIN_GAIN, TOLERANCE
 from recover_nb.routing.result import (
@@ -35,6 +37,7 @@ from recover_nb.routing.result import (
     RETRY,
     WORKED,
     Evaluation,
+    with_needs,
 )
 from recover_nb.routing.table import Inputs, Table, generator, read_inputs
 from recover_nb.stats.resampling import Resamples
@@ -121,12 +124,15 @@ def evaluate_routing(
     Returns
     -------
     Evaluation
+        Or, of a study without features or without the routed interventions, such as an imported
+        log, a `PartEvaluation`: pass rates, rescue by what was run, the best single intervention
+        with its null. Both have ``needs``: which figures need more, and what would give it.
 
     Raises
     ------
     InputError
-        If a variable, feature or intervention is missing, a count, part or population is not
-        allowed, or no failed unit is left.
+        If a variable is missing, a rule of your own does not fit the study, a count, part or
+        population is not allowed, or no problem or rollout is there.
 
     See Also
     --------
@@ -180,6 +186,8 @@ def evaluate_routing(
         tolerance = float(ds.attrs.get("regime_tolerance", TOLERANCE))
     edges = {"min_gain": min_gain, "min_failure": min_failure, "tolerance": tolerance}
     parts = _parts(only)
+    if is_partial(ds, policy, interventions):
+        return evaluate_partly(ds, seed=seed, counts=counts, populations=populations)
     inputs = read_inputs(
         ds,
         policy=policy,
@@ -188,7 +196,7 @@ def evaluate_routing(
         populations=populations,
         for_all="all" in parts,
     )
-    return evaluate_inputs(
+    found = evaluate_inputs(
         inputs,
         parts,
         seed=seed,
@@ -196,6 +204,12 @@ def evaluate_routing(
         cell_intervals=cell_intervals,
         progress=progress,
     )
+    lacking = needs_of(ds, interventions=interventions, features=policy.features)
+    if found.honest in found.estimators:
+        lift = found.lift(found.honest)
+        n = int(found.figures["problems"].sel(cell=ALL))
+        lacking += more_problems(n, float(lift["lift_low"]), float(lift["lift_high"]))
+    return Evaluation(with_needs(found.dataset, lacking))
 
 
 def evaluate_inputs(

@@ -24,6 +24,7 @@ from recover_nb.core.schema import (
 from recover_nb.features.features import (
     DEFAULT_WINDOW,
     KEPT_FEATURES,
+    floor_of,
     problem_features,
     rollout_features,
 )
@@ -116,7 +117,7 @@ def first_features(ds: xr.Dataset, population: str, rows: np.ndarray) -> np.ndar
         )
         length = ds["n_tokens"].sel({INTERVENTION: _NONE}).isel(block)
         length = length.transpose(PROBLEM, ROLLOUT).values
-        few = rollout_features(pressure, variance, length, window=_window(ds))
+        few = rollout_features(pressure, variance, length, window=_window(ds), floor=floor_of(ds))
     # With fewer rollouts than are asked for, the features would be of others than the name says.
     known = np.asarray(np.isfinite(few).all(axis=(1, 2)))
     return np.where(known[:, None], problem_features(few, np.ones(few.shape[:2], bool)), np.nan)

@@ -1,7 +1,9 @@
 """What `evaluate_routing` returns: figures by estimator, cell and comparator, and their words."""
 
+import html
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -74,6 +76,29 @@ class Evaluation(Labelled):
         "evaluation.to_dataframe()  # every estimator and comparator",
         "evaluation.dataset  # all of it, labelled",
     )
+
+    @property
+    def needs(self) -> list[dict[str, str]]:
+        """Which figures need more than the study has, and how to get it.
+
+        One ``figure``, ``needs`` and ``how`` each; empty for a complete study.
+        """
+        return json.loads(self.dataset.attrs.get("needs_json", "[]"))
+
+    def _card(self) -> Iterator[str]:
+        head, *rest = super()._card()
+        yield head
+        if self.needs:
+            said = "".join(
+                f"<li>{html.escape(each['figure'])}: needs {html.escape(each['needs'])}."
+                f" {html.escape(each['how'])}.</li>"
+                for each in self.needs
+            )
+            yield (
+                '<details class="recover-nb-needs" style="margin:.3em 0"><summary>what more data'
+                f' would tell</summary><ul style="margin:.3em 0">{said}</ul></details>'
+            )
+        yield from rest
 
     @property
     def estimators(self) -> tuple[str, ...]:
@@ -289,6 +314,7 @@ class Evaluation(Labelled):
         }
         told["rows"] = self.to_dataframe(cell=None, population=None).to_dict("records")
         told |= {"sentence": self.sentence, "verdict": str(self.verdict)}
+        told["needs"] = self.needs
         return plain(told | {"settings": self.settings})
 
     def _population(self) -> dict[str, Any]:
@@ -337,6 +363,11 @@ class Evaluation(Labelled):
                 out[excess]["ci95"] = _ends(lift, "excess_{}")
                 out[excess]["ci95_checkpoints"] = _ends(lift, "excess_{}_checkpoints")
         return out
+
+
+def with_needs(figures: xr.Dataset, needs: Sequence[dict[str, str]]) -> xr.Dataset:
+    """Return the figures of an evaluation, with what the study lacks for others."""
+    return figures.assign_attrs(needs_json=json.dumps(list(needs))) if needs else figures
 
 
 def _ends(found: xr.Dataset, name: str) -> list[float]:

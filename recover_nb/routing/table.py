@@ -10,7 +10,7 @@ import xarray as xr
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import FEATURES, ROUTED_INTERVENTIONS, Intervention
-from recover_nb.core.schema import cell_names, checkpoint_codes, cut_off_hint, text
+from recover_nb.core.schema import cell_names, checkpoint_codes, lacks_hint, text
 from recover_nb.features.features import feature_matrix
 from recover_nb.routing.policy import PUBLISHED, RoutingPolicy, route_codes
 from recover_nb.routing.populations import choose_populations, first_features
@@ -313,7 +313,7 @@ def tabulate(
         raise InputError(
             "the study holds no failed problem unit with all features and the rescue rates of "
             + ", ".join(arms[:used])
-            + cut_off_hint(ds)
+            + lacks_hint(ds)
         )
     kept = ds.isel(problem=keep)
     by_arm = kept.sel(intervention=arms)

@@ -14,6 +14,7 @@ from scipy.stats import t
 from recover_nb.core.errors import InputError
 from recover_nb.stats.resampling import BLOCK, percentile_interval, ratio, tails
 from recover_nb.stats.scaling import standardise
+from recover_nb.stats.ties import first_largest
 
 #: Half this times the sum of squared coefficients is added to the loss; intercepts are free.
 #: scikit-learn's C = 1.
@@ -303,7 +304,7 @@ def fold_scores(
     accuracy, auc : float64 arrays, shape (fold,)
         Higher is better; AUC is 0.5 at chance, NaN for a fold of one class.
     """
-    right = probability.argmax(axis=1) == code
+    right = first_largest(probability) == code
     folds = range(int(fold.max()) + 1)
     accuracy = np.array([right[fold == each].mean() for each in folds])
     auc = np.array([macro_auc(code[fold == each], probability[fold == each]) for each in folds])
@@ -324,7 +325,8 @@ def macro_auc(code: np.ndarray, probability: np.ndarray) -> float:
         Over the classes that some units have and some have not; NaN without any.
     """
     known = []
-    for each, column in enumerate(probability.T):
+    # Units of one probability are tied, whatever its last bits are on this machine.
+    for each, column in enumerate(probability.T.round(9)):
         mine, rest = column[code == each], np.sort(column[code != each])
         if len(mine) and len(rest):
             # A rank for each side of a tie: their mean counts it half.

@@ -40,6 +40,7 @@ from recover_nb.tables.evaluation import (
 )
 from recover_nb.tables.examples import example_problems, twin_sentence
 from recover_nb.tables.features import (
+    features_by_floor,
     features_by_window,
     junction_sentence,
     needed_rows,
@@ -47,6 +48,7 @@ from recover_nb.tables.features import (
 )
 from recover_nb.tables.headlines import headline
 from recover_nb.tables.kit import for_people
+from recover_nb.tables.notes import notes_of_import
 from recover_nb.tables.remapping import (
     survival_rows,
 )
@@ -102,6 +104,7 @@ __all__ = [
     "example_problems",
     "failures_by_cell",
     "feature_points",
+    "features_by_floor",
     "features_by_window",
     "findings",
     "firing",
@@ -110,6 +113,7 @@ __all__ = [
     "junction_sentence",
     "lift_over_retry",
     "mapping_ranks",
+    "notes_of_import",
     "null_sentence",
     "paragraphs",
     "prediction_baselines",

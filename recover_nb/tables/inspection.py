@@ -13,7 +13,7 @@ import xarray as xr
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Origin, Outcome, Signal
 from recover_nb.core.schema import MODELS, failed_rollouts
-from recover_nb.core.token_text import pieces_of, token_pieces
+from recover_nb.core.token_text import pieces_at, pieces_of
 from recover_nb.features.features import junction, junction_window
 from recover_nb.tables.traces import signal_rows
 from recover_nb.tasks.checkers import parse_answer
@@ -147,7 +147,7 @@ def read_trace(
     signals = {name: np.asarray(values, float)[:n] for name, values in signals.items()}
     pressure = signals.get(Signal.DEMOTION_PRESSURE.value)
     place = -1 if pressure is None else int(junction(pressure, np.array(n)))
-    pieces = token_pieces(str(ds["family"].values[problem]))
+    pieces = pieces_at(ds, problem)
     tokens = pieces_of(ids, pieces)
     found = {name: str(at[name].values) for name in ("origin",) if name in at}
     if "slip" in at and intervention == NONE:
@@ -162,7 +162,8 @@ def read_trace(
 def _check_place(ds: xr.Dataset, problem: int, rollout: int, intervention: str) -> None:
     if "token_id" not in ds:
         raise InputError(
-            "this study stores no tokens (a profile table has none), so there is no trace to read"
+            "this study stores no tokens (a profile table has none), so there is no trace to read;"
+            " read its log with tokenizer="
         )
     for dim, place in (("problem", problem), ("rollout", rollout)):
         if not 0 <= place < ds.sizes[dim]:

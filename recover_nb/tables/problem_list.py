@@ -87,7 +87,8 @@ def find_problems(
     for name, allowed in (("regime", regimes), ("origin", origins)):
         if allowed:
             kept &= frame[name].isin(list(allowed)).to_numpy()
-    said = (frame["prompt"] + "\n" + frame["cell"]).str.lower()
+    # A list of no problem has columns of no type.
+    said = (frame["prompt"].astype(str) + "\n" + frame["cell"].astype(str)).str.lower()
     for word in search.lower().split():
         fits = said.str.contains(word, regex=False)
         kept &= (fits | (frame["problem"].astype(str) == word)).to_numpy()

@@ -15,7 +15,7 @@ from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Signal
 from recover_nb.core.schema import PREFIX, cell_names, failed_rollouts, text
 from recover_nb.core.titles import named
-from recover_nb.core.token_text import token_pieces
+from recover_nb.core.token_text import pieces_at
 from recover_nb.features.value import fatal_token, problems_with_value, recorded_value
 from recover_nb.routing.evaluation import evaluate_routing
 from recover_nb.routing.rescue import proportion_interval, with_rates
@@ -378,7 +378,7 @@ def _bars(
     if found is None:
         return []
     trace = read_trace(ds, problem, rollout)
-    pieces = token_pieces(str(text(ds["family"])[problem]))
+    pieces = pieces_at(ds, problem)
     frame = alternatives(trace, at, found, pieces)
     wide = frame.pivot_table(index=["token", "token_id"], columns="model", values="probability")
     saving = rescued["tokens"][at] if rescued and rescued["shared"] == at else None

@@ -8,7 +8,7 @@ import xarray as xr
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ALL, ROUTED_INTERVENTIONS, Intervention, Regime
-from recover_nb.core.schema import cell_names, checkpoint_codes, cut_off_hint
+from recover_nb.core.schema import cell_names, checkpoint_codes, cut_off_hint, failed_units
 from recover_nb.routing.populations import FAILED, allowed_populations, choose_populations
 from recover_nb.routing.rescue import classify_regimes, with_rates, worked_rates
 from recover_nb.stats.resampling import (
@@ -60,7 +60,8 @@ def problems_by_cell(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
     17  neox|self_distill|deduction       150       0.87      32
     18                          all      2700       0.77    1190
     """
-    failed = _failed(ds)
+    # Where rollouts are stored, a problem has failed whether or not it was tried again.
+    failed = failed_units(ds) if "correct" in ds else _failed(ds)
     correct, parseable = (_observed(ds, name) for name in ("correct", "parseable"))
     rows = []
     for cell, inside in cells_of(ds, total):
@@ -483,9 +484,14 @@ def _rates(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _failed(ds: xr.Dataset) -> np.ndarray:
-    """Which problems are failed units: retry was run on those, and only on those."""
+    """Which problems are failed units that retry was run on.
+
+    A run of our own tries those again, and only those; a log may try all problems again.
+    """
     rates, _ = _rates(ds)
-    return ~np.isnan(rates[:, list(ds["intervention"].values).index(RETRY)])
+    retried = ~np.isnan(rates[:, list(ds["intervention"].values).index(RETRY)])
+    known = {"correct", "n_failed_rollouts"} & set(ds.variables)
+    return retried & failed_units(ds) if known else retried
 
 
 def _regime(ds: xr.Dataset) -> np.ndarray:

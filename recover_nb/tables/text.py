@@ -3,6 +3,7 @@
 import math
 import textwrap
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -10,6 +11,7 @@ from recover_nb.core.labels import ALL
 from recover_nb.core.titles import about, named, p_cell, plain_zero, short_title
 from recover_nb.features.detectors import judge_detectors
 from recover_nb.features.value import problems_with_value
+from recover_nb.routing.partly import PartEvaluation
 from recover_nb.routing.result import OWN, RETRY, WORKED, Evaluation
 from recover_nb.tables.evaluation import (
     budgets,
@@ -70,6 +72,8 @@ def summary_text(ds: xr.Dataset, evaluation: Evaluation) -> str:
 
 def _sections(ds: xr.Dataset, evaluation: Evaluation) -> list[tuple[str, str]]:
     """Title and text of each part, in reading order; an empty text is left out."""
+    if isinstance(evaluation, PartEvaluation):
+        return _sections_without_routes(ds, evaluation)
     whom = evaluation.populations[0]
     rescue = rescue_by_intervention(ds, population=whom, total=True)
     fired, words = firing(ds, total=True), named(whom)
@@ -93,7 +97,45 @@ def _sections(ds: xr.Dataset, evaluation: Evaluation) -> list[tuple[str, str]]:
         ("Cost of an attempt, all cells (positions evaluated)", _costs(spent)),
         ("Which signals find the token where the answer was lost (%)", _detectors(ds)),
         ("What the data support, and what they do not", _findings(find(evaluation, rescue, fired))),
+        ("What needs more, and what would give it", _needs(evaluation)),
     ]
+
+
+def _sections_without_routes(ds: xr.Dataset, evaluation: PartEvaluation) -> list[tuple[str, str]]:
+    """As `_sections`, of a study that lacks what routing needs."""
+    frame = evaluation.to_dataframe(cell=ALL)
+    frame = _percent(frame[frame["figure"] != "pass_rate"], "value", "low", "high")
+    rescue = frame["figure"] == "rescue"
+    spans = {
+        True: _spans(frame[rescue], "value", "low", "high", sign=""),
+        False: _spans(frame[~rescue], "value", "low", "high"),
+    }
+    by = ["population", "intervention"]
+    lifts = frame.loc[~rescue, by].assign(lift=np.array(spans[False], object))
+    shown = frame.loc[rescue, [*by, "n"]].assign(rescue=spans[True])
+    shown = shown.merge(lifts, how="left").fillna({"lift": "-"})
+    shown["population"] = [named(each) for each in shown["population"]]
+    shown = shown.rename(columns={"n": "problems", "lift": "less retry"})
+    table = render_text(shown) if len(shown) else ""
+    return [
+        ("Problems and pass@1 (%)", _problems(ds)),
+        ("Failures: how often, how long, and where they went wrong (%)", _failures(ds)),
+        ("Rescue by what was run, and less retry (%, 95 % in brackets)", table),
+        ("In words", textwrap.fill(printable(evaluation.sentence), WIDTH)),
+        ("What needs more, and what would give it", _needs(evaluation)),
+    ]
+
+
+def _needs(evaluation: Evaluation) -> str:
+    return "\n".join(
+        textwrap.fill(
+            f"{each['figure']}: needs {each['needs']}. {each['how']}.",
+            WIDTH,
+            initial_indent="- ",
+            subsequent_indent="  ",
+        )
+        for each in evaluation.needs
+    )
 
 
 def render_text(

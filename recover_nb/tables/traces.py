@@ -7,7 +7,7 @@ import xarray as xr
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Regime, Signal
 from recover_nb.core.schema import failed_rollouts
-from recover_nb.core.token_text import pieces_of, token_pieces
+from recover_nb.core.token_text import pieces_at, pieces_of
 from recover_nb.tables.kit import per_rollout
 
 NONE, RETRY = Intervention.NONE.value, Intervention.RETRY.value
@@ -35,7 +35,7 @@ def trace_signals(
     problem, rollout : int
         Places along the dimensions.
     pieces : dict of int to str, optional
-        From `token_pieces`; token ids are shown without it.
+        Text by token id; ids are shown without it.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def twins(
     problem, rollout : int
         Places along the dimensions.
     pieces : dict of int to str, optional
-        From `token_pieces`; those of the problem's family by default.
+        Text by token id; that of the study by default.
 
     Returns
     -------
@@ -124,7 +124,7 @@ def twins(
     3       sparse_steer     True         6       6
     """
     one = ds[["token_id", "n_tokens", "correct", "fired_at"]].isel(problem=problem, rollout=rollout)
-    pieces = token_pieces(str(one["family"].values)) if pieces is None else pieces
+    pieces = pieces_at(one) if pieces is None else pieces
     length = {
         str(name): int(n)
         for name, n in zip(one["intervention"].values, one["n_tokens"].values, strict=True)

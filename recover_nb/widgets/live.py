@@ -100,7 +100,7 @@ class LiveRollouts:
         if run is None:
             return recorded_walk(Trace(np.zeros(0, int), [], False, {}, -1), None, ended=False)
         ids = np.array([step.token_id for step in run.steps])
-        tokens = pieces_of(ids, self._models.pieces(wanted.family))
+        tokens = pieces_of(ids, self._models.pieces(wanted.family, wanted.method))
         found = tuple(
             np.stack([getattr(step, name) for step in run.steps])
             for name in ("alternative_token_id", "alternative_log_probability")

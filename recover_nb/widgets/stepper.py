@@ -118,8 +118,9 @@ class RolloutStepper(View):
         **state: Any,
     ) -> None:
         self.busy = Busy()
+        self._ds = ds
         self._problems = Problems(ds, self.busy)
-        self._models = Models(self.busy, pair)
+        self._models = Models(self.busy, pair, ds)
         self._live = LiveRollouts(self._models, self.busy, checker)
         self._settling, self._named = False, True
         self._place, self._problem = -1, None
@@ -265,7 +266,7 @@ class RolloutStepper(View):
         if self.walk is not None and self._n_shown:
             shown["tokens"] = emitted(self.walk, n=self._n_shown)
             shown["alternatives"] = alternatives_at(
-                self.walk, self._place_shown, self._models.pieces(self.family)
+                self.walk, self._place_shown, self._models.pieces(self.family, self.method)
             )
         if self.rollout_frame is not None:
             shown["rollouts"] = self.rollout_frame

@@ -379,14 +379,24 @@ def test_values_out_of_range(failed, tmp_path, name, place, value, said):
     assert said in failed("evaluate", write(tmp_path, spoil))
 
 
-def test_features_nan_everywhere(failed, tmp_path):
+def test_features_nan_everywhere(tmp_path, capsys):
     path = write(tmp_path, lambda ds: ds.assign(features=ds["features"] * np.nan))
-    assert "failed" in failed("evaluate", path)
+    assert main(["evaluate", str(path), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["overall"]["published"] is None
+    assert said["needs"][0]["needs"] == "features of the failed rollouts"
 
 
-def test_all_correct_problems(failed, tmp_path):
+def test_all_correct_problems(tmp_path, capsys):
     path = write(tmp_path, lambda ds: ds, solved=range(12))
-    assert "failed" in failed("evaluate", path)
+    assert main(["evaluate", str(path), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["observed"]["all"]["pass_rate"] == 1.0
+    assert said["needs"][0] == {
+        "figure": "rescue",
+        "needs": "failed problems",
+        "how": "more problems, harder ones, or more rollouts of each",
+    }
 
 
 def test_empty_problem_and_rollout_sets(failed, tmp_path):

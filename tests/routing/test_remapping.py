@@ -13,12 +13,12 @@ from recover_nb import tables, tasks
 from recover_nb.charts.calculator import plot_calculator
 from recover_nb.charts.remapping import plot_remapping
 from recover_nb.cli import main
+from recover_nb.core.checkpoints import checkpoint_hash
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import SOLVED, Companion, Regime
 from recover_nb.core.schema import failed_rollouts
 from recover_nb.core.shipped import data_folder
 from recover_nb.generation import companions
-from recover_nb.generation.checkpoints import checkpoint_hash
 from recover_nb.generation.lineage import checkpoint_folder
 from recover_nb.routing.remapping import ANY, remap_survival
 from recover_nb.stats.agreement import cohen_kappa

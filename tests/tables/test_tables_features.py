@@ -45,6 +45,19 @@ def test_features_by_window_changes_only_what_the_window_enters(ds):
     assert frame.loc[8, "rank_correlation"] == pytest.approx(1)
 
 
+def test_features_by_floor_by_hand(ds):
+    """Half of each trace's pressure is rounding in the first three problems, nothing in others."""
+    ds["demotion_pressure"].values[:3, :, 0:2] = 1e-7
+    frame = tables.features_by_floor(ds, floors=(0, 1e-6))
+    assert frame.index.tolist() == [0, 1e-6]
+    assert frame.loc[0, ["q05", "q50", "q95", "tokens"]].tolist() == [1, 1, 1, 1]
+    assert (frame.loc[1e-6, "q05"], frame.loc[1e-6, "q95"]) == (0.6, 1)
+    assert frame.loc[0, "routes_changed"] == 0 and frame.loc[1e-6, "routes_changed"] > 0
+    kept = ds["has_signals"].values == 1
+    share = 1 - kept[:3].sum() * 2 / (kept.sum() * 5)
+    assert frame.loc[1e-6, "tokens"] == pytest.approx(share)
+
+
 def test_reliability_of_noise_is_low_and_of_what_problems_differ_in_is_high(ds):
     noise = tables.reliability(ds, sizes=(1,))
     failed = (ds["correct"].sel(intervention="none") == 0).sum("rollout")
@@ -57,7 +70,11 @@ def test_reliability_of_noise_is_low_and_of_what_problems_differ_in_is_high(ds):
 
 def test_a_study_without_signals_says_so(ds):
     bare = ds.drop_vars("demotion_pressure")
-    for make in (tables.junction_sentence, tables.features_by_window):
+    for make in (
+        tables.junction_sentence,
+        tables.features_by_window,
+        tables.features_by_floor,
+    ):
         with pytest.raises(InputError, match="stores no demotion_pressure"):
             make(bare)
     with pytest.raises(InputError, match="use a study with signals"):

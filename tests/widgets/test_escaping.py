@@ -1,6 +1,5 @@
 """What models, tasks and files wrote is shown as text by every view, and never read as HTML."""
 
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -8,13 +7,15 @@ import ipywidgets
 import numpy as np
 import pandas as pd
 import pytest
+from of_shipped import with_token_text
 from traced_study import traced_study
 
 from recover_nb import widgets
-from recover_nb.tables import traces
 
 SCRIPT, IMAGE = "<script>window.broken=1</script>", "<img src=x onerror=window.broken=2>"
 HOSTILE = f"{SCRIPT}{IMAGE}</b>\"'&"
+#: Text of every token.
+PIECES = {i: f"{i}{HOSTILE}" for i in range(200)}
 
 #: What views are made of themselves.
 TAGS = {
@@ -77,12 +78,8 @@ def parts(widget):
 
 
 @pytest.fixture
-def study(monkeypatch):
+def study():
     """Prompts, answers, names of problems and every token are hostile; cells keep their names."""
-    original, pieces = traces.token_pieces, {i: f"{i}{HOSTILE}" for i in range(200)}
-    for name, module in list(sys.modules.items()):
-        if name.startswith("recover_nb") and getattr(module, "token_pieces", None) is original:
-            monkeypatch.setattr(module, "token_pieces", lambda family, **_: pieces)
     ds = traced_study()
     n = ds.sizes["problem"]
     hostile = ("problem", np.full(n, HOSTILE, dtype=object))
@@ -92,9 +89,10 @@ def study(monkeypatch):
         name: ("problem", np.full(n, value, dtype=object))
         for name, value in (("family", "qwen3"), ("method", "sft"), ("task", "arithmetic"))
     }
-    return ds.drop_vars("cell", errors="ignore").assign_coords(
+    ds = ds.drop_vars("cell", errors="ignore").assign_coords(
         problem_id=("problem", names), **shipped
     )
+    return with_token_text(ds, PIECES)
 
 
 @pytest.fixture
@@ -106,7 +104,7 @@ def named(study):
         for name in ("family", "task")
     }
     methods = np.where(np.arange(n) % 2, f"a{HOSTILE}", f"b{HOSTILE}").astype(object)
-    return study.assign_coords(**names, method=("problem", methods))
+    return with_token_text(study.assign_coords(**names, method=("problem", methods)), PIECES)
 
 
 def inspector(study, named):

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from of_shipped import of_shipped
 from tiny_study import tiny_study
 
 from recover_nb.charts.traces import plot_rollout_grid
@@ -539,7 +540,7 @@ def test_models_are_loaded_when_a_button_is_pressed_and_once(monkeypatch, ds, pa
     monkeypatch.setattr(
         "recover_nb.widgets.models.load_lineage", lambda *unit: calls.append(unit) or pair
     )
-    view = RolloutStepper(ds, source="live", selection=Selection(problem=1, rollout=0))
+    view = RolloutStepper(of_shipped(ds), source="live", selection=Selection(problem=1, rollout=0))
     assert not calls
     view.step()
     view.step()
@@ -553,7 +554,7 @@ def test_a_checkpoint_that_is_missing_becomes_the_message(monkeypatch, ds):
         raise InputError("no checkpoint in there")
 
     monkeypatch.setattr("recover_nb.widgets.models.load_lineage", absent)
-    view = RolloutStepper(ds, source="live", selection=Selection(problem=1, rollout=0))
+    view = RolloutStepper(of_shipped(ds), source="live", selection=Selection(problem=1, rollout=0))
     view.buttons["step"].click()
     assert view.message == "no checkpoint in there"
     assert view.busy.layout.display == "none"

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from of_shipped import of_shipped
 from tiny_study import tiny_study
 
 from recover_nb.charts.traces import plot_branches
@@ -559,7 +560,7 @@ def test_markup_is_escaped(study, pair, failed):
     assert "<script" not in view.panel.head.value
     assert "&lt;script&gt;" in view.panel.head.value
     view.value = {"position": 1, "twins": 2, "operator": "retry"}
-    view._models._pieces["qwen3"] = dict.fromkeys(range(pair.vocab_size), HOSTILE)
+    view._models._own = dict.fromkeys(range(pair.vocab_size), HOSTILE)
     view.branch()
     assert not view.message
     assert "<script" not in view.outcome.trees.value
@@ -606,7 +607,7 @@ def test_a_checkpoint_that_is_missing_becomes_the_message(monkeypatch, study, fa
 
     monkeypatch.setattr("recover_nb.widgets.models.load_lineage", absent)
     view = TraceSurgeon(
-        study, selection=Selection(problem=failed[0], rollout=failed[1]), position=1
+        of_shipped(study), selection=Selection(problem=failed[0], rollout=failed[1]), position=1
     )
     view.button.click()
     assert view.message == "no checkpoint in there"

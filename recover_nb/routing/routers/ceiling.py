@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import log_expit, logsumexp
+from scipy.special import expit, log_expit, logsumexp
 
 from recover_nb.core.labels import DETERMINISTIC
 from recover_nb.routing.routers.inputs import Outcomes
 from recover_nb.routing.routers.replay import RETRY, missed, worth
+from recover_nb.stats.ties import first_largest
 
 #: Log-odds that how easy a problem is may have, in the fitted population.
 GRID = np.linspace(-8.0, 8.0, 33)
@@ -124,13 +125,26 @@ def _maximise(
 ) -> np.ndarray:
     first = 2 if only_spread else 0
 
-    def loss(free: np.ndarray) -> float:
-        likely = logsumexp(seen.parts(np.concatenate([start[:first], free])), axis=-1)
-        return -float((often * likely).sum())
+    def loss(free: np.ndarray) -> tuple[float, np.ndarray]:
+        fitted = np.concatenate([start[:first], free])
+        parts = seen.parts(fitted)
+        likely = np.asarray(logsumexp(parts, axis=-1, keepdims=True))
+        # What the log-likelihood gains by each node's odds, weighed by how likely the node is.
+        wrong = seen.wins[:, None, None] - seen.trials[:, None, None] * expit(_odds(fitted))
+        gain = often[..., None] * np.exp(parts - likely) * wrong
+        slopes = (1.0, GRID[:, None], np.exp(fitted[2]) * NODES)
+        gradient = np.array([(gain * slope).sum() for slope in slopes])
+        return -float((often * likely[..., 0]).sum()), -gradient[first:]
 
     bounds = [(-6.0, 6.0), (0.0, 3.0), (-5.0, 1.5)][first:]
+    # The gradient is given: differences of sums would differ from machine to machine.
     found = minimize(
-        loss, start[first:], method="L-BFGS-B", bounds=bounds, options={"maxiter": 3}
+        loss,
+        start[first:],
+        method="L-BFGS-B",
+        jac=True,
+        bounds=bounds,
+        options={"ftol": 1e-14, "gtol": 1e-8},
     ).x
     return np.concatenate([start[:first], found])
 
@@ -194,7 +208,7 @@ def find_ceilings(
     for budget in budgets:
         halved = np.zeros(len(wins))
         for some, drawn in halves:
-            choice = worth(Outcomes(drawn, some, outcomes.cost), budget).argmax(axis=1)
+            choice = first_largest(worth(Outcomes(drawn, some, outcomes.cost), budget))
             rest = np.where(whole, wins, wins - drawn), np.where(whole, trials, trials - some)
             scored = worth(Outcomes(*rest, outcomes.cost), budget)
             halved += scored[np.arange(len(wins)), choice] / n_halvings

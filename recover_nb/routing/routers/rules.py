@@ -10,6 +10,7 @@ import numpy as np
 
 from recover_nb.routing.routers.folds import Fold
 from recover_nb.routing.routers.replay import RETRY
+from recover_nb.stats.ties import first_largest
 
 #: Shares that differ by less are the same.
 _SAME = 1e-9
@@ -110,7 +111,7 @@ def best_fixed(value: np.ndarray, folds: list[Fold], n: int) -> np.ndarray:
     for fold in folds:
         for test, near in fold.parts:
             mean = value[..., near, :].mean(axis=-2).round(12)
-            choice[..., test] = mean.argmax(axis=-1)[..., None]
+            choice[..., test] = first_largest(mean)[..., None]
     return choice
 
 
@@ -137,7 +138,7 @@ def learnt(x: np.ndarray, value: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     mean = value.mean(axis=-2, keepdims=True)
     curvature = near.T @ near + PENALTY * np.eye(near.shape[1])
     weights = np.linalg.solve(curvature, near.T)
-    return (mean + new @ (weights @ (value - mean))).argmax(axis=-1)
+    return first_largest(mean + new @ (weights @ (value - mean)))
 
 
 def taken(value: np.ndarray, choice: np.ndarray) -> np.ndarray:

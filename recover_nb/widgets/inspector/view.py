@@ -1,7 +1,7 @@
 """Read a failed answer token by token: where it died, what would have been said, what saved it."""
 
 from contextlib import suppress
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets
 import pandas as pd
@@ -11,7 +11,7 @@ import xarray as xr
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Signal
 from recover_nb.core.theme import SIGNAL_TITLES
-from recover_nb.core.token_text import token_pieces
+from recover_nb.core.token_text import pieces_at
 from recover_nb.tables.inspection import Trace, first_failed, read_trace, rollouts_run
 from recover_nb.tables.problem_list import FILTERS
 from recover_nb.tables.tokens import PrefixValue, value_of_trace
@@ -28,6 +28,9 @@ from recover_nb.widgets.parts.controls import sized, tie
 from recover_nb.widgets.parts.selection import Selection, chosen_problem, looking_at, opened
 from recover_nb.widgets.parts.trace_panel import TracePanel
 from recover_nb.widgets.problems import StudyReader
+
+if TYPE_CHECKING:
+    from recover_nb.generation.decoding import Pair
 
 #: What says which trace is read.
 _PLACE = ("problem", "rollout", "intervention")
@@ -53,6 +56,8 @@ class TraceInspector(View):
     selection : Selection, optional
         Problem, rollout, intervention and token are followed and set. An instructive example unless
         it or `problem` chooses one.
+    pair : Pair, optional
+        The models that made the study, for `compute`; the shipped ones where they made it.
     **state
         Initial values of the attributes below.
 
@@ -116,11 +121,12 @@ class TraceInspector(View):
         *,
         problem: int | None = None,
         selection: Selection | None = None,
+        pair: "Pair | None" = None,
         **state: Any,
     ) -> None:
         self.busy = Busy()
         self._ds, self._reader = ds, StudyReader(ds, self.busy)
-        self.computing = Computing(self._reader, self.busy)
+        self.computing = Computing(self._reader, self.busy, pair)
         self._place: tuple = ()
         self.trace: Trace | None = None
         self.prefix_value = PrefixValue()
@@ -271,7 +277,7 @@ class TraceInspector(View):
 
     @property
     def _pieces(self) -> dict[int, str]:
-        return token_pieces(str(self._one["family"].values[0]))
+        return pieces_at(self._one)
 
     def _found(self) -> Any:
         """Return what both models would have said along the trace; None where it is not known."""

@@ -17,6 +17,7 @@ from recover_nb.widgets.parts.download import Download
 from recover_nb.widgets.parts.export import as_bytes, formats_of
 from recover_nb.widgets.parts.keys import Keys, tooltips_of
 from recover_nb.widgets.parts.lasting import Lasting
+from recover_nb.widgets.parts.notes import notes_of
 from recover_nb.widgets.parts.selection import Selection, set_state
 
 
@@ -62,6 +63,7 @@ class View(Lasting):
         self.children = (
             *panels,
             *(each for each in (self.said, self._saver) if not _held(panels, each)),
+            *notes_of(getattr(self, "_ds", None)),
             Keys(tooltips=tooltips_of(panels)),
         )
         self.observe(lambda _: self._refreshed(), names=list(self.STATE))

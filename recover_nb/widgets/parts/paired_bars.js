@@ -46,6 +46,7 @@ function render({ model, el }) {
       const word = make("th", "word");
       word.scope = "row";
       word.append(make("code", "", seen(row.token)));
+      word.title = seen(row.token);
       if (row.emitted || row.rescued) word.setAttribute("aria-label", `${row.token}, ${row.emitted ? "written" : "the attempt below wrote this"}`);
       line.append(side(row.specialist, "left"), word, side(row.ancestor, "right"));
       return line;

@@ -11,6 +11,7 @@ from recover_nb import tables
 from recover_nb.core.errors import InputError
 from recover_nb.core.schema import cell_names
 from recover_nb.routing.evaluation import COUNTS, NEED_ATTEMPTS, PARTS, evaluate_inputs
+from recover_nb.routing.needs import check_routable
 from recover_nb.routing.policy import PUBLISHED, RoutingPolicy
 from recover_nb.routing.populations import choose_populations
 from recover_nb.routing.rescue import MIN_FAILURE, MIN_GAIN, TOLERANCE
@@ -211,6 +212,8 @@ class RoutingData:
                 ds = ds.drop_vars(
                     [name for names in COSTS.values() for name in names], errors="ignore"
                 )
+            if not self.interventions:
+                check_routable(ds)
             taken = read_inputs(
                 ds,
                 policy=policy,

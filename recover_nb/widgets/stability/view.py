@@ -129,6 +129,7 @@ class StabilityExplorer(Explorer):
     def __init__(
         self, ds: xr.Dataset, *, selection: Selection | None = None, n_null: int = 20, **state: Any
     ) -> None:
+        self._ds = ds
         self.data = StabilityData(ds, n_null=n_null)
         self._settings = self._scattered = self._panelled = None
         self._asked: tuple = ({}, "", None)

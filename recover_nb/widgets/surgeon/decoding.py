@@ -87,8 +87,8 @@ class Decoding:
         return made, settings.temperature
 
     def text_of(self, one: xr.Dataset, tokens: Sequence[int]) -> str:
-        """Return the text of tokens of a problem's family."""
-        pieces = self._models.pieces(_unit(one)[0])
+        """Return the text of tokens of a problem."""
+        pieces = self._models.pieces(*_unit(one))
         return ("" if pieces else " ").join(pieces_of(np.asarray(tokens), pieces))
 
 

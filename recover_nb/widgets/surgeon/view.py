@@ -117,7 +117,7 @@ class TraceSurgeon(View):
         self.busy = Busy()
         self._reader = StudyReader(ds, self.busy)
         self._ds, self._operators = self._reader.ds, tuple(operators)
-        self._models = Models(self.busy, pair)
+        self._models = Models(self.busy, pair, self._ds)
         self._decoding = Decoding(self._ds, self._models, self.busy, checker)
         self.trace: Trace | None = None
         self._made: list[Surgery] = []
