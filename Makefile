@@ -86,7 +86,7 @@ LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version
 
 lock: $(VENV)/.made
 	$(PIP) install $(or $(shell sed -n 's/^\(uv==[^ ]*\).*/\1/p' $(TEST_LOCK)),uv)
-	$(LOCK) --all-extras --group pyproject.toml:dev --output-file $(TEST_LOCK)
+	$(LOCK) --extra models --extra test --group pyproject.toml:dev --output-file $(TEST_LOCK)
 	$(LOCK) --extra models --extra lab --extra io --group pyproject.toml:build --constraints $(TEST_LOCK) \
 	  --output-file $(LAB_LOCK)
 
@@ -105,9 +105,10 @@ $(VENV)/.made $(LATEST)/.made:
 	$(PYTHON) -m venv $(@D)
 	@touch $@
 
-# A stamp for each lock: nothing is installed twice until it changes. The package itself brings nothing with it.
+# A stamp for each lock: nothing is installed twice until it changes. The package itself brings nothing with it. A lock is
+# whole but for torch, which comes after it, so what needs torch may not ask for it here.
 define install
-$(PIP) install --require-hashes -r $(1)
+$(PIP) install --no-deps --require-hashes -r $(1)
 $(PIP) install $(FROM_INDEX) -r $(TORCH_LOCK)
 $(PIP) install --no-deps --no-build-isolation --editable .
 @touch $@

@@ -7,9 +7,9 @@ import pytest
 
 import recover_nb as rnb
 from recover_nb import tasks
+from recover_nb.core.checkpoints import checkpoint_hash
 from recover_nb.core.labels import Intervention
 from recover_nb.core.shipped import data_folder
-from recover_nb.generation.checkpoints import checkpoint_hash
 from recover_nb.generation.lineage import checkpoint_folder
 
 ACT_FROM_THE_START = (

@@ -23,6 +23,7 @@ TORCH = (
     "generation.recompute",
     "generation.run",
     "generation.single_trace",
+    "generation.steering",
     "generation.stepping",
     "generation.surgery",
     "generation.traces",

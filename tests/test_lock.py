@@ -26,7 +26,8 @@ from packaging.version import Version
 
 WANTED = {
     "lab": (LAB, declared(extras=("models", "lab", "io"), groups=("build",))),
-    "test": (TEST, declared()),
+    # The extra gym is left to who wants it: a part of it must be compiled.
+    "test": (TEST, declared(extras=("models", "test"))),
 }
 HASH = f"--hash=sha256:{'0' * 64}"
 #: A lock without fault of `ASKED`.

@@ -77,6 +77,24 @@ def test_the_card_of_the_study_gives_its_sizes(study):
     assert f"about {mapped / len(cells):.0f} problems per cell" in text
 
 
+def test_what_a_floor_of_spread_changes_is_what_the_study_says(study):
+    table = (ROOT / "docs" / "method.md").read_text("utf-8").partition("| floor | tokens above")[2]
+    lines = table.partition("\n\n")[0].splitlines()[2:]
+    rows = [[each.strip() for each in line.split("|")[1:-1]] for line in lines]
+    found = rnb.tables.features_by_floor(study, floors=[float(row[0]) for row in rows])
+    assert len(rows) == len(found) == 4
+    for (_, row), (_, tokens, quantiles, correlation, routes) in zip(
+        found.iterrows(), rows, strict=True
+    ):
+        assert tokens == f"{row['tokens']:.0%}".replace("%", " %")
+        assert quantiles == ", ".join(f"{row[name]:.2f}" for name in ("q05", "q50", "q95"))
+        assert correlation == f"{row['rank_correlation']:.2f}"
+        assert routes == f"{row['routes_changed']:.0%}".replace("%", " %")
+    below = found.loc[0, "tokens"] - found.loc[1e-6, "tokens"]
+    assert abs(below - 1 / 6) < 0.02 and "a sixth of all tokens" in page("docs/method.md")
+    assert "a quarter of the routes" in page("docs/method.md")
+
+
 def test_how_far_training_goes_is_what_the_code_asks_for():
     for name in ("data/README.md", "docs/method.md"):
         assert f"still gains {100 * LEAST_GAIN:g} points of pass@1" in page(name)

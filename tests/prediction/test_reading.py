@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 from chart_parts import COMPUTING, check_shown, parts
+from of_shipped import of_shipped
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -313,7 +314,9 @@ def test_shipped_families_need_no_tokenizer():
     ids = [pieces[x] for x in ("7", "+", "<eos>")]
     ds["token_id"][0, 0, 0, :3] = ids
     ds["n_tokens"][0, 0, 0] = 3
-    assert failed_text(ds).tolist() == ["7+"]
+    assert failed_text(of_shipped(ds)).tolist() == ["7+"]
+    with pytest.raises(InputError, match="pass tokenizers="):
+        failed_text(ds)
 
 
 def test_numbers_by_hand():
