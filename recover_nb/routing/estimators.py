@@ -16,6 +16,7 @@ import numpy as np
 from recover_nb.routing.lifts import Contributions, Kernel
 from recover_nb.routing.table import Table, filled
 from recover_nb.stats.resampling import BLOCK, ratio
+from recover_nb.stats.ties import SLACK, first_largest
 
 #: An intervention with fewer attempts is never halved: it is scored on all of them and selects
 #: nothing.
@@ -23,8 +24,6 @@ MIN_HALVED = 4
 #: Of up to so many draws, permutations look at each by itself; more are added up for each pair of
 #: problems.
 FEW_DRAWS = 16
-#: Rates and their sums that differ by less are equal.
-SLACK = 1e-9
 
 
 @dataclass(frozen=True)
@@ -180,8 +179,7 @@ def score_best_fixed(table: Table, draw: Draw, halves: np.ndarray | None) -> np.
         for side in (part, part if halves is None else ~part):
             weight = (side & draw.hard[:, rows]).astype(float)[:, None, :]
             totals = (weight @ basis[:, rows])[:, 0]
-            # The first of equals, as far as sums of rates can tell.
-            picks.append(np.argmax(totals >= totals.max(axis=-1, keepdims=True) - SLACK, axis=-1))
+            picks.append(first_largest(totals))
         pick = np.where(part, picks[1][:, None], picks[0][:, None])
         out[:, rows] = np.take_along_axis(score, pick[..., None], axis=-1)[..., 0]
     return out

@@ -22,9 +22,6 @@ from recover_nb.io.logprobs.pairs import GENERATED, PROMPT, Form, read_both
 from recover_nb.io.logprobs.token_names import Ids
 from recover_nb.io.records import Collector
 
-VLLM = "responses of vLLM (JSON lines with problem_id, rollout_idx, output_ids, prompt_logprobs)"
-OPENAI = "completions with log-probabilities (JSON lines with problem_id, rollout_idx, choices)"
-
 
 def from_vllm_logprobs(
     specialist: str | PathLike,
