@@ -53,10 +53,10 @@ class Steer(LogitsProcessor):
         )
         self.cache, self.step = DynamicCache(config=pair.ancestor.config), 0
         self.cache_name = cache_name(pair.ancestor)
-        self.fired = torch.zeros(len(mask), dtype=torch.bool)
-        self.is_coverage = torch.arange(len(mask)) % 2 == 1
+        self.fired = torch.zeros_like(mask[:, 0], dtype=torch.bool)
+        self.is_coverage = torch.arange(len(mask), device=mask.device) % 2 == 1
         room = (fields["median_length"].ceil().long() - fields["warmup"]).clamp(min=1)
-        self.place = fields["warmup"] + (torch.rand(len(mask)) * room).long()
+        self.place = fields["warmup"] + (torch.rand(len(mask), device=mask.device) * room).long()
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Return scores in which only the wanted token is possible."""
@@ -134,6 +134,7 @@ def sample(
     inputs = pair.tokenizer(
         list(prompts), return_tensors="pt", padding=True, return_token_type_ids=False
     )
+    inputs = {name: each.to(pair.device) for name, each in inputs.items()}
     hot = settings.hot_temperature if name == "temperature" else settings.temperature
     how: dict = {"temperature": hot, "top_k": 0}
     if name in WITH_ANCESTOR:

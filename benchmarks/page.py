@@ -1,8 +1,16 @@
-"""`docs/performance.md` from the figures of one run of the benchmark."""
+"""`docs/performance.md` from the figures of one run of the benchmark.
 
+``python benchmarks/page.py`` puts only the sections of `EXTRAS` on the page again.
+"""
+
+import json
+import re
 from pathlib import Path
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
+#: Figures that are kept beside this file, since they are not measured with the others, and their
+#: headings: they end the page. Each JSON is of one run, with an environment of its own.
+EXTRAS = {"size.json": "Models of a real size, on a CPU", "gpu.json": "On a GPU"}
 
 HEAD = """# Performance
 
@@ -153,7 +161,45 @@ def page(found: dict) -> str:
     parts += [GROWTH, *(grown(one) for one in found["growth"]), ""]
     if found["flips"]:
         parts += ["## Batch size and tokens\n", flips_text(found["flips"]), ""]
-    return "\n".join(parts)
+    return with_extras("\n".join(parts), kept())
+
+
+def kept() -> dict[str, dict]:
+    """Return the figures of `EXTRAS` that are there, by heading."""
+    folder = Path(__file__).parent
+    return {
+        heading: json.loads((folder / name).read_text())
+        for name, heading in EXTRAS.items()
+        if (folder / name).is_file()
+    }
+
+
+def with_extras(text: str, extras: dict[str, dict]) -> str:
+    """Return a page that ends in the sections of `extras`, in place of those it has."""
+    for heading in EXTRAS.values():
+        text = text.split(f"\n## {heading}\n")[0]
+    sections = [extra(heading, found) for heading, found in extras.items()]
+    return "\n".join([text.rstrip("\n") + "\n", *sections])
+
+
+def extra(heading: str, found: dict) -> str:
+    """Return one section: what it was measured with, what was found, a table, what is missed."""
+    where = ", ".join(f"{name} {value}" for name, value in found["environment"].items())
+    rows = found["rows"]
+    aims = [row for row in rows if row["met"] is not None]
+    missed = [row for row in aims if not row["met"]]
+    lines = [f"## {heading}\n", f"Measured with {where}.\n"]
+    if aims:
+        lines.append(f"**{len(aims) - len(missed)} of {len(aims)} aims are met.**\n")
+    facts = [*found.get("facts", ()), *busy(found.get("profile", {}))]
+    lines += [f"- {fact.strip()}." for fact in facts]
+    lines += [""] * bool(facts)
+    lines += [TABLE, *map(line, rows), ""]
+    lines += [f"- Missed: {row['name']}, beside {row['peer']}." for row in missed]
+    lines += [f"- Failed: {name}." for name in found.get("failures", ())]
+    if found.get("skipped"):
+        lines.append(f"- Not run, for time: {'; '.join(found['skipped'])}.")
+    return "\n".join([*lines, ""])
 
 
 def widgets_text(rows: list[dict], aims: dict[str, float]) -> list[str]:
@@ -196,3 +242,21 @@ def flips_text(flips: dict) -> str:
         + "; ".join(told)
         + "."
     )
+
+
+def busy(tables: dict[str, str]) -> list[str]:
+    """Say for how long the card computes in what the CPU launches, of torch's own tables."""
+    told = []
+    for name, table in tables.items():
+        found = re.findall(r"Self (CPU|CUDA) time total: ([\d.]+m?s)", table)
+        times = dict(found)
+        if "CUDA" in times:
+            told.append(
+                f"profile of the first tokens of `{name}`: the card computes for {times['CUDA']}"
+                f" while the CPU launches it in {times['CPU']}, the profiler's cost included"
+            )
+    return told
+
+
+if __name__ == "__main__":
+    PAGE.write_text(with_extras(PAGE.read_text(), kept()))

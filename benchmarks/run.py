@@ -1,7 +1,10 @@
 """What `recover-nb bench` runs: ratios to named peers and to measured limits, all in one run.
 
-    python benchmarks/run.py [--json] [--quick] [--write] [--only decoding arrays starting study]
-    [--repeats 5]
+    python benchmarks/run.py [--json] [--quick] [--write] [--repeats 5]
+    [--only decoding arrays starting study size]
+
+``size`` (models of 240 million parameters) takes half an hour more and is not run unless named; it
+is kept apart: ``--only size --json > benchmarks/size.json``, then ``python benchmarks/page.py``.
 
 Needs the extra ``models``; nothing needs a network.
 """
@@ -22,6 +25,7 @@ import array_rows
 import decode_rows
 import numpy as np
 import page
+import size_rows
 import start_rows
 
 from recover_nb.generation.decoding import Settings, decode
@@ -31,7 +35,10 @@ PARTS = {
     "arrays": array_rows.rows,
     "starting": start_rows.rows,
     "study": start_rows.study_rows,
+    "size": size_rows.rows,
 }
+#: What runs unless `--only` says otherwise.
+USUAL = [name for name in PARTS if name != "size"]
 
 
 def environment() -> dict:
@@ -118,7 +125,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--quick", action="store_true", help="tiny sizes, one repeat: not to be quoted"
     )
     parser.add_argument("--write", action="store_true", help="write docs/performance.md")
-    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=USUAL)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument(
         "--figures",
@@ -133,7 +140,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--widgets", type=Path, help="a JSON of benchmarks/widgets.py, to be written on the page"
     )
     options = parser.parse_args(arguments)
-    if options.write and (options.quick or set(options.only) != set(PARTS)):
+    if options.write and (options.quick or not set(USUAL) <= set(options.only)):
         parser.error("--write needs all parts at full size; leave out --quick and --only")
     if options.figures:
         found = together([json.loads(path.read_text()) for path in options.figures])

@@ -204,6 +204,112 @@ def test_page_says_what_was_missed(tmp_path):
     assert "1 of 9 rollouts (1,234 tokens) with logits as they are" in text
 
 
+def test_a_section_of_its_own_ends_the_page_and_replaces_the_former_one():
+    import measure
+    import page
+
+    slow = measure.Row(
+        "a real size",
+        "`retry`, batch 64",
+        "generate",
+        "peer / ours",
+        [0.5, 1.0],
+        aim=1.3,
+        seconds={"ours": 0.02, "peer": 0.015},
+    )
+    found = {
+        "environment": {"card": "a card", "torch": "2.11"},
+        "rows": [slow.to_dict()],
+        "facts": ["3 of 4 rollouts are equal"],
+        "failures": {"study": "Traceback ..."},
+        "skipped": ["batch 8", "batch 16"],
+        "profile": {"retry": "...\nSelf CPU time total: 63.6ms\nSelf CUDA time total: 8.1ms\n"},
+    }
+    heading = page.EXTRAS["gpu.json"]
+    once = page.with_extras("# Performance\n\ntext\n", {heading: found})
+    assert page.with_extras(once, {heading: found}) == once
+    assert page.with_extras(once, {}) == "# Performance\n\ntext\n"
+    assert once.startswith(
+        "# Performance\n\ntext\n\n## On a GPU\n\nMeasured with card a card, torch"
+    )
+    assert "**0 of 1 aims are met.**" in once and "- 3 of 4 rollouts are equal.\n" in once
+    assert "| peer / ours: 0.75 [0.5, 1] n=2 | ≥ 1.3 | missed | 0.02 s | 0.015 s |" in once
+    assert "- Missed: `retry`, batch 64, beside generate." in once
+    assert "- Failed: study." in once and "- Not run, for time: batch 8; batch 16." in once
+    assert "the card computes for 8.1ms while the CPU launches it in 63.6ms" in once
+
+
+def test_the_page_has_the_figures_that_are_kept():
+    import page
+
+    assert page.kept().keys() <= set(page.EXTRAS.values()) and page.kept()
+    assert page.with_extras(page.PAGE.read_text(), page.kept()) == page.PAGE.read_text()
+
+
+def test_models_of_a_real_size_are_what_they_say():
+    import sized
+
+    sizes = {name: size.config() for name, size in sized.SIZES.items()}
+    assert [config.vocab_size for config in sizes.values()] == [262_144, 50_000]
+    counts = []
+    for size in sized.SIZES.values():
+        # A table, and layers: four matrices of attention, three of the perceptron.
+        layer = size.hidden * size.head * 2 * (size.heads + size.key_heads)
+        layer += 3 * size.hidden * size.inner
+        counts.append(size.vocabulary * size.hidden + size.layers * layer)
+    assert counts == pytest.approx([244.4e6, 232.1e6], rel=1e-3)
+    # Keys and values of 2 layers, 2 heads of 64, 3 rows, 5 positions, 4 bytes.
+    assert sized.TINY["5,000"].cache_bytes(3, 5, 4) == 2 * 2 * 2 * 64 * 3 * 5 * 4
+
+
+def test_a_part_that_fails_is_noted_and_rows_of_a_name_are_replaced(capsys):
+    import measure
+    import on_gpu
+
+    found = {"failures": {}, "seconds": {}, "rows": []}
+    on_gpu.attempt(found, "division", lambda: 1 / 0)
+    on_gpu.attempt(found, "nothing", lambda: None)
+    assert list(found["failures"]) == ["division"] and list(found["seconds"]) == [
+        "division",
+        "nothing",
+    ]
+    assert "ZeroDivisionError: division by zero" in found["failures"]["division"]
+    assert "FAILED division: ZeroDivisionError" in capsys.readouterr().err
+    for name, value in (("a", 1.0), ("b", 2.0), ("a", 3.0)):
+        on_gpu._add(found, [measure.Row("s", name, "peer", "f", [value])])
+    assert [(row["name"], row["median"]) for row in found["rows"]] == [("b", 2.0), ("a", 3.0)]
+
+
+@pytest.mark.parametrize("fixed", [True, False])
+def test_runs_of_a_real_size_decode_what_they_count(fixed):
+    import size_rows
+    import sized
+    import torch
+
+    size = sized.TINY["5,000"]
+    pair = sized.make_pair(size, "cpu", torch.float32)
+    cell = size_rows.Cell("tiny", pair, size, 8, 3)
+    assert {name: run() for name, run in cell.runs(fixed).items()} == dict.fromkeys(
+        (
+            "retry",
+            "generate",
+            "dense_steer",
+            "by hand",
+            "sparse_steer",
+            "dense_sample",
+            "dense_sample, recorded",
+        ),
+        8.0,
+    )
+    rows = size_rows.beside(cell, fixed, 1, names=size_rows.FEW)
+    assert [row.peer for row in rows] == [
+        "`transformers.generate`, sampling",
+        "two models by hand, float32 mixtures",
+        "own `retry`",
+    ]
+    assert ("3 tokens each" in rows[0].name) is fixed
+
+
 def test_the_command_hands_its_flags_on(monkeypatch):
     from recover_nb.cli import commands
     from recover_nb.cli.main import main

@@ -7,7 +7,7 @@ import torch
 from recover_nb.core.labels import Anchoring
 from recover_nb.generation.decoding.batch import Batch, Proposal
 from recover_nb.generation.decoding.firing import firing_score
-from recover_nb.generation.decoding.mixtures import contrast, mix_rows, plausible
+from recover_nb.generation.decoding.mixtures import best_of_rows, contrast, mix_rows, plausible
 from recover_nb.generation.decoding.operators import Operator, register
 from recover_nb.generation.decoding.sampling import Stream, temper
 
@@ -193,7 +193,7 @@ class SparseSteer(FiresOnce):
 
     def treat(self, step: Proposal, is_coverage: torch.Tensor) -> torch.Tensor:
         """Take the argmax of the mixture that fired."""
-        return _mixed(step, is_coverage).argmax(-1)
+        return _best(step, is_coverage)
 
 
 @register("sparse_steer_wrong")
@@ -236,13 +236,9 @@ class DenseSteer(Operator):
         """Every row, always."""
         return _all(step)
 
-    def mixed(self, step: Proposal) -> torch.Tensor:
-        """Return the mixture's log-probabilities (n, V) of this step."""
-        return _mixed(step, self.batch.rollout_number[step.rows] % 2 == 1)
-
     def act(self, step: Proposal) -> Fired:
         """Take the argmax of the mixture."""
-        return self.mixed(step).argmax(-1), _all(step)
+        return _best(step, _odd(step)), _all(step)
 
 
 @register("dense_sample")
@@ -251,22 +247,26 @@ class DenseSample(DenseSteer):
 
     def act(self, step: Proposal) -> Fired:
         """Draw from the mixture with this step's uniforms."""
-        return step.draw(self.mixed(step).exp()), _all(step)
+        settings = step.settings
+        mixed = mix_rows(*_both(step), _odd(step), settings.alpha, settings.temperature)
+        return step.draw(mixed.exp_()), _all(step)
 
 
 def _all(step: Proposal) -> torch.Tensor:
     return torch.ones(len(step), dtype=torch.bool, device=step.rows.device)
 
 
-def _mixed(step: Proposal, is_coverage: torch.Tensor) -> torch.Tensor:
+def _odd(step: Proposal) -> torch.Tensor:
+    return step.batch.rollout_number[step.rows] % 2 == 1
+
+
+def _both(step: Proposal) -> tuple[torch.Tensor, torch.Tensor]:
+    return step.grid_logits, step.grid_ancestor_logits
+
+
+def _best(step: Proposal, is_coverage: torch.Tensor) -> torch.Tensor:
     settings = step.settings
-    return mix_rows(
-        step.grid_logits,
-        step.grid_ancestor_logits,
-        is_coverage,
-        settings.alpha,
-        settings.temperature,
-    )
+    return best_of_rows(*_both(step), is_coverage, settings.alpha, settings.temperature)
 
 
 def _random_position(fields: dict[str, torch.Tensor], own_u: torch.Tensor) -> torch.Tensor:

@@ -14,6 +14,10 @@ from recover_nb.generation.decoding.sampling import temper
 
 #: Log-probability of an impossible token: -inf would turn a weight of 0 into NaN.
 LOG_FLOOR = -1000.0
+#: Half the distance from 1 to the next float32: what one operation in float32 errs by, as a share.
+_ROUNDING = 2.0**-24
+#: Logits spread less than this meet no floor; at temperatures below this nothing else rounds.
+_PLAIN_RANGE, _PLAIN_TEMPERATURE = 900.0, 1e3
 
 
 def path_mixture(
@@ -33,11 +37,13 @@ def path_mixture(
     -------
     (..., V) float64
     """
+    # In place: with a large vocabulary each further copy takes as long as the arithmetic.
     log_s, log_a = (
-        torch.log_softmax(logits.double(), -1).clamp(min=LOG_FLOOR)
+        torch.log_softmax(logits.double(), -1).clamp_(min=LOG_FLOOR)
         for logits in (logits_s, logits_a)
     )
-    return torch.log_softmax((alpha * log_s + (1 - alpha) * log_a) / temperature, -1)
+    mixed = log_s.mul_(alpha).add_(log_a.mul_(1 - alpha))
+    return torch.log_softmax(mixed.div_(temperature), -1)
 
 
 def coverage_mixture(
@@ -47,8 +53,8 @@ def coverage_mixture(
 
     Takes and returns what `path_mixture` does.
     """
-    mixed = alpha * temper(logits_s, temperature) + (1 - alpha) * temper(logits_a, temperature)
-    return mixed.log()
+    mass_s = temper(logits_s, temperature).mul_(alpha)
+    return mass_s.add_(temper(logits_a, temperature).mul_(1 - alpha)).log_()
 
 
 def plausible(probabilities: torch.Tensor, share: float) -> torch.Tensor:
@@ -101,3 +107,82 @@ def mix_rows(
         if bool(rows.any()):
             mixed[rows] = MIXTURES[mixture](logits_s[rows], logits_a[rows], alpha, temperature)
     return mixed
+
+
+def best_of_rows(
+    logits_s: torch.Tensor,
+    logits_a: torch.Tensor,
+    is_coverage: torch.Tensor,
+    alpha: float,
+    temperature: float,
+) -> torch.Tensor:
+    """Return the argmax (B,) int64 of `mix_rows`, most rows of it from float32.
+
+    Float32 has the same argmax wherever no second token comes near the first; a bound on its errors
+    says how near. The other rows (about one of ten thousand) are mixed in float64.
+    """
+    best = torch.empty(len(logits_s), dtype=torch.int64, device=logits_s.device)
+    unsure = torch.ones_like(best, dtype=torch.bool)
+    if logits_s.dtype == logits_a.dtype == torch.float32 and temperature < _PLAIN_TEMPERATURE:
+        for near, rows in ((_near_path, ~is_coverage), (_near_coverage, is_coverage)):
+            places = rows.nonzero().squeeze(-1)
+            if len(places):
+                best[places], unsure[places] = near(
+                    logits_s[places], logits_a[places], alpha, temperature
+                )
+    left = unsure.nonzero().squeeze(-1)
+    if len(left):
+        mixed = mix_rows(logits_s[left], logits_a[left], is_coverage[left], alpha, temperature)
+        best[left] = mixed.argmax(-1)
+    return best
+
+
+def _near_path(
+    logits_s: torch.Tensor, logits_a: torch.Tensor, alpha: float, temperature: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the argmax of the path mixture in float32, and where it is not sure, each (B,)."""
+    largest, plain = _extent(logits_s, logits_a)
+    # What log-softmax subtracts is the same for all tokens of a row.
+    score = (logits_s * alpha).add_(logits_a * (1 - alpha))
+    # Weight, product and sum: three roundings of numbers no larger than `largest`, on either side.
+    return _sure(score, plain, lambda top: top - 16 * _ROUNDING * largest)
+
+
+def _near_coverage(
+    logits_s: torch.Tensor, logits_a: torch.Tensor, alpha: float, temperature: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the argmax of the coverage mixture in float32, and where it is not sure, each (B,)."""
+    largest, plain = _extent(logits_s, logits_a)
+    score = _weighted(logits_s, alpha, temperature)
+    score.add_(_weighted(logits_a, 1 - alpha, temperature))
+    # An exponential errs by as much, relatively, as its argument does absolutely: the argument is
+    # at most 2 largest / T, after three roundings; the sum and the weights err by as much again.
+    share = 4 * (8 * largest / temperature + 16) * _ROUNDING
+    return _sure(score, plain, lambda top: top * (1 - share))
+
+
+def _weighted(logits: torch.Tensor, weight: float, temperature: float) -> torch.Tensor:
+    """Return weight times softmax(logits / T), float32, its sum taken in float64."""
+    mass = (logits - logits.amax(-1, keepdim=True)).div_(temperature).exp_()
+    return mass.mul_((weight / mass.sum(-1, keepdim=True, dtype=torch.float64)).float())
+
+
+def _extent(logits_s: torch.Tensor, logits_a: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the largest absolute logit of each row (B, 1), and whether no floor is met, (B,)."""
+    ends = [
+        (each.amin(-1, keepdim=True), each.amax(-1, keepdim=True)) for each in (logits_s, logits_a)
+    ]
+    sizes = [torch.maximum(high, -low) for low, high in ends]
+    (low_s, high_s), (low_a, high_a) = ends
+    plain = (high_s - low_s < _PLAIN_RANGE) & (high_a - low_a < _PLAIN_RANGE)
+    largest = torch.maximum(*sizes)
+    return largest, plain.squeeze(-1)
+
+
+def _sure(
+    score: torch.Tensor, plain: torch.Tensor, edge: Callable[[torch.Tensor], torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the argmax of each row of scores, and where a second token reaches the edge."""
+    top, best = score.max(-1, keepdim=True)
+    rivals = (score >= edge(top)).sum(-1)
+    return best.squeeze(-1), ~plain | (rivals != 1)

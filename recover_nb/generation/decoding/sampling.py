@@ -14,6 +14,9 @@ import torch
 
 from recover_nb.core.errors import InputError
 
+#: From this vocabulary on, a token is found by the sums of blocks of as many.
+WIDE, BLOCK = 2**14, 2**9
+
 
 class Stream(IntEnum):
     """Disjoint sequences of random numbers."""
@@ -77,7 +80,7 @@ def to_grid(logits: torch.Tensor, grid: float) -> torch.Tensor:
     same number again.
     """
     logits = logits.float()
-    return torch.round(logits / grid) * grid if grid else logits
+    return (logits / grid).round_().mul_(grid) if grid else logits
 
 
 def temper(logits: torch.Tensor, temperature: float, grid: float = 0.0) -> torch.Tensor:
@@ -89,7 +92,7 @@ def temper(logits: torch.Tensor, temperature: float, grid: float = 0.0) -> torch
     if temperature == 0:
         best = rounded.argmax(-1, keepdim=True)
         return torch.zeros_like(rounded).scatter_(-1, best, 1.0)
-    return torch.softmax(rounded / temperature, -1)
+    return torch.softmax(rounded.div_(temperature), -1)
 
 
 def inverse_cdf(probabilities: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
@@ -106,8 +109,44 @@ def inverse_cdf(probabilities: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
     (B,) int64
         Never a token of probability 0, also where `u` is 1 or rounds to it.
     """
-    cdf = probabilities.double().cumsum(-1)
+    mass = probabilities.double()
+    if mass.shape[-1] >= WIDE:
+        return _inverse_cdf_of_blocks(mass, u.to(mass))
+    cdf = mass.cumsum(-1)
     total = cdf[:, -1:].contiguous()
     found = torch.searchsorted(cdf, u.to(cdf)[:, None] * total, right=True)
     # The last token with any mass is the first to reach the total; beyond it lie only zeros.
     return torch.minimum(found, torch.searchsorted(cdf, total)).squeeze(-1)
+
+
+def _inverse_cdf_of_blocks(mass: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
+    """Find the block of tokens that holds `u` by the blocks' sums, then the token in it.
+
+    A sum is taken by many cores at once, a running sum over a large vocabulary is not.
+    """
+    vocabulary = mass.shape[-1]
+    whole = vocabulary - vocabulary % BLOCK
+    sums = mass[:, :whole].unflatten(-1, (-1, BLOCK)).sum(-1)
+    if whole < vocabulary:
+        sums = torch.cat([sums, mass[:, whole:].sum(-1, keepdim=True)], -1)
+    cdf = sums.cumsum(-1)
+    target = u[:, None] * cdf[:, -1:]
+    block = _first_beyond(sums, cdf, target)
+    before = (cdf - sums).gather(-1, block)
+    place = block * BLOCK + torch.arange(BLOCK, device=mass.device)
+    inside = mass.gather(-1, place.clamp(max=vocabulary - 1))
+    inside = inside.masked_fill_(place >= vocabulary, 0.0)
+    token = _first_beyond(inside, inside.cumsum(-1), target - before)
+    return (block * BLOCK + token).squeeze(-1)
+
+
+def _first_beyond(mass: torch.Tensor, cdf: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Return the first place (B, 1) with mass whose `cdf` (B, n) lies beyond `target` (B, 1).
+
+    The last place with mass where none does, as by rounding.
+    """
+    some = mass > 0
+    beyond = some & (cdf > target)
+    last = some.shape[-1] - 1 - some.flip(-1).int().argmax(-1, keepdim=True)
+    first = beyond.int().argmax(-1, keepdim=True)
+    return torch.where(beyond.any(-1, keepdim=True), first, last)
