@@ -21,7 +21,7 @@ if [ -z "$RESUME" ]; then
     for each in study redrawn remapped fresh; do
         rm -rf "data/$each.zarr.zip" "data/$each.zarr.partial" "data/$each.whole.zarr" "data/$each.whole.zarr.partial"
     done
-    rm -rf data/ablations.json data/ablations.json.partial data/seed_*.zarr*
+    rm -rf data/ablations.json data/ablations.json.partial data/seed_*.zarr* data/onward.zarr.zip runs/onward
 fi
 # Waits for what runs side by side; fails if any of it did.
 both() {
@@ -54,6 +54,8 @@ for seed in 1 2; do
     running="$running $!"
 done
 both
+# Going on with training from every specialist takes about 50 minutes of a quiet core; its state is gone on with.
+[ -e data/onward.zarr.zip ] || step "$bin/recover-nb" train --onward --out data/onward.zarr.zip --work runs/onward --workers 2
 step "$bin/recover-nb" ablate --out data/ablations.json --resume
 step tables
 step "$bin/recover-nb" findings

@@ -14,6 +14,7 @@ from recover_nb import tables as tables
 from recover_nb import tasks as tasks
 from recover_nb import widgets as widgets
 from recover_nb.charts.ablation import plot_ablations as plot_ablations
+from recover_nb.charts.audit import plot_audit as plot_audit
 from recover_nb.charts.calculator import plot_calculator as plot_calculator
 from recover_nb.charts.changes import plot_what_changed as plot_what_changed
 from recover_nb.charts.clustering import plot_clusters as plot_clusters
@@ -24,6 +25,7 @@ from recover_nb.charts.controls import plot_controls as plot_controls
 from recover_nb.charts.dial import cost_dial as cost_dial
 from recover_nb.charts.features import plot_features as plot_features
 from recover_nb.charts.features import plot_reliability as plot_reliability
+from recover_nb.charts.film import plot_training_film as plot_training_film
 from recover_nb.charts.reading import plot_reading as plot_reading
 from recover_nb.charts.remapping import plot_remapping as plot_remapping
 from recover_nb.charts.rescue import plot_regimes as plot_regimes
@@ -39,6 +41,7 @@ from recover_nb.charts.topography import plot_effects as plot_effects
 from recover_nb.charts.topography import plot_feature_quantiles as plot_feature_quantiles
 from recover_nb.charts.topography import plot_scores as plot_scores
 from recover_nb.charts.traces import plot_signals as plot_signals
+from recover_nb.charts.training_gain import plot_training_gain as plot_training_gain
 from recover_nb.charts.transfer import plot_transfer_clusters as plot_transfer_clusters
 from recover_nb.charts.transfer import plot_transfer_routing as plot_transfer_routing
 from recover_nb.charts.value import plot_value as plot_value
@@ -54,8 +57,8 @@ from recover_nb.core.errors import InputError as InputError
 from recover_nb.core.schema import SCHEMA_VERSION as SCHEMA_VERSION
 from recover_nb.core.schema import SchemaError as SchemaError
 from recover_nb.core.schema import cell_names as cell_names
-from recover_nb.core.schema import validate as validate
 from recover_nb.core.shipped import example_folder as example_folder
+from recover_nb.core.validation import validate as validate
 from recover_nb.features import signals as signals
 from recover_nb.features.detectors import judge_detectors as judge_detectors
 from recover_nb.features.features import compute_features as compute_features
@@ -91,6 +94,8 @@ from recover_nb.io.logs.inspect_log import from_inspect as from_inspect
 from recover_nb.io.logs.lm_eval import from_lm_eval as from_lm_eval
 from recover_nb.io.logs.training import from_trl as from_trl
 from recover_nb.io.logs.training import from_verl as from_verl
+from recover_nb.io.onward import load_onward as load_onward
+from recover_nb.io.outcomes import read_outcomes as read_outcomes
 from recover_nb.io.preview.look import preview as preview
 from recover_nb.io.problems import read_problems as read_problems
 from recover_nb.io.profiles import from_profiles as from_profiles
@@ -111,11 +116,14 @@ from recover_nb.prediction.reading import reading as reading
 from recover_nb.prediction.seeds import fingerprint_across_seeds as fingerprint_across_seeds
 from recover_nb.prediction.seeds import seed_spread as seed_spread
 from recover_nb.prediction.topography import topography as topography
+from recover_nb.prediction.training_gain import training_gain as training_gain
 from recover_nb.prediction.transcripts import failed_text as failed_text
 from recover_nb.prediction.transfer import transfer as transfer
 from recover_nb.report import write_html as write_html
+from recover_nb.report.audit import write_audit as write_audit
 from recover_nb.routing.ablation.ablate import ablate as ablate
 from recover_nb.routing.ablation.stored import load_ablations as load_ablations
+from recover_nb.routing.audit import audit as audit
 from recover_nb.routing.changes import what_changed as what_changed
 from recover_nb.routing.controls import controls as controls
 from recover_nb.routing.evaluation import evaluate_routing as evaluate_routing

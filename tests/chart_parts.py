@@ -4,6 +4,8 @@ import html
 import json
 import re
 
+from recover_nb.core.visible import AS_TEXT
+
 #: Keys by which Vega-Lite would compute something: none may occur anywhere in a specification.
 COMPUTING = (
     "aggregate",
@@ -50,5 +52,5 @@ def check_shown(result, chart):
     shown = result._repr_html_()
     for words in (result.title, result.sentence):
         assert words and html.escape(words) in shown
-    assert shown.count('class="recover-nb-chart"') == 1
+    assert shown.count(f'class="recover-nb-chart {AS_TEXT}"') == 1
     assert all(html.escape(call) in shown for call in result.following) and result.following

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from recover_nb.core import sealed
 from recover_nb.generation import run as runner
 from recover_nb.generation import staging
 from recover_nb.generation.config import StudyConfig
@@ -68,8 +69,8 @@ class Fate:
 
 def attempt(lab, out, fate):
     # Not os.replace itself: zarr renames every chunk, which would make hundreds of moments.
-    staging.os = types.SimpleNamespace(replace=fate.around(os.replace), fsync=os.fsync)
-    runner.move_new = fate.around(runner.move_new)
+    sealed.os = types.SimpleNamespace(replace=fate.around(os.replace), fsync=os.fsync)
+    staging.move_new = fate.around(staging.move_new)
     staging.Staging.write = fate.around(staging.Staging.write)
     store.write_tokens = fate.around(store.write_tokens)
     store.write_folder = fate.around(store.write_folder)

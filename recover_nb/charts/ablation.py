@@ -10,6 +10,7 @@ from recover_nb import tables
 from recover_nb.charts.kit import (
     checked,
     colour_by,
+    drawn,
     finish,
     frame_of,
     interval,
@@ -22,6 +23,7 @@ from recover_nb.charts.kit import (
     tip,
     zero_line,
 )
+from recover_nb.core import checks
 from recover_nb.core.labels import Move
 from recover_nb.core.theme import INK, OPERATOR
 from recover_nb.core.titles import named
@@ -43,6 +45,7 @@ MOVE_SHAPES = {
 }
 
 
+@checks.takes(data=drawn("Ablation"), width=checks.PIXELS)
 def plot_ablations(data: Any, *, width: int = 190) -> alt.HConcatChart:
     """Draw every setting's figures, one panel per conclusion.
 

@@ -10,6 +10,7 @@ from recover_nb.charts.kit import (
     SHARE,
     checked,
     counts,
+    drawn,
     facet,
     frame_of,
     interval,
@@ -19,10 +20,12 @@ from recover_nb.charts.kit import (
     signed,
     tip,
 )
+from recover_nb.core import checks
 from recover_nb.core.theme import OPERATOR, RETRY
 from recover_nb.tables.saying import extremes
 
 
+@checks.takes(data=drawn("Dataset"), width=checks.PIXELS, columns=checks.COLUMNS)
 def plot_calculator(data: Any, *, width: int = 330, columns: int = 2) -> alt.Chart | alt.FacetChart:
     """Draw the rescue rate with a calculator, with its 95 % interval, beside that of retrying.
 

@@ -9,6 +9,7 @@ from recover_nb import tables
 from recover_nb.charts.kit import (
     checked,
     counts,
+    drawn,
     facet,
     interval,
     names_axis,
@@ -19,11 +20,13 @@ from recover_nb.charts.kit import (
     tip,
     zero_line,
 )
+from recover_nb.core import checks
 from recover_nb.core.theme import INK, OPERATOR
 from recover_nb.core.titles import named
 from recover_nb.tables.saying import extremes
 
 
+@checks.takes(data=drawn("Changes", "Dataset"), width=checks.PIXELS, population=checks.TEXT)
 def plot_what_changed(
     data: Any, *, population: str | None = None, width: int = 170
 ) -> alt.LayerChart | alt.FacetChart:

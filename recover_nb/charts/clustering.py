@@ -18,6 +18,7 @@ from recover_nb.charts.kit import (
     colour_by,
     counts,
     dash_by,
+    drawn,
     feature_axes,
     feature_pairs,
     finish,
@@ -34,8 +35,10 @@ from recover_nb.charts.kit import (
     tip,
     wrong_kind,
 )
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import Feature, parse
+from recover_nb.core.labels import Feature
 from recover_nb.core.theme import CLUSTER_COLOURS, CLUSTER_SHAPES, INK
 from recover_nb.core.titles import named
 from recover_nb.tables.saying import extremes, totals
@@ -48,6 +51,7 @@ SOURCE_DASHES = {"data": [1, 0], "gaussian": [6, 3], "box": [2, 2]}
 NOISE_LOOK = (INK, "triangle-right")
 
 
+@checks.takes(data=drawn("ClusterStability"), width=checks.PIXELS)
 def plot_stability(data: Any, *, width: int = 460) -> alt.Chart:
     """Draw each stability figure of one clustering over its draws from data without clusters.
 
@@ -121,6 +125,7 @@ def plot_stability(data: Any, *, width: int = 460) -> alt.Chart:
     )
 
 
+@checks.takes(data=drawn(), width=checks.PIXELS, height=checks.PIXELS)
 def plot_stability_grid(data: Any, *, width: int = 150, height: int = 120) -> alt.VConcatChart:
     """Draw stability against the number of clusters, by algorithm, with the limits of both nulls.
 
@@ -154,6 +159,8 @@ def plot_stability_grid(data: Any, *, width: int = 150, height: int = 120) -> al
     # What `stability_grid` returns is a frame as well, of a row per clustering.
     if is_study(data):
         raise wrong_kind()
+    if not isinstance(data, pd.DataFrame):
+        raise wrong_kind(f"a {type(data).__name__}")
     frame = data if "source" in data.columns else tables.grid_lines(data)
     frame = checked(frame, ("algorithm", "k", "figure", "source", "value", "verdict", "p_family"))
     algorithms, figures = order(frame["algorithm"]), order(frame["figure"])
@@ -194,6 +201,7 @@ def _grid_panel(part: pd.DataFrame, y_title: str | None, last: bool) -> alt.Laye
     )
 
 
+@checks.takes(data=drawn("ClusterStability"), width=checks.PIXELS)
 def plot_consensus(data: Any, *, width: int = 380) -> alt.Chart:
     """Draw how often resamples put two problems in one cluster.
 
@@ -238,6 +246,8 @@ def plot_consensus(data: Any, *, width: int = 380) -> alt.Chart:
     )
 
 
+@takes_study()
+@checks.takes(data=drawn("ClusterStability"), width=checks.PIXELS)
 def plot_clusters(data: Any, ds: xr.Dataset | None = None, *, width: int = 250) -> alt.HConcatChart:
     """Draw the failed problems by their three features, two at a time, with their cluster.
 
@@ -283,6 +293,13 @@ def plot_clusters(data: Any, ds: xr.Dataset | None = None, *, width: int = 250) 
     )
 
 
+@checks.takes(
+    frame=drawn(),
+    x=checks.one_of(Feature),
+    y=checks.one_of(Feature),
+    width=checks.PIXELS,
+    height=checks.PIXELS,
+)
 def plot_cluster_brush(
     frame: pd.DataFrame,
     x: str,
@@ -319,7 +336,6 @@ def plot_cluster_brush(
     InputError
         If a column is missing, there are too many rows, or a feature is not one.
     """
-    x, y = parse(Feature, x).value, parse(Feature, y).value
     frame = checked(frame, ("cell", "problem", "problem_id", *dict.fromkeys((x, y)), "cluster"))
     drawn: dict[str, Any] = (
         {"value": {axis: list(brush[name]) for axis, name in (("x", x), ("y", y))}} if brush else {}

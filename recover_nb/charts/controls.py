@@ -8,6 +8,7 @@ from recover_nb.charts.kit import (
     called,
     checked,
     counts,
+    drawn,
     facet,
     frame_of,
     interval,
@@ -17,6 +18,7 @@ from recover_nb.charts.kit import (
     tip,
     zero_line,
 )
+from recover_nb.core import checks
 from recover_nb.core.labels import ALL
 from recover_nb.core.theme import INK, OPERATOR
 from recover_nb.tables.saying import extremes
@@ -37,6 +39,7 @@ COMPARISONS = {
 }
 
 
+@checks.takes(data=drawn("Controls"), width=checks.PIXELS, columns=checks.COLUMNS)
 def plot_controls(
     data: Any, *, width: int = 320, columns: int = 2
 ) -> alt.LayerChart | alt.FacetChart:

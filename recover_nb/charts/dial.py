@@ -3,10 +3,12 @@
 import xarray as xr
 
 from recover_nb import tables
+from recover_nb.core.door import takes_study
 from recover_nb.pages.dial import CostDial
 from recover_nb.pages.front_door import recorded
 
 
+@takes_study()
 def cost_dial(ds: xr.Dataset | None = None) -> CostDial:
     """Show what a budget buys: trying again, routing, and what else might help, at equal cost.
 

@@ -2,15 +2,18 @@
 
 Altair writes the JSON of a chart into a script as it is, and there ``</script>`` in a name would
 end the script and begin another. The charts here write such characters by their code, as JSON
-allows; every reader takes it for the same.
+allows; every reader takes it for the same. Control characters are written out.
 """
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import altair as alt
+import pandas as pd
 
+from recover_nb.core.visible import visible
 from recover_nb.pages.escaping import ScriptSafe, script_safe
 
 
@@ -21,6 +24,16 @@ class Escaped:
     so. In a chart that Altair's own functions put together, texts that could end a script are
     broken by a character that is not seen.
     """
+
+    @property
+    def data(self) -> Any:
+        """The data: another object each time.
+
+        Altair takes data that two charts share out of both, into one around them that is its own
+        and does not escape.
+        """
+        found = self.__dict__["_kwds"].get("data", alt.Undefined)
+        return found.copy(deep=False) if isinstance(found, pd.DataFrame) else found
 
     def to_html(self, *arguments: Any, **options: Any) -> str:
         """Return a page, as Altair's method does."""
@@ -56,13 +69,12 @@ class Escaped:
         context = {} if context is None else context
         if context.get("top_level", True):
             context = {**context, _SAFE: True}
-        known = set(context.get("datasets", ()))
         spec = super().to_dict(*arguments, context=context, **options)
-        if context.get(_SAFE):
-            return spec
+        change = _seen if context.get(_SAFE) else _broken
         datasets = context.get("datasets", {})
-        datasets.update({name: _broken(datasets[name]) for name in set(datasets) - known})
-        return _broken(spec)
+        # All of them: one that was there may have been written anew.
+        datasets.update({name: _changed(each, change) for name, each in datasets.items()})
+        return _changed(spec, change)
 
     def __and__(self, other: Any) -> Any:
         """Put one chart above another."""
@@ -89,6 +101,9 @@ class Escaped:
 _BY_TEMPLATE = ("html", "colab", "kaggle", "zeppelin", "olli", "browser")
 #: In the context of a specification: the chart around this one escapes its JSON.
 _SAFE = "recover_nb_escaped"
+#: No XML holds these, and the converter to pictures ends the whole process over one. The last two
+#: end a line within Vega's expressions, into which it writes names.
+_UNDRAWN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff\u2028\u2029]")
 #: What ends a script, or opens something in it that hides its end.
 _ENDING = re.compile(r"<(?=/?script|!--)", re.IGNORECASE)
 
@@ -97,16 +112,23 @@ def _safe(options: dict[str, Any]) -> dict[str, Any]:
     return {**options, "json_kwds": {"cls": ScriptSafe, **(options.get("json_kwds") or {})}}
 
 
-def _broken(value: Any) -> Any:
-    """Return a value of JSON in whose texts nothing ends a script.
+def _seen(text: str) -> str:
+    """Return a text that can be drawn: what cannot be is written out."""
+    return _UNDRAWN.sub(lambda found: visible(found[0]), text)
 
-    An unseen word joiner follows the bracket.
-    """
+
+def _broken(text: str) -> str:
+    """Return a text that ends no script: an unseen word joiner follows the bracket."""
+    return _ENDING.sub("<\u2060", _seen(text))
+
+
+def _changed(value: Any, change: Callable[[str], str]) -> Any:
+    """Return a value of JSON with all of its texts changed."""
     if isinstance(value, str):
-        return _ENDING.sub("<\u2060", value)
+        return change(value)
     if isinstance(value, dict):
-        return {_broken(name): _broken(each) for name, each in value.items()}
-    return [_broken(each) for each in value] if isinstance(value, list) else value
+        return {change(name): _changed(each, change) for name, each in value.items()}
+    return [_changed(each, change) for each in value] if isinstance(value, list) else value
 
 
 _KINDS = {

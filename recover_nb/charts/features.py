@@ -11,6 +11,7 @@ from recover_nb.charts.kit import (
     checked,
     colour_by,
     counts,
+    drawn,
     feature_pairs,
     finish,
     frame_of,
@@ -22,6 +23,7 @@ from recover_nb.charts.kit import (
     shape_by,
     tip,
 )
+from recover_nb.core import checks
 from recover_nb.core.labels import Feature, Scope
 from recover_nb.core.theme import FEATURE_TITLES, INK, REGIME_COLOURS, REGIME_SHAPES
 from recover_nb.tables.saying import extremes, totals
@@ -29,6 +31,7 @@ from recover_nb.tables.saying import extremes, totals
 SCOPE_SHAPES = {Scope.POOLED: "square", Scope.WITHIN: "circle"}
 
 
+@checks.takes(data=drawn("Dataset"), width=checks.PIXELS)
 def plot_features(data: Any, *, width: int = 250) -> alt.HConcatChart:
     """Draw the failed problems by their three features, two at a time, with their regime.
 
@@ -76,6 +79,7 @@ def plot_features(data: Any, *, width: int = 250) -> alt.HConcatChart:
     )
 
 
+@checks.takes(data=drawn("Dataset"), width=checks.PIXELS, height=checks.PIXELS)
 def plot_reliability(data: Any, *, width: int = 230, height: int = 220) -> alt.HConcatChart:
     """Draw each feature's reliability against the failed rollouts averaged, with 95 % intervals.
 

@@ -6,6 +6,7 @@ import pandas as pd
 from recover_nb.charts.kit import (
     checked,
     colour_by,
+    drawn,
     finish,
     interval,
     names_axis,
@@ -15,6 +16,7 @@ from recover_nb.charts.kit import (
     shape_by,
     tip,
 )
+from recover_nb.core import checks
 from recover_nb.core.theme import INK, OPERATOR, RETRY
 from recover_nb.tables.saying import extremes
 
@@ -30,6 +32,7 @@ _DRAWN = {
 }
 
 
+@checks.takes(frame=drawn(), width=checks.PIXELS)
 def plot_claim(frame: pd.DataFrame, *, title: str, axis: str, width: int = 460) -> alt.Chart:
     """Draw the figures of a claim beside what they are held to.
 

@@ -2,14 +2,18 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 import altair as alt
 import pandas as pd
+import xarray as xr
 
 from recover_nb.charts.escaping import escaped
+from recover_nb.core import checks
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Feature
+from recover_nb.core.result import Result
 from recover_nb.core.theme import FEATURE_TITLES, INK, heat, theme
 from recover_nb.core.titles import named_all
 from recover_nb.core.titles import title as column_title
@@ -36,9 +40,10 @@ def frame_of(data: Any, table: Callable[[Any], pd.DataFrame] | None = None) -> p
     if isinstance(data, pd.DataFrame):
         return data
     if not is_study(data):
-        return data.to_dataframe() if table is None else table(data)
+        return _laid_out(data, table)
     try:
-        if table is not None:
+        # A table of results would spread a whole study out, number by number.
+        if table is not None and next(iter(signature(table).parameters)) == "ds":
             return table(data)
     except (AttributeError, KeyError):
         # What is read of a result is not in a study.
@@ -46,15 +51,65 @@ def frame_of(data: Any, table: Callable[[Any], pd.DataFrame] | None = None) -> p
     raise wrong_kind()
 
 
+def _laid_out(data: Any, table: Callable[[Any], pd.DataFrame] | None) -> pd.DataFrame:
+    """Return a result as a frame; anything that is none is refused."""
+    if isinstance(data, xr.Dataset) and not data.sizes:
+        raise wrong_kind("a Dataset without dimensions")
+    try:
+        return data.to_dataframe() if table is None else table(data)
+    except (AttributeError, KeyError, TypeError):
+        if isinstance(data, Result):
+            raise wrong_kind(f"{type(data).__name__} of another function") from None
+        kind = "None" if data is None else f"a {type(data).__name__}"
+        raise wrong_kind(kind) from None
+
+
+#: What gives each result that a chart draws.
+_GIVES = {
+    "Ablation": "rnb.ablate(study)",
+    "Audit": "rnb.audit(outcomes)",
+    "Changes": "rnb.what_changed(study)",
+    "ClusterStability": "rnb.cluster_stability(study)",
+    "Controls": "rnb.controls(study)",
+    "Dataset": "rnb.load_study() or rnb.open_study(path)",
+    "Evaluation": "rnb.evaluate_routing(study)",
+    "Reading": "rnb.reading(study)",
+    "RemapSurvival": "rnb.remap_survival(study, remapped, redrawn)",
+    "RouterComparison": "rnb.compare_routers(study)",
+    "Topography": "rnb.topography(study)",
+    "TrainingGain": "rnb.training_gain(study, onward)",
+    "Transfer": "rnb.transfer(study)",
+}
+
+
+def drawn(*names: str) -> checks.Kind:
+    """Return the kind of what a chart draws: a frame, or one of the named results.
+
+    A study where none is drawn has a sentence of its own, `wrong_kind`.
+    """
+    gives = " or ".join(_GIVES[name] for name in names)
+
+    def read(value: Any) -> Any:
+        known = {each.__name__ for each in type(value).__mro__}
+        if not known & {"DataFrame", *names} and not is_study(value):
+            raise checks.Wrong(f"give what comes from {gives}" if gives else "")
+        return value
+
+    said = [f"{'an' if name[0] in 'AE' else 'a'} {name}" for name in (*names, "DataFrame")]
+    return checks.Kind(" or ".join(said), read)
+
+
 def is_study(data: Any) -> bool:
     """Whether something is a study, rather than what was found in one."""
-    return "schema_version" in getattr(data, "attrs", ())
+    return "schema_version" in getattr(data, "attrs", ()) or (
+        isinstance(data, xr.Dataset) and bool({"family", "correct"} & set(data.variables))
+    )
 
 
-def wrong_kind() -> InputError:
-    """Return the error for a study that is given to a chart of a result."""
+def wrong_kind(given: str = "a study") -> InputError:
+    """Return the error for a study, or something else, that is given to a chart of a result."""
     return InputError(
-        "this chart draws a result and was given a study; give it what the function that its"
+        f"this chart draws a result and data is {given}; give it what the function that its"
         " docstring names returns, such as rnb.evaluate_routing(study)"
     )
 

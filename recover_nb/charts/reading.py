@@ -7,6 +7,7 @@ import altair as alt
 from recover_nb.charts.kit import (
     checked,
     counts,
+    drawn,
     facet,
     frame_of,
     headline,
@@ -18,10 +19,12 @@ from recover_nb.charts.kit import (
     tip,
     zero_line,
 )
+from recover_nb.core import checks
 from recover_nb.core.theme import INK
 from recover_nb.tables.saying import extremes
 
 
+@checks.takes(data=drawn("Reading"), width=checks.PIXELS, columns=checks.COLUMNS)
 def plot_reading(
     data: Any, *, width: int = 420, columns: int = 2
 ) -> alt.LayerChart | alt.FacetChart:

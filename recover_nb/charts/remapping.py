@@ -11,6 +11,7 @@ from recover_nb.charts.kit import (
     checked,
     colour_by,
     counts,
+    drawn,
     facet,
     frame_of,
     interval,
@@ -21,6 +22,7 @@ from recover_nb.charts.kit import (
     signed,
     tip,
 )
+from recover_nb.core import checks
 from recover_nb.core.labels import Companion
 from recover_nb.core.theme import INK
 from recover_nb.tables.saying import extremes
@@ -29,6 +31,7 @@ COMPANION_COLOURS = {Companion.REDRAWN: INK, Companion.REMAPPED: INK}
 COMPANION_SHAPES = {Companion.REDRAWN: "circle", Companion.REMAPPED: "diamond"}
 
 
+@checks.takes(data=drawn("RemapSurvival"), width=checks.PIXELS, columns=checks.COLUMNS)
 def plot_remapping(data: Any, *, width: int = 380, columns: int = 2) -> alt.Chart | alt.FacetChart:
     """Draw how often each regime recurs with new numbers and with new draws, with 95 % intervals.
 

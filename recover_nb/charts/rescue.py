@@ -12,6 +12,7 @@ from recover_nb.charts.kit import (
     checked,
     colour_by,
     counts,
+    drawn,
     facet,
     finish,
     frame_of,
@@ -23,12 +24,14 @@ from recover_nb.charts.kit import (
     signed,
     tip,
 )
+from recover_nb.core import checks
 from recover_nb.core.labels import Intervention
 from recover_nb.core.theme import INK, ON_BAR, OPERATOR, REGIME_COLOURS, RETRY, operator_colours
 from recover_nb.core.titles import named
 from recover_nb.tables.saying import extremes, totals
 
 
+@checks.takes(data=drawn("Dataset"), width=checks.PIXELS)
 def plot_regimes(data: Any, *, width: int = 560) -> alt.Chart:
     """Draw the share of each regime among the failed problems of each cell.
 
@@ -63,6 +66,7 @@ def plot_regimes(data: Any, *, width: int = 560) -> alt.Chart:
     )
 
 
+@checks.takes(data=drawn("Evaluation"), width=checks.PIXELS)
 def plot_routes(data: Any, *, width: int = 560) -> alt.Chart:
     """Draw where the rule sends the steerable_hard problems of each cell.
 
@@ -131,6 +135,7 @@ def _shares(
     )
 
 
+@checks.takes(data=drawn("Dataset"), width=checks.PIXELS, columns=checks.COLUMNS)
 def plot_rescue(data: Any, *, width: int = 420, columns: int = 3) -> alt.Chart | alt.FacetChart:
     """Draw the rescue rate of every intervention with its 95 % interval, beside that of retry.
 

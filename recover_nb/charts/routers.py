@@ -10,6 +10,7 @@ import altair as alt
 from recover_nb import tables
 from recover_nb.charts.kit import (
     checked,
+    drawn,
     finish,
     frame_of,
     interval,
@@ -22,6 +23,7 @@ from recover_nb.charts.kit import (
     tip,
     zero_line,
 )
+from recover_nb.core import checks
 from recover_nb.core.theme import INK, OPERATOR
 from recover_nb.core.titles import named
 from recover_nb.tables.saying import extremes
@@ -38,6 +40,7 @@ _NUMBERS = (
 )
 
 
+@checks.takes(data=drawn("RouterComparison"), width=checks.PIXELS, budget=checks.TEXT)
 def plot_routers(data: Any, *, budget: str | None = None, width: int = 210) -> alt.FacetChart:
     """Draw what each rule gains over the best single operator, beside its null and the ceiling.
 

@@ -18,6 +18,7 @@ from recover_nb.charts.kit import (
     colour_by,
     counts,
     dash_by,
+    drawn,
     finish,
     frame_of,
     interval,
@@ -34,6 +35,7 @@ from recover_nb.charts.kit import (
     tip,
     zero_line,
 )
+from recover_nb.core import checks
 from recover_nb.core.theme import (
     BASIS_TITLES,
     INK,
@@ -56,6 +58,7 @@ say_budget = partial(extremes, value="rescue", by="strategy", form=".0%")
 APART = ("low_checkpoints_points", "high_checkpoints_points")
 
 
+@checks.takes(data=drawn("Evaluation"), width=checks.PIXELS)
 def plot_estimators(data: Any, *, width: int = 520) -> alt.Chart:
     """Draw routed minus retry by every estimator, over the band that no effect would give.
 
@@ -129,6 +132,7 @@ def plot_estimators(data: Any, *, width: int = 520) -> alt.Chart:
     )
 
 
+@checks.takes(data=drawn("Evaluation"), width=checks.PIXELS)
 def plot_mappings(data: Any, *, width: int = 420) -> alt.Chart:
     """Draw what routing gains under every way to assign operators to features.
 
@@ -186,6 +190,7 @@ def plot_mappings(data: Any, *, width: int = 420) -> alt.Chart:
     )
 
 
+@checks.takes(data=drawn("Evaluation"), width=checks.PIXELS)
 def plot_comparators(data: Any, *, width: int = 520) -> alt.Chart:
     """Draw routing minus every comparator by one estimator, over what it reports without an effect.
 
@@ -267,6 +272,7 @@ def plot_comparators(data: Any, *, width: int = 520) -> alt.Chart:
     )
 
 
+@checks.takes(data=drawn("Evaluation"), width=checks.PIXELS)
 def plot_budget(data: Any, *, width: int = 280) -> alt.HConcatChart:
     """Draw rescue against what it costs: attempts, generated tokens, forward passes.
 

@@ -9,7 +9,6 @@ import base64
 import gzip
 import html
 import json
-import re
 from collections.abc import Iterator
 from functools import cache
 from importlib import resources
@@ -19,6 +18,7 @@ import altair as alt
 import vl_convert
 
 from recover_nb.charts.escaping import ScriptSafe
+from recover_nb.core.visible import AS_TEXT, visible
 
 #: Vega-Lite, as the converter names it: ``v6.4.1`` is ``6.4``.
 _VERSION = alt.SCHEMA_VERSION.lstrip("v").rpartition(".")[0]
@@ -53,8 +53,8 @@ def output(spec: dict[str, Any]) -> dict[str, str]:
     )
     scripts = [ask, *([library()] if _carries() else [])]
     written = "".join(f"<script>{each}</script>" for each in scripts)
-    place = f'<div class="recover-nb-chart" style="max-width:100%">{picture(spec)}</div>'
-    return {"text/html": place + written, "text/plain": f"chart: {name_of(spec)}"}
+    place = f'<div class="recover-nb-chart {AS_TEXT}" style="max-width:100%">{picture(spec)}</div>'
+    return {"text/html": place + written, "text/plain": visible(f"chart: {name_of(spec)}")}
 
 
 def picture(spec: dict[str, Any]) -> str:
@@ -65,8 +65,6 @@ def picture(spec: dict[str, Any]) -> str:
     # Without words for each mark, which an image cannot say: they are most of a drawing.
     # Room around it, because letters of the reader's own font may be wider.
     quiet = {**spec, "padding": ROOM, "config": {**spec.get("config", {}), "aria": False}}
-    # Names become parts of expressions, in which these would end a line.
-    quiet = json.loads(re.sub("[\u2028\u2029]", " ", json.dumps(quiet, ensure_ascii=False)))
     kind, data = "svg+xml", vl_convert.vegalite_to_svg(quiet, vl_version=_VERSION).encode()
     if len(data) > LARGE:
         kind = "png"

@@ -8,6 +8,9 @@ import xarray as xr
 from recover_nb import tables
 from recover_nb.charts.showing import picture
 from recover_nb.charts.value import plot_value
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
+from recover_nb.core.visible import visible
 from recover_nb.features.value import recorded_value
 from recover_nb.pages.page import save_page
 from recover_nb.pages.story import story_card
@@ -35,7 +38,7 @@ class Story:
         self._picture = picture(chart.to_dict())
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/html": self.html(), "text/plain": self.stories[0]["headline"]}
+        return {"text/html": self.html(), "text/plain": visible(self.stories[0]["headline"])}
 
     def save(self, path: str | Path, *, replace: bool = False) -> Path:
         """Write a page of its own, which opens without a network.
@@ -54,6 +57,8 @@ class Story:
         return story_card(self.stories, self.overall, self._picture)
 
 
+@takes_study()
+@checks.takes(problem=checks.DRAWS)
 def story(ds: xr.Dataset | None = None, *, problem: int | None = None) -> Story:
     """Tell one failure in four steps, from what a study recorded.
 

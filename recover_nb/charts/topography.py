@@ -13,6 +13,7 @@ from recover_nb.charts.kit import (
     checked,
     colour_by,
     counts,
+    drawn,
     facet,
     frame_of,
     in_turn,
@@ -28,6 +29,7 @@ from recover_nb.charts.kit import (
     tip,
     zero_line,
 )
+from recover_nb.core import checks
 from recover_nb.core.theme import FEATURE_TITLES, INK, REGIME_COLOURS
 from recover_nb.tables.saying import extremes
 
@@ -40,6 +42,7 @@ SHAPES = ("circle", "square", "triangle-up", "diamond", "cross")
 QUANTILES = ("q05", "q25", "q50", "q75", "q95")
 
 
+@checks.takes(data=drawn("Topography"), width=checks.PIXELS, columns=checks.COLUMNS)
 def plot_confusion(
     data: Any,
     *,
@@ -138,6 +141,7 @@ def _frame(base: alt.Chart) -> alt.Chart:
     return base.mark_rect(fill=None, stroke=INK).encode(strokeWidth=width)
 
 
+@checks.takes(data=drawn("Topography"), width=checks.PIXELS)
 def plot_feature_quantiles(data: Any, *, width: int = 230) -> alt.FacetChart:
     """Draw the distribution of each feature in each class.
 
@@ -217,6 +221,7 @@ def _boxes(colours: dict[str, str]) -> list[alt.Chart]:
     return [whiskers, bars, median, mean]
 
 
+@checks.takes(data=drawn("Topography"), width=checks.PIXELS, columns=checks.COLUMNS)
 def plot_effects(data: Any, *, width: int = 420, columns: int = 2) -> alt.Chart | alt.FacetChart:
     """Draw how far apart two classes are in each feature, with 95 % intervals.
 
@@ -275,6 +280,7 @@ def plot_effects(data: Any, *, width: int = 420, columns: int = 2) -> alt.Chart 
     )
 
 
+@checks.takes(data=drawn("Topography"), width=checks.PIXELS)
 def plot_scores(data: Any, *, width: int = 280) -> alt.FacetChart:
     """Draw how well a label is predicted, beside baselines without a signal and permuted labels.
 
@@ -346,6 +352,7 @@ def plot_scores(data: Any, *, width: int = 280) -> alt.FacetChart:
     )
 
 
+@checks.takes(data=drawn("Topography"), width=checks.PIXELS, columns=checks.COLUMNS)
 def plot_coefficients(
     data: Any, *, width: int = 420, columns: int = 2
 ) -> alt.LayerChart | alt.FacetChart:

@@ -14,6 +14,7 @@ from recover_nb.charts.kit import (
     checked,
     colour_by,
     counts,
+    drawn,
     finish,
     heading,
     in_turn,
@@ -25,6 +26,7 @@ from recover_nb.charts.kit import (
     shape_by,
     tip,
 )
+from recover_nb.core import checks
 from recover_nb.core.errors import InputError
 from recover_nb.core.theme import (
     INK,
@@ -76,6 +78,7 @@ def plot_rollout_grid(frame: pd.DataFrame, *, cell: int = 34) -> alt.LayerChart:
     )
 
 
+@checks.takes(frame=drawn(), width=checks.PIXELS)
 def plot_branches(frame: pd.DataFrame, *, width: int = 420) -> alt.LayerChart:
     """Draw the rescue rate of every branch of failed traces, with its 95 % interval.
 
@@ -132,6 +135,7 @@ def plot_branches(frame: pd.DataFrame, *, width: int = 420) -> alt.LayerChart:
     )
 
 
+@checks.takes(frame=drawn(), width=checks.PIXELS, height=checks.PIXELS, signals=checks.NAMES)
 def plot_signals(
     frame: pd.DataFrame, *, signals: Sequence[str] | None = None, width: int = 760, height: int = 90
 ) -> alt.VConcatChart:

@@ -8,6 +8,7 @@ from recover_nb import tables
 from recover_nb.charts.kit import (
     checked,
     counts,
+    drawn,
     facet,
     finish,
     frame_of,
@@ -24,6 +25,7 @@ from recover_nb.charts.kit import (
     tip,
     zero_line,
 )
+from recover_nb.core import checks
 from recover_nb.core.errors import InputError
 from recover_nb.core.theme import INK, OPERATOR
 from recover_nb.tables.saying import extremes
@@ -48,6 +50,7 @@ ASSIGNED_SHAPES = {
 }
 
 
+@checks.takes(data=drawn("Transfer"), width=checks.PIXELS)
 def plot_transfer_clusters(data: Any, *, width: int = 460) -> alt.Chart:
     """Draw how alike the source's clusters and the target's own are.
 
@@ -109,6 +112,7 @@ def plot_transfer_clusters(data: Any, *, width: int = 460) -> alt.Chart:
     )
 
 
+@checks.takes(data=drawn("Transfer"), width=checks.PIXELS, against=checks.one_of(AGAINST))
 def plot_transfer_routing(
     data: Any, *, against: str = "permuted", width: int = 460
 ) -> alt.FacetChart:

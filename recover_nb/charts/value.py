@@ -10,6 +10,7 @@ from recover_nb.charts.kit import (
     colour_by,
     counts,
     dash_by,
+    drawn,
     finish,
     frame_of,
     in_turn,
@@ -20,6 +21,7 @@ from recover_nb.charts.kit import (
     shape_by,
     tip,
 )
+from recover_nb.core import checks
 from recover_nb.core.theme import (
     OPERATOR_DASHES,
     OPERATOR_SHAPES,
@@ -32,6 +34,7 @@ from recover_nb.tables.saying import extremes
 _SHARE = alt.Scale(domain=[0, 1])
 
 
+@checks.takes(data=drawn("Dataset"), width=checks.PIXELS, height=checks.PIXELS)
 def plot_value(data: Any, *, width: int = 560, height: int = 200) -> alt.LayerChart:
     """Draw how often an answer still ends right after each of its tokens, and who could save it.
 

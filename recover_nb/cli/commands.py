@@ -16,13 +16,19 @@ from tqdm import tqdm
 
 from recover_nb.cli.convert import export, import_
 from recover_nb.cli.notebooks import copy_notebooks
+from recover_nb.cli.saying import note, say, say_json
+from recover_nb.core.door import admit
 from recover_nb.core.errors import InputError
 from recover_nb.core.extras import need
 from recover_nb.core.labels import Companion, Family, Method, parse
 from recover_nb.core.places import check_free, check_study_folder, placed, remove_study
+from recover_nb.core.plain import plain
 from recover_nb.core.schema import UNIT_COORDS, cell_names, text
 from recover_nb.core.shipped import checkout_folder, data_folder
-from recover_nb.generation import companions
+from recover_nb.core.stored_json import json_attr
+from recover_nb.core.visible import visible
+from recover_nb.core.writable import check_writable
+from recover_nb.generation import companions, onward_study
 from recover_nb.generation.config import StudyConfig
 from recover_nb.io import store
 
@@ -45,7 +51,7 @@ def run(options: Namespace) -> None:
             device=options.device,
             client=client,
         )
-    print(path)
+    say(path)
 
 
 def _client(address: str | None, workers: int | None) -> AbstractContextManager:
@@ -99,14 +105,15 @@ def remap(options: Namespace) -> None:
         lab=options.lab,
         attempts=options.keep_attempts,
     )
-    print(path)
+    say(path)
 
 
 def ablate(options: Namespace) -> None:
     """Compute signals and make attempts at other settings."""
     ablation = need("recover_nb.generation.ablation_run", "models", "ablating a study")
+    check_writable(Path(options.out))
     source = options.study or data_folder() / store.BUNDLED
-    with store.reading(source), store.open_study(source) as ds:
+    with store.open_study(source) as ds:
         path = ablation.run_ablations(
             ds,
             options.out,
@@ -115,7 +122,7 @@ def ablate(options: Namespace) -> None:
             lab=options.lab,
             device=options.device,
         )
-    print(path)
+    say(path)
 
 
 def open_source(path: str | Path) -> xr.Dataset:
@@ -132,13 +139,46 @@ def open_source(path: str | Path) -> xr.Dataset:
 
 def evaluate(options: Namespace) -> None:
     """Print the evaluation of a study or a profile table."""
-    with store.reading(options.source), open_source(options.source) as ds:
+    with open_source(options.source) as ds:
+        admit(ds, options.source)
         evaluation = _evaluation(ds, options.seed)
         if options.json:
-            _print_json(evaluation.to_dict())
+            say_json(evaluation.to_dict())
             return
         tables = need("recover_nb.tables", "models", "printing tables")
-        print(tables.summary_text(ds, evaluation))
+        say(tables.summary_text(ds, evaluation))
+
+
+def audit(options: Namespace) -> None:
+    """Print an audit of outcomes, and write its page."""
+    routing = need("recover_nb.routing.audit", "models", "an audit")
+    outcomes = need("recover_nb.io.outcomes", "io", "reading outcomes")
+    is_study = any(options.source.endswith(suffix) for suffix in store.SUFFIXES)
+    if options.out is not None:
+        check_free(Path(options.out), replace=False)
+    router = options.router
+    source = (
+        store.open_study(options.source) if is_study else outcomes.read_outcomes(options.source)
+    )
+    if router is not None and router not in source and Path(router).exists():
+        router = outcomes.read_choices(router)
+    with _stages("auditing") as tell:
+        found = routing.audit(
+            source,
+            router=router,
+            default=options.default,
+            arms=options.arms,
+            attempts=options.attempts,
+            seed=options.seed,
+            progress=tell,
+        )
+    if options.out is not None:
+        page = need("recover_nb.report.audit", "models", "the page").write_audit(found, options.out)
+        note(f"wrote {page}")
+    if options.json:
+        say_json(found.to_dict())
+        return
+    say(need("recover_nb.tables.audit", "models", "printing tables").audit_text(found))
 
 
 def _evaluation(ds: xr.Dataset, seed: int = 0) -> Any:
@@ -164,24 +204,24 @@ def findings(options: Namespace) -> None:
     claims = need("recover_nb.report.findings", "models", "findings")
     figures, page = _findings_files(options)
     # Figures of a source that is not given again stay: the authors' rows need not be at hand.
-    sources = claims.read_figures(figures)
     claims.check_places(figures, page)
+    sources = claims.read_figures(figures)
     bundled = options.source is None
     given = {claims.BUNDLED if bundled else Path(options.source).name: options.source}
     if options.profiles:
         given[claims.AUTHORS] = options.profiles
     for name, source in given.items():
-        with store.reading(source or "the bundled study"):
-            ds = store.load_study() if source is None else open_source(source)
+        title = visible(name)
+        ds = store.load_study() if source is None else open_source(source)
         with (
             ds,
-            tqdm(total=len(claims.SECTIONS), desc=name, unit="section", file=sys.stderr) as bar,
+            tqdm(total=len(claims.SECTIONS), desc=title, unit="section", file=sys.stderr) as bar,
         ):
             sources[name] = claims.measure(
                 ds, seed=options.seed, progress=lambda _, bar=bar: bar.update()
             )
     claims.write_findings(sources, figures, page, seed=options.seed)
-    print(page)
+    say(page)
 
 
 def _findings_files(options: Namespace) -> tuple[Path, Path]:
@@ -199,17 +239,16 @@ def _findings_files(options: Namespace) -> tuple[Path, Path]:
 
 def info(options: Namespace) -> None:
     """Print sizes, models, seeds and provenance."""
-    with store.reading(options.source), open_source(options.source) as ds:
+    with open_source(options.source) as ds:
         found = describe(ds)
     if options.json:
-        _print_json(found)
+        say_json(found)
         return
     notes = found.pop("import_notes", ())
     for name, value in found.items():
-        print(f"{name}: {_shown(value)}")
+        say(f"{visible(name)}: {_shown(value)}")
     if notes:
-        printable = need("recover_nb.tables.text", "models", "printing").printable
-        print("notes on this import:", *(f"  {printable(note)}" for note in notes), sep="\n")
+        say("notes on this import:", *(f"  {visible(each)}" for each in notes))
 
 
 def story(options: Namespace) -> None:
@@ -217,27 +256,25 @@ def story(options: Namespace) -> None:
     telling = need("recover_nb.charts.story", "models", "a story")
     check_free(Path(options.out), replace=False)
     source = options.source
-    with store.reading(source or "the bundled study"):
-        ds = store.load_study() if source is None else open_source(source)
+    ds = store.load_study() if source is None else open_source(source)
     with ds:
-        print(telling.story(ds, problem=options.problem).save(options.out))
+        say(telling.story(ds, problem=options.problem).save(options.out))
 
 
 def describe(ds: xr.Dataset) -> dict[str, Any]:
     """Return what a study is, as plain data."""
-    attrs = {
-        name: value.item() if hasattr(value, "item") else value for name, value in ds.attrs.items()
-    }
+    attrs = {str(name): _plain_attr(value) for name, value in ds.attrs.items()}
     # A store gives a list of one back as a text.
     if isinstance(attrs.get("import_notes"), str):
         attrs["import_notes"] = [attrs["import_notes"]]
     for name in ("config_json", "provenance_json", "import_counts_json"):
         if name in attrs:
-            attrs[name.removesuffix("_json")] = json.loads(attrs.pop(name))
+            del attrs[name]
+            attrs[name.removesuffix("_json")] = json_attr(ds.attrs, name)
     cells, counts = [], cell_names(ds).tolist()
     for name in dict.fromkeys(counts):
         cells.append({"cell": name, "problems": counts.count(name)})
-    return {
+    found = {
         "sizes": {str(dim): int(size) for dim, size in ds.sizes.items()},
         "interventions": text(ds["intervention"]).tolist(),
         **{name: sorted(set(text(ds[name]).tolist())) for name in UNIT_COORDS[:3]},
@@ -246,23 +283,38 @@ def describe(ds: xr.Dataset) -> dict[str, Any]:
             int((ds["n_failed_rollouts"].values > 0).sum()) if "n_failed_rollouts" in ds else None
         ),
         "megabytes": round(ds.nbytes / 1e6, 1),
-        **attrs,
     }
+    # What is counted here is not what an attribute of that name says.
+    return {**found, **{f"attribute {k}" if k in found else k: each for k, each in attrs.items()}}
+
+
+def _plain_attr(value: Any) -> Any:
+    """Return an attribute as data of JSON: others wrote it, and it may be anything."""
+    try:
+        value = plain(value.tolist() if hasattr(value, "tolist") else value)
+    except RecursionError:
+        return "(nested too deeply)"
+    return value if isinstance(value, str | int | float | bool | list | None) else str(value)
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return "".join(
-            f"\n  {name}: {_shown(each) if not isinstance(each, dict) else json.dumps(each)}"
+            f"\n  {visible(name)}: {json.dumps(each) if isinstance(each, dict) else _shown(each)}"
             for name, each in value.items()
         )
-    if isinstance(value, list) and value and isinstance(value[0], dict):
-        return "".join(f"\n  {', '.join(f'{k} {v}' for k, v in each.items())}" for each in value)
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
+        rows = (", ".join(f"{k} {v}" for k, v in each.items()) for each in value)
+        return "".join(f"\n  {visible(row)}" for row in rows)
+    # A line break in a text must not begin a line of its own.
+    return visible(", ".join(map(str, value)) if isinstance(value, list) else value)
 
 
 def train(options: Namespace) -> None:
-    """Retrain the lineage."""
+    """Retrain the lineage, or go on from its specialists."""
+    if options.onward:
+        say(_train_onward(options))
+        return
     families = [parse(Family, name) for name in options.family or Family]
     methods = [parse(Method, name) for name in options.method or Method]
     if options.out is None and checkout_folder() is None:
@@ -275,7 +327,27 @@ def train(options: Namespace) -> None:
         families, methods, out=out, seed=options.seed, ancestors=options.ancestors, progress=True
     )
     for folder in written:
-        print(folder)
+        say(folder)
+
+
+def _train_onward(options: Namespace) -> Path:
+    """Go on from the shipped specialists, and write what it did to the bundled study's problems."""
+    for name in ("family", "method", "ancestors", "seed"):
+        if getattr(options, name):
+            raise InputError(
+                f"--{name} does not go with --onward, which goes on from every shipped specialist"
+                " with seeds 0, 1 and 2; leave it out"
+            )
+    if options.out is None:
+        raise InputError("--onward needs --out: a new file that ends in .zarr.zip")
+    with store.load_study() as ds:
+        return onward_study.run_onward(
+            ds,
+            options.out,
+            work=options.work,
+            workers=options.workers,
+            tell=lambda name: note(f"done: {name}"),
+        )
 
 
 def bench(options: Namespace) -> None:
@@ -295,8 +367,8 @@ def notebooks(options: Namespace) -> None:
     """Copy the notebooks out of the package."""
     copied = copy_notebooks(options.folder)
     for path in copied:
-        print(path)
-    print(f"open them with: jupyter lab {shlex.quote(str(copied[0]))}", file=sys.stderr)
+        say(path)
+    note(f"open them with: jupyter lab {shlex.quote(str(copied[0]))}")
 
 
 def demo(options: Namespace) -> None:
@@ -314,20 +386,20 @@ def demo(options: Namespace) -> None:
     remove_study(study)
     for old in (figures, page):
         old.unlink(missing_ok=True)
-    print("1/3  generating answers, signals, features, regimes and routes", file=sys.stderr)
+    note("1/3  generating answers, signals, features, regimes and routes")
     if not runner.can_resume(config, study, lab=options.lab):
         # An unfinished demo of another configuration or other checkpoints is not worth keeping.
         staging.remove()
     runner.run_study(config, study, resume=True, lab=options.lab)
     with store.open_study(study, load=True) as ds:
-        print("2/3  evaluating by every estimator, against every comparator", file=sys.stderr)
+        note("2/3  evaluating by every estimator, against every comparator")
         evaluation = _evaluation(ds)
         with placed(figures) as temporary:
             temporary.write_text(json.dumps(evaluation.to_dict(), indent=1, allow_nan=False) + "\n")
-        print("3/3  writing the report", file=sys.stderr)
+        note("3/3  writing the report")
         need("recover_nb.report", "models", "the report").write_html(ds, evaluation, page)
-        print(_in_short(ds, evaluation))
-    print(_what_next(study, page))
+        say(_in_short(ds, evaluation))
+    say(_what_next(study, page))
 
 
 def _in_short(ds: xr.Dataset, evaluation: Any) -> str:
@@ -380,15 +452,12 @@ def _is_evaluation(path: Path) -> bool:
     return isinstance(found, dict) and all(name in found for name in _EVALUATION)
 
 
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, allow_nan=False))
-
-
 COMMANDS: dict[str, Callable[[Namespace], None]] = {
     "run": run,
     "remap": remap,
     "ablate": ablate,
     "evaluate": evaluate,
+    "audit": audit,
     "findings": findings,
     "info": info,
     "story": story,

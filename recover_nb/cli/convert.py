@@ -3,12 +3,13 @@
 import inspect
 import json
 import shlex
-import sys
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from recover_nb.cli.saying import note, say
+from recover_nb.core.checks import check_name, near
 from recover_nb.core.errors import InputError
 from recover_nb.core.extras import need
 from recover_nb.core.labels import Intervention
@@ -40,7 +41,7 @@ NOT_OPTIONS = ("path", "rollouts", "specialist", "tokenizer", "table", "load")
 def import_(options: Namespace) -> None:
     """Read another format and write it as a study, or show how it would be read."""
     if options.preview:
-        print(_preview(options))
+        say(_preview(options))
         return
     if options.out is None:
         raise InputError(
@@ -49,11 +50,11 @@ def import_(options: Namespace) -> None:
     store.suffix_of(options.out)
     check_free(Path(options.out))
     name, ds = _read(options)
-    for note in _notes(ds):
-        print(f"note: {note}", file=sys.stderr)
+    for each in _notes(ds):
+        note(f"note: {each}")
     provenance = need("recover_nb.generation.provenance", "models", "provenance")
     defaults = provenance.study_attrs(0, {"imported": name, "path": Path(options.path).name}, {})
-    print(store.save_study(ds.assign_attrs({**defaults, **ds.attrs}), options.out, replace=False))
+    say(store.save_study(ds.assign_attrs({**defaults, **ds.attrs}), options.out, replace=False))
 
 
 def _read(options: Namespace) -> tuple[str, Any]:
@@ -75,8 +76,8 @@ def _read(options: Namespace) -> tuple[str, Any]:
     except InputError as error:
         see = f"see recover-nb import {shlex.quote(options.path)} --preview"
         raise InputError(f"{str(error).rstrip('.')}; {see}") from None
-    for note in said:
-        print(f"note: {note}", file=sys.stderr)
+    for each in said:
+        note(f"note: {each}")
     return call.format, ds
 
 
@@ -100,16 +101,16 @@ def export(options: Namespace) -> None:
     if ending and path.suffix != ending:
         raise InputError(f"{path}: format {options.format} ends in {ending}")
     check_free(path)
-    with store.reading(options.study), store.open_study(options.study) as ds:
+    with store.open_study(options.study) as ds:
         writer(ds, path)
-    print(path)
+    say(path)
 
 
 def _converter(name: str, direction: int) -> Callable:
     allowed = [each for each, converters in FORMATS.items() if converters[direction]]
-    if name not in allowed:
-        what = "unknown format" if name not in FORMATS else "nothing writes the format"
-        raise InputError(f"{what} {name!r}; allowed: {', '.join(allowed)}")
+    if name in FORMATS and name not in allowed:
+        raise InputError(f"nothing writes the format {name!r}; allowed: {', '.join(allowed)}")
+    check_name("format", name, allowed)
     module, _, function = FORMATS[name][direction].rpartition(".")
     return getattr(need(f"recover_nb.{module}", "io", f"format {name}"), function)
 
@@ -134,8 +135,10 @@ def _reader_options(name: str, reader: Callable, options: Namespace) -> dict[str
         if key not in allowed:
             shown = ", ".join(allowed) or "(none)"
             written = next(each for each in options.option if each.partition("=")[0] == key)
+            hint = near(key, allowed)
             raise InputError(
-                f"--option {written!r} cannot be used; format {name} takes NAME=VALUE with {shown}"
+                f"--option {written!r} cannot be used; format {name} takes NAME=VALUE with"
+                f" {shown}{hint and f'; {hint}'}"
             )
     needed = [
         each

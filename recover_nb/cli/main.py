@@ -6,14 +6,35 @@ half-written.
 
 import argparse
 import os
+import re
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from recover_nb import __version__
+from recover_nb.cli.saying import note, plainly
+from recover_nb.core.checks import (
+    COUNT,
+    DRAWS,
+    ROLLOUTS,
+    SEED,
+    WORKERS,
+    Kind,
+    Wrong,
+    near,
+    shown,
+    whole,
+)
 from recover_nb.core.errors import InputError
+from recover_nb.core.visible import visible
 
 EXIT_INPUT, EXIT_INTERRUPTED, EXIT_PIPE = 2, 130, 141
+
+#: How commands go on that need no option for it.
+_GO_ON = dict.fromkeys(("train", "demo"), "; go on with the same command")
 
 
 class Parser(argparse.ArgumentParser):
@@ -32,20 +53,104 @@ class Parser(argparse.ArgumentParser):
         finally:
             self.mixed = True
 
+    def add_argument(self, *flags: Any, **told: Any) -> Any:
+        """Add an argument; an option of one value may be given once."""
+        if flags[0].startswith("--") and "action" not in told:
+            told["action"] = _Once
+        return super().add_argument(*flags, **told)
+
+    def parse_args(self, *given: Any, **named: Any) -> Any:
+        """Parse everything, or say which option is nearest to what is no option."""
+        options, left = self.parse_known_args(*given, **named)
+        if left:
+            self._commands()[options.command].error(self._strange(left[0], options.command))
+        # A shell finds no home behind a sign of equality, as in --out=~/study.zarr.
+        for name, value in vars(options).items():
+            if isinstance(value, str) and value.startswith("~"):
+                setattr(options, name, os.path.expanduser(value))
+        return options
+
+    def _commands(self) -> dict[str, "Parser"]:
+        """Return the parser of each command."""
+        found = (each for each in self._actions if isinstance(each, argparse._SubParsersAction))
+        return next(found).choices
+
+    def _no_command(self, given: str) -> str:
+        """Say what is no command."""
+        known = list(self._commands())
+        hint = near(given, known)
+        said = f"COMMAND must be one of {', '.join(known)}, got {shown(given)}"
+        return f"{said}{hint and f'; {hint}'}"
+
+    def _strange(self, given: str, command: str) -> str:
+        """Say what is no argument of a command."""
+        if not given.startswith("-") or given == "--":
+            return f"{command} takes no further argument, got {shown(given)}"
+        flag = given.partition("=")[0]
+        known = [
+            each for each in self._commands()[command]._option_string_actions if each[1] == "-"
+        ]
+        hint = near(flag, known)
+        return f"{command} has no option {flag}{hint and f'; {hint}'}"
+
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, and where help is."""
-        self.exit(EXIT_INPUT, f"recover-nb: {message}; see {self.prog} --help\n")
+        # Of argparse's own words, those that name nothing of what was asked.
+        wrong = re.match(r"argument (\S+): (must be .*|given twice.*)", message, re.DOTALL)
+        command = re.match(
+            r"argument COMMAND: invalid choice: '(.*?)' \(choose", message, re.DOTALL
+        )
+        if wrong:
+            message = f"{wrong[1]} {wrong[2]}"
+        elif command:
+            message = self._no_command(command[1])
+        said = visible(" ".join(message.split()))
+        self.exit(EXIT_INPUT, f"recover-nb: {said}; see {self.prog} --help\n")
+
+
+class _Once(argparse.Action):
+    """Keep the value of an option, which may be given once."""
+
+    def __call__(
+        self, parser: Any, namespace: Any, values: Any, option_string: str | None = None
+    ) -> None:
+        seen = vars(namespace).setdefault("_given", set())
+        if self.dest in seen:
+            raise argparse.ArgumentError(self, "given twice; give it once")
+        seen.add(self.dest)
+        setattr(namespace, self.dest, values)
+
+
+def _whole(kind: Kind) -> Callable[[str], int]:
+    """Return what reads a whole number of a kind from the command line."""
+
+    def read(given: str) -> int:
+        try:
+            return kind.read(int(given))
+        except ValueError:
+            pass
+        except Wrong:
+            pass
+        raise argparse.ArgumentTypeError(f"must be {kind.what}, got {shown(given)}")
+
+    return read
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    options = build_parser().parse_args(arguments)
+    with plainly():
+        return _run(build_parser().parse_args(arguments))
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Run the command and return its exit status."""
     # Heavy imports wait until an option has been read: --help and a misspelt command answer at
     # once.
     from recover_nb.cli.commands import COMMANDS
 
     try:
-        COMMANDS[options.command](options)
+        with _ending_as_interrupted():
+            COMMANDS[options.command](options)
         sys.stdout.flush()
     except InputError as error:
         return _fail(str(error), EXIT_INPUT)
@@ -62,14 +167,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hint = (
             "; go on with the same command and --resume"
             if options.command in ("run", "remap", "ablate")
-            else ""
+            else _GO_ON.get(options.command, "")
         )
         return _fail(f"interrupted{hint}", EXIT_INTERRUPTED)
     return 0
 
 
+@contextmanager
+def _ending_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM, by which machines end what runs on them, do what Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _fail(message: str, status: int) -> int:
-    print(f"recover-nb: {' '.join(message.split())}", file=sys.stderr)
+    note(f"recover-nb: {' '.join(message.split())}")
     return status
 
 
@@ -87,6 +205,7 @@ def build_parser() -> Parser:
     _add_remap(commands)
     _add_ablate(commands)
     _add_evaluate(commands)
+    _add_audit(commands)
     _add_findings(commands)
     _add_info(commands)
     _add_story(commands)
@@ -130,14 +249,19 @@ def _add_run(commands: argparse._SubParsersAction) -> None:
     _names(run, "--task", "tasks")
     _names(run, "--intervention", "interventions")
     _sizes(run, "problems per cell")
-    run.add_argument("--max-new-tokens", type=int, metavar="N", help="longest trace")
-    run.add_argument("--seed", type=int, metavar="S", help="of the random numbers")
+    run.add_argument(
+        "--max-new-tokens", type=_whole(whole(1, 1_000_000)), metavar="N", help="longest trace"
+    )
+    run.add_argument("--seed", type=_whole(SEED), metavar="S", help="of the random numbers")
     _resume(run)
     run.add_argument(
         "--scheduler", metavar="ADDRESS", help="of a Dask cluster: its workers run the study"
     )
     run.add_argument(
-        "--workers", type=int, metavar="N", help="processes on this machine that run the study"
+        "--workers",
+        type=_whole(WORKERS),
+        metavar="N",
+        help="processes on this machine that run the study",
     )
     _device(run)
     _lab(run)
@@ -170,7 +294,7 @@ def _add_remap(commands: argparse._SubParsersAction) -> None:
     )
     remap.add_argument(
         "--seed",
-        type=int,
+        type=_whole(SEED),
         default=1,
         metavar="S",
         help="of new numbers and draws (the study has 0)",
@@ -189,7 +313,7 @@ def _add_ablate(commands: argparse._SubParsersAction) -> None:
     )
     ablate.add_argument(
         "--problems",
-        type=int,
+        type=_whole(whole(1, 1_000_000)),
         default=30,
         metavar="N",
         help="problems per cell that are attempted again (30)",
@@ -202,8 +326,38 @@ def _add_ablate(commands: argparse._SubParsersAction) -> None:
 def _add_evaluate(commands: argparse._SubParsersAction) -> None:
     evaluate = commands.add_parser("evaluate", help="evaluate routing by every estimator")
     _source(evaluate)
-    evaluate.add_argument("--seed", type=int, default=0, metavar="S", help="of the resampling")
+    evaluate.add_argument(
+        "--seed", type=_whole(SEED), default=0, metavar="S", help="of the resampling"
+    )
     _json(evaluate)
+
+
+def _add_audit(commands: argparse._SubParsersAction) -> None:
+    audit = commands.add_parser(
+        "audit", help="is a router's gain more than luck? from outcomes alone"
+    )
+    audit.add_argument(
+        "source",
+        metavar="OUTCOMES",
+        help="a table of outcomes (.csv, .parquet, .jsonl), or a study",
+    )
+    audit.add_argument(
+        "--router",
+        metavar="COLUMN|FILE",
+        help="column of the chosen arm, or a table with columns problem and arm",
+    )
+    audit.add_argument("--default", metavar="ARM", help="what one would use without a router")
+    audit.add_argument(
+        "--arm", action="extend", nargs="+", dest="arms", metavar="ARM", help="these arms alone"
+    )
+    audit.add_argument(
+        "--attempts", type=_whole(COUNT), metavar="N", help="attempts behind each rate of a matrix"
+    )
+    audit.add_argument("--out", metavar="PAGE.html", help="also write a page for a browser")
+    audit.add_argument(
+        "--seed", type=_whole(SEED), default=0, metavar="S", help="of the resampling"
+    )
+    _json(audit)
 
 
 def _add_findings(commands: argparse._SubParsersAction) -> None:
@@ -219,7 +373,9 @@ def _add_findings(commands: argparse._SubParsersAction) -> None:
     findings.add_argument(
         "--out", metavar="FOLDER", help="where findings.json and findings.md go (default: the docs)"
     )
-    findings.add_argument("--seed", type=int, default=0, metavar="S", help="of the resampling")
+    findings.add_argument(
+        "--seed", type=_whole(SEED), default=0, metavar="S", help="of the resampling"
+    )
 
 
 def _add_info(commands: argparse._SubParsersAction) -> None:
@@ -234,7 +390,7 @@ def _add_story(commands: argparse._SubParsersAction) -> None:
         "source", metavar="SOURCE", nargs="?", help="a study with value maps (default: bundled)"
     )
     story.add_argument("--out", required=True, metavar="PAGE.html", help="where the page goes")
-    story.add_argument("--problem", type=int, metavar="N", help="this failure alone")
+    story.add_argument("--problem", type=_whole(DRAWS), metavar="N", help="this failure alone")
 
 
 def _add_train(commands: argparse._SubParsersAction) -> None:
@@ -243,14 +399,36 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     )
     _names(train, "--family", "families")
     _names(train, "--method", "methods, ancestor included")
-    train.add_argument("--seed", type=int, default=0, metavar="S", help="decides every weight")
+    train.add_argument(
+        "--seed", type=_whole(SEED), default=0, metavar="S", help="decides every weight"
+    )
     train.add_argument(
         "--ancestors",
         metavar="FOLDER",
         help="post-train these FAMILY/ancestor checkpoints, rather than pretrain",
     )
     train.add_argument(
-        "--out", metavar="FOLDER", help="where checkpoints go (default: the shipped data/lab)"
+        "--out",
+        metavar="FOLDER",
+        help="where checkpoints go (default: the shipped data/lab); with --onward, a new .zarr.zip",
+    )
+    train.add_argument(
+        "--onward",
+        action="store_true",
+        help="go on with grpo from every specialist, and ask the bundled study's problems again",
+    )
+    train.add_argument(
+        "--workers",
+        type=_whole(WORKERS),
+        default=1,
+        metavar="N",
+        help="processes of --onward, one thread each",
+    )
+    train.add_argument(
+        "--work",
+        default="runs/onward",
+        metavar="FOLDER",
+        help="state of --onward: it is gone on with (default: runs/onward)",
     )
 
 
@@ -288,13 +466,19 @@ def _add_converters(commands: argparse._SubParsersAction) -> None:
 
 
 def _names(parser: argparse.ArgumentParser, flag: str, what: str) -> None:
-    parser.add_argument(flag, nargs="+", metavar="NAME", help=f"{what} (default: all)")
+    parser.add_argument(
+        flag, nargs="+", action="extend", metavar="NAME", help=f"{what} (default: all)"
+    )
 
 
 def _sizes(parser: argparse.ArgumentParser, problems: str) -> None:
-    parser.add_argument("--problems", type=int, metavar="N", help=problems)
-    parser.add_argument("--rollouts", type=int, metavar="N", help="observed rollouts per problem")
-    parser.add_argument("--attempts", type=int, metavar="N", help="attempts an intervention")
+    parser.add_argument("--problems", type=_whole(whole(1, 1_000_000)), metavar="N", help=problems)
+    parser.add_argument(
+        "--rollouts", type=_whole(ROLLOUTS), metavar="N", help="observed rollouts per problem"
+    )
+    parser.add_argument(
+        "--attempts", type=_whole(ROLLOUTS), metavar="N", help="attempts an intervention"
+    )
 
 
 def _resume(parser: argparse.ArgumentParser) -> None:

@@ -10,10 +10,12 @@ import json
 import posixpath
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.shipped import shipped_folder
+from recover_nb.core.writable import cannot_write
 
 NOTEBOOKS = "notebooks"
 #: What is copied where a link leads to it; another link becomes plain text.
@@ -42,8 +44,8 @@ def copy_notebooks(folder: str | Path) -> list[Path]:
     Raises
     ------
     InputError
-        If a file is already where one would be written, or `folder` is no folder: nothing is
-        written then.
+        If a file is already where one would be written, `folder` is no folder, or it cannot be
+        written: nothing is left there then.
     """
     folder = Path(folder)
     files = gathered()
@@ -52,15 +54,27 @@ def copy_notebooks(folder: str | Path) -> list[Path]:
     try:
         for name, content in files.items():
             path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(path.parent, made)
             with path.open("xb") as file:
                 made.append(path)
                 file.write(content)
-    except BaseException:
-        for path in made:
-            path.unlink(missing_ok=True)
+    except BaseException as error:
+        for path in reversed(made):
+            # What went wrong first is what is told.
+            with suppress(OSError):
+                path.rmdir() if path.is_dir() else path.unlink()
+        if isinstance(error, OSError):
+            raise cannot_write(folder, error) from error
         raise
     return sorted(folder / name for name in files if name.endswith(".ipynb"))
+
+
+def _make_folder(folder: Path, made: list[Path]) -> None:
+    """Make a folder and those it lies in, and note which are new."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir()
+        made.append(each)
 
 
 def _check_free(folder: Path, names: list[str]) -> None:

@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import silhouette_score
 from sklearn.mixture import GaussianMixture
 
-from recover_nb.core.errors import InputError
+from recover_nb.core import checks
 from recover_nb.core.labels import Algorithm
 
 #: Label of a point that belongs to no cluster; only HDBSCAN has any.
@@ -178,12 +178,5 @@ def least_share(min_cluster_size: int | None, n: int) -> float:
     """
     if min_cluster_size is None:
         return max(SHARE, LEAST_SIZE / n)
-    whole = isinstance(min_cluster_size, int | np.integer) and not isinstance(
-        min_cluster_size, bool
-    )
-    if not whole or not 2 <= min_cluster_size <= n:
-        raise InputError(
-            f"min_cluster_size {min_cluster_size!r}; allowed: a whole number from 2 to {n}, the"
-            " problems clustered"
-        )
-    return min_cluster_size / n
+    known = checks.whole(2, n, what=f"a whole number from 2 to {n}, the problems clustered")
+    return checks.check("min_cluster_size", min_cluster_size, known) / n

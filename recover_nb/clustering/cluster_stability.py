@@ -11,10 +11,18 @@ import xarray as xr
 from sklearn.metrics import adjusted_rand_score
 
 from recover_nb.clustering.algorithms import Clusterer, least_share
-from recover_nb.clustering.feature_space import Space, check_k, feature_space
-from recover_nb.clustering.nulls import LEVEL, check_counts, measure_all, null_figures, points_shown
+from recover_nb.clustering.feature_space import ALGORITHM, CLUSTERS, Space, check_k, feature_space
+from recover_nb.clustering.nulls import (
+    LEVEL,
+    NULLS,
+    RESAMPLES,
+    measure_all,
+    null_figures,
+    points_shown,
+)
 from recover_nb.clustering.result import LEFT_OUT, STABLE, ClusterStability
-from recover_nb.core.checks import check_whole
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.labels import Algorithm, parse
 from recover_nb.core.schema import UNIT_COORDS, cell_names, text
 
@@ -24,6 +32,20 @@ MAX_CONSENSUS = 300
 _NAMES = (*UNIT_COORDS[:3], "regime")
 
 
+@takes_study()
+@checks.takes(
+    algorithm=ALGORITHM,
+    k=CLUSTERS,
+    n_resamples=RESAMPLES,
+    n_null=NULLS,
+    seed=checks.SEED,
+    cells=checks.NAMES,
+    within_cells=checks.FLAG,
+    ranks=checks.FLAG,
+    agreement=checks.FLAG,
+    max_consensus=checks.whole(2),
+    progress=checks.TELL,
+)
 def cluster_stability(
     ds: xr.Dataset,
     *,
@@ -124,8 +146,6 @@ def cluster_stability(
     False
     """
     name = parse(Algorithm, algorithm)
-    check_counts(n_resamples, n_null, seed)
-    check_whole("max_consensus", max_consensus, 2)
     space = feature_space(ds, cells=cells, within_cells=within_cells, ranks=ranks)
     check_k(k, space.points)
     n = len(space.rows)

@@ -9,10 +9,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from recover_nb.clustering.feature_space import SEVERAL_CLUSTERS
 from recover_nb.clustering.grid import stability_grid
+from recover_nb.clustering.nulls import NULLS, RESAMPLES
+from recover_nb.core import checks
 from recover_nb.core.checks import check_whole
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import Feature, Planted, Structure, parse
+from recover_nb.core.labels import Algorithm, Feature, Planted, Structure, parse
 
 #: Covariance of the z-scores of three features, where none is given: correlations as real features
 #: have them.
@@ -65,6 +68,19 @@ def make_points(
     return rng.normal(size=(n, 3)) + corner[np.arange(n) % 3]
 
 
+@checks.takes(
+    kind=checks.one_of(Planted),
+    n_sets=checks.COUNT,
+    n=checks.whole(3),
+    separation=checks.number(0, 1e6, what="a number of sd, at least 0"),
+    covariance=checks.ARRAY,
+    algorithms=checks.names(Algorithm),
+    ks=SEVERAL_CLUSTERS,
+    n_resamples=RESAMPLES,
+    n_null=NULLS,
+    seed=checks.SEED,
+    progress=checks.TELL,
+)
 def claim_rates(
     kind: str,
     *,
@@ -123,7 +139,6 @@ def claim_rates(
     0    0  2  not_above_null    False
     1    1  2  not_above_null    False
     """
-    check_whole("n_sets", n_sets, 1)
     tell = progress or (lambda stage: None)
     parts = []
     for i in range(n_sets):

@@ -11,8 +11,11 @@ import xarray as xr
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
+from recover_nb.core import checks
 from recover_nb.core.checks import check_whole
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
+from recover_nb.core.labels import Algorithm
 from recover_nb.core.schema import cell_names, lacks_hint
 from recover_nb.features.features import feature_matrix
 from recover_nb.stats.scaling import standardise
@@ -34,6 +37,7 @@ class Space:
     rows: np.ndarray
 
 
+@takes_study()
 def feature_space(
     ds: xr.Dataset,
     *,
@@ -117,6 +121,12 @@ def varying(points: np.ndarray) -> np.ndarray:
     return (points != 0).any(axis=0)
 
 
+#: One way to cluster, one number of clusters, and several.
+ALGORITHM = checks.one_of(Algorithm)
+CLUSTERS = checks.whole(2, 1000)
+SEVERAL_CLUSTERS = checks.several(CLUSTERS, "numbers of clusters, each at least 2")
+
+
 def check_k(k: int, points: np.ndarray) -> None:
     """Raise an `InputError` unless `points` can be cut into `k` clusters and resampled."""
     check_whole("k", k, 2)
@@ -141,10 +151,6 @@ def check_ks(ks: Sequence[int], points: np.ndarray) -> list[int]:
 
 
 def _chosen(cells: Sequence[str], names: np.ndarray) -> list[str]:
-    if isinstance(cells, str):
-        raise InputError(
-            f"cells is the text {cells!r}; allowed: a list of cell names, such as [{cells!r}]"
-        )
     chosen, present = [str(name) for name in cells], sorted(set(names.tolist()))
     missing = [name for name in chosen if name not in present]
     if missing or not chosen:

@@ -11,9 +11,18 @@ import xarray as xr
 from sklearn.metrics import adjusted_rand_score
 
 from recover_nb.clustering.algorithms import Clusterer, fit, least_share
-from recover_nb.clustering.feature_space import Space, check_k, feature_space, scores, varying
-from recover_nb.clustering.nulls import DRAWS, check_counts, null_limit
-from recover_nb.core.checks import check_whole
+from recover_nb.clustering.feature_space import (
+    ALGORITHM,
+    CLUSTERS,
+    Space,
+    check_k,
+    feature_space,
+    scores,
+    varying,
+)
+from recover_nb.clustering.nulls import DRAWS, NULLS, null_limit
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ALL, FEATURES, Algorithm, Intervention, Null, Signal, parse
 from recover_nb.core.schema import cell_names, failed_rollouts
@@ -30,6 +39,18 @@ from recover_nb.features.reliability import DEFAULT_SIZES, random_places
 _BLOCK = 256
 
 
+@takes_study()
+@checks.takes(
+    algorithm=ALGORITHM,
+    k=CLUSTERS,
+    sizes=checks.several(checks.COUNT, "whole numbers of at least 1", none=True),
+    n_splits=checks.COUNT,
+    n_null=NULLS,
+    seed=checks.SEED,
+    cells=checks.NAMES,
+    within_cells=checks.FLAG,
+    progress=checks.TELL,
+)
 def rollout_stability(
     ds: xr.Dataset,
     *,
@@ -102,9 +123,6 @@ def rollout_stability(
     {'1': 0.38, '5': 0.79}
     """
     name = parse(Algorithm, algorithm)
-    check_counts(2, n_null, seed)
-    for word, count in [("n_splits", n_splits), *(("size", 1 if m is None else m) for m in sizes)]:
-        check_whole(word, count, 1)
     space = feature_space(ds, cells=cells, within_cells=within_cells)
     check_k(k, space.points)
     values, usable = _stored(ds, space)

@@ -11,11 +11,12 @@ import xarray as xr
 
 from recover_nb.clustering.algorithms import Clusterer, bic, fit, least_share, silhouette
 from recover_nb.clustering.cluster_stability import MAX_CONSENSUS
-from recover_nb.clustering.feature_space import check_ks, feature_space
+from recover_nb.clustering.feature_space import ALGORITHM, SEVERAL_CLUSTERS, check_ks, feature_space
 from recover_nb.clustering.nulls import (
+    JOBS,
     LEVEL,
-    check_counts,
-    check_jobs,
+    NULLS,
+    RESAMPLES,
     family_p,
     measure_all,
     null_figures,
@@ -23,6 +24,8 @@ from recover_nb.clustering.nulls import (
 )
 from recover_nb.clustering.result import Judged
 from recover_nb.clustering.stability import DECIDING, FIGURES, Stability
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Algorithm, Null, Structure, parse
 
@@ -33,6 +36,15 @@ ALGORITHMS = tuple(each.value for each in Algorithm)
 _FIGURES = ("mean_jaccard", "best_jaccard", "ari", "pac")
 
 
+@takes_study()
+@checks.takes(
+    algorithm=ALGORITHM,
+    ks=SEVERAL_CLUSTERS,
+    seed=checks.SEED,
+    cells=checks.NAMES,
+    within_cells=checks.FLAG,
+    ranks=checks.FLAG,
+)
 def choose_k(
     ds: xr.Dataset,
     *,
@@ -111,6 +123,19 @@ def choose_k(
     )
 
 
+@takes_study()
+@checks.takes(
+    algorithms=checks.names(Algorithm),
+    ks=SEVERAL_CLUSTERS,
+    n_resamples=RESAMPLES,
+    n_null=NULLS,
+    seed=checks.SEED,
+    cells=checks.NAMES,
+    within_cells=checks.FLAG,
+    ranks=checks.FLAG,
+    progress=checks.TELL,
+    n_jobs=JOBS,
+)
 def stability_grid(
     ds: xr.Dataset,
     *,
@@ -179,8 +204,6 @@ def stability_grid(
     2    kmeans  2   False  not_above_null
     6    kmeans  3   False  not_above_null
     """
-    check_counts(n_resamples, n_null, seed)
-    check_jobs(n_jobs)
     points = feature_space(ds, cells=cells, within_cells=within_cells, ranks=ranks).points
     numbers = check_ks(ks, points)
     chosen = _choices(algorithms, numbers, least_share(min_cluster_size, len(points)))
@@ -206,10 +229,6 @@ def stability_grid(
 
 def _choices(algorithms: Sequence[str], ks: list[int], share: float) -> list[Clusterer]:
     """List every algorithm with every k; HDBSCAN once."""
-    if isinstance(algorithms, str) or not len(algorithms):
-        raise InputError(
-            f"algorithms is {algorithms!r}; allowed: a list of {', '.join(ALGORITHMS)}"
-        )
     names = [parse(Algorithm, name) for name in dict.fromkeys(algorithms)]
     return [
         Clusterer(name, k, share)

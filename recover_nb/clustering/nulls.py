@@ -11,7 +11,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from recover_nb.clustering.algorithms import Clusterer
 from recover_nb.clustering.stability import FIGURES, Stability, measure
-from recover_nb.core.checks import check_whole
+from recover_nb.core import checks
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Null
 
@@ -172,17 +172,9 @@ def points_shown(n: int, most: int, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng([seed, len(Null) + 1]).choice(n, most, replace=False))
 
 
-def check_jobs(n_jobs: int | None) -> None:
-    """Raise an `InputError` for a number of processes that cannot be started."""
-    if n_jobs not in (None, -1):
-        try:
-            check_whole("n_jobs", n_jobs, 1)
-        except InputError as error:
-            raise InputError(f"{error}; or -1, one per processor") from None
-
-
-def check_counts(n_resamples: int, n_null: int, seed: int) -> None:
-    """Raise an `InputError` for counts that give no figures, or no limit to hold them against."""
-    check_whole("n_resamples", n_resamples, 2)
-    check_whole("n_null", n_null, LEAST_DRAWS)
-    check_whole("seed", seed, 0)
+#: How many resamples, how many draws of a null, how many processes.
+RESAMPLES, NULLS = checks.whole(2), checks.whole(LEAST_DRAWS)
+JOBS = checks.Kind(
+    "a whole number from 1 to 1024, or -1, one per processor",
+    lambda value: value if value == -1 else checks.whole(1, 1024).read(value),
+)

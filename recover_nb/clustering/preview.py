@@ -17,6 +17,7 @@ from recover_nb.clustering.nulls import points_shown
 from recover_nb.clustering.result import LEFT_OUT
 from recover_nb.clustering.stability import cluster, measure
 from recover_nb.core.checks import check_whole
+from recover_nb.core.door import takes_study
 from recover_nb.core.labels import Algorithm, parse
 
 
@@ -53,6 +54,7 @@ class Glance:
         return int((self.labels != LEFT_OUT).sum())
 
 
+@takes_study()
 def glance(
     ds: xr.Dataset,
     *,

@@ -1,5 +1,7 @@
 """The one exception that means: what was given cannot be used, and here is what can."""
 
+from recover_nb.core.visible import visible
+
 
 class InputError(ValueError):
     """An error in what the user gave, with what to do about it.
@@ -10,8 +12,9 @@ class InputError(ValueError):
     """
 
     def __init__(self, message: str = "") -> None:
-        # What was given is quoted, and can hold a line break; the message is one line all the same.
-        super().__init__(" ".join(str(message).splitlines()))
+        # What was given is quoted, and can hold anything: the message is one line all the same, and
+        # moves no cursor where it is shown.
+        super().__init__(visible(" ".join(str(message).splitlines())))
 
 
 def first_line(error: BaseException) -> str:

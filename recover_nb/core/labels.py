@@ -6,7 +6,7 @@ These are interventions, regimes, methods, families, tasks, features and signals
 from enum import StrEnum
 from typing import TypeVar
 
-from recover_nb.core.errors import InputError
+from recover_nb.core.checks import check_name
 
 #: Outcome of a problem that did not fail, and so has no regime, where two studies of it are
 #: compared.
@@ -375,9 +375,4 @@ def parse(kind: type[Name], value: str) -> Name:
 
     The error lists what is allowed.
     """
-    try:
-        return kind(value)
-    except ValueError:
-        allowed = ", ".join(member.value for member in kind)
-        word = kind.__name__.lower()
-        raise InputError(f"unknown {word} {value!r}; allowed: {allowed}") from None
+    return kind(check_name(kind.__name__.lower(), value, kind))

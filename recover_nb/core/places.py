@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from recover_nb.core.errors import InputError
+from recover_nb.core.files import check_file
+from recover_nb.core.writable import cannot_write, check_name, check_writable, is_about
 
-#: Files at the root of a Zarr folder; the last one counts the others.
+#: Files at the root of a Zarr folder; the last one has the checksums of the others.
 ROOT_FILES = {".zgroup", ".zattrs", ".zmetadata", ".files"}
 #: Files of one array of it, beside its chunks.
 ARRAY_FILES = {".zarray", ".zattrs"}
@@ -51,7 +53,8 @@ def placed(path: Path, *, replace: bool = False, source: Any = None) -> Iterator
     Raises
     ------
     InputError
-        If `path` is taken, also when it was taken meanwhile, or the folder cannot be written.
+        If `path` is taken, also when it was taken meanwhile, the folder cannot be written, or no
+        room is left in it.
     """
     before = check_free(path, replace=replace, source=source)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
@@ -62,19 +65,27 @@ def placed(path: Path, *, replace: bool = False, source: Any = None) -> Iterator
             move_new(temporary, path)
         else:
             _exchange(temporary, path, before)
-    except PermissionError as error:
-        raise InputError(
-            f"{path} cannot be written: {error.strerror}; choose another folder"
-        ) from error
+    except OSError as error:
+        if not is_about(error, path.parent):
+            raise
+        raise cannot_write(path, error) from error
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
+        _remove(temporary)
+
+
+def _remove(temporary: Path) -> None:
+    """Remove what was made, as far as the system lets it: why it failed is said already."""
+    if temporary.is_dir() and not temporary.is_symlink():
+        shutil.rmtree(temporary, ignore_errors=True)
+    else:
+        with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
-def check_free(path: Path, *, replace: bool = False, source: Any = None) -> os.stat_result | None:
-    """Refuse a place where nothing may be written, before the work.
+def check_free(
+    path: Path, *, replace: bool = False, source: Any = None, room: int = 0
+) -> os.stat_result | None:
+    """Refuse a place where nothing may or can be written, before the work.
 
     It returns what may be replaced there, None if nothing.
 
@@ -86,21 +97,30 @@ def check_free(path: Path, *, replace: bool = False, source: Any = None) -> os.s
         other folder, a link and everything else is refused all the same.
     source : Dataset, optional
         As for `placed`.
+    room : int
+        Bytes that the result will take at least.
 
     Raises
     ------
     InputError
-        If the place is taken, or lies inside a study.
+        If the place is taken, lies inside a study, or cannot be written: no folder, no permission,
+        no room, a name that no file can have.
     """
-    _check_outside_studies(path)
+    check_name(path)
     try:
+        _check_outside_studies(path)
         found = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
-        return None
+        found = None
     except OSError as error:
-        raise InputError(
-            f"{path} cannot be written: {error.strerror}; choose another path"
-        ) from error
+        raise cannot_write(path, error) from error
+    if found is not None:
+        _check_replaceable(path, found, replace, source)
+    check_writable(path, room)
+    return found
+
+
+def _check_replaceable(path: Path, found: os.stat_result, replace: bool, source: Any) -> None:
     if not replace:
         raise InputError(
             f"{path} exists; choose another path, or remove it first (in Python: replace=True)"
@@ -116,7 +136,6 @@ def check_free(path: Path, *, replace: bool = False, source: Any = None) -> os.s
         raise InputError(f"{path} is no regular file, so it is never replaced; choose another path")
     if source is not None:
         _check_not_source(source, path)
-    return found
 
 
 def _check_not_source(ds: Any, path: Path) -> None:
@@ -171,8 +190,8 @@ def stranger_in(path: Path) -> str | None:
     if not (path / ".zgroup").is_file():
         return "it has no .zgroup"
     try:
-        attrs = json.loads((path / ".zattrs").read_text("utf-8"))
-    except (OSError, ValueError):
+        attrs = json.loads(check_file(path / ".zattrs", "attributes").read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
         return "its .zattrs cannot be read"
     if not isinstance(attrs, dict) or not all(name in attrs for name in OURS):
         return "its .zattrs are not those of a study"
@@ -250,9 +269,16 @@ def _move_file(made: Path, path: Path) -> None:
     except OSError:
         # A file system without hard links: claim the name, then put the file there.
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        os.replace(made, path)
+        try:
+            os.replace(made, path)
+        except BaseException:
+            with suppress(OSError):
+                path.unlink()
+            raise
     else:
-        made.unlink()
+        # The result has its name; its other one goes with what it was made in.
+        with suppress(OSError):
+            made.unlink()
 
 
 def _exchange(made: Path, path: Path, before: os.stat_result) -> None:
@@ -289,7 +315,13 @@ def _exchange_folder(made: Path, path: Path) -> None:
         with suppress(OSError):
             old.rename(path)
         raise
-    remove_study(old)
+    try:
+        remove_study(old)
+    except OSError as error:
+        raise InputError(
+            f"{path} is written, but what it replaced cannot be removed ({error.strerror}); remove"
+            f" {old}"
+        ) from error
 
 
 def _make_parents(path: Path) -> None:

@@ -18,6 +18,7 @@ from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Verdict
 from recover_nb.core.plain import plain
 from recover_nb.core.theme import colours_css
+from recover_nb.core.visible import AS_TEXT, visible
 
 #: What a verdict's chip is coloured as, by `theme.colours_css`; others have the page's own colour.
 _CHIPS = {Verdict.SUPPORTED: "var(--rnb-right-text)", Verdict.CONTRADICTED: "var(--rnb-wrong-text)"}
@@ -76,11 +77,11 @@ class Result:
 
     def __repr__(self) -> str:
         """Say what was found, as a terminal shows it."""
-        return f"{self.title}: {self.sentence}"
+        return visible(f"{self.title}: {self.sentence}")
 
     def _repr_html_(self) -> str:
         """Return headline, verdict, picture and what to call next."""
-        return "".join(self._card())
+        return f'<div class="{AS_TEXT}">{"".join(self._card())}</div>'
 
     @property
     def headline(self) -> str:

@@ -1,17 +1,22 @@
-"""What a study holds: dimensions, variables, dtypes and fill codes, and the door that checks them.
+"""What a study holds: dimensions, variables, dtypes and fill codes.
+
+`core.validation` checks them, and `core.door` stands before every function that takes a study.
 
 Arrays are dense; a code stands for what is not there (`Variable.fill`), never NaN in an integer.
 Extra variables are allowed, and are not looked at.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral
+from os import PathLike
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import Feature, Intervention, Origin, Regime, Signal, Slip
+from recover_nb.core.labels import Feature, Intervention, Signal
 
 #: Of the layout, not of the package: it changes when a stored study would be read wrongly.
 SCHEMA_VERSION = "1"
@@ -358,6 +363,22 @@ class SchemaError(InputError):
     """A Dataset that is not a study: which variable, what was found, what is allowed."""
 
 
+def check_kind(ds: object, name: str) -> None:
+    """Raise unless something is a Dataset, saying what it is and how to get a study."""
+    if isinstance(ds, xr.Dataset):
+        return
+    how = "give a study, such as rnb.load_study() or rnb.open_study(path)"
+    if isinstance(ds, str | PathLike):
+        said = f"{name} is the path {str(ds)!r}; open it first: rnb.open_study(path)"
+    elif isinstance(ds, xr.DataArray):
+        said = f"{name} is a DataArray, one variable alone; give the Dataset that holds it"
+    elif ds is None:
+        said = f"{name} is None; {how}"
+    else:
+        said = f"{name} must be an xarray Dataset, not a {type(ds).__name__}; {how}"
+    raise SchemaError(said)
+
+
 def empty(name: str, sizes: dict[str, int]) -> np.ndarray:
     """Return variable `name` holding only its fill code, for dimensions of the given sizes.
 
@@ -370,16 +391,40 @@ def empty(name: str, sizes: dict[str, int]) -> np.ndarray:
 
 
 def text(array: xr.DataArray) -> np.ndarray:
-    """Return text of any dtype as a numpy array of fixed-width str."""
+    """Return text of any dtype as a numpy array of fixed-width str; whole numbers are written.
+
+    Raises
+    ------
+    SchemaError
+        If it holds something else: NaN would become a name.
+    """
     # Through object: numpy cannot cast its variable-width strings (what zarr reads) to a width it
     # is not told.
-    return array.values.astype(object).astype(str)
+    values = array.values.astype(object)
+    if pd.api.types.infer_dtype(values.ravel(), skipna=False) not in _NAMES:
+        wrong = next((each for each in values.ravel() if not is_name(each)), None)
+        if wrong is not None or not all(map(is_name, values.ravel())):
+            raise SchemaError(
+                f"{array.name!r} holds {wrong!r}, a {type(wrong).__name__}; it must hold text:"
+                f" ds.assign_coords({array.name}=...)"
+            )
+    return values.astype(str)
+
+
+#: Kinds of `infer_dtype` that are names.
+_NAMES = ("string", "integer", "empty")
+
+
+def is_name(value: object) -> bool:
+    """Whether a value is text, or a whole number, which is written without loss."""
+    return isinstance(value, str | Integral) and not isinstance(value, bool | np.bool_)
 
 
 def cell_names(ds: xr.Dataset) -> np.ndarray:
     """Return each problem's cell, (problem,) str.
 
-    It is the `cell` coordinate, else ``family|method|task``.
+    It is the `cell` coordinate, else ``family|method|task``; a bar within one of the three is
+    written as a broken one (``¦``), so that every name has three parts.
 
     Raises
     ------
@@ -393,14 +438,22 @@ def cell_names(ds: xr.Dataset) -> np.ndarray:
     >>> rnb.cell_names(ds).tolist()
     ['qwen3|sft|arithmetic', 'neox|self_distill|deduction']
     """
+    check_kind(ds, "ds")
     if "cell" in ds.coords:
         return text(ds["cell"])
     parts = []
     for name in UNIT_COORDS[:3]:
-        if name not in ds.coords:
-            raise SchemaError(f"the study has no coordinate {name!r}; a cell is family|method|task")
+        if name not in ds.variables or ds[name].dims != (PROBLEM,):
+            raise SchemaError(
+                f"the study has no coordinate {name!r} on (problem); a cell is family|method|task"
+            )
         parts.append(text(ds[name]).tolist())
-    return np.array(["|".join(each) for each in zip(*parts, strict=True)], dtype=str)
+    return np.array([joined(each) for each in zip(*parts, strict=True)], dtype=str)
+
+
+def joined(parts: Iterable[str]) -> str:
+    """Return the name of what has several names: bars between, none within."""
+    return "|".join(part.replace("|", "¦") for part in parts)
 
 
 def checkpoint_codes(ds: xr.Dataset) -> np.ndarray:
@@ -413,242 +466,11 @@ def checkpoint_codes(ds: xr.Dataset) -> np.ndarray:
         names = text(ds["model"])
     elif {"family", "method"} <= set(ds.coords):
         names = [
-            "\0".join(pair)
-            for pair in zip(*(text(ds[x]) for x in ("family", "method")), strict=True)
+            joined(pair) for pair in zip(*(text(ds[x]) for x in ("family", "method")), strict=True)
         ]
     else:
         names = np.zeros(ds.sizes[PROBLEM])
     return np.unique(names, return_inverse=True)[1]
-
-
-def validate(ds: xr.Dataset, *, deep: bool = True) -> xr.Dataset:
-    """Check that `ds` is a study of this schema version, and return it unchanged.
-
-    Parameters
-    ----------
-    ds : Dataset
-        A study, or a profile table read into the same (no `rollout`, no `token`).
-    deep : bool
-        Check every token and signal as well; False looks at what is cheap to load.
-
-    Returns
-    -------
-    Dataset
-        The same object.
-
-    Raises
-    ------
-    SchemaError
-        One sentence: which variable, what was found, what is allowed.
-    """
-    if not isinstance(ds, xr.Dataset):
-        raise SchemaError(
-            f"a study is an xarray Dataset, not a {type(ds).__name__}; open one with"
-            " open_study(path)"
-        )
-    _check_version(ds)
-    _check_dimensions(ds)
-    for variable in VARIABLES.values():
-        _check_variable(ds, variable)
-    _check_units(ds)
-    _check_values(ds)
-    if deep:
-        _check_words(ds)
-    if deep and "token_id" in ds:
-        _check_tokens(ds)
-        _check_signals(ds)
-    return ds
-
-
-def _check_version(ds: xr.Dataset) -> None:
-    found = ds.attrs.get("schema_version")
-    if found is None:
-        raise SchemaError(
-            "the Dataset has no attribute schema_version, so it is no study; allowed:"
-            f" {SCHEMA_VERSION!r}, as written by recover-nb run or import"
-        )
-    if str(found) != SCHEMA_VERSION:
-        raise SchemaError(
-            f"the study has schema version {str(found)!r} and this recover_nb reads"
-            f" {SCHEMA_VERSION!r}; install the version that wrote it, or generate it again with"
-            " recover-nb run"
-        )
-
-
-def _check_dimensions(ds: xr.Dataset) -> None:
-    for dim in (PROBLEM, INTERVENTION, FEATURE):
-        if dim not in ds.dims:
-            raise SchemaError(
-                f"the study has no dimension {dim!r}; it has"
-                f" {', '.join(map(str, ds.dims)) or 'none'}"
-            )
-    for name in COORDS:
-        if name not in ds.coords or ds[name].dims != _UNIT:
-            raise SchemaError(
-                f"coordinate {name!r} is missing or not on (problem); a study needs"
-                f" {', '.join(COORDS)}"
-            )
-        _check_dtype(name, ds[name], TEXT)
-    _check_names(ds, INTERVENTION)
-    _check_names(ds, FEATURE)
-    interventions = text(ds[INTERVENTION]).tolist()
-    begins = [Intervention.NONE.value, Intervention.RETRY.value]
-    if ROLLOUT in ds.dims and interventions[:2] != begins:
-        raise SchemaError(
-            f"intervention begins {', '.join(interventions[:2])}; it must begin none, retry"
-        )
-    if Intervention.RETRY not in interventions:
-        raise SchemaError("intervention has no 'retry'; every comparison is with it")
-    missing = [name.value for name in Feature if name not in text(ds[FEATURE])]
-    if missing:
-        raise SchemaError(f"feature has no {', '.join(missing)}; it must hold {', '.join(Feature)}")
-
-
-def _check_names(ds: xr.Dataset, dim: str) -> None:
-    if dim not in ds.coords:
-        raise SchemaError(f"dimension {dim!r} has no coordinate; its {dim} names must be stored")
-    names = text(ds[dim]).tolist()
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise SchemaError(f"{dim} {twice[0]!r} occurs twice; each may occur once")
-
-
-def _check_variable(ds: xr.Dataset, variable: Variable) -> None:
-    name = variable.name
-    if name not in ds:
-        if variable.required_with in ds.dims:
-            raise SchemaError(
-                f"variable {name!r} is missing; a study with dimension {variable.required_with!r}"
-                f" needs it on ({', '.join(variable.dims)})"
-            )
-        return
-    if ds[name].dims != variable.dims:
-        raise SchemaError(
-            f"variable {name!r} is on ({', '.join(map(str, ds[name].dims))}); "
-            f"it must be on ({', '.join(variable.dims)})"
-        )
-    _check_dtype(name, ds[name], variable.dtype)
-
-
-def _check_dtype(name: str, array: xr.DataArray, wanted: str) -> None:
-    found = array.dtype
-    # "O", "U" and "T" are numpy's ways to hold text; "S" is bytes, which would not compare equal to
-    # str. No text at all has no type: stores give it back as numbers.
-    fits = (found.kind in "OUT" or not array.size) if wanted == TEXT else found == np.dtype(wanted)
-    if not fits:
-        raise SchemaError(f"variable {name!r} has dtype {found}; it must be {wanted}")
-
-
-def _check_units(ds: xr.Dataset) -> None:
-    units = list(zip(*(text(ds[name]).tolist() for name in UNIT_COORDS), strict=True))
-    if len(set(units)) < len(units):
-        seen: set = set()
-        twice = next(unit for unit in units if unit in seen or seen.add(unit))
-        raise SchemaError(
-            f"problem unit {'|'.join(twice)} occurs twice; family, method, task and problem_id"
-            " name one"
-        )
-
-
-def _check_values(ds: xr.Dataset) -> None:
-    """Check what costs little to load: nothing with a token dimension."""
-    for name in ("correct", "parseable", "ended", "worked"):
-        if name in ds:
-            _need(ds, name, np.isin(ds[name].values, (-1, 0, 1)), "1, 0 or -1 (not run)")
-    if "has_signals" in ds:
-        _need(ds, "has_signals", np.isin(ds["has_signals"].values, (0, 1)), "0 or 1")
-    rates = ds["rescue_rate"].values
-    _need(
-        ds,
-        "rescue_rate",
-        np.isnan(rates) | ((rates >= 0) & (rates <= 1)),
-        "a number in [0, 1], or NaN (not run)",
-    )
-    for name in ("attempts", "n_failed_rollouts", "forward_specialist", "forward_ancestor"):
-        if name in ds:
-            _need(ds, name, ds[name].values >= 0, "0 or more")
-    features = ds["features"].values
-    _need(ds, "features", ~np.isinf(features), "a finite number, or NaN (no failed rollout)")
-    if "n_tokens" in ds:
-        _check_lengths(ds)
-    if "regime" in ds:
-        _check_text(ds, "regime", ["", *(each.value for each in Regime)])
-    if "route" in ds:
-        _check_text(ds, "route", ["", *text(ds[INTERVENTION])])
-
-
-def _check_lengths(ds: xr.Dataset) -> None:
-    length, width = ds["n_tokens"].values, ds.sizes.get(TOKEN, 0)
-    _need(
-        ds,
-        "n_tokens",
-        (length >= 0) & (length <= width),
-        f"0 to {width}, the size of dimension token",
-    )
-    if "correct" in ds:
-        _need(
-            ds,
-            "n_tokens",
-            (length > 0) | (ds["correct"].values == -1),
-            "above 0 wherever correct is not -1",
-        )
-    for name in ("first_wrong", "wrong_step_start"):
-        if name in ds:
-            place = ds[name].values
-            inside = (place >= -1) & (place < np.maximum(length, 0))
-            _need(ds, name, inside, "-1, or a position below n_tokens")
-    if "fired_at" in ds:
-        fired = ds["fired_at"].values
-        _need(
-            ds,
-            "fired_at",
-            (fired >= -1) & (fired < np.maximum(length, 0)),
-            "-1, or a position below n_tokens",
-        )
-
-
-def _check_text(ds: xr.Dataset, name: str, allowed: list[str]) -> None:
-    found = text(ds[name])
-    _need(ds, name, np.isin(found, allowed), ", ".join(filter(None, allowed)) + ", or empty")
-
-
-def _check_words(ds: xr.Dataset) -> None:
-    for name, kind in (("origin", Origin), ("slip", Slip)):
-        if name not in ds:
-            continue
-        allowed = ["", *(each.value for each in kind)]
-        found = pd.unique(ds[name].values.astype(object).ravel())
-        # A few words, written many times: compared one by one only where one is wrong.
-        if not set(found) <= set(allowed):
-            _check_text(ds, name, allowed)
-
-
-def _check_tokens(ds: xr.Dataset) -> None:
-    tokens, length = ds["token_id"].values, ds["n_tokens"].values
-    # A converter may know how long an attempt was and whether it was right, and not what it said.
-    stored = (tokens >= 0).any(-1) if IMPORTED in ds.attrs else length > 0
-    inside = (np.arange(ds.sizes[TOKEN], dtype=np.int32) < length[..., None]) & stored[..., None]
-    _need(
-        ds, "token_id", (tokens >= 0) == inside, "0 or more before n_tokens, and -1 from there on"
-    )
-    _need(ds, "token_id", tokens >= -1, "0 or more before n_tokens, and -1 from there on")
-
-
-def _check_signals(ds: xr.Dataset) -> None:
-    for name in (*(each.value for each in Signal), "alternative_log_probability"):
-        if name in ds:
-            _need(ds, name, np.isfinite(ds[name].values), "finite (0 where none is stored)")
-
-
-def _need(ds: xr.Dataset, name: str, holds: np.ndarray, allowed: str) -> None:
-    """Raise for the first element where `holds` is False, saying where it is and what it is."""
-    if holds.all():
-        return
-    place = np.unravel_index(int(np.argmin(holds)), holds.shape)
-    where = ", ".join(f"{dim} {int(i)}" for dim, i in zip(ds[name].dims, place, strict=True))
-    value = ds[name].values[place]
-    shown = repr(value) if isinstance(value, str) else str(value)
-    raise SchemaError(f"variable {name!r} is {shown} at {where}; allowed: {allowed}")
 
 
 def assemble(
@@ -683,8 +505,14 @@ def failed_rollouts(ds: xr.Dataset) -> np.ndarray:
     says nothing about the reasoning. A study that does not know how its rollouts ended counts every
     wrong one.
     """
+    none = Intervention.NONE.value
+    if "correct" not in ds or INTERVENTION not in ds.coords or none not in text(ds[INTERVENTION]):
+        raise SchemaError(
+            "the study has no outcomes ('correct') of intervention 'none', so which rollouts failed"
+            " is not known; give one that was observed before anything was tried"
+        )
     names = ["correct", *(["ended"] if "ended" in ds else [])]
-    observed = ds[names].sel({INTERVENTION: Intervention.NONE.value})
+    observed = ds[names].sel({INTERVENTION: none})
     return is_failure(*(observed[name].transpose(PROBLEM, ROLLOUT).values for name in names))
 
 
@@ -694,6 +522,8 @@ def cut_off_hint(ds: xr.Dataset) -> str:
     Empty where none was cut off, or where the study does not know.
     """
     if not {"correct", "ended"} <= set(ds.variables) or INTERVENTION not in ds.dims:
+        return ""
+    if Intervention.NONE not in text(ds[INTERVENTION]):
         return ""
     wrong = int((ds["correct"].sel({INTERVENTION: Intervention.NONE.value}) == 0).sum())
     cut_off = wrong - int(failed_rollouts(ds).sum())
@@ -713,6 +543,8 @@ def lacks_hint(ds: xr.Dataset) -> str:
     hint = cut_off_hint(ds)
     if hint or not {"correct", "features"} <= set(ds.variables) or INTERVENTION not in ds.dims:
         return hint
+    if Intervention.NONE not in text(ds[INTERVENTION]):
+        return ""
     failed = failed_units(ds)
     known = ~np.isnan(ds["features"].transpose(PROBLEM, FEATURE).values).any(axis=1)
     if not failed.any() or (failed & known).any():

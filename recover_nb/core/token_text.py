@@ -42,7 +42,7 @@ def token_pieces(family: str, *, root: str | Path | None = None) -> dict[int, st
             return {}
         text = (folder / family / Method.ANCESTOR.value / "tokenizer.json").read_text("utf-8")
         tokenizer = json.loads(text)
-    except (InputError, OSError, ValueError):
+    except (InputError, OSError, ValueError, RecursionError):
         return {}
     model = tokenizer.get("model", {})
     if model.get("type") != "WordLevel":

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Origin, Signal
 from recover_nb.core.schema import failed_rollouts
@@ -107,6 +108,7 @@ def _first_disagreement(one: xr.Dataset, length: int) -> int:
     return int(differ.argmax()) if differ.any() else -1
 
 
+@takes_study()
 def judge_detectors(ds: xr.Dataset) -> pd.DataFrame:
     """Judge how well detectors find the fatal token and first wrong step, compared with chance.
 

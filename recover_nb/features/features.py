@@ -1,17 +1,20 @@
 """Junction, the three problem-level features, and their reliability (docs/method.md#3-features)."""
 
-import math
 from collections.abc import Sequence
-from numbers import Real
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from recover_nb.core import checks
 from recover_nb.core.checks import check_whole
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import FEATURES, Intervention, Signal
 from recover_nb.core.schema import failed_rollouts
+
+#: A demotion pressure in nat: 0 is the published definition.
+PRESSURE = checks.number(0, what="a demotion pressure in nat: 0, or a number above it such as 1e-4")
 
 __all__ = [
     "compute_features",
@@ -147,7 +150,7 @@ def rollout_features(
     -----
     Source: docs/method.md#three-features.
     """
-    _check_floor(floor)
+    checks.check("floor", floor, PRESSURE)
     pressure, n_tokens, inside = _traces(demotion_pressure, n_tokens)
     variance = np.asarray(logit_variance)
     if variance.shape != pressure.shape:
@@ -207,6 +210,8 @@ def problem_features(rollout_features: ArrayLike, failed: ArrayLike) -> NDArray[
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
+@takes_study()
+@checks.takes(window=checks.DRAWS, floor=PRESSURE)
 def compute_features(
     ds: xr.Dataset,
     *,
@@ -269,7 +274,7 @@ def compute_features(
     0          0.43           1.27             -1.48
     1          0.44           1.31             -2.22
     """
-    _check_floor(floor)
+    checks.check("floor", floor, PRESSURE)
     pressure, variance, n_tokens = _variables(ds)
     if has_signals is None:
         has_signals = ds.get("has_signals")
@@ -296,14 +301,6 @@ def compute_features(
         name="features",
         attrs={"window": window} | ({"floor": float(floor)} if floor else {}),
     )
-
-
-def _check_floor(floor: float) -> None:
-    if not isinstance(floor, Real) or isinstance(floor, bool) or not 0 <= floor < math.inf:
-        raise InputError(
-            f"floor {floor!r}; allowed: a demotion pressure in nat, 0 (the published definition) or"
-            " a positive number such as 1e-4"
-        )
 
 
 def _traces(

@@ -13,13 +13,17 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from recover_nb.core.checks import check_whole
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import FEATURES, Scope
 from recover_nb.core.schema import cell_names, text
 from recover_nb.features.features import failed_rollout_features
 from recover_nb.stats.agreement import weighted_correlation
 from recover_nb.stats.resampling import bootstrap_weights, value_and_interval
+
+#: The reliability that is wanted.
+TARGETED = checks.number(above=0, below=1, what="a number between 0 and 1, such as 0.8")
 
 #: Rollouts in each half.
 DEFAULT_SIZES = (1, 2, 5, 10, 20)
@@ -102,6 +106,15 @@ def foreseen_rollouts(
     return np.where(np.isnan(r), np.nan, np.where(r > 0, np.maximum(needed, 0), np.inf))
 
 
+@takes_study()
+@checks.takes(
+    sizes=checks.SIZES,
+    target=TARGETED,
+    least=checks.DRAWS,
+    n_splits=checks.COUNT,
+    n_bootstrap=checks.COUNT,
+    seed=checks.SEED,
+)
 def needed_rollouts(
     ds: xr.Dataset,
     sizes: Sequence[int] = DEFAULT_SIZES,
@@ -165,7 +178,6 @@ def needed_rollouts(
     [0.82, 0.95]
     """
     values, usable = failed_rollout_features(ds)
-    check_sizes(sizes, least=least, n_splits=n_splits, n_bootstrap=n_bootstrap)
     foreseen_rollouts(0.5, 1, target=target)
     _, cells = np.unique(cell_names(ds), return_inverse=True)
     found = np.full((3, len(Scope), len(sizes), len(FEATURES)), np.nan)
@@ -180,16 +192,6 @@ def needed_rollouts(
             if counted[i, j] >= 3:
                 found[:, i, j] = _correlation_interval(halves, weights, groups)
     return _needs(found, counted, tuple(sizes), target)
-
-
-def check_sizes(sizes: Sequence[int], **counts: int) -> None:
-    """Raise an `InputError` unless sizes and counts are whole and in range."""
-    if not len(sizes):
-        raise InputError("sizes is empty; allowed: one or more whole numbers of at least 1")
-    for size in sizes:
-        check_whole("size", size, 1)
-    for name, count in counts.items():
-        check_whole(name, count, 0 if name == "least" else 1)
 
 
 def halves_of_rollouts(

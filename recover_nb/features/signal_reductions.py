@@ -4,13 +4,13 @@ Everything here takes the array namespace `xp` of its arrays (numpy or torch) as
 """
 
 import math
-from numbers import Integral, Real
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 from array_api_compat import array_namespace, is_torch_array
 
+from recover_nb.core.checks import check, number, whole
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Signal
 
@@ -277,16 +277,11 @@ def check_ids(xp: ModuleType, ids: Array, vocab_size: int, name: str = "token_id
 
 def check_temperature(temperature: float) -> float:
     """Return `temperature` as a float; an `InputError` unless it is finite and positive."""
-    if not isinstance(temperature, Real) or not LEAST_TEMPERATURE <= temperature < math.inf:
-        raise InputError(
-            f"temperature {temperature!r}; allowed: a finite number above 0, from "
-            f"{LEAST_TEMPERATURE:g} upwards"
-        )
+    what = f"a finite number above 0, from {LEAST_TEMPERATURE:g} upwards"
+    check("temperature", temperature, number(LEAST_TEMPERATURE, what=what))
     return float(temperature)
 
 
 def check_count(name: str, value: int) -> int:
     """Return `value` as an int; an `InputError` unless it is a whole number of at least 1."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise InputError(f"{name} {value!r}; allowed: a whole number of at least 1")
-    return int(value)
+    return check(name, value, whole(1, 2**62))

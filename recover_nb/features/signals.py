@@ -12,6 +12,7 @@ import numpy as np
 from array_api_compat import device as device_of
 from array_api_compat import is_torch_array
 
+from recover_nb.core import checks
 from recover_nb.core.errors import InputError
 from recover_nb.features.signal_reductions import (
     DEFAULT_TEMPERATURE,
@@ -68,6 +69,13 @@ class _Tempered(NamedTuple):
     norm: Array
 
 
+@checks.takes(
+    logits_s=checks.ARRAY,
+    logits_a=checks.ARRAY,
+    temperature=checks.POSITIVE,
+    top_k=checks.COUNT,
+    k_cov=checks.COUNT,
+)
 def signals_from_logits(
     logits_s: Array,
     logits_a: Array,

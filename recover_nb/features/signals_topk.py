@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from array_api_compat import device as device_of
 
+from recover_nb.core import checks
 from recover_nb.core.errors import InputError
 from recover_nb.features.signal_reductions import (
     DEFAULT_TEMPERATURE,
@@ -43,6 +44,18 @@ class _List(NamedTuple):
     temperature: float
 
 
+@checks.takes(
+    token_logprob_s=checks.ARRAY,
+    token_logprob_a=checks.ARRAY,
+    logprobs_s=checks.ARRAY,
+    ids_s=checks.ARRAY,
+    logprobs_a=checks.ARRAY,
+    ids_a=checks.ARRAY,
+    temperature=checks.POSITIVE,
+    top_k=checks.COUNT,
+    k_cov=checks.COUNT,
+    vocab_size=checks.COUNT,
+)
 def signals_from_topk(
     logprobs_s: Array,
     ids_s: Array,

@@ -10,6 +10,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention
 from recover_nb.core.schema import PREFIX, PROBLEM, ROLLOUT, failed_rollouts, text
@@ -19,6 +21,7 @@ RETRY = Intervention.RETRY.value
 _NEEDED = ("value_right", "value_n", "token_id", "correct")
 
 
+@checks.takes(right=checks.ARRAY, n=checks.COUNT)
 def fatal_token(right: NDArray[np.integer], n: int) -> int:
     """Return the token at which most of the value is lost, counted from 0.
 
@@ -69,6 +72,8 @@ def recoverable_until(right: NDArray[np.integer]) -> int:
     return int(above[-1]) if right[0] > 0 else -1
 
 
+@takes_study()
+@checks.takes(problem=checks.DRAWS)
 def recorded_value(ds: xr.Dataset, problem: int) -> xr.Dataset:
     """Return the value map of a problem's first failed rollout, as a study stores it.
 
@@ -135,6 +140,7 @@ def value_dataset(
     return xr.Dataset({"right": variable}, coords, {"n": n})
 
 
+@takes_study()
 def problems_with_value(ds: xr.Dataset) -> list[int]:
     """Return the places of the problems whose value map a study stores.
 

@@ -9,7 +9,8 @@ Every attempt repeats the random numbers of the study's, so that it is a twin of
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,14 +20,18 @@ import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
+from recover_nb.core import checks
 from recover_nb.core.checkpoints import checkpoint_hash
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Method, Signal
-from recover_nb.core.places import check_free, placed, taken
+from recover_nb.core.places import check_free, taken
 from recover_nb.core.schema import UNIT_COORDS, failed_rollouts, text
+from recover_nb.core.stored_json import json_attr, json_part
+from recover_nb.core.visible import visible
 from recover_nb.features.features import problem_features, rollout_features
 from recover_nb.features.signal_reductions import default_k_cov
-from recover_nb.generation.config import attempts_of
+from recover_nb.generation.config import attempts_of, settings_of
 from recover_nb.generation.decoding import (
     Calibration,
     Decoded,
@@ -38,10 +43,10 @@ from recover_nb.generation.decoding import (
 )
 from recover_nb.generation.decoding.threads import threads_for
 from recover_nb.generation.lineage import checkpoint_folder, load_lineage
-from recover_nb.generation.provenance import git_commit, package_versions
+from recover_nb.generation.provenance import check_packages, git_commit, package_versions
 from recover_nb.generation.recompute import compute_signals
+from recover_nb.generation.staging import Staging
 from recover_nb.generation.traces import check_traces
-from recover_nb.io.store import partial_folder
 from recover_nb.routing.ablation.stored import (
     ATTEMPT_VARIATIONS,
     LAYOUT,
@@ -50,6 +55,7 @@ from recover_nb.routing.ablation.stored import (
     Variation,
     cell_units,
     fingerprint,
+    load_ablations,
     pack,
     spread_out,
 )
@@ -61,6 +67,8 @@ DECIMALS = 3
 Attempted = tuple[np.ndarray, np.ndarray]
 
 
+@checks.takes(out=checks.PATH, n_problems=checks.COUNT, resume=checks.FLAG, lab=checks.PATH)
+@takes_study()
 def run_ablations(
     ds: xr.Dataset,
     out: str | Path,
@@ -85,7 +93,8 @@ def run_ablations(
         Failed problems of each cell that get new attempts, evenly spaced over the cell; all get new
         signals.
     resume : bool
-        Go on with an unfinished run; with nothing to go on with, start.
+        Go on with an unfinished run; with nothing to go on with, start; with a finished one, do
+        nothing.
     progress : bool
         Show a bar on standard error.
     lab, device : optional
@@ -104,55 +113,93 @@ def run_ablations(
         study.
     """
     out = Path(out)
-    if os.path.lexists(out):
+    if out.suffix != ".json":
+        raise InputError(f"{out}: ablations end in .json")
+    is_there = os.path.lexists(out)
+    if is_there and not resume:
         raise taken(out)
-    check_free(out)
+    if not is_there:
+        check_free(out)
     if device is not None:
         check_device(device)
-    if n_problems < 1:
-        raise InputError(
-            f"n_problems={n_problems} leaves nothing to attempt; allowed: a whole number of at"
-            " least 1"
-        )
     about = _describe(ds, n_problems, lab)
-    partial = partial_folder(out)
-    cells = _begun(partial, about, resume)
+    staging = Staging(out)
+    if is_there:
+        _check_same(load_ablations(out)["about"], about, out)
+        staging.finish()
+        return out
     names = list(
         dict.fromkeys(zip(*(text(ds[name]).tolist() for name in UNIT_COORDS[:3]), strict=True))
     )
+    with _begun(staging, about, resume):
+        _run_cells(ds, names, staging, about, progress, lab, device)
+        staging.place(lambda folder: _written(folder / out.name, staging, names, about))
+    return out
+
+
+def _run_cells(
+    ds: xr.Dataset,
+    names: list[tuple[str, str, str]],
+    staging: Staging,
+    about: dict[str, Any],
+    progress: bool,
+    lab: str | Path | None,
+    device: str | None,
+) -> None:
+    """Compute the cells that are not done, and keep each."""
+    missing = [i for i in range(len(names)) if not staging.has(i)]
     loaded: dict[tuple[str, str], Pair] = {}
     with tqdm(
-        total=len(names), initial=len(cells), unit="cell", file=sys.stderr, disable=not progress
+        total=len(names),
+        initial=len(names) - len(missing),
+        unit="cell",
+        file=sys.stderr,
+        disable=not progress,
     ) as bar:
-        for cell in names:
-            if "|".join(cell) not in cells:
-                bar.set_description("|".join(cell))
-                if cell[:2] not in loaded:
-                    loaded = {cell[:2]: load_lineage(*cell[:2], root=lab, device=device)}
-                part = ds.isel(problem=cell_units(ds, cell))
-                tell = bar.set_postfix_str
-                cells["|".join(cell)] = ablate_cell(
-                    part, loaded[cell[:2]], n_problems, about["n_attempts"], tell
-                )
-                _write(partial, {"about": about, "cells": cells}, replace=True)
-                bar.update()
+        for i in missing:
+            family, method, _ = names[i]
+            bar.set_description(visible("|".join(names[i])))
+            if (family, method) not in loaded:
+                loaded = {(family, method): load_lineage(family, method, root=lab, device=device)}
+            part = ds.isel(problem=cell_units(ds, names[i]))
+            found = ablate_cell(
+                part,
+                loaded[family, method],
+                about["n_problems"],
+                about["n_attempts"],
+                bar.set_postfix_str,
+            )
+            staging.write(i, {_CELL: np.array(json.dumps(found))})
+            bar.update()
+
+
+def _written(
+    path: Path, staging: Staging, names: list[tuple[str, str, str]], about: dict[str, Any]
+) -> Path:
+    """Write all cells as one file; return where it is."""
+    cells = {
+        "|".join(name): json.loads(str(staging.read(i)[_CELL])) for i, name in enumerate(names)
+    }
     variations = [
         {"name": each.name, "factor": each.factor, "value": each.value} for each in _VARIATIONS
     ]
     stamp = {"created_at": datetime.now(UTC).isoformat(timespec="seconds")}
-    _write(out, {"about": about | stamp, "variations": variations, "cells": cells})
-    partial.unlink(missing_ok=True)
-    return out
+    found = {"about": about | stamp, "variations": variations, "cells": cells}
+    path.write_text(json.dumps(found, separators=(",", ":")) + "\n")
+    return path
 
+
+#: Under what a cell is kept, as JSON, until all are there.
+_CELL = "cell"
 
 _VARIATIONS = (*SIGNAL_VARIATIONS, *ATTEMPT_VARIATIONS)
 
 
 def _describe(ds: xr.Dataset, n_problems: int, lab: str | Path | None) -> dict[str, Any]:
     """Return the provenance of a run, after checking that the models are those of the study."""
-    models = json.loads(ds.attrs["provenance_json"])["models"]
+    models = json_part(ds.attrs, "provenance_json", "models")
     for unit, described in models.items():
-        family, method = unit.split("|")
+        family, _, method = unit.rpartition("|")
         for role, name in (("specialist", method), ("ancestor", Method.ANCESTOR.value)):
             folder = checkpoint_folder(family, name, root=lab)
             if checkpoint_hash(folder) != described.get(f"{role}_sha256"):
@@ -169,7 +216,7 @@ def _describe(ds: xr.Dataset, n_problems: int, lab: str | Path | None) -> dict[s
             f"the study has no intervention {', '.join(missing)}; ablations compare with their"
             " attempts"
         )
-    config = json.loads(ds.attrs["config_json"])
+    config = json_attr(ds.attrs, "config_json")
     return {
         "layout": LAYOUT,
         "command": f"recover-nb ablate --problems {n_problems}",
@@ -183,47 +230,30 @@ def _describe(ds: xr.Dataset, n_problems: int, lab: str | Path | None) -> dict[s
     }
 
 
-def _begun(partial: Path, about: dict[str, Any], resume: bool) -> dict[str, Any]:
-    """Return the cells that an unfinished run has done."""
-    if not os.path.lexists(partial):
-        return {}
-    if not resume:
-        raise InputError(f"{partial} holds an unfinished run; go on with --resume, or remove it")
-    before = _read_partial(partial)
+@contextmanager
+def _begun(staging: Staging, about: dict[str, Any], resume: bool) -> Iterator[None]:
+    """Hold the folder of a new run, or with `resume` of this very run."""
+    with staging.held(resume):
+        if staging.started():
+            before = staging.read_run()
+            _check_same(before, about, staging.folder)
+            check_packages(before["packages"])
+        else:
+            staging.begin(about)
+        yield
+
+
+def _check_same(before: dict[str, Any], about: dict[str, Any], where: Path) -> None:
     changed = [
-        name
-        for name in ("study", "n_problems", "models")
-        if before["about"].get(name) != about[name]
+        name for name in ("study", "n_problems", "models") if before.get(name) != about[name]
     ]
     if changed:
         raise InputError(
-            f"{partial} is of a run with another {changed[0]}; remove it, or choose another --out"
+            f"{where} is of a run with another {changed[0]}; remove it, or choose another --out"
         )
-    return before["cells"]
 
 
-def _read_partial(partial: Path) -> dict[str, Any]:
-    """Read the cells of an unfinished run: it is written over and removed, so it has to be one."""
-    try:
-        found = json.loads(partial.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{partial} cannot be read ({error}); move it away, or choose another --out"
-        ) from error
-    if not isinstance(found, dict) or not all(
-        isinstance(found.get(name), dict) for name in ("about", "cells")
-    ):
-        raise InputError(
-            f"{partial} is no unfinished run of ablations; move it away, or choose another --out"
-        )
-    return found
-
-
-def _write(path: Path, found: dict[str, Any], *, replace: bool = False) -> None:
-    with placed(path, replace=replace) as temporary:
-        temporary.write_text(json.dumps(found, separators=(",", ":")) + "\n")
-
-
+@takes_study()
 def ablate_cell(
     ds: xr.Dataset,
     pair: Pair,
@@ -252,7 +282,7 @@ def ablate_cell(
         ``outcomes`` (see `pack`); ``repeat_check``: share of attempts at the study's own settings
         that repeat its tokens.
     """
-    settings = Settings(**json.loads(ds.attrs["config_json"])["settings"])
+    settings = settings_of(json_part(ds.attrs, "config_json", "settings"))
     chosen = spread_out(ds.sizes["problem"], n_problems)
     part = ds.isel(problem=chosen).load()
     with threads_for(pair):

@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from recover_nb import tasks
+from recover_nb.core.errors import InputError
 from recover_nb.core.extras import need
 from recover_nb.core.labels import (
     ROUTED_INTERVENTIONS,
@@ -24,7 +25,6 @@ from recover_nb.core.labels import (
     Signal,
     parse,
 )
-from recover_nb.core.places import check_free, check_study_folder, remove_study, taken
 from recover_nb.core.schema import failed_rollouts
 from recover_nb.core.shipped import data_folder
 from recover_nb.features.features import rollout_features
@@ -103,8 +103,8 @@ def run_companion(
     config : StudyConfig
         From `companion_config`.
     out : path
-        Ends in ``.zarr``, ``.zarr.zip`` or ``.nc``; must not exist. The whole run lies beside it
-        while it lasts.
+        Ends in ``.zarr``, ``.zarr.zip`` or ``.nc``; must not exist, unless it is this companion
+        and `resume` is given. The whole run lies in ``OUT.partial`` while it lasts.
     resume, progress, lab
         As for `run_study`.
     attempts : bool
@@ -121,20 +121,28 @@ def run_companion(
         `out` exists, or what `run_study` refuses.
     """
     out = Path(out)
-    suffix = store.suffix_of(out)
-    if os.path.lexists(out):
-        raise taken(out)
-    check_free(out)
-    whole = out.with_name(out.name.removesuffix(suffix) + ".whole.zarr")
-    if os.path.lexists(whole):
-        # It is removed at the end, so it has to be what a run makes and nothing else.
-        check_study_folder(whole)
+    store.suffix_of(out)
     runner = need("recover_nb.generation.run", "models", "running a companion study")
-    runner.run_study(config, whole, resume=resume, progress=progress, lab=lab)
-    with store.open_study(whole) as ds:
-        store.save_study(compact(ds, config, attempts=attempts), out)
-    remove_study(whole)
-    return out
+    if resume and os.path.lexists(out):
+        _check_attempts(out, attempts)
+    return runner.run_here(
+        config,
+        out,
+        runner.describe_models(config, lab),
+        resume=resume,
+        progress=progress,
+        lab=lab,
+        kept=lambda ds: compact(ds, config, attempts=attempts),
+    )
+
+
+def _check_attempts(out: Path, attempts: bool) -> None:
+    """Refuse a companion that keeps more or less than was asked for."""
+    with store.open_study(out) as ds:
+        kept = ATTEMPTS[0] in ds
+    if kept is not attempts:
+        has = ("keeps features only", "keeps every attempt")[kept]
+        raise InputError(f"{out} exists and {has}; choose another --out, or remove it first")
 
 
 def compact(ds: xr.Dataset, config: StudyConfig, *, attempts: bool = False) -> xr.Dataset:

@@ -3,12 +3,13 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from recover_nb.core import checks
 from recover_nb.core.errors import InputError
 from recover_nb.core.extras import need
-from recover_nb.core.labels import SPECIALISTS, Family, Intervention, Method, Split, Task, parse
+from recover_nb.core.labels import SPECIALISTS, Family, Intervention, Split, Task
+from recover_nb.core.stored_json import json_attr
 
 if TYPE_CHECKING:
     from recover_nb.generation.decoding import Settings
@@ -83,32 +84,12 @@ class StudyConfig:
 
     def __post_init__(self) -> None:
         """Validate, and bring every field to its plain form."""
-        for name, kind in (("families", Family), ("methods", Method), ("tasks", Task)):
-            self._set(name, _names(kind, name, getattr(self, name)))
-        wrong = [name for name in self.methods if name not in SPECIALISTS]
-        if wrong:
-            raise InputError(
-                f"method {wrong[0]!r} is not a specialist; allowed: {', '.join(SPECIALISTS)}"
-            )
-        self._set("split", parse(Split, self.split).value)
-        for name in ("n_problems", "n_rollouts", "n_attempts", "block_size", "value_n"):
-            self._need_whole(name, 1)
-        for name in ("seed", "problem_seed", "signal_rollouts", "value_problems"):
-            self._need_whole(name, 0)
-        if self.remap_seed is not None:
-            self._need_whole("remap_seed", 0)
+        checks.settle(self, **_KINDS)
         self._set("interventions", all_interventions(self.interventions))
-        self._set("settings", replace(_settings(self.settings), seed=self.seed))
+        self._set("settings", replace(settings_of(self.settings), seed=self.seed))
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
-
-    def _need_whole(self, name: str, least: int) -> None:
-        value = getattr(self, name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise InputError(
-                f"{name}={value!r} cannot be used; allowed: a whole number of at least {least}"
-            )
 
     @classmethod
     def quick(cls, **changes: Any) -> "StudyConfig":
@@ -138,18 +119,21 @@ class StudyConfig:
         InputError
             For an unknown field, or a value out of range.
         """
-        known = [each.name for each in fields(cls)]
-        unknown = [name for name in plain if name not in known]
-        if unknown:
-            raise InputError(
-                f"unknown field {unknown[0]!r} of a study; allowed: {', '.join(known)}"
-            )
+        checks.check("a configuration", plain, checks.MAPPING)
+        for name in plain:
+            checks.check_name("field of a study", name, [each.name for each in fields(cls)])
         return cls(**plain)
 
     @classmethod
     def from_json(cls, text: str) -> "StudyConfig":
         """Build a configuration from what `to_json` returned."""
-        return cls.from_dict(json.loads(text))
+        try:
+            plain = json_attr({"config_json": text}, "config_json")
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"a configuration must be the JSON that to_json returns, got {checks.shown(text)}"
+            ) from error
+        return cls.from_dict(plain)
 
 
 def attempts_of(intervention: str, n_rollouts: int, n_attempts: int) -> int:
@@ -167,7 +151,6 @@ def all_interventions(names: Sequence[str]) -> tuple[str, ...]:
     InputError
         For a name that is not registered, listing those that are.
     """
-    names = [names] if isinstance(names, str) else names
     decoding = need("recover_nb.generation.decoding", "models", "running interventions")
     ordered = dict.fromkeys([Intervention.NONE.value, Intervention.RETRY.value, *map(str, names)])
     for name in ordered:
@@ -175,19 +158,40 @@ def all_interventions(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(ordered)
 
 
-def _names(kind: type[StrEnum], field_name: str, values: Sequence[str]) -> tuple[str, ...]:
-    values = [values] if isinstance(values, str) else list(values)
-    if not values:
-        raise InputError(f"{field_name} is empty; allowed: one or more of {', '.join(kind)}")
-    return tuple(dict.fromkeys(parse(kind, value).value for value in values))
-
-
-def _settings(given: "Settings | dict[str, Any]") -> "Settings":
+def settings_of(given: "Settings | dict[str, Any]") -> "Settings":
+    """Return settings of decoding from their values by name, as a study stores them."""
     settings = need("recover_nb.generation.decoding", "models", "decoding").Settings
     if isinstance(given, settings):
         return given
+    named = checks.check("settings", given, _SETTINGS)
     known = [each.name for each in fields(settings)]
-    unknown = [name for name in given if name not in known]
-    if unknown:
-        raise InputError(f"unknown setting {unknown[0]!r}; allowed: {', '.join(known)}")
-    return settings(**given)
+    for name in named:
+        checks.check_name("setting", name, known)
+    return settings(**named)
+
+
+_SETTINGS = checks.Kind("settings of decoding, or a dict of some of them", checks.MAPPING.read)
+_SIZE = checks.whole(1, 1_000_000)
+_KINDS = {
+    "families": checks.names(Family),
+    "methods": checks.names(SPECIALISTS),
+    "tasks": checks.names(Task),
+    "split": checks.one_of(Split),
+    "interventions": checks.names(empty=True),
+    "n_problems": _SIZE,
+    "block_size": _SIZE,
+    "n_rollouts": checks.ROLLOUTS,
+    "n_attempts": checks.ROLLOUTS,
+    "value_n": checks.ROLLOUTS,
+    "seed": checks.SEED,
+    "problem_seed": checks.SEED,
+    "remap_seed": checks.SEED,
+    "signal_rollouts": checks.DRAWS,
+    "value_problems": checks.DRAWS,
+}
+
+
+#: The configuration that a function asks for.
+CONFIG = checks.instance(
+    StudyConfig, "a configuration of a study", "write it as rnb.StudyConfig(n_problems=10)"
+)

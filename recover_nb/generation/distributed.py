@@ -8,6 +8,7 @@ two workers at once, and leaves the same bytes. Needs torch and the extra ``clus
 import asyncio
 import concurrent.futures
 import logging
+import re
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -19,19 +20,22 @@ from typing import Any
 
 import dask.array
 import numpy as np
+import xarray as xr
 from distributed import Client, KilledWorker, LocalCluster, as_completed, get_worker
 from tqdm import tqdm
 
-from recover_nb.core.checks import check_whole
+from recover_nb.core.checks import WORKERS, check, shown
 from recover_nb.core.errors import InputError, first_line
-from recover_nb.core.schema import assemble, validate
+from recover_nb.core.schema import assemble
+from recover_nb.core.validation import validate
+from recover_nb.core.visible import visible
 from recover_nb.generation import run
 from recover_nb.generation.config import StudyConfig
 from recover_nb.generation.decoding import Pair
 from recover_nb.generation.lineage import load_lineage
 from recover_nb.generation.provenance import package_versions
 from recover_nb.generation.run import Block
-from recover_nb.generation.staging import Staging
+from recover_nb.generation.staging import WHOLE, Staging
 from recover_nb.generation.url_staging import UrlStaging
 from recover_nb.io import store
 from recover_nb.routing.derive import derive
@@ -78,7 +82,7 @@ class Job:
 @contextmanager
 def own_workers(n: int) -> Iterator[Client]:
     """Hold a client of `n` worker processes on this machine, which end with it."""
-    check_whole("workers", n, 1)
+    check("workers", n, WORKERS)
     # None is how dask is told of no page to watch, though its signature says text alone.
     watched: Any = None
     with (
@@ -103,6 +107,12 @@ def connected(address: str) -> Iterator[Client]:
     InputError
         Not an address, or nothing answers there.
     """
+    # A word alone would be looked for on the network, and nobody answers there.
+    if not re.fullmatch(r"[A-Za-z+]+://\S+|[^\s/:]+:\d+", address):
+        raise InputError(
+            f"--scheduler must be an address with a port, got {shown(address)}; dask scheduler"
+            " prints it, such as tcp://127.0.0.1:8786"
+        )
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
@@ -150,7 +160,7 @@ def run_study(
         job = Job(config, str(place), lab, device, attrs, models, package_versions())
         run_blocks(client, job, staging, progress)
         consolidate(client, job, staging, progress)
-        staging.remove()
+        staging.finish()
     return out
 
 
@@ -175,7 +185,7 @@ def run_blocks(client: Client, job: Job, staging: Staging, progress: bool) -> No
     with run.bar_of(job.config, done, progress) as bar:
 
         def tell(block: Block) -> None:
-            bar.set_description(f"{block.family} {block.method} {block.task}")
+            bar.set_description(visible(f"{block.family} {block.method} {block.task}"))
             bar.update((block.stop - block.start) * rows)
 
         _all_of(
@@ -195,8 +205,22 @@ def consolidate(client: Client, job: Job, staging: Staging, progress: bool) -> N
         parts = _all_of(client, read_small, job, blocks, bar, lambda block: bar.update())
     arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     ds = derive(assemble(arrays, job.config.interventions, job.attrs))
+    framed = run.with_token_template(job.config, ds, _promised)
+    if isinstance(staging, UrlStaging):
+        _fill(client, job, framed, progress)
+        return
+
+    def make(_folder: Path) -> Path:
+        _fill(client, job, framed, progress)
+        return run.packed(Path(_target(job)), store.suffix_of(job.out))
+
+    staging.place(make)
+
+
+def _fill(client: Client, job: Job, ds: xr.Dataset, progress: bool) -> None:
+    """Write the store: what is known here, and by the workers what has tokens."""
     target = _target(job)
-    store.write_frame(run.with_token_template(job.config, ds, _promised), target)
+    store.write_frame(ds, target)
     rows = ds.sizes["problem"]
     regions = [
         range(first, min(first + store.CHUNK_PROBLEMS, rows))
@@ -207,10 +231,6 @@ def consolidate(client: Client, job: Job, staging: Staging, progress: bool) -> N
     ) as bar:
         _all_of(client, write_region, job, regions, bar, lambda region: bar.update())
     store.consolidate(target)
-    if isinstance(staging, UrlStaging):
-        return
-    store.seal(Path(target))
-    run.move_into_place(Path(target), Path(job.out))
 
 
 def generate_block(job: Job, block: Block) -> None:
@@ -292,7 +312,7 @@ def _target(job: Job) -> Path | str:
     It is the URL where nothing can be moved.
     """
     place = store.place_of(job.out)
-    return place if isinstance(place, str) else store.partial_folder(place) / run.WHOLE
+    return place if isinstance(place, str) else store.partial_folder(place) / WHOLE / "whole.zarr"
 
 
 def _promised(shape: tuple[int, ...], fill: np.ndarray) -> dask.array.Array:

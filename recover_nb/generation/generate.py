@@ -15,7 +15,7 @@ import torch
 import xarray as xr
 
 from recover_nb import tasks
-from recover_nb.core.errors import InputError
+from recover_nb.core import checks
 from recover_nb.core.labels import Anchoring, Feature, Intervention, Origin, Signal
 from recover_nb.core.schema import (
     DERIVED,
@@ -26,9 +26,9 @@ from recover_nb.core.schema import (
     assemble,
     empty,
     is_failure,
-    validate,
 )
 from recover_nb.core.token_text import TOKEN_TEXT
+from recover_nb.core.validation import validate
 from recover_nb.features.features import junction, problem_features, rollout_features
 from recover_nb.generation.config import all_interventions, attempts_of
 from recover_nb.generation.decoding import (
@@ -42,6 +42,7 @@ from recover_nb.generation.decoding import (
     top_alternatives,
 )
 from recover_nb.generation.decoding.loop import deltas
+from recover_nb.generation.decoding.settings import SETTINGS
 from recover_nb.generation.decoding.threads import threads_for
 from recover_nb.generation.provenance import describe_pair, study_attrs
 from recover_nb.generation.surgery import value_map
@@ -49,7 +50,8 @@ from recover_nb.generation.traces import check_traces, token_texts, trace_text
 from recover_nb.routing.derive import derive
 from recover_nb.routing.populations import vote
 from recover_nb.tasks import Problem, has_step, make_checker
-from recover_nb.tasks.checkers import Checker
+from recover_nb.tasks.base import PROBLEMS
+from recover_nb.tasks.checkers import RULE, Checker
 
 #: Every intervention a study may hold, `none` and `retry` first.
 ALL_INTERVENTIONS = tuple(name.value for name in Intervention)
@@ -100,6 +102,20 @@ class Plan:
         )
 
 
+@checks.takes(
+    pair=checks.PAIR,
+    problems=PROBLEMS,
+    interventions=checks.names(empty=True),
+    n_rollouts=checks.ROLLOUTS,
+    n_attempts=checks.ROLLOUTS,
+    settings=SETTINGS,
+    unit=checks.UNIT,
+    signal_rollouts=checks.DRAWS,
+    value_problems=checks.DRAWS,
+    checker=RULE,
+    worked=checks.calls(1, "a function of one argument, a text"),
+    progress=checks.COUNTED,
+)
 def generate(
     pair: Pair,
     problems: Sequence[Problem],
@@ -186,15 +202,6 @@ def generate(
     >>> (ds["correct"].sel(intervention="none") == 0).any("rollout").values.tolist()
     [False, False, False, True]
     """
-    if not problems:
-        raise InputError("no problem was given; generate needs at least one")
-    for name, count in (("n_rollouts", n_rollouts), ("n_attempts", n_attempts)):
-        if count < 1:
-            raise InputError(
-                f"{name}={count} leaves an empty rollout set; allowed: a whole number of at least 1"
-            )
-    if value_problems < 0:
-        raise InputError(f"value_problems={value_problems}; allowed: a whole number of at least 0")
     settings = settings or Settings()
     plan = Plan(
         all_interventions(interventions),

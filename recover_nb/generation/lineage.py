@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recover_nb.core import checks
 from recover_nb.core.checkpoints import WEIGHTS
 from recover_nb.core.errors import InputError
 from recover_nb.core.extras import need
@@ -40,6 +41,7 @@ def checkpoint_folder(family: str, method: str, *, root: str | Path | None = Non
     return folder
 
 
+@checks.takes(root=checks.PATH)
 def load_lineage(
     family: str, method: str, *, root: str | Path | None = None, device: str | None = None
 ) -> "Pair":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import recover_nb
 from recover_nb.core.checkpoints import WEIGHTS, checkpoint_hash
+from recover_nb.core.errors import InputError
 from recover_nb.core.schema import SCHEMA_VERSION, SIGNAL_TOLERANCE
 from recover_nb.core.shipped import checkout_folder
 
@@ -30,6 +31,23 @@ def package_versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def check_packages(before: dict[str, str]) -> None:
+    """Refuse to go on with a run of other versions: one study would mix what two of them give.
+
+    Raises
+    ------
+    InputError
+        The first package that differs.
+    """
+    now = package_versions()
+    for name, then in before.items():
+        if name != "python" and now.get(name) != then:
+            raise InputError(
+                f"the run to resume was begun with {name} {then} and this is"
+                f" {now.get(name, '(none)')}; install that one, or choose another --out"
+            )
 
 
 def git_commit() -> str | None:

@@ -8,21 +8,30 @@ import json
 import numpy as np
 import xarray as xr
 
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Signal
-from recover_nb.core.schema import TOKEN, VARIABLES, failed_rollouts, text, validate
+from recover_nb.core.schema import TOKEN, VARIABLES, failed_rollouts, text
+from recover_nb.core.stored_json import json_part
 from recover_nb.core.token_text import TOKEN_TEXT
+from recover_nb.core.validation import validate
 from recover_nb.features.features import (
     DEFAULT_WINDOW,
     junction,
     problem_features,
     rollout_features,
 )
+from recover_nb.generation.config import settings_of
 from recover_nb.generation.decoding import Pair, Settings, score_traces
+from recover_nb.generation.decoding.operators import OPERATOR
+from recover_nb.generation.decoding.settings import SETTINGS
 from recover_nb.generation.traces import token_texts
 from recover_nb.routing.derive import derive
 
 
+@takes_study()
+@checks.takes(pair=checks.PAIR, intervention=OPERATOR, settings=SETTINGS)
 def compute_signals(
     ds: xr.Dataset,
     pair: Pair,
@@ -91,14 +100,16 @@ def compute_signals(
 
 
 def _stored_settings(ds: xr.Dataset) -> Settings:
-    stored = json.loads(ds.attrs.get("config_json", "{}")).get("settings")
+    stored = json_part(ds.attrs, "config_json", "settings")
     if not stored:
         raise InputError(
             "the study does not say with which settings it was made; pass settings=Settings(...)"
         )
-    return Settings(**stored)
+    return settings_of(stored)
 
 
+@takes_study()
+@checks.takes(pair=checks.PAIR, settings=SETTINGS, window=checks.DRAWS)
 def add_signals(
     ds: xr.Dataset, pair: Pair, *, settings: Settings | None = None, window: int = DEFAULT_WINDOW
 ) -> xr.Dataset:

@@ -5,7 +5,6 @@ Needs torch.
 
 import json
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,24 +18,32 @@ import xarray as xr
 from tqdm import tqdm
 
 from recover_nb import tasks
+from recover_nb.core import checks
 from recover_nb.core.checkpoints import checkpoint_hash
 from recover_nb.core.errors import InputError
 from recover_nb.core.extras import need
 from recover_nb.core.labels import Method
-from recover_nb.core.places import check_free, move_new, taken
-from recover_nb.core.schema import FIXED_SIZES, MODELS, ROLE, TOKEN, VARIABLES, assemble, validate
+from recover_nb.core.places import check_free, taken
+from recover_nb.core.schema import FIXED_SIZES, MODELS, ROLE, TOKEN, VARIABLES, assemble
+from recover_nb.core.stored_json import json_attr, json_part
 from recover_nb.core.token_text import TOKEN_TEXT, token_pieces
-from recover_nb.generation.config import StudyConfig
+from recover_nb.core.validation import validate
+from recover_nb.core.visible import visible
+from recover_nb.generation.config import CONFIG, StudyConfig
 from recover_nb.generation.decoding import Pair, check_device
 from recover_nb.generation.generate import Plan, run_block
 from recover_nb.generation.lineage import checkpoint_folder, load_lineage
-from recover_nb.generation.provenance import study_attrs
-from recover_nb.generation.staging import WHOLE, Staging, has_tokens
+from recover_nb.generation.provenance import check_packages, study_attrs
+from recover_nb.generation.staging import Staging, has_tokens
 from recover_nb.io import store
 from recover_nb.routing.derive import derive
 
 if TYPE_CHECKING:
     from distributed import Client
+
+
+#: Bytes of a token's id before it is compressed.
+TOKEN_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,9 @@ def plan_blocks(config: StudyConfig) -> list[Block]:
     return blocks
 
 
+@checks.takes(
+    config=CONFIG, out=checks.PATH, resume=checks.FLAG, progress=checks.FLAG, lab=checks.PATH
+)
 def run_study(
     config: StudyConfig,
     out: str | Path,
@@ -108,9 +118,10 @@ def run_study(
     Raises
     ------
     InputError
-        `out` exists, an unfinished run is there and ``resume`` is False, the run there has another
-        configuration or other checkpoints, a checkpoint is missing, there is no such device,
-        another process is at it; or a cluster that fails, see `distributed.run_blocks`.
+        `out` exists or cannot be written, an unfinished run is there and ``resume`` is False, the
+        run there has another configuration, other checkpoints or other versions of packages, a
+        checkpoint is missing, there is no such device, another process is at it; or a cluster that
+        fails, see `distributed.run_blocks`.
     """
     out = store.place_of(out)
     if store.suffix_of(out) not in (".zarr", ".zarr.zip"):
@@ -121,16 +132,39 @@ def run_study(
         return cluster.run_study(
             client, config, out, models, resume=resume, progress=progress, lab=lab, device=device
         )
+    return run_here(config, out, models, resume=resume, progress=progress, lab=lab, device=device)
+
+
+def run_here(
+    config: StudyConfig,
+    out: Path,
+    models: dict,
+    *,
+    resume: bool,
+    progress: bool,
+    lab: str | Path | None,
+    device: str | None = None,
+    kept: Callable[[xr.Dataset], xr.Dataset] | None = None,
+) -> Path:
+    """Run a study on this machine; see `run_study`.
+
+    Parameters
+    ----------
+    models : dict
+        From `describe_models`.
+    kept : callable (Dataset) -> Dataset, optional
+        What to write in place of the whole study.
+    """
     if device is not None:
         check_device(device)
     staging = Staging(out)
     if os.path.lexists(out):
-        return already_there(out, config, resume, staging)
-    check_free(out)
+        already_there(out, config, resume, staging)
+        return out
+    check_free(out, room=_room(config))
     with begun(config, staging, models, resume, lab):
         _run_blocks(config, staging, progress, lab, device)
-        _consolidate(config, staging, out)
-        staging.remove()
+        staging.place(lambda folder: _consolidated(config, staging, folder, kept))
     return out
 
 
@@ -148,25 +182,16 @@ def begun(
     ------
     InputError
         An unfinished run is there and `resume` is False, or it is another run, or another process
-        is at it.
+        is at it, or has just finished it; or the place cannot be written, also later on.
     """
-    if staging.started() and not resume:
-        raise InputError(
-            f"{staging.folder} holds an unfinished run; go on with --resume, or remove it"
-        )
-    with staging.locked():
+    with staging.held(resume):
         if staging.started():
             _check_same(staging.read_run(), config, models)
         elif not (resume and _is_same(staging, config, models)):
             # A run that was refused or killed before its first block has nothing to lose.
             attrs = study_attrs(config.seed, config.to_dict(), models)
             staging.begin({"attrs": attrs | _text_of_tokens(config, lab)})
-        try:
-            yield
-        except InputError:
-            if not staging.started():
-                staging.remove()
-            raise
+        yield
 
 
 def can_resume(config: StudyConfig, out: str | Path, *, lab: str | Path | None = None) -> bool:
@@ -208,8 +233,8 @@ def already_there(
     if not resume:
         raise taken(out)
     with store.open_study(out) as ds:
-        _check_config(json.loads(ds.attrs["config_json"]), config)
-    staging.remove()
+        _check_config(json_attr(ds.attrs, "config_json"), config)
+    staging.finish()
     return out
 
 
@@ -219,7 +244,7 @@ def _is_same(staging: Staging, config: StudyConfig, models: dict[str, dict[str, 
         return False
     try:
         _check_same(staging.read_run(), config, models)
-    except InputError:
+    except (InputError, OSError):
         return False
     return True
 
@@ -227,14 +252,15 @@ def _is_same(staging: Staging, config: StudyConfig, models: dict[str, dict[str, 
 def _check_same(
     run: dict[str, Any], config: StudyConfig, models: dict[str, dict[str, str]]
 ) -> None:
-    _check_config(json.loads(run["attrs"]["config_json"]), config)
-    before = json.loads(run["attrs"]["provenance_json"])["models"]
+    _check_config(json_attr(run["attrs"], "config_json"), config)
+    before = json_part(run["attrs"], "provenance_json", "models")
     changed = [name for name in models if models[name] != before.get(name)]
     if changed:
         raise InputError(
             f"the checkpoints of {changed[0]} have changed since the run was begun; put the old"
             " ones back, or start a new run with another --out"
         )
+    check_packages(json_part(run["attrs"], "provenance_json", "packages"))
 
 
 def _check_config(before: dict[str, Any], config: StudyConfig) -> None:
@@ -265,9 +291,16 @@ def _run_blocks(
     with bar:
         for block in blocks:
             if block not in done:
-                bar.set_description(f"{block.family} {block.method} {block.task}")
+                bar.set_description(visible(f"{block.family} {block.method} {block.task}"))
                 pair = loaded(block.family, block.method)
                 staging.write(block.index, run_one(config, block, pair, plan, bar.update))
+
+
+def _room(config: StudyConfig) -> int:
+    """Return bytes that a study will take at least: its tokens, as far as they are ever shrunk."""
+    plan = plan_of(config)
+    rows = len(config.cells) * config.n_problems * plan.rows
+    return rows * plan.settings.max_new_tokens * TOKEN_BYTES // store.SHRUNK
 
 
 def plan_of(config: StudyConfig) -> Plan:
@@ -318,29 +351,31 @@ def run_one(
     )
 
 
-def _consolidate(config: StudyConfig, staging: Staging, out: Path) -> None:
-    """Put all blocks together, derive what needs the whole study, check it and move it into place.
+def _consolidated(
+    config: StudyConfig,
+    staging: Staging,
+    folder: Path,
+    kept: Callable[[xr.Dataset], xr.Dataset] | None,
+) -> Path:
+    """Put all blocks together in `folder`, derive what needs the whole study, and check it."""
+    whole = folder / "whole.zarr"
+    _write_blocks(config, staging, whole)
+    suffix = store.suffix_of(staging.out)
+    if kept is None:
+        return packed(whole, suffix)
+    store.seal(whole)
+    with store.open_study(whole) as ds:
+        return store.save_study(kept(ds), folder / f"kept{suffix}")
 
-    It is built inside the staging folder: a kill leaves no other trace than that folder.
-    """
-    folder = staging.folder / WHOLE
-    shutil.rmtree(folder, ignore_errors=True)
-    _write_blocks(config, staging, folder)
-    move_into_place(folder, out)
 
-
-def move_into_place(folder: Path, out: Path) -> None:
-    """Turn the finished Zarr folder of a run into the study, at once.
-
-    It fails if something took its place meanwhile.
-    """
-    archive = folder.with_suffix(".zip")
-    if store.suffix_of(out) == ".zarr.zip":
-        store.zip_folder(folder, archive)
-        move_new(archive, out)
-    else:
-        store.seal(folder)
-        move_new(folder, out)
+def packed(whole: Path, suffix: str) -> Path:
+    """Turn a filled Zarr folder into a finished one, or into one file; return where it is."""
+    if suffix == ".zarr.zip":
+        archive = whole.with_suffix(".zarr.zip")
+        store.zip_folder(whole, archive)
+        return archive
+    store.seal(whole)
+    return whole
 
 
 def _write_blocks(config: StudyConfig, staging: Staging, folder: Path) -> None:

@@ -9,17 +9,18 @@ import numpy as np
 import torch
 from transformers import LogitsProcessor
 
+from recover_nb.core import checks
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Anchoring
 from recover_nb.generation.decoding.batch import Batch, Proposal
 from recover_nb.generation.decoding.cached_model import Runner
 from recover_nb.generation.decoding.firing import Calibration
 from recover_nb.generation.decoding.mixtures import LOG_FLOOR
-from recover_nb.generation.decoding.operators import Operator, find_operator
+from recover_nb.generation.decoding.operators import OPERATOR, Operator, find_operator
 from recover_nb.generation.decoding.pair import Pair, load_ancestor
 from recover_nb.generation.decoding.plan import row_uniforms
 from recover_nb.generation.decoding.sampling import Stream
-from recover_nb.generation.decoding.settings import Settings
+from recover_nb.generation.decoding.settings import SETTINGS, Settings
 
 #: Longest generation unless settings say another.
 LONGEST = 4096
@@ -45,6 +46,15 @@ ONE_PATH = (
 )
 
 
+@checks.takes(
+    intervention=OPERATOR,
+    keys=checks.WHOLES,
+    tokenizer=checks.TOKENIZER,
+    settings=SETTINGS,
+    sample=checks.FLAG,
+    rollout=checks.DRAWS,
+    pad_id=checks.DRAWS,
+)
 def steering(
     ancestor: Any,
     intervention: str,

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import xarray as xr
 
+from recover_nb.core import checks
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import DETERMINISTIC, Anchoring, Continuation, Intervention, Signal
 from recover_nb.features.value import value_dataset
@@ -27,10 +28,21 @@ from recover_nb.generation.decoding import (
     score_traces,
 )
 from recover_nb.generation.decoding.loop import deltas
+from recover_nb.generation.decoding.operators import OPERATOR
+from recover_nb.generation.decoding.settings import SETTINGS
 from recover_nb.generation.decoding.threads import threads_for
 from recover_nb.generation.traces import check_traces, trace_text
 from recover_nb.routing.rescue import proportion_interval
-from recover_nb.tasks.checkers import Checker
+from recover_nb.tasks.checkers import RULE, Checker
+
+#: Interventions that are registered, or none.
+NAMED = checks.either(
+    checks.several(OPERATOR, "names of interventions"),
+    checks.names((), empty=True),
+    "a list of names of interventions",
+)
+#: Mean and standard deviation of the coverage deformation.
+COVERAGE = checks.Kind("two numbers, (mean, sd)", checks.several(checks.NUMBER, "", n=2).read)
 
 #: Operators whose one act is an argmax: continued greedily, every twin is the same.
 _ARGMAX = (Intervention.SPARSE_STEER.value, Intervention.SPARSE_STEER_WRONG.value)
@@ -94,6 +106,21 @@ class Surgery:
         return proportion_interval(self.rescued, self.n)
 
 
+@checks.takes(
+    pair=checks.PAIR,
+    prompt=checks.TEXT,
+    token_id=checks.TOKENS,
+    position=checks.DRAWS,
+    intervention=OPERATOR,
+    answer=checks.TEXT,
+    n=checks.ROLLOUTS,
+    key=checks.KEY,
+    settings=SETTINGS,
+    checker=RULE,
+    seed=checks.SEED,
+    coverage=COVERAGE,
+    progress=checks.COUNTED,
+)
 def branch(
     pair: Pair,
     prompt: str,
@@ -203,6 +230,19 @@ def branch(
     )
 
 
+@checks.takes(
+    pair=checks.PAIR,
+    prompt=checks.TEXT,
+    token_id=checks.TOKENS,
+    answer=checks.TEXT,
+    n=checks.ROLLOUTS,
+    interventions=NAMED,
+    key=checks.KEY,
+    settings=SETTINGS,
+    checker=RULE,
+    coverage=COVERAGE,
+    progress=checks.COUNTED,
+)
 def value_map(
     pair: Pair,
     prompt: str,

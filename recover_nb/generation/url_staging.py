@@ -6,10 +6,8 @@ Any URL that fsspec understands will do. fsspec comes with the extra ``cluster``
 store (s3fs, gcsfs, adlfs) is the user's to install, and keys stay where that driver looks for them.
 """
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import IO
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.extras import need
@@ -41,7 +39,7 @@ class UrlStaging(Staging):
     def __init__(self, url: str) -> None:
         if store.suffix_of(url) != ".zarr":
             raise InputError(f"{url}: a study at a URL ends in .zarr")
-        self.url, self.folder = url, url + ".partial"
+        self.out, self.folder, self._key = url, url + ".partial", None
         fsspec = need("fsspec.core", "cluster", "writing to a URL")
         try:
             self._fs, self._root = fsspec.url_to_fs(self.folder)
@@ -62,6 +60,7 @@ class UrlStaging(Staging):
             if _OWN.fullmatch(name):
                 with suppress(FileNotFoundError):
                     self._fs.rm(f"{self._root}/{name}", recursive=True)
+        self._key = None
         # Many stores have no folders at all, and say so in their own ways.
         with suppress(OSError, NotImplementedError):
             self._fs.rmdir(self._root)
@@ -92,13 +91,14 @@ class UrlStaging(Staging):
     def _is_there(self, name: str) -> bool:
         return self._fs.exists(f"{self._root}/{name}")
 
-    @contextmanager
-    def _reading(self, name: str) -> Iterator[IO[bytes]]:
-        yield io.BytesIO(self._fs.cat_file(f"{self._root}/{name}"))
+    def _is_mine(self, error: OSError) -> bool:
+        return True
 
-    @contextmanager
-    def _writing(self, name: str) -> Iterator[IO[bytes]]:
-        # Closing an object that was opened for writing would make a half-written one whole.
-        buffer = io.BytesIO()
-        yield buffer
-        self._fs.pipe_file(f"{self._root}/{name}", buffer.getvalue())
+    def _is_own(self, name: str) -> bool:
+        return bool(_OWN.fullmatch(name))
+
+    def _read(self, name: str) -> bytes:
+        return self._fs.cat_file(f"{self._root}/{name}")
+
+    def _write(self, name: str, content: bytes) -> None:
+        self._fs.pipe_file(f"{self._root}/{name}", content)

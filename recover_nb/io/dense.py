@@ -7,7 +7,7 @@ import numpy as np
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Feature, Intervention, Origin, Signal
-from recover_nb.core.schema import empty, is_failure
+from recover_nb.core.schema import PREFIX, empty, is_failure
 from recover_nb.features.features import junction, problem_features, rollout_features
 from recover_nb.io.rows import SIGNALS, ProblemRow, RolloutRow, Unit
 
@@ -117,12 +117,24 @@ def _keep_stored(
     for row, where in zip(rows, at, strict=True):
         for name, value in row.extra.items():
             arrays[name][where[: arrays[name].ndim]] = value
-    for name in {name for each in problems for name in each.stored}:
+    stored = [
+        (i, name, np.asarray(value))
+        for i, each in enumerate(problems)
+        for name, value in each.stored.items()
+    ]
+    # A study may keep fewer prefixes than its longest trace has.
+    prefixes = [value.shape[-1] for _, name, value in stored if name == "value_right"]
+    sizes = sizes | ({PREFIX: max(prefixes)} if prefixes else {})
+    for name in {name for _, name, _ in stored}:
         arrays[name] = empty(name, sizes)
-    for i, each in enumerate(problems):
-        for name, value in each.stored.items():
-            value = np.asarray(value)
-            arrays[name][(i, *(slice(0, n) for n in value.shape))] = value
+    for i, name, value in stored:
+        room = arrays[name].shape[1:]
+        if any(n > m for n, m in zip(value.shape, room, strict=True)):
+            raise InputError(
+                f"{name!r} of problem {i} has the shape {value.shape}, more than its study has room"
+                f" for ({room}); leave it out, or read the file as it was written"
+            )
+        arrays[name][(i, *(slice(0, n) for n in value.shape))] = value
 
 
 def _check_size(sizes: dict[str, int], signals: bool) -> None:

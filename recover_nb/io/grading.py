@@ -3,12 +3,26 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from recover_nb.core.errors import InputError
 from recover_nb.io.rows import ProblemRow, RolloutRow, Unit, shortened
 from recover_nb.tasks import CHECKERS, can_grade
-from recover_nb.tasks.checkers import Checker
+from recover_nb.tasks.checkers import Checker, as_verdict
+
+#: What a study stores of a rollout, and of a problem's failed rollouts, that is true only as long
+#: as the verdicts are.
+OF_A_VERDICT = ("origin", "slip", "first_wrong", "wrong_step_start", "junction", "first_firing")
+OF_FAILED = (
+    "features",
+    "fire_threshold",
+    "coverage_mean",
+    "coverage_sd",
+    "warmup",
+    "value_right",
+    "value_n",
+    "alternative_token_id",
+    "alternative_log_probability",
+    "solved_by_majority",
+)
 
 
 def need_verdicts(rows: list[RolloutRow]) -> None:
@@ -75,7 +89,9 @@ class Grading:
             return True
         if self._can_grade(row.unit):
             verdict = _verdict(self.checker, row, self.problems[row.unit].answer)
-            self.changed += row.correct is not None and verdict != row.correct
+            if row.correct is not None and verdict != row.correct:
+                self.changed += 1
+                _forget(row, self.problems[row.unit])
             row.correct = verdict
             return True
         if row.correct is not None:
@@ -112,6 +128,14 @@ class Grading:
         )
 
 
+def _forget(row: RolloutRow, problem: ProblemRow) -> None:
+    """Leave out what a study stored of a rollout and its problem that another verdict changes."""
+    for name in OF_A_VERDICT:
+        row.extra.pop(name, None)
+    for name in OF_FAILED:
+        problem.stored.pop(name, None)
+
+
 def _need_verdict(row: RolloutRow) -> None:
     if row.correct is None:
         raise InputError(
@@ -123,19 +147,16 @@ def _need_verdict(row: RolloutRow) -> None:
 def _verdict(checker: Checker, row: RolloutRow, answer: str) -> bool:
     """Return what a checker, which may be the user's own function, says of a text."""
     try:
-        verdict = checker(row.text or "", answer)
+        said = checker(row.text or "", answer)
     except Exception as error:
         raise InputError(
             f"{row.where}: the function is_correct= raised {type(error).__name__}"
             f" ({shortened(str(error))}) on the text {shortened(row.text)} and the answer"
             f" {shortened(answer)}; make it return True or False for every text"
         ) from error
-    # Many graders return 1.0 and 0.0.
-    if isinstance(verdict, bool | np.bool_) or (
-        isinstance(verdict, int | float | np.number) and verdict in (0, 1)
-    ):
-        return bool(verdict)
+    if (found := as_verdict(said)) is not None:
+        return found
     raise InputError(
-        f"{row.where}: the function is_correct= returned {shortened(verdict)} for the text"
+        f"{row.where}: the function is_correct= returned {shortened(said)} for the text"
         f" {shortened(row.text)}; make it return True or False"
     )

@@ -17,15 +17,31 @@ import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
+from recover_nb.core.labels import FEATURES
 from recover_nb.core.places import placed
-from recover_nb.core.schema import INTERVENTION, PROBLEM, ROLLOUT, TEXT, TOKEN, VARIABLES, text
+from recover_nb.core.schema import (
+    FEATURE,
+    INTERVENTION,
+    PROBLEM,
+    ROLLOUT,
+    TEXT,
+    TOKEN,
+    UNIT_COORDS,
+    VARIABLES,
+)
+from recover_nb.core.validation import validate
 from recover_nb.features.features import DEFAULT_WINDOW
 from recover_nb.io import rollout_rows
 from recover_nb.io.dense import NONE
 from recover_nb.io.fields import NAMES
+from recover_nb.io.holding import check_held, computed, plain_attrs
 from recover_nb.io.lines import read_jsonl
 from recover_nb.io.own_keys import DECIDED, PER_PROBLEM, PER_ROLLOUT, own_problem, read_problem
+from recover_nb.io.own_rows import own_or_rows
+from recover_nb.io.own_study import Layout, beside, layout_of, said
 from recover_nb.io.paths import Source, by_intervention, names_of
 from recover_nb.io.problems import problem_rows
 from recover_nb.io.records import Collector
@@ -38,6 +54,8 @@ from recover_nb.io.rollout_rows import (
 )
 from recover_nb.io.row_texts import Found
 from recover_nb.io.rows import SIGNALS, Unit
+from recover_nb.routing.derive import counted
+from recover_nb.tasks.checkers import RULE
 
 WHAT = "rollouts as JSON lines (problem_id, rollout_idx, generated_text or output_ids, is_correct)"
 #: Names that tools give the fields, in order of preference.
@@ -49,6 +67,16 @@ TOKENS = rollout_rows.TOKENS
 BLOCK = 25
 
 
+@checks.takes(
+    tokenizer=checks.TOKENIZER,
+    path=checks.PATHS,
+    problems=checks.PATH,
+    is_correct=RULE,
+    unit=checks.UNIT,
+    task=checks.TEXT,
+    n_observed=checks.COUNT,
+    window=checks.DRAWS,
+)
 def from_jsonl(
     path: Source,
     *,
@@ -130,10 +158,14 @@ def from_jsonl(
     if problems is not None:
         read_problems(out, problems)
     known = set(out.problems)
-    study = [
-        read_rollouts(out, read_jsonl(file, WHAT, tell=out.tell), name)
-        for name, file in files.items()
-    ]
+    asked = problems is not None or is_correct is not None or tokenizer is not None
+    alone = len(files) == 1 and not asked and n_observed is None
+    study = []
+    for name, file in files.items():
+        rows = own_or_rows(read_jsonl(file, WHAT, tell=out.tell), str(file), out, alone)
+        if isinstance(rows, xr.Dataset):
+            return rows
+        study.append(read_rollouts(out, rows, name))
     if problems is not None:
         _say_unmatched(out, known)
     # Several files are no longer the study that one of them was.
@@ -172,6 +204,8 @@ def _say_unmatched(out: Collector, known: set[Unit]) -> None:
         )
 
 
+@takes_study()
+@checks.takes(tokenizer=checks.TOKENIZER, path=checks.PATH, replace=checks.FLAG)
 def to_jsonl(
     ds: xr.Dataset, path: str | PathLike, *, tokenizer: Any = None, replace: bool = False
 ) -> Path:
@@ -218,14 +252,30 @@ def to_jsonl(
     return path
 
 
-def lines_of(ds: xr.Dataset, tokenizer: Any = None) -> Iterator[dict[str, Any]]:
-    """Yield the rollouts of a study as plain objects, problem by problem; see `to_jsonl`."""
+def lines_of(ds: xr.Dataset, tokenizer: Any = None, what: str = "JSON") -> Iterator[dict[str, Any]]:
+    """Yield a study as plain objects, problem by problem, a rollout each; see `to_jsonl`.
+
+    The first of a problem holds what its rollouts share; without rollouts, it is the only one.
+    """
+    ds = validate(counted(ds), deep=False)
     if ROLLOUT not in ds.dims:
         raise InputError(
             "the study stores no rollouts (a profile table has rates only), so there is no line to"
             " write"
         )
-    blocks = range(0, ds.sizes[PROBLEM], BLOCK)
+    if not ds.sizes[PROBLEM]:
+        raise InputError("the study has no problem, so there is no line to write")
+    check_held(ds[[name for name in ds.variables if PROBLEM not in ds[name].dims]], what, nul=False)
+    layout = layout_of(ds, plain_attrs)
+    correct = ds["correct"].values >= 0
+    header = {
+        "attrs": plain_attrs(ds.attrs),
+        "interventions": layout.interventions,
+        TOKEN: ds.sizes.get(TOKEN, 0),
+        "rows": int(np.maximum(correct.sum((1, 2)), 1).sum()),
+        "sizes": layout.sizes,
+        "variables": layout.variables,
+    }
     bar = tqdm(
         total=ds.sizes[PROBLEM],
         desc="writing",
@@ -235,21 +285,25 @@ def lines_of(ds: xr.Dataset, tokenizer: Any = None) -> Iterator[dict[str, Any]]:
         leave=False,
     )
     with bar:
-        for start in blocks:
+        for start in range(0, ds.sizes[PROBLEM], BLOCK):
             # A stored study is compressed in blocks of problems: reading one problem reads its
             # block.
-            block = ds.isel({PROBLEM: slice(start, start + BLOCK)}).load()
+            block = computed(ds.isel({PROBLEM: slice(start, start + BLOCK)}))
+            check_held(block, what, nul=False)
             for p in range(block.sizes[PROBLEM]):
-                yield from _lines(block.isel({PROBLEM: p}), tokenizer, first=start + p == 0)
+                lines = _lines(block.isel({PROBLEM: p}), tokenizer, layout)
+                if start + p == 0:
+                    lines[0]["study"] = header
+                yield from lines
                 bar.update()
 
 
-def _lines(one: xr.Dataset, tokenizer: Any, first: bool) -> list[dict[str, Any]]:
+def _lines(one: xr.Dataset, tokenizer: Any, layout: Layout) -> list[dict[str, Any]]:
     """Return the lines of one problem; the first carries what they share."""
-    unit = {name: str(one[name].values) for name in ("problem_id", "family", "method", "task")}
-    values = {name: one[name].values for name in one.data_vars if name != "prompt"}
+    unit = {name: str(one[name].values) for name in UNIT_COORDS}
+    values = {name: one[name].values for name in layout.variables if PROBLEM in layout.dims(name)}
     correct, lines = one["correct"].transpose(ROLLOUT, INTERVENTION).values, []
-    for i, name in enumerate(text(one[INTERVENTION]).tolist()):
+    for i, name in enumerate(layout.interventions):
         for r in np.flatnonzero(correct[:, i] >= 0).tolist():
             line = {
                 **unit,
@@ -258,20 +312,18 @@ def _lines(one: xr.Dataset, tokenizer: Any, first: bool) -> list[dict[str, Any]]
                 "is_correct": bool(correct[r, i]),
             }
             lines.append(line | _trace(values, r, i, name, tokenizer))
-    if lines:
-        lines[0]["problem"] = {
-            "prompt": str(one["prompt"].values) if "prompt" in one else "",
-            "answer": str(one["answer"].values) if "answer" in one else "",
-            "split": str(one["split"].values),
-            **{name: _plain(values[name]) for name in PER_PROBLEM if name in values},
-            **{name: str(values[name]) for name in DECIDED if name in values},
-        }
-        if first:
-            lines[0]["study"] = {
-                "attrs": {name: _plain(value) for name, value in one.attrs.items()},
-                "interventions": text(one[INTERVENTION]).tolist(),
-                TOKEN: one.sizes.get(TOKEN, 0),
-            }
+    lines = lines or [unit]
+    features = one["features"].sel({FEATURE: list(FEATURES)})
+    lines[0]["problem"] = {
+        "prompt": str(one["prompt"].values) if "prompt" in one else "",
+        "answer": str(one["answer"].values) if "answer" in one else "",
+        "split": str(one["split"].values),
+        **{name: _plain(values[name]) for name in PER_PROBLEM if name in values},
+        # In the order that other readers expect.
+        "features": _plain(features.values),
+        **{name: str(values[name]) for name in DECIDED if name in values},
+    }
+    lines[0]["problem"]["beside"] = beside(values, lines, layout)
     return lines
 
 
@@ -303,15 +355,12 @@ def _trace(
     if kept:
         line["variables"] = kept
     if name == NONE and n and "has_signals" in values and values["has_signals"][r]:
-        line["signals"] = {each: values[each][r, :n].tolist() for each in SIGNALS if each in values}
+        signals = {each: values[each][r, :n] for each in SIGNALS if each in values}
+        if all(np.isfinite(each).all() for each in signals.values()):
+            line["signals"] = {each: found.tolist() for each, found in signals.items()}
     return line
 
 
-def _plain(value: Any) -> Any:
-    """Return JSON's form of an attribute or array; None for NaN."""
-    if isinstance(value, str):
-        return value
-    array = np.asarray(value)
-    if array.dtype.kind == "f":
-        array = np.where(np.isnan(array), None, array.astype(object))
-    return array.tolist()
+def _plain(value: np.ndarray) -> Any:
+    """Return JSON's form of an array: null for NaN, texts for infinities."""
+    return np.reshape(np.array(said(value), dtype=object), np.shape(value)).tolist()

@@ -1,105 +1,243 @@
 """What a stored study may consist of, checked before anything of it is decoded. Needs no torch.
 
-A store names the code that decodes it, and can name other files as its own. So only what this
-package writes, and what xarray writes in the same formats, is read: a few codecs by name, plain
-numbers and text, nothing that leads elsewhere.
+A store can name other files as its own, and be damaged in any of them. Nothing that leads elsewhere
+is read, and every file is held against the checksum that was written with it.
 """
 
-import json
-import re
+import os
 import stat
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import h5py
+from zarr.abc.store import Store
 from zarr.storage import WrapperStore
 
-from recover_nb.core.errors import InputError
+from recover_nb.core.errors import InputError, first_line
+from recover_nb.core.memory import ALWAYS, budget, check_fits
+from recover_nb.io.inflating import inflated
+from recover_nb.io.sealing import MANIFEST, REMEDY, Manifest, damaged, manifest_of, missing
+from recover_nb.io.zarr_metadata import (
+    MAX_METADATA,
+    NODE,
+    Declared,
+    check_metadata,
+    is_metadata,
+    too_long,
+)
 
-METADATA, ARRAY = ".zmetadata", ".zarray"
-
-#: Compressors by their name in the metadata; of blosc, those inside it. None of them runs code that
-#: a store brings.
-CODECS = ("blosc", "zlib", "gzip", "zstd", "lz4")
-BLOSC = ("zstd", "lz4", "lz4hc", "blosclz", "zlib")
-#: The one filter: it writes text.
-FILTER = "vlen-utf8"
-#: Numbers, truth values, times, and text or bytes of fixed width; objects are text, by the filter.
-_DTYPE = re.compile(r"[<>|]([iuf][1248]|b1|[SU]\d+|[mM]8\[\w+\])")
-_OBJECT = "|O"
-
-#: Filters of HDF5 by their number: they come with the library itself.
-HDF5_FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
-_HDF5_KINDS = {h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING, h5py.h5t.ENUM}
+#: Most files of a store: a study of a million problems has about 300,000.
+MAX_FILES = 500_000
+#: Small files that are read as soon as a store is opened.
+_SMALL = (".zgroup", ".zattrs")
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, struct.error)
+#: The end of a zip archive: its mark, and how many members it has in all.
+_END, _END_64 = struct.Struct("<4s4H2IH"), struct.Struct("<4sQ2H2I4Q")
 
 
 class Checked(WrapperStore):
-    """A Zarr store that checks metadata as they are read: what was checked is what is used."""
+    """A Zarr store that checks everything as it is read: what was checked is what is used.
+
+    Parameters
+    ----------
+    store : Store
+    place : path or URL
+        For sentences.
+    manifest : Manifest
+        What the store has to hold.
+    """
+
+    def __init__(
+        self, store: Store, place: object = "the store", manifest: Manifest | None = None
+    ) -> None:
+        super().__init__(store)
+        self.place, self.manifest = place, manifest or Manifest()
+        self.declared: dict[str, Declared] = {}
+
+    def _with_store(self, store: Store) -> "Checked":
+        return type(self)(store, self.place, self.manifest)
 
     async def get(self, key: str, *arguments: Any, **options: Any) -> Any:
-        """Return what is stored under `key`."""
-        found = await self._store.get(key, *arguments, **options)
-        if found is not None and _is_metadata(key):
-            check_metadata(key, found.to_bytes())
+        """Return what is stored under `key`; what is missing or damaged is refused."""
+        try:
+            found = await self._store.get(key, *arguments, **options)
+        except _DAMAGE as error:
+            raise damaged(self.place, key, first_line(error)) from error
+        except OSError as error:
+            raise unreadable(self.place, error, key) from error
+        if found is None:
+            if key in self.manifest.files:
+                raise missing(self.place, key)
+            return None
+        whole = len(arguments) < 2 and options.get("byte_range") is None
+        if not whole:
+            return found
+        content = memoryview(found.as_numpy_array())
+        if is_metadata(key):
+            self.declared |= _checked(self.place, self.manifest, key, bytes(content))
+        else:
+            self.manifest.check(self.place, key, content)
+            self._check_inflated(key, content)
         return found
 
+    def _check_inflated(self, key: str, content: memoryview) -> None:
+        """Refuse a chunk that would take more memory than there is, before it is decompressed."""
+        declared = self.declared.get(key.partition("/")[0])
+        if declared is None or declared.codec is None:
+            return
+        limit = budget()
+        size = inflated(declared.codec, content, limit)
+        if size is not None and size > max(declared.chunk or 0, ALWAYS):
+            check_fits(size, f"{self.place}: the chunk {key}, decompressed,", REMEDY)
 
-def _is_metadata(key: str) -> bool:
-    return key.rpartition("/")[2] in (METADATA, ARRAY)
+
+def unreadable(place: object, error: OSError, name: str = "") -> InputError:
+    """Return the sentence for an error of the system while a store was read: no damage is said."""
+    said = error.strerror or first_line(error)
+    what = f"the file {name or error.filename}" if name or error.filename else "it"
+    todo = (
+        "ask for the right to read it (chmod -R u+rX)"
+        if isinstance(error, PermissionError)
+        else "check the disk it lies on, or copy it to another one"
+    )
+    return InputError(f"{place}: {what} cannot be read ({said}); {todo}")
 
 
-def check_folder(path: Path) -> None:
-    """Refuse a Zarr folder that could run code, or show a file that is not its own.
+def check_folder(path: Path) -> Manifest:
+    """Refuse a Zarr folder that is damaged, could run code, or shows a file that is not its own.
+
+    Of chunks only the sizes are looked at: their checksums are, when they are read.
 
     Raises
     ------
     InputError
-        A link, something that is no file, a codec, filter or type that is not allowed.
+        A link, something that is no file, a file that is missing or damaged, a codec, filter, type
+        or size that is not allowed.
     """
-    for each in _entries(path):
-        if _is_metadata(each.name):
-            check_metadata(each.relative_to(path).as_posix(), each.read_bytes())
+    found = {name: each.stat().st_size for name, each in _entries(path)}
+    listed = found.pop(MANIFEST, None) is not None
+    manifest = manifest_of(path, _content(path / MANIFEST) if listed else None)
+    for name in found:
+        if is_metadata(name):
+            _checked(path, manifest, name, _content(path / name))
+        elif name.rpartition("/")[2] in _SMALL and name in manifest.files:
+            manifest.check(path, name, _content(path / name))
+    manifest.check_sizes(path, found)
+    return manifest
 
 
-def _entries(folder: Path) -> Iterator[Path]:
-    """Yield the files of a folder, and of those in it.
+def _checked(place: object, manifest: Manifest, name: str, content: bytes) -> dict[str, Declared]:
+    """Check metadata: what they ask for, and whether they are what was written."""
+    try:
+        declared = check_metadata(name, content)
+    except InputError as error:
+        if manifest.differs(name, content):
+            raise InputError(
+                f"{place}: {error}; or the file {name} is damaged, for its checksum is not that"
+                f" which was written: {REMEDY}"
+            ) from error
+        raise InputError(f"{place}: {error}") from error
+    except ValueError as error:
+        raise damaged(place, name, first_line(error)) from error
+    manifest.check(place, name, content)
+    return declared
+
+
+def _content(path: Path) -> bytes:
+    if (size := path.stat().st_size) > MAX_METADATA:
+        raise too_long(path.name, size)
+    return path.read_bytes()
+
+
+def _entries(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the files of a folder, and of those in it, by their names.
 
     A link is not followed but refused, unless it stays inside.
     """
-    root = folder.resolve()
-    for each in sorted(folder.rglob("*")):
-        mode = each.lstat().st_mode
-        if stat.S_ISLNK(mode):
-            if not each.resolve().is_relative_to(root):
-                raise InputError(
-                    f"{folder}: {each.relative_to(folder)} is a link that leads out of the study,"
-                    " and is not read; put the file itself there"
-                )
-        elif not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
-            raise InputError(
-                f"{folder}: {each.relative_to(folder)} is no file, and is not read; remove it"
-            )
-        if each.is_file():
-            yield each
+    root, n_files = folder.resolve(), 0
+    folders = [folder]
+    while folders:
+        with os.scandir(folders.pop()) as scan:
+            listed = list(islice(scan, MAX_FILES))
+        n_files += len(listed)
+        if n_files >= MAX_FILES:
+            raise _too_many(folder)
+        for each in sorted(listed, key=lambda each: each.name):
+            path = Path(each.path)
+            name = path.relative_to(folder).as_posix()
+            if each.is_symlink():
+                if not path.resolve().is_relative_to(root):
+                    raise InputError(
+                        f"{folder}: {name} is a link that leads out of the study, and is not read;"
+                        " put the file itself there"
+                    )
+            elif not (each.is_dir() or stat.S_ISREG(each.stat().st_mode)):
+                raise InputError(f"{folder}: {name} is no file, and is not read; remove it")
+            if each.is_dir(follow_symlinks=False):
+                folders.append(path)
+            elif each.is_file():
+                yield name, path
 
 
-def check_zip(path: Path) -> None:
-    """Refuse a zipped Zarr that could run code, or has members that no study has.
+def _too_many(path: Path) -> InputError:
+    return InputError(
+        f"{path} holds more than {MAX_FILES:,} files, which no study has; take out what is not part"
+        " of it, or write the study again with rnb.save_study"
+    )
+
+
+def check_zip(path: Path) -> tuple[Manifest, bool]:
+    """Refuse a zipped Zarr that is damaged, could run code, or has members that no study has.
+
+    Returns
+    -------
+    Manifest, bool
+        What it has to hold, and whether it is of format 3.
 
     Raises
     ------
     InputError
-        A member that is a link, is there twice, names a place outside, is encrypted or oddly
-        compressed; a codec, filter or type that is not allowed.
+        A member that is a link, is there twice, names a place outside, is encrypted, oddly
+        compressed or too large; a codec, filter, type or size that is not allowed.
     """
+    if _n_members(path) > MAX_FILES:
+        raise _too_many(path)
     with zipfile.ZipFile(path) as archive:
         infos = archive.infolist()
         _check_members(path, infos)
-        for info in infos:
-            if _is_metadata(info.filename):
-                check_metadata(info.filename, archive.read(info))
+        sizes = {each.filename: each.file_size for each in infos if not each.is_dir()}
+        content = _member(path, archive, MANIFEST) if MANIFEST in sizes else None
+        manifest = manifest_of(path, content)
+        sizes.pop(MANIFEST, None)
+        for name in sizes:
+            if is_metadata(name):
+                _checked(path, manifest, name, _member(path, archive, name))
+        manifest.check_sizes(path, sizes)
+    return manifest, NODE in sizes and ".zgroup" not in sizes
+
+
+def _member(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
+    try:
+        return archive.read(name)
+    except (*_DAMAGE, OSError) as error:
+        raise damaged(path, name, first_line(error)) from error
+
+
+def _n_members(path: Path) -> int:
+    """Return how many members a zip archive says to have, before its directory is read."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - _END.size - 2**16, 0))
+        tail = file.read()
+    at = tail.rfind(b"PK\x06\x06")
+    if at >= 0 and at + _END_64.size <= len(tail):
+        return _END_64.unpack_from(tail, at)[6]
+    at = tail.rfind(b"PK\x05\x06")
+    return _END.unpack_from(tail, at)[4] if 0 <= at <= len(tail) - _END.size else 0
 
 
 def _check_members(path: Path, infos: Iterable[zipfile.ZipInfo]) -> None:
@@ -121,126 +259,7 @@ def _check_members(path: Path, infos: Iterable[zipfile.ZipInfo]) -> None:
                 f"{path}: the member {name!r} {reason}, which no study has; zip the .zarr folder"
                 " again"
             )
+        if is_metadata(name) and info.file_size > MAX_METADATA:
+            raise too_long(name, info.file_size)
+        check_fits(info.file_size, f"{path}: the member {name!r}", REMEDY)
         seen.add(name)
-
-
-def check_metadata(key: str, content: bytes) -> None:
-    """Refuse metadata of Zarr that ask for code, types or places which no study has.
-
-    Parameters
-    ----------
-    key : str
-        ``.zmetadata``, or ``NAME/.zarray``.
-    content : bytes
-        JSON.
-
-    Raises
-    ------
-    InputError
-        Naming the array and what it asks for.
-    ValueError
-        If the content is no JSON.
-    """
-    found = json.loads(content)
-    arrays = found.get("metadata") if isinstance(found, dict) else None
-    if key.rpartition("/")[2] == ARRAY:
-        arrays = {key: found}
-    if not isinstance(arrays, dict):
-        raise ValueError(f"{key} holds no metadata")
-    for place, each in arrays.items():
-        name, slash, kind = place.rpartition("/")
-        if "/" in name or "\\" in place or name in (".", "..") or (slash and not name):
-            raise InputError(
-                f"the study names an array {name!r}, a place of its own kind; allowed: a plain name"
-            )
-        if kind == ARRAY:
-            _check_array(name, each)
-
-
-def _check_array(name: str, array: Any) -> None:
-    if not isinstance(array, dict):
-        raise ValueError(f"{name}/{ARRAY} holds no metadata")
-    _check_compressor(name, array.get("compressor"))
-    filters = array.get("filters") or []
-    for each in filters if isinstance(filters, list) else [filters]:
-        if not isinstance(each, dict) or each.get("id") != FILTER:
-            raise _refusal(
-                name, "filter", each.get("id") if isinstance(each, dict) else each, [FILTER]
-            )
-    dtype = array.get("dtype")
-    if dtype == _OBJECT and filters:
-        return
-    if not isinstance(dtype, str) or not _DTYPE.fullmatch(dtype):
-        raise _refusal(name, "type", dtype, ["numbers, times and text"])
-
-
-def _check_compressor(name: str, codec: Any) -> None:
-    if codec is None:
-        return
-    known = codec.get("id") if isinstance(codec, dict) else codec
-    if known not in CODECS:
-        raise _refusal(name, "codec", known, CODECS)
-    if known == "blosc" and codec.get("cname") not in BLOSC:
-        raise _refusal(
-            name,
-            "codec",
-            f"blosc with {codec.get('cname')}",
-            [f"blosc with {each}" for each in BLOSC],
-        )
-
-
-def _refusal(name: str, what: str, given: Any, allowed: Iterable[str]) -> InputError:
-    return InputError(
-        f"the array {name} is stored with the {what} {str(given)[:60]!r}, which is not read,"
-        f" because it may run code; allowed: {', '.join(allowed)}; write the study again with"
-        " rnb.save_study"
-    )
-
-
-def check_netcdf(path: Path) -> None:
-    """Refuse a netCDF file that shows other files as its own, or needs outside code to be read.
-
-    Raises
-    ------
-    InputError
-        A soft or external link, a variable that lies in another file or is put together from some,
-        a filter or type that is not allowed.
-    OSError
-        If it is no HDF5 file.
-    """
-    with h5py.File(path, "r") as file:
-        links: list[tuple[str, Any]] = []
-        # Yields every name without following any link out of the file.
-        file.visititems_links(lambda name, link: links.append((_said(name), link)))
-        for name, link in links:
-            if not isinstance(link, h5py.HardLink):
-                kind = "another file" if isinstance(link, h5py.ExternalLink) else "another place"
-                raise _hdf5_refusal(name, f"is a link to {kind}")
-            found = file[name]
-            if isinstance(found, h5py.Dataset):
-                _check_dataset(name, found)
-
-
-def _said(name: str | bytes) -> str:
-    return name.decode("utf-8", "replace") if isinstance(name, bytes) else name
-
-
-def _check_dataset(name: str, dataset: h5py.Dataset) -> None:
-    made = dataset.id.get_create_plist()
-    if made.get_external_count():
-        raise _hdf5_refusal(name, "lies in another file")
-    if made.get_layout() == h5py.h5d.VIRTUAL:
-        raise _hdf5_refusal(name, "is put together from other files")
-    for i in range(made.get_nfilters()):
-        number, _, _, said = made.get_filter(i)
-        if number not in HDF5_FILTERS:
-            raise _hdf5_refusal(name, f"needs the filter {_said(said) or number}")
-    if dataset.id.get_type().get_class() not in _HDF5_KINDS:
-        raise _hdf5_refusal(name, "has a type that is neither number nor text")
-
-
-def _hdf5_refusal(name: str, why: str) -> InputError:
-    return InputError(
-        f"the variable {name} {why}, which is not read; allowed: what lies in the file itself,"
-        " compressed by deflate; write the study again with rnb.to_netcdf"
-    )

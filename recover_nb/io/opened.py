@@ -5,6 +5,7 @@ import codecs
 import gzip
 import io
 import lzma
+import os
 import sys
 import zipfile
 import zlib
@@ -17,6 +18,8 @@ from tqdm import tqdm
 
 from recover_nb.core.errors import InputError, first_line
 from recover_nb.core.extras import need
+from recover_nb.core.files import check_file, open_file
+from recover_nb.core.visible import visible
 
 #: Largest file that is read whole (JSON, members of an archive), and most that is unpacked of a
 #: small one.
@@ -70,14 +73,13 @@ MARKS = {
 
 def existing(path: str | Path, what: str) -> Path:
     """Return `path` as a Path, or say that there is no such file."""
-    path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path}: a folder; give one file, {what}")
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; give {what}")
-    if not path.stat().st_size:
-        raise InputError(f"{path}: the file is empty; give {what}")
-    return path
+    path = check_file(Path(path), what)
+    try:
+        if path.stat().st_size:
+            return path
+    except OSError as error:
+        raise InputError(f"{path} cannot be opened ({first_line(error)}); give {what}") from None
+    raise InputError(f"{path}: the file is empty; give {what}")
 
 
 def beginning(path: str | Path, what: str, size: int = 512) -> bytes:
@@ -89,7 +91,7 @@ def beginning(path: str | Path, what: str, size: int = 512) -> bytes:
 def packed_as(path: Path) -> str | None:
     """Return how a file is compressed, if it is, by its first bytes."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             start = file.read(16)
     except OSError as error:
         raise InputError(f"{path} cannot be opened ({first_line(error)})") from None
@@ -151,15 +153,15 @@ def _encoding(start: bytes) -> str | None:
 @contextmanager
 def _unpacked(path: Path, what: str, quiet: bool) -> Iterator[io.BufferedReader]:
     try:
-        file = path.open("rb", buffering=0)
+        file = open_file(path)
     except OSError as error:
         raise InputError(
             f"{path} cannot be opened ({first_line(error)}); give {what} that you may read"
         ) from None
-    size = path.stat().st_size
+    size = os.fstat(file.fileno()).st_size
     bar = tqdm(
         total=size,
-        desc=path.name,
+        desc=visible(path.name),
         unit="B",
         unit_scale=True,
         file=sys.stderr,
@@ -168,7 +170,7 @@ def _unpacked(path: Path, what: str, quiet: bool) -> Iterator[io.BufferedReader]
         disable=quiet,
     )
     with file, bar:
-        source = _stream(_counted(file, bar.update))
+        source = _stream(_counted(file, bar.update, path, what))
         kind = _kind(source.peek(16))
         if kind is None:
             yield source
@@ -177,10 +179,17 @@ def _unpacked(path: Path, what: str, quiet: bool) -> Iterator[io.BufferedReader]
             yield _stream(_checked(_chunks_of(kind, source, path, what), most, path, kind, what))
 
 
-def _counted(file: IO[bytes], update: Callable[[int], Any]) -> Iterator[bytes]:
-    while data := file.read(CHUNK):
-        update(len(data))
-        yield data
+def _counted(
+    file: IO[bytes], update: Callable[[int], Any], path: Path, what: str
+) -> Iterator[bytes]:
+    try:
+        while data := file.read(CHUNK):
+            update(len(data))
+            yield data
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read to its end ({first_line(error)}); give {what}, whole"
+        ) from None
 
 
 def _chunks_of(kind: str, source: io.BufferedReader, path: Path, what: str) -> Iterator[bytes]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from recover_nb.core.errors import InputError
+from recover_nb.core.files import is_folder
 from recover_nb.io.dense import NONE
 
 #: What readers accept: a path, or paths by intervention.
@@ -57,7 +58,7 @@ def files_of(path: str | PathLike, *suffixes: str) -> list[Path]:
         A folder without such a file. That a file exists is checked by who opens it.
     """
     path = Path(path)
-    if not path.is_dir():
+    if not is_folder(path):
         return [path]
     found = sorted(
         each

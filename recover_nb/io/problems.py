@@ -9,9 +9,12 @@ from pathlib import Path
 
 import xarray as xr
 
+from recover_nb.core import checks
+from recover_nb.core.door import admit
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Split
 from recover_nb.core.schema import text
+from recover_nb.core.visible import visible
 from recover_nb.io.columns import Mapper
 from recover_nb.io.fields import NAMES
 from recover_nb.io.lines import Row
@@ -28,6 +31,7 @@ SOLVED = re.compile(r"(?:^|\n)[ \t]*####[ \t]*(\S(?:.*\S)?)\s*\Z")
 UNKNOWN = -1
 
 
+@checks.takes(task=checks.TEXT)
 def read_problems(source: str | PathLike | xr.Dataset, *, task: str = "imported") -> list[Problem]:
     """Return problems to decode, from a file or a study.
 
@@ -64,6 +68,7 @@ def read_problems(source: str | PathLike | xr.Dataset, *, task: str = "imported"
     (24, '(81*2)%100', '62')
     """
     if isinstance(source, xr.Dataset):
+        source = admit(source, "source")
         return _of_study(source)
     found: dict[str, Problem] = {}
     told: dict[str, list] = {}
@@ -79,7 +84,8 @@ def read_problems(source: str | PathLike | xr.Dataset, *, task: str = "imported"
         prompt, answer = row.text("prompt", blank=False), _first_answer(row, tell).text("answer")
         found[name] = Problem(task, name, Split.TEST.value, UNKNOWN, prompt, answer, ())
     for sentence, n in told.values():
-        warnings.warn(f"{source}: {sentence.replace('{n}', f'{n:,}')}", stacklevel=2)
+        said = f"{source}: {sentence.replace('{n}', f'{n:,}')}"
+        warnings.warn(visible(said), stacklevel=2)
     return list(found.values())
 
 
@@ -136,6 +142,9 @@ def _of_study(ds: xr.Dataset) -> list[Problem]:
             "the study has no prompts, so there is nothing to decode; give a file of problems"
         )
     names = ("task", "problem_id", "split", "prompt", "answer")
+    missing = [name for name in names if name not in ds.variables]
+    if missing:
+        raise InputError(f"the study has no {', '.join(missing)}; problems have all of them")
     columns = [text(ds[name]).tolist() for name in names]
     found = {row[:2]: row for row in zip(*columns, strict=True)}
     return [Problem(*row[:3], UNKNOWN, *row[3:], ()) for row in found.values()]

@@ -4,17 +4,22 @@ See docs/method.md#14-profile-table.
 """
 
 import difflib
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Feature, Intervention, Method, Regime, Split
 from recover_nb.core.places import placed
-from recover_nb.core.schema import SCHEMA_VERSION
+from recover_nb.core.schema import SCHEMA_VERSION, failed_rollouts
 from recover_nb.io.csvs import read_csv
+from recover_nb.io.formulas import csv_bytes, unguarded
+from recover_nb.io.holding import check_texts
 from recover_nb.routing.policy import route
 from recover_nb.routing.rescue import classify_regimes
 
@@ -29,6 +34,7 @@ ARMS = {
 FEATURES = tuple(feature.value for feature in Feature)
 TABLE = "a profile table (CSV, one row per failed problem unit)"
 TEXT = ("cell", "model", "task", "problem_id")
+_NAMED = ("family", "method")
 COLUMNS = (*TEXT, "n_failed_rollouts", *FEATURES, *ARMS)
 #: Attempts of the deterministic arm, and the most tried for the sampled ones.
 MAX_ATTEMPTS = 20
@@ -36,6 +42,7 @@ MAX_ATTEMPTS = 20
 DECIMALS_SLACK = 1e-5
 
 
+@checks.takes(path=checks.PATH)
 def from_profiles(path: str | Path) -> xr.Dataset:
     """Read the authors' profile table.
 
@@ -103,6 +110,8 @@ def from_profiles(path: str | Path) -> xr.Dataset:
     return ds
 
 
+@takes_study()
+@checks.takes(path=checks.PATH, replace=checks.FLAG)
 def to_profiles(ds: xr.Dataset, path: str | Path, *, replace: bool = False) -> Path:
     """Write the failed problem units of a study as the authors' profile table.
 
@@ -125,12 +134,19 @@ def to_profiles(ds: xr.Dataset, path: str | Path, *, replace: bool = False) -> P
     Raises
     ------
     InputError
-        If a variable or an intervention of the table is missing from `ds`, no unit is left, or
-        `path` exists.
+        If a variable or an intervention of the table is missing from `ds`, no unit is left, `path`
+        exists, or a name would not be read from a CSV as it is.
+
+    Warns
+    -----
+    UserWarning
+        How many failed units are left out, because a feature or rate of theirs is missing.
 
     Notes
     -----
-    docs/method.md#14-profile-table. Six decimals, as in the released table.
+    docs/method.md#14-profile-table. Six decimals, as in the released table. A name that a
+    spreadsheet would run as a formula is written behind an apostrophe, which `from_profiles` takes
+    off again.
     """
     missing = [name for name in ("features", "rescue_rate") if name not in ds]
     if missing:
@@ -144,21 +160,25 @@ def to_profiles(ds: xr.Dataset, path: str | Path, *, replace: bool = False) -> P
             f"the study has no intervention {', '.join(absent)}; a profile table needs "
             + ", ".join(ARMS.values())
         )
-    parts = {
-        name: ds[name].astype(str).to_numpy() for name in ("family", "method", "task", "problem_id")
-    }
-    model = (
-        ds["model"].astype(str).to_numpy()
-        if "model" in ds.coords
-        else _names(parts, "family", "method")
-    )
-    cell = (
-        ds["cell"].astype(str).to_numpy()
-        if "cell" in ds.coords
-        else _names({**parts, "model": model}, "model", "task", sep="|")
-    )
+    check_texts(ds[[name for name in (*TEXT, *_NAMED) if name in ds.coords]], "a profile table")
+    frame = _frame(ds)
+    path = Path(path)
+    with placed(path, replace=replace, source=ds) as temporary:
+        temporary.write_bytes(csv_bytes(frame, float_format="%.6f"))
+        _check_readable(frame, temporary, path)
+    return path
+
+
+def _frame(ds: xr.Dataset) -> pd.DataFrame:
+    """Return the table of the failed units that have all features and rates."""
+    model, cell = _model_and_cell(ds)
     frame = pd.DataFrame(
-        {"cell": cell, "model": model, "task": parts["task"], "problem_id": parts["problem_id"]}
+        {
+            "cell": cell,
+            "model": model,
+            **{name: _names(ds, name) for name in ("task", "problem_id")},
+        },
+        dtype=object,
     )
     frame["n_failed_rollouts"] = _failed_rollouts(ds)
     features = ds["features"].transpose("problem", "feature").sel(feature=list(FEATURES)).to_numpy()
@@ -167,15 +187,66 @@ def to_profiles(ds: xr.Dataset, path: str | Path, *, replace: bool = False) -> P
         ds["rescue_rate"].transpose("problem", "intervention").sel(intervention=list(ARMS.values()))
     )
     frame[list(ARMS)] = rates.to_numpy()
-    frame = frame.dropna()
-    if frame.empty:
+    failed = frame["n_failed_rollouts"] > 0
+    whole = frame[failed].dropna()
+    if whole.empty:
         raise InputError(
             "the study has no failed problem unit with features and rescue rates to write"
         )
-    path = Path(path)
-    with placed(path, replace=replace, source=ds) as temporary:
-        frame[list(COLUMNS)].to_csv(temporary, index=False, float_format="%.6f")
-    return path
+    lacking = int(failed.sum()) - len(whole)
+    if lacking:
+        warnings.warn(
+            f"{lacking} of {int(failed.sum())} failed problem units have no features, or were not"
+            " tried under every intervention of a profile table, and are left out",
+            stacklevel=3,
+        )
+    return whole[list(COLUMNS)]
+
+
+def _model_and_cell(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Return the model and the cell of each problem: their own, else names joined."""
+    model = _names(ds, "model") if "model" in ds.coords else _joined(ds, "-", "family", "method")
+    if "cell" in ds.coords:
+        return model, _names(ds, "cell")
+    return model, _joined(ds.assign_coords(model=("problem", model)), "|", "model", "task")
+
+
+def _joined(ds: xr.Dataset, by: str, *names: str) -> np.ndarray:
+    """Join coordinates into one name for each problem; two may not become one."""
+    rows = list(zip(*(_names(ds, name) for name in names), strict=True))
+    found: dict[str, tuple] = {}
+    for row in rows:
+        joined = by.join(row)
+        if found.setdefault(joined, row) != row:
+            raise InputError(
+                f"{' and '.join(names)} of two units, {found[joined]} and {row}, make one name"
+                f" {joined!r} in a profile table; rename them without {by!r}, or give problems a"
+                f" coordinate {'model' if 'family' in names else 'cell'!r}"
+            )
+    return np.array([by.join(row) for row in rows], dtype=object)
+
+
+def _names(ds: xr.Dataset, name: str) -> np.ndarray:
+    """Return a coordinate as texts, (problem,) object."""
+    return ds[name].to_numpy().astype(object)
+
+
+def _check_readable(frame: pd.DataFrame, written: Path, path: Path) -> None:
+    """Refuse a table that would not be read as it was meant."""
+    try:
+        again = _read(written)
+        _check(again.copy(), written)
+    except InputError as error:
+        said = str(error).replace(str(written), str(path))
+        raise InputError(f"{said} (the table of this study could not be read again)") from None
+    for name in TEXT:
+        differ = again[name].to_numpy() != frame[name].to_numpy()
+        if differ.any():
+            value = frame[name].to_numpy()[differ][0]
+            raise InputError(
+                f"{path}: {name} {value!r} would be read from a CSV as"
+                f" {again[name].to_numpy()[differ][0]!r}; rename it"
+            )
 
 
 def infer_attempts(rates: np.ndarray) -> np.ndarray:
@@ -215,6 +286,9 @@ def _read(path: Path) -> pd.DataFrame:
     rows = list(sheet.rows())
     lines = [int(where.rpartition(" ")[-1]) for where, _ in rows]
     frame = pd.DataFrame([cells for _, cells in rows], index=lines, dtype=object)[list(COLUMNS)]
+    for column in TEXT:
+        # What `to_profiles` put before a formula; no name of others begins so.
+        frame[column] = [unguarded(cell) for cell in frame[column]]
     for column in (n for n in COLUMNS if n not in TEXT) if sheet.comma else ():
         frame[column] = frame[column].str.replace(",", ".", n=1, regex=False)
     return frame
@@ -265,28 +339,30 @@ def _line(bad: pd.Series) -> int:
 
 
 def _method(model: str) -> str:
-    """Return the post-training method a model's name begins with, else the name itself."""
+    """Return the post-training method a model's name begins or ends with, else the name itself."""
     known = sorted((m.value for m in Method), key=len, reverse=True)
-    return next((name for name in known if model.lower().startswith(name)), model)
+    begins = (name for name in known if model.lower().startswith(name))
+    # As `to_profiles` names models.
+    ends = (name for name in known if model.endswith(f"-{name}"))
+    return next(begins, next(ends, model))
 
 
 def _family(model: str) -> str:
     """Return what is left of a model's name without its method: the size, in the released table."""
     method = _method(model)
+    if method != model and not model.lower().startswith(method):
+        return model[: -len(method) - 1] or model
     return model[len(method) :].strip("-_ ") or model
 
 
-def _names(parts: dict[str, np.ndarray], *names: str, sep: str = "-") -> np.ndarray:
-    """Join coordinates into one name for each problem."""
-    return np.array([sep.join(row) for row in zip(*(parts[name] for name in names), strict=True)])
-
-
 def _failed_rollouts(ds: xr.Dataset) -> np.ndarray:
-    """Failed observed rollouts of each problem; 0 where they are not stored."""
+    """Return the failed observed rollouts of each problem."""
     if "n_failed_rollouts" in ds:
         return ds["n_failed_rollouts"].to_numpy()
     present = [str(name) for name in ds["intervention"].values]
     if "correct" in ds and Intervention.NONE.value in present:
-        observed = ds["correct"].sel(intervention=Intervention.NONE.value)
-        return (observed == 0).sum("rollout").to_numpy()
-    return np.zeros(ds.sizes["problem"], dtype=int)
+        return failed_rollouts(ds).sum(1)
+    raise InputError(
+        "the study does not say how many rollouts of each problem failed, which a profile table"
+        " needs; add ds['n_failed_rollouts'], whole numbers on (problem)"
+    )

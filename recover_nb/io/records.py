@@ -18,9 +18,9 @@ from recover_nb.core.schema import (
     TOKEN,
     assemble,
     failed_rollouts,
-    validate,
 )
 from recover_nb.core.token_text import TOKEN_TEXT, texts_of_tokens
+from recover_nb.core.validation import validate
 from recover_nb.features.features import DEFAULT_WINDOW
 from recover_nb.io.dense import NONE, RETRY, lay_out, order_interventions
 from recover_nb.io.grading import Grading, need_verdicts
@@ -86,7 +86,8 @@ class Collector:
         self.family, self.method = unit
         self.task = task
         self.rule = is_correct
-        self.checker = None if is_correct is None else make_checker(is_correct)
+        # A function is asked as it is: what it says is judged where the row is known.
+        self.checker = make_checker(is_correct) if isinstance(is_correct, str) else is_correct
         self.problems: dict[Unit, ProblemRow] = {}
         self._rows: dict[tuple, RolloutRow] = {}
         self.counts: dict[str, int] = {}
@@ -218,6 +219,7 @@ class Collector:
         # A study that comes back keeps its own order.
         names = tuple(dict.fromkeys([*interventions, *found]))
         arrays = lay_out(rows, self.problems, names, window, least_tokens)
+        told = self.said()
         self._describe(arrays, rows)
         beside = {name: (*BESIDE[name], arrays.pop(name)) for name in BESIDE if name in arrays}
         ds = assemble(arrays, names).assign(
@@ -226,7 +228,7 @@ class Collector:
                 for name, (dims, meaning, values) in beside.items()
             }
         )
-        ds.attrs = dict(attrs) if attrs else self._attrs() | self._token_text(ds)
+        ds.attrs = self._with_told(attrs, told) if attrs else self._attrs() | self._token_text(ds)
         return validate(self._with_stored(_blank_unfailed(derive(ds))))
 
     def _with_stored(self, ds: xr.Dataset) -> xr.Dataset:
@@ -238,6 +240,16 @@ class Collector:
             for name, value in each.decided.items():
                 ds[name].values[place] = value
         return ds
+
+    def _with_told(self, attrs: Mapping[str, Any], told: list[str]) -> dict[str, Any]:
+        """Return the attributes of a study that comes back, with what was done to it now."""
+        before = attrs.get("import_notes", [])
+        before = [before] if isinstance(before, str) else list(before)
+        own = {
+            "import_counts_json": json.dumps(self.counts, sort_keys=True),
+            "import_notes": [*before, *told],
+        }
+        return dict(attrs) | (own if told else {})
 
     def _attrs(self) -> dict[str, Any]:
         attrs = {
@@ -295,6 +307,9 @@ class Collector:
         grading = Grading(self.rule, self.checker, self.problems, self.tell)
         kept = grading.grade(rows, self.source)
         if grading.changed:
+            for each in self.problems.values():
+                # Routes of a cell hang on the failures of all its problems.
+                each.decided = {}
             self.counts["regraded_differently"] = grading.changed
             self.notes.append(
                 f"{grading.changed} of {len(kept)} rollouts are graded otherwise than the file says"
@@ -359,11 +374,6 @@ def _blank_unfailed(ds: xr.Dataset) -> xr.Dataset:
 
 
 def _split_observed(rows: list[RolloutRow], n_observed: int) -> None:
-    if n_observed < 1:
-        raise InputError(
-            f"n_observed={n_observed} leaves no observed rollout; allowed: a whole number of at"
-            " least 1"
-        )
     if any(row.intervention == RETRY for row in rows):
         raise InputError(
             "n_observed makes retry of the later observed rollouts, but the file has retry already"

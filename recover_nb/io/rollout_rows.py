@@ -50,6 +50,9 @@ class Reading:
 
     def take(self, row: Row) -> None:
         """Take the rollouts of a row."""
+        if is_problem_alone(row):
+            self.note_problem(row, self.unit(row, ""), "", has_text=True)
+            return
         found = find_replies(row, self.out.tell)
         prompt = read_prompt(row, found, self.out.tell)
         tokens = any(row.values.get(name) is not None for name in TOKENS)
@@ -187,6 +190,13 @@ def read_rollouts(out: Collector, rows: Iterable[Row], intervention: str) -> dic
         reading.take(row)
     reading.settle()
     return study
+
+
+def is_problem_alone(row: Row) -> bool:
+    """Tell whether a row is a problem of a study, without a rollout, as `to_jsonl` writes it."""
+    about = row.values.get("problem")
+    there = any(row.values.get(name) is not None for name in ("rollout_idx", "is_correct", *TOKENS))
+    return isinstance(about, dict) and "beside" in about and not there
 
 
 def hashed(*texts: str) -> str:

@@ -4,29 +4,40 @@ Every writer fills a temporary sibling and moves it into place, so that a path h
 or nothing.
 """
 
+import json
 import re
 import shutil
 import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 import zarr
 from numcodecs import Blosc
-from xarray.backends import BackendArray
-from xarray.core import indexing
+from zarr.core.buffer import default_buffer_prototype
+from zarr.core.sync import sync
+from zarr.storage import FsspecStore, LocalStore, ZipStore
 
-from recover_nb.core.errors import InputError, first_line
+from recover_nb.core import checks
+from recover_nb.core.door import admit, takes_study
+from recover_nb.core.errors import InputError
 from recover_nb.core.extras import need
+from recover_nb.core.files import NOTHING, check_readable, kind_of
+from recover_nb.core.memory import check_fits
 from recover_nb.core.places import check_free, placed
-from recover_nb.core.schema import PROBLEM, ROLLOUT, TEXT, TOKEN, VARIABLES, SchemaError, validate
+from recover_nb.core.schema import PROBLEM, TEXT, TOKEN, VARIABLES
 from recover_nb.core.shipped import data_folder
+from recover_nb.core.validation import validate
 from recover_nb.io import layout
+from recover_nb.io.guarded import LESS, guard, reading
+from recover_nb.io.hdf5 import check_netcdf
+from recover_nb.io.holding import check_held, in_memory
+from recover_nb.io.sealing import MANIFEST, manifest_of, seal, write_sealed, zip_folder
+from recover_nb.io.zarr_metadata import METADATA, NODE
+from recover_nb.routing.derive import counted
 
 SUFFIXES = (".zarr", ".zarr.zip", ".nc")
 
@@ -39,11 +50,6 @@ BUNDLED = "study.zarr.zip"
 CHUNK_PROBLEMS = 25
 
 
-#: Number of files of a Zarr folder, kept beside its arrays: a missing chunk would otherwise read as
-#: zeros.
-COUNT_FILE = ".files"
-
-
 # Format 2: format 3 has no standard for text and warns on it (zarr 3.1, xarray 2026.9; 2026-11-20).
 _FORMAT = {"zarr_format": 2, "consolidated": True}
 
@@ -51,15 +57,9 @@ _FORMAT = {"zarr_format": 2, "consolidated": True}
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
-_READ_ERRORS = (
-    OSError,
-    KeyError,
-    ValueError,
-    RuntimeError,
-    TypeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+#: Bytes of a study to one that it takes on disk, at most (the bundled one has 160): so much room
+#: has to be there before it is written.
+SHRUNK = 400
 
 
 def _open_folder(path: Path, chunks: dict | str | None) -> xr.Dataset:
@@ -67,29 +67,65 @@ def _open_folder(path: Path, chunks: dict | str | None) -> xr.Dataset:
         raise InputError(
             f"{path}: not a folder; a .zarr study is one (a zipped one ends in .zarr.zip)"
         )
-    layout.check_folder(path)
-    _check_count(path)
-    return xr.open_zarr(path, chunks=chunks, **_FORMAT)
+    manifest = layout.check_folder(path)
+    stored = layout.Checked(LocalStore(path, read_only=True), path, manifest)
+    newer = (path / NODE).is_file() and not (path / ".zgroup").is_file()
+    return _open_zarr(stored, chunks, 3 if newer else 2)
 
 
 def _open_zip(path: Path, chunks: dict | str | None) -> xr.Dataset:
+    _check_file(path)
     # Asked first, because a store that fails to open complains once more when it is collected.
     if not zipfile.is_zipfile(path):
         raise zipfile.BadZipFile("File is not a zip file")
-    layout.check_zip(path)
-    store = zarr.storage.ZipStore(path, mode="r")
+    manifest, newer = layout.check_zip(path)
+    archive = ZipStore(path, mode="r")
     try:
-        ds = xr.open_zarr(store, chunks=chunks, **_FORMAT)
+        ds = _open_zarr(layout.Checked(archive, path, manifest), chunks, 3 if newer else 2)
     except BaseException:
-        store.close()
+        archive.close()
         raise
-    ds.set_close(store.close)
+    ds.set_close(archive.close)
     return ds
 
 
+def _open_zarr(stored: layout.Checked, chunks: Any, form: int) -> xr.Dataset:
+    """Open a store of format 2 or 3; one of format 3 need not list its arrays in one place."""
+    listed = True
+    if form == 3:
+        root = json.loads(_get(stored, NODE) or b"{}")
+        listed = root.get("consolidated_metadata") is not None
+    elif _get(stored, METADATA) is None:
+        raise InputError(
+            f"{stored.place}: it has no {METADATA}, so it is not finished; go on with what wrote"
+            " it, or list what is there with zarr.consolidate_metadata"
+        )
+    return xr.open_zarr(stored, chunks=chunks, zarr_format=form, consolidated=listed)
+
+
+def _get(stored: Any, key: str) -> bytes | None:
+    """Return a file of a store; None if it is not there."""
+
+    async def get() -> bytes | None:
+        await stored._ensure_open()
+        found = await stored.get(key, default_buffer_prototype())
+        return None if found is None else found.to_bytes()
+
+    return sync(get())
+
+
 def _open_netcdf(path: Path, chunks: dict | str | None) -> xr.Dataset:
-    layout.check_netcdf(path)
+    _check_file(path)
+    check_netcdf(path)
     return xr.open_dataset(path, engine="h5netcdf", chunks=chunks)
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        what = "a folder" if path.is_dir() else "no regular file"
+        raise InputError(
+            f"{path}: it is {what}; allowed: a file (a folder is a study if it ends in .zarr)"
+        )
 
 
 _OPENERS: dict[str, Callable[[Path, dict | str | None], xr.Dataset]] = {
@@ -115,10 +151,15 @@ def _write_zip(ds: xr.Dataset, path: Path) -> None:
 
 def _write_netcdf(ds: xr.Dataset, path: Path) -> None:
     ds = ds.drop_encoding()
-    numbers = [name for name in ds.variables if ds[name].dtype.kind in "iuf" and ds[name].ndim]
-    ds.to_netcdf(
-        path, engine="h5netcdf", encoding={name: {"zlib": True, "complevel": 4} for name in numbers}
-    )
+    form = {"zlib": True, "complevel": 4, "fletcher32": True}
+    numbers = [
+        name
+        for name in ds.variables
+        if ds[name].dtype.kind in "iuf" and ds[name].size and ds[name].ndim
+    ]
+    # In memory first: the library of HDF5 ends the process when a disk is full.
+    made = ds.to_netcdf(engine="h5netcdf", encoding=dict.fromkeys(numbers, form))
+    write_sealed(path, made)
 
 
 _WRITERS: dict[str, Callable[[xr.Dataset, Path], None]] = {
@@ -162,25 +203,7 @@ def partial_folder(path: str | Path) -> Path:
     return path.with_name(path.name + ".partial")
 
 
-@contextmanager
-def reading(path: str | Path) -> Iterator[None]:
-    """Turn every way in which a store can be unreadable into one sentence."""
-    try:
-        yield
-    except SchemaError as error:
-        if str(error).startswith(str(path)):
-            raise
-        raise SchemaError(f"{path}: {error}") from error
-    except InputError:
-        raise
-    except _READ_ERRORS as error:
-        reason = first_line(error)
-        raise InputError(
-            f"{path}: the study cannot be read, it is truncated or corrupt ({reason}); copy it"
-            " again, or generate it again with recover-nb run"
-        ) from error
-
-
+@checks.takes(path=checks.PATH, load=checks.FLAG)
 def open_study(
     path: str | Path, *, load: bool = False, chunks: "dict | str | None" = None
 ) -> xr.Dataset:
@@ -190,7 +213,7 @@ def open_study(
     ----------
     path : path or URL
         A ``.zarr`` folder, a ``.zarr.zip`` or a ``.nc`` file; a URL that fsspec understands ends in
-        ``.zarr``.
+        ``.zarr``. Zarr of format 2, as this package writes it, or 3, as ``Dataset.to_zarr`` does.
     load : bool
         Read everything into memory, check every token, and close the file. Otherwise variables are
         read when used.
@@ -205,7 +228,9 @@ def open_study(
     Raises
     ------
     InputError
-        Another suffix, nothing there, a run that is not finished, a truncated or corrupt store.
+        Another suffix, nothing there, a run that is not finished; a store that is truncated or
+        damaged (the file is named), or needs more memory than half of what is free. Variables that
+        are read later raise it then.
     SchemaError
         What is stored is not a study of this schema version.
 
@@ -225,13 +250,17 @@ def open_study(
             raise InputError(f"{path}: a study at a URL ends in .zarr; copy it here first")
     else:
         opener = _OPENERS[suffix]
-        if not path.exists():
+        if kind_of(path) == NOTHING:
             raise InputError(_absent(path))
+        check_readable(path)
     with reading(path):
-        ds = opener(path, chunks)
+        ds = opener(path, {} if chunks == "auto" else chunks)
         try:
-            ds = _sourced(_plain_text(ds), path)
+            ds = guard(ds, str(path))
+            if chunks == "auto":
+                ds = _numbers_rechunked(ds)
             if load:
+                check_fits(ds.nbytes, f"{path}: the study", LESS)
                 ds.load()
             validate(ds, deep=load)
         except BaseException:
@@ -262,59 +291,16 @@ def load_study() -> xr.Dataset:
     return open_study(data_folder() / BUNDLED)
 
 
-class _Text(BackendArray):
-    """Text that is read when it is used, and then is an object array like all other text.
-
-    It is one chunk of few different words: kept as numbers, so that a problem's own are there at
-    once when the next problem is looked at.
-    """
-
-    def __init__(self, stored: xr.Variable) -> None:
-        self.stored, self.shape, self.dtype = stored, stored.shape, np.dtype(object)
-        self._kept: tuple[xr.Variable, np.ndarray] | None = None
-
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> np.ndarray:
-        support = indexing.IndexingSupport.OUTER
-        return indexing.explicit_indexing_adapter(key, self.shape, support, self._read)
-
-    def _read(self, key: tuple) -> np.ndarray:
-        if self._kept is None:
-            codes, words = pd.factorize(self.stored.values.astype(object).ravel())
-            small = codes.astype(np.min_scalar_type(max(len(words) - 1, 0))).reshape(self.shape)
-            self._kept = xr.Variable(self.stored.dims, small), words
-        codes, words = self._kept
-        return words[codes[key].values]
-
-
-def _plain_text(ds: xr.Dataset) -> xr.Dataset:
-    """Make object arrays of text; that of rollouts, of which there is much, when it is used.
-
-    Numpy's variable-width strings, as zarr gives them, lack most conversions.
-    """
-    found = [name for name, variable in ds.variables.items() if variable.dtype.kind == "T"]
+def _numbers_rechunked(ds: xr.Dataset) -> xr.Dataset:
+    """Cut numbers as dask thinks best; text, whose size it cannot tell, stays as it is stored."""
     close = ds._close
-    plain = {name: _as_objects(ds[name].variable) for name in found}
-    coords = {name: plain.pop(name) for name in found if name in ds.coords}
-    ds = ds.assign(plain).assign_coords(coords)
+    made = {
+        name: each.variable.chunk("auto")
+        for name, each in ds.data_vars.items()
+        if each.chunks is not None and each.dtype.kind != "O"
+    }
+    ds = ds.assign(made)
     ds.set_close(close)
-    return ds
-
-
-def _as_objects(stored: xr.Variable) -> xr.Variable:
-    if ROLLOUT not in stored.dims:
-        return xr.Variable(stored.dims, stored.values.astype(object), stored.attrs)
-    if stored.chunks is not None:
-        return stored.astype(object)
-    return xr.Variable(stored.dims, indexing.LazilyIndexedArray(_Text(stored)), stored.attrs)
-
-
-def _sourced(ds: xr.Dataset, path: Path | str) -> xr.Dataset:
-    """Note on every variable where it is read from.
-
-    Derived datasets keep the note, so their store is not replaced.
-    """
-    for variable in ds.variables.values():
-        variable.encoding["source"] = str(path)
     return ds
 
 
@@ -332,25 +318,16 @@ def _absent(path: Path) -> str:
 def _open_url(url: str, chunks: dict | str | None) -> xr.Dataset:
     need("fsspec", "cluster", "opening a URL")
     try:
-        found = zarr.storage.FsspecStore.from_url(url, read_only=True)
+        found = FsspecStore.from_url(url, read_only=True)
     except ImportError as error:
         raise InputError(f"{url} cannot be used: {error}") from None
-    return xr.open_zarr(layout.Checked(found), chunks=chunks, **_FORMAT)
+    stored = layout.Checked(found, url)
+    stored.manifest = manifest_of(url, _get(stored, MANIFEST))
+    newer = _get(stored, ".zgroup") is None and _get(stored, NODE) is not None
+    return _open_zarr(stored, chunks, 3 if newer else 2)
 
 
-def _check_count(path: Path) -> None:
-    """Refuse a folder that has lost files. One written by other means has no count, and passes."""
-    stored = path / COUNT_FILE
-    if stored.is_file():
-        expected, found = int(stored.read_text()), _count_files(path)
-        if found < expected:
-            raise OSError(f"{found} of {expected} files are there")
-
-
-def _count_files(path: Path) -> int:
-    return sum(each.is_file() for each in path.rglob("*")) - (path / COUNT_FILE).is_file()
-
-
+@checks.takes(path=checks.PATH, replace=checks.FLAG)
 def save_study(ds: xr.Dataset, path: str | Path, *, replace: bool = False) -> Path:
     """Write a study, in the form that the suffix of `path` says, after checking all of it.
 
@@ -368,18 +345,25 @@ def save_study(ds: xr.Dataset, path: str | Path, *, replace: bool = False) -> Pa
     InputError
         Another suffix, an existing path that may not be replaced, or a folder that cannot be
         written.
+        A name, type, text or attribute that the format does not give back as it is.
     SchemaError
         If `ds` is not a study.
     """
     path = Path(path)
-    writer = _WRITERS[suffix_of(path)]
-    check_free(path, replace=replace, source=ds)
-    validate(ds)
+    suffix = suffix_of(path)
+    writer = _WRITERS[suffix]
+    ds = admit(ds)
+    check_free(path, replace=replace, source=ds, room=ds.nbytes // SHRUNK)
+    ds = in_memory(validate(counted(ds)))
+    netcdf = suffix == ".nc"
+    check_held(ds, "netCDF" if netcdf else "Zarr", nul=not netcdf, netcdf=netcdf)
     with placed(path, replace=replace, source=ds) as temporary:
         writer(ds, temporary)
     return path
 
 
+@takes_study()
+@checks.takes(path=checks.PATH, replace=checks.FLAG)
 def save_zip(ds: xr.Dataset, path: str | Path, *, replace: bool = False) -> Path:
     """Write a study as one zipped Zarr; see `save_study`."""
     if suffix_of(path) != ".zarr.zip":
@@ -390,8 +374,20 @@ def save_zip(ds: xr.Dataset, path: str | Path, *, replace: bool = False) -> Path
 def write_folder(ds: xr.Dataset, path: Path) -> None:
     """Write `ds` as a compressed Zarr folder, without moving it into place."""
     ds = ds.drop_encoding()
+    encoding = encodings(ds)
     with zarr.config.set({"array.write_empty_chunks": True}):
-        ds.to_zarr(path, mode="w", encoding=encodings(ds), **_FORMAT)
+        _in_chunks(ds, encoding).to_zarr(path, mode="w", encoding=encoding, **_FORMAT)
+
+
+def _in_chunks(ds: xr.Dataset, encoding: dict[str, dict]) -> xr.Dataset:
+    """Return the study with its dask variables in the chunks that are stored, whatever theirs."""
+    found = {}
+    for name, variable in ds.variables.items():
+        chunks = encoding[str(name)].get("chunks")
+        if variable.chunks is not None and chunks is not None:
+            found[name] = variable.chunk(dict(zip(variable.dims, chunks, strict=True)))
+    coords = {name: found.pop(name) for name in list(found) if name in ds.coords}
+    return ds.assign(found).assign_coords(coords)
 
 
 def write_frame(ds: xr.Dataset, place: Path | str) -> None:
@@ -410,19 +406,6 @@ def write_frame(ds: xr.Dataset, place: Path | str) -> None:
 def consolidate(place: Path | str) -> None:
     """Make a store that `write_frame` began readable, by what is read first and written last."""
     zarr.consolidate_metadata(place, zarr_format=2)
-
-
-def seal(path: Path) -> None:
-    """Count the files of a finished Zarr folder, so that a lost one is noticed."""
-    (path / COUNT_FILE).write_text(str(_count_files(path)))
-
-
-def zip_folder(folder: Path, path: Path) -> None:
-    """Pack a Zarr folder into one file; its chunks are compressed already."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for each in sorted(folder.rglob("*")):
-            if each.is_file() and each.name != COUNT_FILE:
-                archive.write(each, each.relative_to(folder).as_posix())
 
 
 def encodings(ds: xr.Dataset) -> dict[str, dict]:
@@ -456,6 +439,8 @@ def write_tokens(path: Path | str, start: int, arrays: dict[str, np.ndarray]) ->
             group[name][start : start + len(values)] = values
 
 
+@takes_study()
+@checks.takes(path=checks.PATH, replace=checks.FLAG)
 def to_netcdf(ds: xr.Dataset, path: str | PathLike, *, replace: bool = False) -> Path:
     """Write a study as netCDF; `open_study` reads it back.
 

@@ -1,7 +1,9 @@
 """Any table with one row per rollout, by a map of columns; and the table that holds a study."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,8 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.extras import need
 from recover_nb.core.places import placed
@@ -17,12 +21,36 @@ from recover_nb.io.columns import FIELDS, NESTED, Mapper
 from recover_nb.io.dense import NONE
 from recover_nb.io.jsonl import lines_of, read_rollouts
 from recover_nb.io.lines import Row
+from recover_nb.io.own_rows import own_or_rows
 from recover_nb.io.records import Collector
-from recover_nb.io.sources import frame_rows, read_rows
+from recover_nb.io.sources import Rows, frame_rows, read_rows
+from recover_nb.tasks.checkers import RULE
+
+
+def _given(value: Any) -> Any:
+    if isinstance(value, pd.DataFrame):
+        return value
+    if hasattr(value, "to_pandas"):
+        raise checks.Wrong("call its .to_pandas()")
+    return checks.PATH.read(value)
+
+
+#: What a table may be.
+GIVEN_TABLE = checks.Kind("a path or a DataFrame", _given)
 
 TABLE = "a table with one row per rollout (CSV, parquet or JSON lines)"
 
 
+@checks.takes(
+    tokenizer=checks.TOKENIZER,
+    table=GIVEN_TABLE,
+    columns=checks.MAPPING,
+    is_correct=RULE,
+    unit=checks.UNIT,
+    task=checks.TEXT,
+    n_observed=checks.COUNT,
+    window=checks.DRAWS,
+)
 def from_table(
     table: str | PathLike | pd.DataFrame,
     columns: Mapping[str, str] | None = None,
@@ -72,18 +100,37 @@ def from_table(
     out = Collector(
         source, "table", unit=unit, task=task, is_correct=is_correct, tokenizer=tokenizer
     )
-    study = read_rollouts(out, _rows(table, Mapper(columns or {}, out.tell), out), NONE)
+    asked = is_correct is not None or tokenizer is not None or columns
+    alone = not asked and n_observed is None
+    found = _rows(table, Mapper(columns or {}, out.tell), out, alone)
+    if isinstance(found, xr.Dataset):
+        return found
+    study = read_rollouts(out, found, NONE)
     return out.study(n_observed=n_observed, window=window, **study)
 
 
-def _rows(table: str | PathLike | pd.DataFrame, mapper: Mapper, out: Collector) -> Iterator[Row]:
+def _rows(
+    table: str | PathLike | pd.DataFrame, mapper: Mapper, out: Collector, alone: bool
+) -> Iterator[Row] | xr.Dataset:
+    """Return the rows with the names of fields, or the study that `to_parquet` wrote."""
     if isinstance(table, pd.DataFrame):
-        yield from mapper.rows(frame_rows(table, out.tell))
-        return
-    for part in read_rows(table, TABLE, mapper.is_known, out.tell):
+        parts = iter([frame_rows(table, out.tell)])
+    else:
+        parts = read_rows(table, TABLE, mapper.is_known, out.tell)
+    first = next(parts)
+    rows = first.rows if first.texts else own_or_rows(first.rows, out.source, out, alone)
+    if isinstance(rows, xr.Dataset):
+        return rows
+    return _mapped(mapper, chain([replace(first, rows=rows)], parts))
+
+
+def _mapped(mapper: Mapper, parts: Iterable[Rows]) -> Iterator[Row]:
+    for part in parts:
         yield from mapper.rows(part)
 
 
+@takes_study()
+@checks.takes(tokenizer=checks.TOKENIZER, path=checks.PATH, replace=checks.FLAG)
 def to_parquet(
     ds: xr.Dataset, path: str | PathLike, *, tokenizer: Any = None, replace: bool = False
 ) -> Path:
@@ -118,7 +165,7 @@ def to_parquet(
         placed(path, replace=replace, source=ds) as temporary,
         pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
     ):
-        for block in _blocks(lines_of(ds, tokenizer)):
+        for block in _blocks(lines_of(ds, tokenizer, "parquet")):
             rows = [
                 line | {name: json.dumps(line[name]) for name in NESTED if name in line}
                 for line in block

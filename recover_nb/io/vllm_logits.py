@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from recover_nb.core import checks
 from recover_nb.core.errors import InputError
+from recover_nb.core.files import is_folder
 from recover_nb.core.labels import Intervention, Signal
 from recover_nb.features.features import DEFAULT_WINDOW
 from recover_nb.io.dense import NONE, RETRY
@@ -19,6 +21,7 @@ from recover_nb.io.jsonl import WHAT, read_problems, read_rollouts
 from recover_nb.io.lines import Row, read_jsonl, read_parquet
 from recover_nb.io.records import ALIASES, Collector
 from recover_nb.io.rows import RolloutRow, Unit
+from recover_nb.tasks.checkers import RULE
 
 SHARD = "a feature shard of the authors' toolkit (shard_NNNN.parquet)"
 REPAIRS = (
@@ -37,6 +40,16 @@ COLUMNS = {
 LOCAL = "local_temp_"
 
 
+@checks.takes(
+    tokenizer=checks.TOKENIZER,
+    rollouts=checks.PATH,
+    repairs=checks.PATH,
+    problems=checks.PATH,
+    is_correct=RULE,
+    unit=checks.UNIT,
+    task=checks.TEXT,
+    window=checks.DRAWS,
+)
 def from_vllm_logits(
     rollouts: str | PathLike,
     *,
@@ -103,7 +116,7 @@ def _shards(features: str | PathLike | Sequence[str | PathLike]) -> list[Path]:
     if not isinstance(features, str | PathLike):
         return [Path(each) for each in features]
     folder = Path(features)
-    if not folder.is_dir():
+    if not is_folder(folder):
         return [folder]
     found = sorted(folder.glob("shard_*.parquet"))
     if not found:

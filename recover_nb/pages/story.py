@@ -5,6 +5,7 @@ from importlib import resources
 from typing import Any
 
 from recover_nb.core.theme import colours_css
+from recover_nb.core.visible import AS_TEXT
 from recover_nb.pages.page import call
 
 
@@ -15,7 +16,7 @@ def story_card(stories: list[dict[str, Any]], overall: str, picture: str = "") -
     told = {"stories": stories, "overall": overall}
     return (
         f"<style>{colours_css()}{_part('story.css')}</style>"
-        f'<div class="recover-nb-story"><p>{html.escape(words)}</p>{picture}</div>'
+        f'<div class="recover-nb-story {AS_TEXT}"><p>{html.escape(words)}</p>{picture}</div>'
         f"{call(_part('story.js'), 'tell', told)}"
     )
 

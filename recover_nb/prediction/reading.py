@@ -15,7 +15,8 @@ import numpy as np
 import xarray as xr
 from scipy.sparse import csr_matrix
 
-from recover_nb.core.checks import check_whole
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import FEATURES
 from recover_nb.core.schema import checkpoint_codes
@@ -48,10 +49,29 @@ from recover_nb.prediction.targets import (
     split_units,
     unit_names,
 )
-from recover_nb.prediction.transcripts import failed_numbers, failed_text
+from recover_nb.prediction.transcripts import ROLLOUTS, failed_numbers, failed_text
+from recover_nb.routing.populations import SOME_POPULATIONS
 from recover_nb.stats.classification import repeated_folds
 
 
+@takes_study()
+@checks.takes(
+    embedder=checks.calls(1, "a function from a list of texts to an array"),
+    texts=checks.TEXTS,
+    ngrams=checks.Kind(
+        "two whole numbers, the shortest and the longest",
+        checks.several(checks.COUNT, "", n=2).read,
+    ),
+    prompt=checks.FLAG,
+    rollouts=checks.one_of(ROLLOUTS),
+    tokenizers=checks.MAPPING,
+    features=checks.NAMES,
+    n_splits=checks.whole(2),
+    n_repeats=checks.COUNT,
+    seed=checks.SEED,
+    populations=SOME_POPULATIONS,
+    progress=checks.TELL,
+)
 def reading(
     ds: xr.Dataset,
     *,
@@ -135,12 +155,6 @@ def reading(
     rollouts 0.724 (-0.066 [-0.528, +0.396]), all together 0.724 (-0.066 [-0.528,
     +0.396]).
     """
-    for name, value, least in (
-        ("n_splits", n_splits, 2),
-        ("n_repeats", n_repeats, 1),
-        ("seed", seed, 0),
-    ):
-        check_whole(name, value, least)
     _check_ngrams(ngrams)
     names = FEATURES if features is None else features
     read = _given(texts, ds.sizes["problem"])

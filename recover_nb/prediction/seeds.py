@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Regime
 from recover_nb.core.schema import failed_units, text
@@ -20,6 +22,7 @@ from recover_nb.stats.ties import first_largest
 _RETRY = Intervention.RETRY.value
 
 
+@takes_study("studies")
 def seed_spread(studies: Mapping[int, xr.Dataset]) -> pd.DataFrame:
     """Say how far checkpoints of one method differ when only their seed does.
 
@@ -57,6 +60,8 @@ def seed_spread(studies: Mapping[int, xr.Dataset]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+@takes_study("studies")
+@checks.takes(n_bootstrap=checks.COUNT, seed=checks.SEED)
 def fingerprint_across_seeds(
     studies: Mapping[int, xr.Dataset], *, n_bootstrap: int = 1000, seed: int = 0
 ) -> pd.DataFrame:

@@ -14,7 +14,8 @@ from itertools import combinations
 import numpy as np
 import xarray as xr
 
-from recover_nb.core.checks import check_whole
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.labels import FEATURES
 from recover_nb.core.schema import checkpoint_codes
 from recover_nb.prediction.baselines import (
@@ -31,6 +32,7 @@ from recover_nb.prediction.baselines import (
     together,
 )
 from recover_nb.prediction.targets import (
+    TARGETS,
     Units,
     over_populations,
     populations_of,
@@ -38,6 +40,7 @@ from recover_nb.prediction.targets import (
     split_units,
 )
 from recover_nb.prediction.topography_result import QUANTILES, Part, Topography
+from recover_nb.routing.populations import SOME_POPULATIONS
 from recover_nb.stats.classification import (
     cliffs_interval,
     fit_softmax,
@@ -55,6 +58,18 @@ _N_BOOTSTRAP = 500
 _AT_ONCE = 20
 
 
+@takes_study()
+@checks.takes(
+    target=checks.one_of(TARGETS),
+    features=checks.NAMES,
+    n_splits=checks.whole(2),
+    n_repeats=checks.COUNT,
+    n_permutations=checks.DRAWS,
+    seed=checks.SEED,
+    within=checks.TEXT,
+    populations=SOME_POPULATIONS,
+    progress=checks.TELL,
+)
 def topography(
     ds: xr.Dataset,
     *,
@@ -124,10 +139,6 @@ def topography(
     >>> round(float(result.accuracy.mean()), 2), round(result.majority, 2)
     (0.37, 0.39)
     """
-    check_whole("n_splits", n_splits, 2)
-    check_whole("n_repeats", n_repeats, 1)
-    check_whole("n_permutations", n_permutations, 0)
-    check_whole("seed", seed, 0)
     names = FEATURES if features is None else features
     counts = {"n_splits": n_splits, "n_repeats": n_repeats, "n_permutations": n_permutations}
     numbers, unknown = no_signal_numbers(ds)

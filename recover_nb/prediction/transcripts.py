@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Signal
 from recover_nb.core.schema import (
@@ -64,6 +66,8 @@ def rollouts_to_read(ds: xr.Dataset, rollouts: str = "all") -> np.ndarray:
     return failed & (failed.cumsum(axis=1) == 1) if rollouts == "first" else failed
 
 
+@takes_study()
+@checks.takes(rollouts=checks.one_of(ROLLOUTS), prompt=checks.FLAG, tokenizers=checks.MAPPING)
 def failed_text(
     ds: xr.Dataset,
     *,

@@ -16,7 +16,9 @@ import xarray as xr
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
+from recover_nb.core import checks
 from recover_nb.core.checks import check_whole
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ROUTED_INTERVENTIONS, Intervention
 from recover_nb.core.plain import plain
@@ -31,7 +33,8 @@ from recover_nb.prediction.targets import (
 from recover_nb.prediction.transfer_result import ESTIMATORS, HELD, Transfer
 from recover_nb.routing import estimators, nulls
 from recover_nb.routing.lifts import Contributions, compare, summarise_null
-from recover_nb.routing.policy import PUBLISHED, RoutingPolicy, route_codes
+from recover_nb.routing.policy import POLICY, PUBLISHED, RoutingPolicy, route_codes
+from recover_nb.routing.populations import SOME_POPULATIONS
 from recover_nb.routing.rescue import MIN_FAILURE, MIN_GAIN, TOLERANCE, with_rates
 from recover_nb.routing.table import PERMUTED, ROUTED, Table, routable, tabulate
 from recover_nb.stats.resampling import (
@@ -70,6 +73,20 @@ _N_INIT = 10
 _N_HALVES = 20
 
 
+@takes_study()
+@checks.takes(
+    by=checks.TEXT,
+    leave_one_out=checks.FLAG,
+    k=checks.whole(2),
+    policy=POLICY,
+    seed=checks.SEED,
+    n_null=checks.COUNT,
+    n_splits=checks.COUNT,
+    n_bootstrap=checks.COUNT,
+    n_permutations=checks.COUNT,
+    populations=SOME_POPULATIONS,
+    progress=checks.TELL,
+)
 def transfer(
     ds: xr.Dataset,
     *,

@@ -401,7 +401,7 @@ def _provenance(ds: xr.Dataset, evaluation: Evaluation) -> Section:
 def _indented(text: str) -> str:
     try:
         return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -5,16 +5,20 @@ from pathlib import Path
 import altair as alt
 import xarray as xr
 
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.places import check_free, placed
 from recover_nb.report.markup import GENERATOR, page_html
-from recover_nb.report.page import build_page
-from recover_nb.routing.result import Evaluation
+from recover_nb.report.page import Page, build_page
+from recover_nb.routing.result import EVALUATION, Evaluation
 
 #: Characters of a page within which its generator is named.
 HEAD = 1000
 
 
+@takes_study()
+@checks.takes(evaluation=EVALUATION, path=checks.PATH, title=checks.TEXT, replace=checks.FLAG)
 def write_html(
     ds: xr.Dataset,
     evaluation: Evaluation,
@@ -48,6 +52,11 @@ def write_html(
         If the folder does not exist or cannot be written, `path` exists, or the study lacks cells,
         rates or retry.
     """
+    return write_page(build_page(ds, evaluation, title=title), path, replace=replace)
+
+
+def write_page(page: Page, path: str | Path, *, replace: bool = False) -> Path:
+    """Write a page as one file, whole or not at all."""
     path = Path(path)
     if not path.parent.is_dir():
         raise InputError(
@@ -58,12 +67,9 @@ def write_html(
             f"{path} is a folder; give the name of a file, such as {path / 'report.html'}"
         )
     check_free(path, replace=replace)
-    text = page_html(build_page(ds, evaluation, title=title), vega_bundle())
-    try:
-        with placed(path, replace=replace) as draft:
-            draft.write_text(text, "utf-8")
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror}") from None
+    text = page_html(page, vega_bundle())
+    with placed(path, replace=replace) as draft:
+        draft.write_text(text, "utf-8")
     return path
 
 

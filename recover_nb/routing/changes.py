@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from recover_nb.core.checks import check_whole
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention
 from recover_nb.core.result import Labelled, labelled
@@ -24,7 +25,7 @@ from recover_nb.core.schema import (
     text,
 )
 from recover_nb.core.titles import named
-from recover_nb.routing.populations import choose_populations
+from recover_nb.routing.populations import SOME_POPULATIONS, choose_populations
 from recover_nb.stats.decomposition import decompose
 from recover_nb.stats.resampling import (
     Resamples,
@@ -161,6 +162,14 @@ class Changes(Labelled):
 _DESCRIBED = ("share_retry", "share", "accuracy_retry", "accuracy", "borrowed")
 
 
+@takes_study()
+@checks.takes(
+    by=checks.TEXT,
+    populations=SOME_POPULATIONS,
+    interventions=checks.NAMES,
+    seed=checks.SEED,
+    n_bootstrap=checks.COUNT,
+)
 def what_changed(
     ds: xr.Dataset,
     *,
@@ -229,8 +238,6 @@ def what_changed(
     1          failed               35.9          1.5           34.4
     2  failed_first_5               70.0          1.9           68.1
     """
-    check_whole("seed", seed, 0)
-    check_whole("n_bootstrap", n_bootstrap, 1)
     if "correct" not in ds:
         raise InputError(
             "the study has no variable correct, so it does not know single answers; what changed"

@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from recover_nb.core.checks import check_whole
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ALL, Intervention, Verdict
 from recover_nb.core.result import Labelled, labelled
 from recover_nb.core.schema import INTERVENTION, PROBLEM, checkpoint_codes, text
 from recover_nb.core.titles import named
-from recover_nb.routing.populations import FAILED, choose_populations
+from recover_nb.routing.populations import FAILED, SOME_POPULATIONS, choose_populations
 from recover_nb.routing.rescue import with_rates
 from recover_nb.routing.result import agreed_verdict
 from recover_nb.routing.twins import (
@@ -161,6 +162,8 @@ class Controls(Labelled):
         return frame[columns]
 
 
+@takes_study()
+@checks.takes(populations=SOME_POPULATIONS, n_bootstrap=checks.COUNT, seed=checks.SEED)
 def controls(
     ds: xr.Dataset,
     *,
@@ -201,8 +204,6 @@ def controls(
     >>> rnb.controls(rnb.load_study(), n_bootstrap=200).judge("place").value
     'supported'
     """
-    check_whole("n_bootstrap", n_bootstrap, 1)
-    check_whole("seed", seed, 0)
     there = set(text(ds[INTERVENTION]))
     pairs = {name: pair for name, pair in PAIRS.items() if set(pair) <= there}
     if not pairs:

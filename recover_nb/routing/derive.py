@@ -37,3 +37,11 @@ def derive(ds: xr.Dataset, *, policy: RoutingPolicy = PUBLISHED) -> xr.Dataset:
     for name in DERIVED:
         ds[name].attrs = {"long_name": VARIABLES[name].meaning}
     return ds
+
+
+def counted(ds: xr.Dataset) -> xr.Dataset:
+    """Return a study with what is counted from outcomes; anew where it was dropped."""
+    dropped = {"rescue_rate", "attempts"} - set(ds.data_vars)
+    if not dropped or "correct" not in ds or "features" not in ds:
+        return ds
+    return derive(ds)

@@ -91,10 +91,13 @@ def _in_sample(
     return gather(table, [(draw, best[None] / n_splits)], kernels=_by_draw)
 
 
-def split(table: Table, rng: np.random.Generator, *, n_splits: int) -> Contributions:
+def split(
+    table: Table, rng: np.random.Generator, *, n_splits: int, permuted: bool = True
+) -> Contributions:
     """Select steerable_hard on one half of the attempts and score on the other.
 
-    This is done over `n_splits` random halvings.
+    This is done over `n_splits` random halvings. Unless `permuted`, what permutations of the routes
+    need is left out: it grows as the square of the problems.
 
     Halves are of rollouts, drawn for each problem and shared by its interventions, because rollout
     r of each is a twin; each half selects once and scores once. An intervention with fewer than
@@ -111,7 +114,8 @@ def split(table: Table, rng: np.random.Generator, *, n_splits: int) -> Contribut
             draw = Draw(hard, table.decide(hard), select, choose, score)
             yield draw, score_best_fixed(table, draw, rng.random(hard.shape) < 0.5)
 
-    return gather(table, draws(), kernels=_by_draw if 2 * n_splits <= FEW_DRAWS else _added_up)
+    kernels = _by_draw if 2 * n_splits <= FEW_DRAWS else _added_up
+    return gather(table, draws(), kernels=kernels if permuted else None)
 
 
 def halve(
@@ -174,7 +178,7 @@ def score_best_fixed(table: Table, draw: Draw, halves: np.ndarray | None) -> np.
     for rows in table.spans.values():
         part = np.ones_like(draw.hard[:, rows]) if halves is None else halves[:, rows]
         score = draw.score[:, rows, table.regime_arms]
-        score = np.broadcast_to(score, (*part.shape, table.n_regime))
+        score = np.broadcast_to(score, (*part.shape, basis.shape[-1]))
         picks = []
         for side in (part, part if halves is None else ~part):
             weight = (side & draw.hard[:, rows]).astype(float)[:, None, :]

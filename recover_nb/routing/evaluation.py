@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ALL, ROUTED_INTERVENTIONS, Regime
 from recover_nb.core.result import labelled
@@ -26,7 +28,8 @@ from recover_nb.routing.lifts import (
 )
 from recover_nb.routing.needs import more_problems, needs_of
 from recover_nb.routing.partly import evaluate_partly, is_partial
-from recover_nb.routing.policy import PUBLISHED, RoutingPolicy, route_codes
+from recover_nb.routing.policy import POLICY, PUBLISHED, RoutingPolicy, route_codes
+from recover_nb.routing.populations import SOME_POPULATIONS
 from recover_nb.routing.rescue import MIN_FAILURE, MIN_GAIN, TOLERANCE
 from recover_nb.routing.result import (
     ESTIMATORS,
@@ -69,6 +72,23 @@ _MAPPED = ("lift", *(f"lift_{end}" for end in _ENDS if "bca" not in end))
 COUNTS = {"n_bootstrap": 2000, "n_permutations": 2000, "n_null": 200, "n_splits": 100}
 
 
+@takes_study()
+@checks.takes(
+    policy=POLICY,
+    interventions=checks.NAMES,
+    seed=checks.SEED,
+    n_bootstrap=checks.COUNT,
+    n_permutations=checks.COUNT,
+    n_null=checks.DRAWS,
+    n_splits=checks.COUNT,
+    min_gain=checks.SHARE,
+    min_failure=checks.SHARE,
+    tolerance=checks.SHARE,
+    populations=SOME_POPULATIONS,
+    only=checks.names(PARTS, empty=True),
+    cell_intervals=checks.FLAG,
+    progress=checks.TELL,
+)
 def evaluate_routing(
     ds: xr.Dataset,
     *,
@@ -482,13 +502,13 @@ def run_estimators(
     tell: Callable[[str], None],
 ) -> dict[str, Contributions | None]:
     """Run the estimators asked for; None where each attempt's outcome is needed but not stored."""
-    runs = (
+    runs: list[Callable[..., Contributions]] = [
         estimators.published,
         nulls.null,
         estimators.everyone,
         estimators.split,
         nulls.null_twins,
-    )
+    ]
     found: dict[str, Contributions | None] = dict.fromkeys(PARTS[: len(runs)])
     for stage, (name, run) in enumerate(zip(found, runs, strict=True)):
         if name in parts and (table.correct is not None or name not in NEED_ATTEMPTS):

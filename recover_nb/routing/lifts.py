@@ -9,9 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from recover_nb.core.labels import Regime
-from recover_nb.routing.rescue import (
-    regimes_from_rates,
-)
+from recover_nb.core.regimes import regimes_from_rates
 from recover_nb.routing.table import ORACLE, ROUTED, Table
 from recover_nb.stats.resampling import (
     Resamples,

@@ -12,6 +12,7 @@ from recover_nb.routing.estimators import Draw, arms_apart, blocks, gather, scor
 from recover_nb.routing.lifts import Contributions
 from recover_nb.routing.table import Table
 from recover_nb.stats.resampling import ratio
+from recover_nb.stats.ties import SLACK
 
 
 def null(table: Table, rng: np.random.Generator, *, n_null: int) -> Contributions:
@@ -56,6 +57,39 @@ def null_twins(table: Table, rng: np.random.Generator, *, n_null: int) -> Contri
             yield _simulated(table, rate, rng)
 
     return gather(table, draws())
+
+
+def null_exchanged(table: Table, rng: np.random.Generator, *, n_null: int) -> Contributions:
+    """Repeat `published` with each problem's outcomes dealt out to its arms anew.
+
+    Where no arm differs from another, problem by problem, what was seen is one of these deals: the
+    test is exact, whatever the problems are like. Attempts are dealt where each is right or wrong;
+    else the arms of a problem change places.
+    """
+    wins = table.rate * table.attempts
+    whole = bool(np.all(abs(wins - np.rint(wins)) < SLACK))
+
+    def draws() -> Iterator[tuple[Draw, np.ndarray]]:
+        for size in blocks(n_null, table.rate.size):
+            if whole:
+                rate = _dealt(np.rint(wins).astype(np.int64), table.attempts, size, rng)
+            else:
+                rate = rng.permuted(np.broadcast_to(table.rate, (size, *wins.shape)), axis=-1)
+            yield _simulated(table, rate, rng)
+
+    return gather(table, draws())
+
+
+def _dealt(wins: np.ndarray, trials: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """Deal the right attempts of each problem to its arms, (size, problem, arm), as rates."""
+    rate = np.empty((size, *wins.shape))
+    good = np.broadcast_to(wins.sum(axis=1), (size, len(wins)))
+    left = trials.sum(axis=1)
+    for arm in range(wins.shape[1]):
+        drawn = rng.hypergeometric(good, left - good, trials[:, arm])
+        rate[..., arm] = drawn / trials[:, arm]
+        good, left = good - drawn, left - trials[:, arm]
+    return rate
 
 
 def twinning(table: Table, arm: int) -> float:

@@ -167,6 +167,11 @@ class PartEvaluation(Evaluation):
                 frame = frame[frame[name] == wanted]
         return frame.reset_index(drop=True)
 
+    @property
+    def overall(self) -> dict[str, Any]:
+        """As `Evaluation.overall`: ``n`` failed problems, and None for what needs routes."""
+        return plain(self._unrouted(FAILED))
+
     def to_dict(self) -> dict[str, Any]:
         """Return the object that ``recover-nb evaluate --json`` prints.
 
@@ -186,7 +191,7 @@ class PartEvaluation(Evaluation):
                 rescue |= {name: float(found.sel(intervention=name)) for name in self.interventions}
             failed = int(ds["failed"].sel(cell=cell))
             cells[cell] = {"n": failed, "regimes": None, "routed_counts": None, "rescue": rescue}
-        told: dict[str, Any] = {"cells": cells, "overall": self._unrouted(FAILED)}
+        told: dict[str, Any] = {"cells": cells, "overall": self.overall}
         told["populations"] = {
             name: {
                 "n": self._unrouted(name)["n"],

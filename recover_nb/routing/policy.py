@@ -6,11 +6,14 @@ See docs/method.md#7-routing-rule.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from recover_nb.core import checks
+from recover_nb.core.arrays import floats
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Feature, Intervention
 from recover_nb.stats.scaling import standardise
@@ -22,6 +25,18 @@ _PUBLISHED_OPERATORS = MappingProxyType(
         Feature.LOGIT_DISPERSION.value: Intervention.LOCAL_TEMPERATURE.value,
     }
 )
+
+
+def _operators(value: Any) -> Any:
+    if not isinstance(value, Mapping) or not value:
+        raise checks.Wrong
+    for each in (*value, *value.values()):
+        if not isinstance(each, str):
+            raise checks.Wrong(f"{checks.shown(each)} is no text")
+    return value
+
+
+_OPERATORS = checks.Kind("a dict of at least one feature and its intervention", _operators)
 
 
 @dataclass(frozen=True)
@@ -63,8 +78,7 @@ class RoutingPolicy:
 
     def __post_init__(self) -> None:
         """Refuse an empty policy, and freeze the mapping."""
-        if not self.operators:
-            raise InputError("a routing policy needs at least one feature and its intervention")
+        checks.settle(self, operators=_OPERATORS, fallback=checks.TEXT)
         plain = {str(key): str(value) for key, value in self.operators.items()}
         object.__setattr__(self, "operators", MappingProxyType(plain))
         object.__setattr__(self, "fallback", str(self.fallback))
@@ -87,6 +101,12 @@ class RoutingPolicy:
 #: The published policy: spread to dense_steer, concentration to sparse_steer, logit_dispersion to
 #: local_temperature.
 PUBLISHED = RoutingPolicy()
+
+
+#: The policy that a function asks for.
+POLICY = checks.instance(
+    RoutingPolicy, "a routing policy", "write it as rnb.RoutingPolicy({feature: intervention})"
+)
 
 
 def route_codes(
@@ -132,6 +152,7 @@ def route_codes(
     return codes
 
 
+@checks.takes(features=checks.ARRAY, policy=POLICY)
 def route(
     features: xr.DataArray | ArrayLike,
     cells: ArrayLike | None = None,
@@ -188,7 +209,9 @@ def route(
     ['dense_steer', 'sparse_steer', 'local_temperature', 'sparse_steer_random']
     """
     labelled = isinstance(features, xr.DataArray)
-    values = _columns(features, policy) if labelled else np.asarray(features, dtype=float)
+    values = floats(_columns(features, policy) if labelled else features, "features")
+    if np.isinf(values).any():
+        raise InputError("features hold an infinite value; allowed: finite numbers, or NaN")
     n_features = len(policy.features)
     if values.ndim != 2 or values.shape[1] != n_features:
         raise InputError(
@@ -216,7 +239,9 @@ def _columns(features: xr.DataArray, policy: RoutingPolicy) -> np.ndarray:
         raise InputError(
             f"features have dims {tuple(map(str, features.dims))}; they must be (problem, feature)"
         )
-    present = [str(name) for name in features["feature"].values]
+    present = (
+        [str(name) for name in features["feature"].values] if "feature" in features.coords else []
+    )
     missing = [name for name in policy.features if name not in present]
     if missing:
         raise InputError(f"no feature {', '.join(missing)}; the data hold {', '.join(present)}")

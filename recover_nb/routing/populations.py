@@ -3,14 +3,16 @@
 docs/method.md#populations and #majority.
 """
 
-import json
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from recover_nb.core import checks
 from recover_nb.core.checks import check_whole
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Signal
 from recover_nb.core.schema import (
@@ -21,6 +23,7 @@ from recover_nb.core.schema import (
     failed_units,
     text,
 )
+from recover_nb.core.stored_json import json_part
 from recover_nb.features.features import (
     DEFAULT_WINDOW,
     KEPT_FEATURES,
@@ -37,6 +40,19 @@ FAILED, FIRST = "failed", "failed_first_"
 HEADLINE = f"{FIRST}1"
 #: What figures are given over unless told, the headline first.
 POPULATIONS = (HEADLINE, FAILED, f"{FIRST}5")
+
+
+def _population(value: Any) -> str:
+    if not isinstance(value, str):
+        raise checks.Wrong
+    if value != FAILED and not re.fullmatch(rf"{FIRST}[1-9]\d{{0,5}}", value):
+        raise checks.Wrong(checks.near(value, POPULATIONS))
+    return str(value)
+
+
+#: One population, or several, as a function asks for them.
+POPULATION = checks.Kind(f"{FAILED}, or {FIRST}M for a whole number M", _population)
+SOME_POPULATIONS = checks.several(POPULATION, f"populations: {POPULATION.what}")
 
 
 def choose_populations(ds: xr.Dataset, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
@@ -125,20 +141,19 @@ def first_features(ds: xr.Dataset, population: str, rows: np.ndarray) -> np.ndar
 
 def _window(ds: xr.Dataset) -> int:
     """Return the junction window that the study's features were computed with."""
-    config = json.loads(ds.attrs.get("config_json", "{}"))
-    return int(config.get("settings", {}).get("window", DEFAULT_WINDOW))
+    window = json_part(ds.attrs, "config_json", "settings").get("window", DEFAULT_WINDOW)
+    check_whole("window, in attribute config_json of the study:", window, 0)
+    return window
 
 
 def first_of(name: str) -> int:
     """Return how many first rollouts a population's name says failed."""
-    found = re.fullmatch(rf"{FIRST}([1-9]\d*)", name)
-    if name != FAILED and not found:
-        raise InputError(
-            f"unknown population {name!r}; allowed: {FAILED}, or {FIRST}M for a whole number M"
-        )
-    return int(found[1]) if found else 0
+    checks.check("population", name, POPULATION)
+    return 0 if name == FAILED else int(name.removeprefix(FIRST))
 
 
+@takes_study()
+@checks.takes(m=checks.DRAWS)
 def first_failed(ds: xr.Dataset, m: int) -> np.ndarray:
     """Return which problems failed in all of their first `m` rollouts.
 
@@ -183,6 +198,8 @@ def first_failed(ds: xr.Dataset, m: int) -> np.ndarray:
     return np.asarray(failed_rollouts(ds)[:, :m].all(axis=1))
 
 
+@takes_study()
+@checks.takes(k=checks.COUNT, skip=checks.DRAWS, draws=checks.COUNT, seed=checks.SEED)
 def majority_vote(
     ds: xr.Dataset, k: int, *, skip: int = 0, draws: int = 200, seed: int = 0
 ) -> xr.DataArray:

@@ -5,20 +5,30 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.schema import cell_names
 from recover_nb.features.features import failed_rollout_features
 from recover_nb.features.reliability import (
     DEFAULT_SIZES,
     LEVEL,
-    check_sizes,
     halves_of_rollouts,
     question_weights,
 )
-from recover_nb.routing.policy import PUBLISHED, RoutingPolicy, route
+from recover_nb.routing.policy import POLICY, PUBLISHED, RoutingPolicy, route
 from recover_nb.stats.agreement import beyond_chance
 from recover_nb.stats.resampling import value_and_interval
 
 
+@takes_study()
+@checks.takes(
+    sizes=checks.SIZES,
+    policy=POLICY,
+    least=checks.DRAWS,
+    n_splits=checks.COUNT,
+    n_bootstrap=checks.COUNT,
+    seed=checks.SEED,
+)
 def route_reliability(
     ds: xr.Dataset,
     sizes: Sequence[int] = DEFAULT_SIZES,
@@ -66,7 +76,6 @@ def route_reliability(
     [0.8, 0.83]
     """
     values, usable = failed_rollout_features(ds)
-    check_sizes(sizes, least=least, n_splits=n_splits, n_bootstrap=n_bootstrap)
     cells = cell_names(ds)
     names = ("agreement", "chance", "kappa")
     found = np.full((3, len(names), len(sizes)), np.nan)

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from recover_nb.core.checks import check_whole
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ALL, SOLVED, Companion, Depth, Regime
 from recover_nb.core.result import Result
@@ -116,6 +117,8 @@ class RemapSurvival(Result):
         return np.where(self.original == Regime.BEYOND_REACH, found, "")
 
 
+@takes_study("ds", "remapped", "redrawn")
+@checks.takes(n_bootstrap=checks.COUNT, seed=checks.SEED)
 def remap_survival(
     ds: xr.Dataset,
     remapped: xr.Dataset,
@@ -162,7 +165,6 @@ def remap_survival(
     >>> found.survival["n"].sel(group="all", outcome="beyond_reach").item()
     87
     """
-    check_whole("n_bootstrap", n_bootstrap, 1)
     ds, redrawn = _same_units(ds, remapped, "the study"), _same_units(redrawn, remapped, "redrawn")
     _check_companions(ds, remapped, redrawn)
     companions = {Companion.REMAPPED: remapped, Companion.REDRAWN: redrawn}

@@ -1,6 +1,6 @@
 """Rescue rates and regimes (docs/method.md#5-rescue-rate and docs/method.md#6-regimes).
 
-Array floor first (`count_rates`, `regimes_from_rates`), then the labelled functions on (problem,
+Array floor first (`count_rates`, `core.regimes`), then the labelled functions on (problem,
 intervention) DataArrays.
 """
 
@@ -10,22 +10,16 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from recover_nb.core import checks
+from recover_nb.core.arrays import floats, labelled_array
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import ROUTED_INTERVENTIONS, Intervention, Regime
-
-#: Smallest gain of the best intervention over retry that makes a problem steerable
-#: (docs/method.md#6-regimes).
-MIN_GAIN = 0.05
-
-
-#: Smallest failure rate under retry that makes a problem hard (docs/method.md#6-regimes).
-MIN_FAILURE = 0.50
-
-
-#: Slack of both comparisons. Rates are ratios of small integers, so two thresholds that differ at
-#: all differ by far more than this, while 0.35 - 0.30 falls short of 0.05 by 5e-17 in binary
-#: floating point.
-TOLERANCE = 1e-9
+from recover_nb.core.labels import ROUTED_INTERVENTIONS, Intervention
+from recover_nb.core.regimes import (
+    MIN_FAILURE,
+    MIN_GAIN,
+    TOLERANCE,
+    regimes_from_rates,
+)
 
 
 def count_rates(correct: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -57,6 +51,12 @@ def count_rates(correct: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         raise InputError(
             f"correct has shape {correct.shape}; it must end in (rollout, intervention)"
         )
+    if correct.dtype.kind == "O":
+        correct = floats(correct, "correct")
+    if correct.dtype.kind not in "biuf":
+        raise InputError(f"correct has dtype {correct.dtype}; allowed: whole numbers")
+    if correct.dtype.kind == "f":
+        correct = np.where(np.isnan(correct), -1, correct)  # As xarray masks what was not run.
     run = correct >= 0
     if not np.isin(correct, (-1, 0, 1)).all():
         raise InputError("correct may hold only 1 (correct), 0 (wrong) and -1 (not run)")
@@ -66,6 +66,7 @@ def count_rates(correct: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         return successes / np.where(attempts > 0, attempts, np.nan), attempts
 
 
+@checks.takes(correct=checks.LABELLED)
 def rescue_rate(correct: xr.DataArray) -> xr.Dataset:
     """Rescue rate and attempts of each problem under each intervention.
 
@@ -99,6 +100,7 @@ def rescue_rate(correct: xr.DataArray) -> xr.Dataset:
     >>> rates["rescue_rate"].sel(intervention="retry").values.tolist()
     [0.0, 0.05, 0.15, 0.0, 0.05]
     """
+    correct = labelled_array(correct, "correct")
     missing = {"rollout", "intervention"} - set(correct.dims)
     if missing:
         raise InputError(
@@ -160,73 +162,13 @@ def _whole(values: ArrayLike) -> np.ndarray:
     return array.astype(np.int64)
 
 
-def is_steerable_hard(
-    retry: np.ndarray,
-    best: np.ndarray,
-    *,
-    min_gain: float = MIN_GAIN,
-    min_failure: float = MIN_FAILURE,
-    tolerance: float = TOLERANCE,
-) -> np.ndarray:
-    """Tell where best - retry >= min_gain and 1 - retry >= min_failure, both up to `tolerance`.
-
-    Shapes broadcast; NaN is never steerable_hard. docs/method.md#6-regimes.
-    """
-    return (best - retry >= min_gain - tolerance) & (1.0 - retry >= min_failure - tolerance)
-
-
-def regimes_from_rates(
-    retry: ArrayLike,
-    others: ArrayLike,
-    *,
-    min_gain: float = MIN_GAIN,
-    min_failure: float = MIN_FAILURE,
-    tolerance: float = TOLERANCE,
-) -> np.ndarray:
-    """Label each problem steerable_hard, beyond_reach or resample.
-
-    Parameters
-    ----------
-    retry : float array, shape (...)
-        Rescue rate under retry, in [0, 1].
-    others : float array, shape (..., intervention)
-        Rescue rates under the interventions that may make a problem steerable (not retry).
-    min_gain, min_failure : float
-        Edges, inclusive: best - retry >= `min_gain`, 1 - retry >= `min_failure`.
-    tolerance : float
-        Slack of both comparisons against floating-point noise; 0 compares plain floats.
-
-    Returns
-    -------
-    str array, shape (...)
-        A `labels.Regime` value, or "" where a rate is NaN.
-
-    Raises
-    ------
-    InputError
-        If a rate lies outside [0, 1] or no intervention is given.
-
-    Notes
-    -----
-    docs/method.md#6-regimes.
-    """
-    retry, others = np.asarray(retry, dtype=float), np.asarray(others, dtype=float)
-    if others.ndim == 0 or others.shape[-1] == 0:
-        raise InputError("regimes need at least one intervention beside retry")
-    for rates in (retry, others):
-        if ((rates < 0) | (rates > 1)).any():
-            raise InputError("rescue rates must lie between 0 and 1 (NaN = not run)")
-    best = others.max(axis=-1)
-    hard = is_steerable_hard(
-        retry, best, min_gain=min_gain, min_failure=min_failure, tolerance=tolerance
-    )
-    return np.select(
-        [np.isnan(retry) | np.isnan(best), hard, best == 0],
-        ["", Regime.STEERABLE_HARD.value, Regime.BEYOND_REACH.value],
-        default=Regime.RESAMPLE.value,
-    )
-
-
+@checks.takes(
+    rescue_rate=checks.ARRAY,
+    interventions=checks.NAMES,
+    min_gain=checks.SHARE,
+    min_failure=checks.SHARE,
+    tolerance=checks.SHARE,
+)
 def classify_regimes(
     rescue_rate: xr.DataArray | ArrayLike,
     *,
@@ -245,7 +187,7 @@ def classify_regimes(
     interventions : sequence of str
         The interventions that may make a problem steerable: the published four by default.
     min_gain, min_failure, tolerance : float
-        See `regimes_from_rates`.
+        See `core.regimes.regimes_from_rates`.
 
     Returns
     -------
@@ -274,15 +216,17 @@ def classify_regimes(
     edges = {"min_gain": min_gain, "min_failure": min_failure, "tolerance": tolerance}
     names = [str(name) for name in interventions]
     if not isinstance(rescue_rate, xr.DataArray):
-        rates = np.asarray(rescue_rate, dtype=float)
+        rates = floats(rescue_rate, "rescue_rate")
         if rates.ndim < 1 or rates.shape[-1] != 1 + len(names):
             raise InputError(
                 f"rescue_rate has shape {rates.shape}; a plain array needs {1 + len(names)}"
                 f" columns: retry, {', '.join(names)}"
             )
         return regimes_from_rates(rates[..., 0], rates[..., 1:], **edges)
+    rescue_rate = labelled_array(rescue_rate, "rescue_rate")
     wanted = [Intervention.RETRY.value, *names]
-    present = [str(name) for name in rescue_rate["intervention"].values]
+    named = "intervention" in rescue_rate.coords and "intervention" in rescue_rate.dims
+    present = [str(name) for name in rescue_rate["intervention"].values] if named else []
     missing = [name for name in wanted if name not in present]
     if missing:
         raise InputError(

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
+from recover_nb.core import checks
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ALL, Intervention, Verdict
 from recover_nb.core.plain import plain
@@ -135,6 +136,17 @@ class Evaluation(Labelled):
     ) -> xr.Dataset:
         """Return the headline's figures of routing against one comparator, by one estimator."""
         return self.figures.sel(estimator=estimator, comparator=comparator, cell=cell)
+
+    @property
+    def overall(self) -> dict[str, Any]:
+        """Lift over retry by each estimator, as ``recover-nb evaluate --json`` prints it.
+
+        Over every failed problem, or the headline's where those were not evaluated: ``n`` problems,
+        then ``published``, ``split``, ``all`` and the nulls, each a dict, None where not computed.
+        NaN is None.
+        """
+        whole = self.of(FAILED) if FAILED in self.populations else self
+        return plain(whole._lifts())
 
     @property
     def honest(self) -> str:
@@ -308,7 +320,7 @@ class Evaluation(Labelled):
             }
             for name, one in ((name, found.sel(cell=name)) for name in found["cell"].values[1:])
         }
-        told: dict[str, Any] = {"cells": cells, "overall": whole._overall()}
+        told: dict[str, Any] = {"cells": cells, "overall": self.overall}
         told["populations"] = {
             name: self.of(name)._population() for name in self.populations if name != FAILED
         }
@@ -328,9 +340,9 @@ class Evaluation(Labelled):
             )
             for end, ends in (("ci95", ""), ("ci95_checkpoints", "_checkpoints")):
                 out[head + end] = None if found is None else _ends(found, f"lift_{{}}{ends}")
-        return out | {"estimators": self._overall()}
+        return out | {"estimators": self._lifts()}
 
-    def _overall(self) -> dict[str, Any]:
+    def _lifts(self) -> dict[str, Any]:
         """Headline figures: the lift over retry by each estimator, None where not computed."""
         found = self.figures.sel(cell=ALL)
         out: dict[str, Any] = {
@@ -427,3 +439,9 @@ def agreed_verdict(
     if Verdict.NOT_TESTABLE in (first, second):
         return first
     return first if first == second else Verdict.NOT_SHOWN
+
+
+#: The evaluation that a function asks for.
+EVALUATION = checks.instance(
+    Evaluation, "an evaluation", "give what rnb.evaluate_routing(study) returns"
+)

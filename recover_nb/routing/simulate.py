@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from recover_nb.core.errors import InputError
+from recover_nb.core import checks
+from recover_nb.core.checks import Kind
 from recover_nb.core.labels import (
     ROUTED_INTERVENTIONS,
     Family,
@@ -22,6 +23,13 @@ from recover_nb.core.labels import (
 from recover_nb.core.schema import SCHEMA_VERSION
 from recover_nb.routing.policy import PUBLISHED, route, route_codes
 from recover_nb.routing.rescue import classify_regimes, rescue_rate
+
+#: Three names a cell, and the two parameters of a beta distribution.
+_CELL = Kind("three texts", checks.several(checks.TEXT, "texts", n=3).read)
+SOME_CELLS = checks.several(_CELL, "cells, each (family, method, task)")
+DIFFICULTY = Kind(
+    "two numbers above 0", checks.several(checks.POSITIVE, "numbers above 0", n=2).read
+)
 
 #: Kinds of simulated effect.
 EFFECTS = ("none", "planted", "tied")
@@ -37,6 +45,17 @@ INTERVENTIONS = tuple(
 STEERED = ("sparse_steer", "sparse_steer_random", "dense_steer")
 
 
+@checks.takes(
+    effect=checks.one_of(EFFECTS),
+    size=checks.SHARE,
+    n_problems=checks.whole(1, 1_000_000),
+    n_attempts=checks.whole(2, 100_000),
+    cells=SOME_CELLS,
+    difficulty=DIFFICULTY,
+    twin=checks.SHARE,
+    agreement=checks.SHARE,
+    seed=checks.SEED,
+)
 def make_study(
     *,
     effect: str = "none",
@@ -100,7 +119,6 @@ def make_study(
     >>> bool((ds["rescue_rate"] > retry["rescue_rate"]).any())
     True
     """
-    _check(effect, size, n_problems, n_attempts, twin, agreement)
     rng = np.random.default_rng(seed)
     n = n_problems * len(cells)
     cell = np.repeat(np.arange(len(cells)), n_problems)
@@ -142,21 +160,6 @@ def make_study(
     ds["regime"] = classify_regimes(ds["rescue_rate"])
     ds["route"] = route(ds["features"], cell)
     return ds
-
-
-def _check(
-    effect: str, size: float, n_problems: int, n_attempts: int, twin: float, agreement: float
-) -> None:
-    """Refuse arguments out of range, each with one sentence."""
-    if effect not in EFFECTS:
-        raise InputError(f"unknown effect {effect!r}; allowed: {', '.join(EFFECTS)}")
-    for name, value in (("size", size), ("twin", twin), ("agreement", agreement)):
-        if not 0 <= value <= 1:
-            raise InputError(f"{name} is {value}; it must lie between 0 and 1")
-    if n_problems < 1 or n_attempts < 2:
-        raise InputError(
-            f"n_problems is {n_problems} and n_attempts {n_attempts}; at least 1 and 2 are needed"
-        )
 
 
 def _true_rates(

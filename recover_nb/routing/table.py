@@ -10,11 +10,12 @@ import xarray as xr
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import FEATURES, ROUTED_INTERVENTIONS, Intervention
+from recover_nb.core.regimes import is_steerable_hard
 from recover_nb.core.schema import cell_names, checkpoint_codes, lacks_hint, text
 from recover_nb.features.features import feature_matrix
 from recover_nb.routing.policy import PUBLISHED, RoutingPolicy, route_codes
 from recover_nb.routing.populations import choose_populations, first_features
-from recover_nb.routing.rescue import is_steerable_hard, with_rates, worked_rates
+from recover_nb.routing.rescue import with_rates, worked_rates
 from recover_nb.stats.resampling import Resamples, bootstrap_weights
 
 #: Cost of an attempt: name in reports -> variables of the study that are added up.
@@ -48,7 +49,7 @@ class Table:
         Cell of a unit (z-scores, permutations and best fixed stay within it); underlying question
         and its task (bootstrap).
     edges : dict
-        Keywords of `rescue.is_steerable_hard`.
+        Keywords of `core.regimes.is_steerable_hard`.
     correct : int8 array, shape (problem, rollout, arm), or None
         Outcome of each attempt, -1 = not run.
     checkpoints : int array, shape (problem,), or None
@@ -210,7 +211,7 @@ def read_inputs(
     ds, policy, interventions, populations
         As in `evaluate_routing`.
     edges : dict, optional
-        Keywords of `rescue.is_steerable_hard`.
+        Keywords of `core.regimes.is_steerable_hard`.
     for_all : bool
         Also read what is only told beside the estimator ``all``: signals of the first answers, and
         which answers have a step.
@@ -288,7 +289,7 @@ def tabulate(
     ds, policy, interventions
         As in `evaluate_routing`.
     edges : dict, optional
-        Keywords of `rescue.is_steerable_hard`.
+        Keywords of `core.regimes.is_steerable_hard`.
 
     Returns
     -------
@@ -336,7 +337,7 @@ def tabulate(
         correct=correct,
         checkpoints=checkpoint_codes(kept),
     )
-    return table, _costs(by_arm, correct), labels
+    return table, mean_costs(by_arm, correct), labels
 
 
 def _arms(ds: xr.Dataset, policy: RoutingPolicy, interventions: Sequence[str]) -> list[str]:
@@ -396,7 +397,7 @@ def _coordinates(ds: xr.Dataset) -> dict[str, np.ndarray]:
     return {"cell": cell_names(ds), **names}
 
 
-def _costs(by_arm: xr.Dataset, correct: np.ndarray | None) -> dict[str, np.ndarray]:
+def mean_costs(by_arm: xr.Dataset, correct: np.ndarray | None) -> dict[str, np.ndarray]:
     """Mean cost of one attempt (problem, arm) for each cost variable stored."""
     costs = {}
     if correct is None:

@@ -34,6 +34,10 @@ def standardise(features: ArrayLike, *, population: ArrayLike | None = None) -> 
     used = known if population is None else np.asarray(population, dtype=bool) & known
     # Features before problems: sums then run along the problems, which are many.
     filled = np.where(known, np.moveaxis(values, -1, 0), 0.0)
+    # By a power of two, which changes no digit: squares of a unit far too large or too small would
+    # leave what a float holds.
+    exponent = np.frexp(np.abs(filled).max(axis=1, initial=0.0))[1]
+    filled = np.ldexp(filled, -exponent[:, None])
     weight = used.astype(float)
     total = np.maximum(weight.sum(axis=-1), 1.0)[..., None]
     mean = weight @ filled.T / total

@@ -15,6 +15,7 @@ from recover_nb.tables.ablation import (
     ablation_figures,
     ablation_moves,
 )
+from recover_nb.tables.audit import audit_arms, audit_needed, audit_text
 from recover_nb.tables.calculator import calculator_by_regime
 from recover_nb.tables.changes import changes_by_part
 from recover_nb.tables.clustering import (
@@ -46,6 +47,7 @@ from recover_nb.tables.features import (
     needed_rows,
     reliability,
 )
+from recover_nb.tables.film import training_film
 from recover_nb.tables.headlines import headline
 from recover_nb.tables.kit import for_people
 from recover_nb.tables.notes import notes_of_import
@@ -95,6 +97,9 @@ from recover_nb.tables.verdicts import find, findings, say
 __all__ = [
     "ablated_operators",
     "ablation_moves",
+    "audit_arms",
+    "audit_needed",
+    "audit_text",
     "best_arms",
     "budgets",
     "calculator_by_regime",
@@ -124,6 +129,7 @@ __all__ = [
     "router_lifts",
     "say_grid",
     "say_null",
+    "training_film",
     "transfer_losses",
     "twin_sentence",
     "twins",

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ALL, Intervention, Regime
 from recover_nb.core.schema import text
@@ -16,6 +17,7 @@ GROUPINGS = ("task", "method", "family", "level")
 CALCULATOR, RETRY = Intervention.CALCULATOR.value, Intervention.RETRY.value
 
 
+@takes_study()
 def calculator_by_regime(
     ds: xr.Dataset,
     labels: xr.Dataset | None = None,

@@ -17,6 +17,7 @@ from recover_nb.clustering.result import (
     applying,
 )
 from recover_nb.clustering.stability import FIGURES
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Structure
 from recover_nb.core.schema import cell_names, text
@@ -185,6 +186,7 @@ def consensus_cells(result: ClusterStability | Glance, *, side: int = MAX_SIDE) 
     )
 
 
+@takes_study()
 def cluster_points(result: ClusterStability | Glance, ds: xr.Dataset) -> pd.DataFrame:
     """List the problems clustered, with their features.
 

@@ -5,6 +5,7 @@ import pandas as pd
 import xarray as xr
 
 from recover_nb import tasks
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Task
 from recover_nb.core.schema import UNIT_COORDS, failed_rollouts, text
@@ -158,6 +159,7 @@ def example_problems(split: str = "dev", levels: tuple[int, ...] = (1, 3, 5)) ->
     return pd.DataFrame(rows)
 
 
+@takes_study()
 def twin_sentence(ds: xr.Dataset, intervention: str = Intervention.SPARSE_STEER.value) -> str:
     """Say how attempts in which an intervention never fired compare with their twins under retry.
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Feature, Intervention, Scope, Signal
 from recover_nb.core.schema import cell_names, failed_rollouts
@@ -34,9 +35,15 @@ def _stored(ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     kept = failed_rollouts(ds)
     if "has_signals" in ds:
         kept = kept & (ds["has_signals"].transpose("problem", "rollout").values == 1)
+    if not kept.any():
+        raise InputError(
+            "no observed rollout of the study both failed and has signals; choose problems that"
+            " failed, or add signals with rnb.compute_signals"
+        )
     return length, kept
 
 
+@takes_study()
 def junction_sentence(ds: xr.Dataset) -> str:
     """Say where in failed traces the junction lies.
 
@@ -64,6 +71,7 @@ def junction_sentence(ds: xr.Dataset) -> str:
     )
 
 
+@takes_study()
 def features_by_window(ds: xr.Dataset, windows: Sequence[int] = (1, 2, 4, 8)) -> pd.DataFrame:
     """Compute the features again with other windows, from the stored signals.
 
@@ -104,6 +112,7 @@ def features_by_window(ds: xr.Dataset, windows: Sequence[int] = (1, 2, 4, 8)) ->
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("window")
 
 
+@takes_study()
 def features_by_floor(
     ds: xr.Dataset, floors: Sequence[float] = (0.0, 1e-6, 1e-4, 1e-3)
 ) -> pd.DataFrame:
@@ -163,6 +172,7 @@ def _rank_correlation(one: pd.Series, other: pd.Series) -> float:
     return float(one.corr(other, method="spearman"))
 
 
+@takes_study()
 def reliability(
     ds: xr.Dataset, sizes: Sequence[int] = (1, 2, 3, 5), *, seed: int = 0
 ) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from recover_nb.core.titles import meaning, named
 from recover_nb.prediction.baselines import SIGNIFICANT
 from recover_nb.prediction.reading_result import Reading
 from recover_nb.prediction.topography_result import Topography
+from recover_nb.prediction.training_gain_result import TrainingGain
 from recover_nb.prediction.transfer_result import Transfer
 from recover_nb.routing.result import NULLS, Evaluation
 from recover_nb.tables.kit import interval
@@ -36,7 +37,7 @@ def headline(result: Any) -> str:
 
     Parameters
     ----------
-    result : Evaluation, ClusterStability, Glance, Topography, Transfer or Reading
+    result : Evaluation, ClusterStability, Glance, Topography, Transfer, Reading or TrainingGain
 
     Returns
     -------
@@ -57,7 +58,7 @@ def headline(result: Any) -> str:
     """
     raise InputError(
         f"no headline for {type(result).__name__}; allowed: results of evaluate_routing,"
-        " cluster_stability, topography, transfer and reading"
+        " cluster_stability, topography, transfer, reading and training_gain"
     )
 
 
@@ -165,6 +166,16 @@ def _reading(result: Reading) -> str:
     return (
         f"The features tell the {result.target} with an AUC of {scores['features']:.2f}; the best"
         f" reader, {named(best)}, with {scores[best]:.2f}. 0.5 knows nothing."
+    )
+
+
+@headline.register
+def _training_gain(result: TrainingGain) -> str:
+    shares = result.shares_frame().set_index("group").loc["all_failed"]
+    best = result.to_dataframe().iloc[0]
+    return (
+        f"Training on fixes {100 * shares['fixed']:.0f} % of {shares['at_risk']:.0f} failures; what"
+        f" tells best which is {named(best['predictor'])}, with an AUC of {best['auc']:.2f}."
     )
 
 

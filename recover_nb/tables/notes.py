@@ -7,6 +7,8 @@ from typing import Any
 import pandas as pd
 import xarray as xr
 
+from recover_nb.core.door import takes_study
+
 
 def import_notes(ds: xr.Dataset) -> list[str]:
     """Return the notes of an import; none of a study that was not imported."""
@@ -19,11 +21,12 @@ def import_counts(ds: xr.Dataset) -> dict[str, Any]:
     """Return what an import counted, by name."""
     try:
         counts = json.loads(ds.attrs.get("import_counts_json", "{}"))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return {}
     return counts if isinstance(counts, dict) else {}
 
 
+@takes_study()
 def notes_of_import(ds: xr.Dataset) -> pd.DataFrame:
     """Return what the import of a study dropped, guessed or mended.
 

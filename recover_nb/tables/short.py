@@ -13,10 +13,11 @@ import xarray as xr
 
 from recover_nb.core.labels import ALL, Intervention, Regime, Verdict
 from recover_nb.core.titles import meaning, named
+from recover_nb.core.visible import visible
 from recover_nb.routing.result import agreed_verdict
 from recover_nb.tables.kit import span
 from recover_nb.tables.study import regimes_by_cell, stack_shares
-from recover_nb.tables.text import paragraphs, printable, render_text
+from recover_nb.tables.text import paragraphs, render_text
 from recover_nb.tables.verdicts import SUPPORTED
 
 RETRY = Intervention.RETRY.value
@@ -245,7 +246,7 @@ def short_text(rescue: pd.DataFrame, found: Sequence[dict], *, plain: bool = Fal
     lifts = zip(shown["lift_points"], shown["low_points"], shown["high_points"], strict=True)
     table = pd.DataFrame(
         {
-            "way of answering": [printable(meaning(name)) for name in shown["intervention"]],
+            "way of answering": [visible(meaning(name)) for name in shown["intervention"]],
             "saves": [f"{100 * rate:5.1f} %" for rate in shown["rate"]],
             "against asking again": [
                 "" if isnan(x) else span(x, low, top) for x, low, top in lifts

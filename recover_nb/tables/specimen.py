@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Origin
 from recover_nb.core.schema import failed_rollouts, failed_units, text
@@ -25,6 +26,7 @@ LONG = 12
 UNKNOWN = "not known"
 
 
+@takes_study()
 def failures_by_cell(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
     """Say who fails in each cell, how long the failed answers are, and where they went wrong.
 
@@ -76,7 +78,7 @@ def failures_by_cell(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
             "cell": cell,
             "problems": len(inside),
             "failed": int(units[inside].sum()),
-            "pass_at_1": mean((correct[inside] == 1).sum(1) / (correct[inside] >= 0).sum(1)),
+            "pass_at_1": mean(_shares_right(correct[inside])),
             "ancestor_pass_at_1": np.nan if ancestor is None else mean(ancestor[inside]),
             "wrong": int(wrong[inside].sum()),
             "cut_off": int((wrong[inside] & ~mine).sum()),
@@ -92,6 +94,12 @@ def failures_by_cell(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def _shares_right(correct: np.ndarray) -> np.ndarray:
+    """Return each problem's share of right rollouts, NaN where none is known."""
+    known = (correct >= 0).sum(1)
+    return np.where(known > 0, (correct == 1).sum(1) / np.maximum(known, 1), np.nan)
+
+
 #: Origins of failures of reasoning.
 REASONS = tuple(each.value for each in Origin if each is not Origin.CUT_OFF)
 
@@ -105,6 +113,7 @@ def _origins(ds: xr.Dataset) -> np.ndarray:
     return np.where(stored == "", UNKNOWN, stored)
 
 
+@takes_study()
 def rescue_by_population(
     ds: xr.Dataset,
     populations: Sequence[str] | None = None,
@@ -183,6 +192,7 @@ def with_arm(ds: xr.Dataset, name: str, rate: np.ndarray) -> xr.Dataset:
     return xr.concat([kept, more], "intervention").assign_attrs(ds.attrs)
 
 
+@takes_study()
 def best_arms(ds: xr.Dataset, *, splits: int = 200, seed: int = 0) -> pd.DataFrame:
     """Say which intervention rescues most in each cell, when halves of the attempts decide.
 

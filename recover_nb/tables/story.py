@@ -13,7 +13,7 @@ import xarray as xr
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Signal
-from recover_nb.core.schema import PREFIX, cell_names, failed_rollouts, text
+from recover_nb.core.schema import PREFIX, UNIT_COORDS, cell_names, failed_rollouts, text
 from recover_nb.core.titles import named
 from recover_nb.core.token_text import pieces_at
 from recover_nb.features.value import fatal_token, problems_with_value, recorded_value
@@ -260,7 +260,8 @@ def tell(ds: xr.Dataset, place: int, row: pd.Series) -> dict[str, Any]:
     turn = int(row["fatal"]) if lost else max(trace.first_wrong, 0)
     rescued = _rescued(ds, place, trace.token_id, turn, kind.operator)
     attempts = [_attempts(one, name) for name in dict.fromkeys((RETRY, kind.operator))]
-    family, method, task = str(row["cell"]).split("|")
+    # A name of others can hold the bar that parts the names of a cell.
+    family, method, task = (str(one[name].values) for name in UNIT_COORDS[:3])
     return {
         "kind": kind.name,
         "headline": kind.headline,

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import ALL, ROUTED_INTERVENTIONS, Intervention, Regime
 from recover_nb.core.schema import cell_names, checkpoint_codes, cut_off_hint, failed_units
@@ -84,6 +85,7 @@ def problems_by_cell(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+@takes_study()
 def regimes_by_cell(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
     """Count the regimes of the failed problems of each cell.
 
@@ -139,6 +141,7 @@ def stack_shares(cell: str, kind: str, counts: dict[str, int], total: str) -> pd
     )
 
 
+@takes_study()
 def regime_sentence(ds: xr.Dataset) -> str:
     """Say in a sentence how many failed problems are of each regime, the most common first.
 
@@ -165,6 +168,7 @@ def regime_sentence(ds: xr.Dataset) -> str:
     return f"Of {counts.sum()} failed problems: {parts}."
 
 
+@takes_study()
 def rescue_by_intervention(
     ds: xr.Dataset,
     *,
@@ -307,6 +311,7 @@ def _intervals(
     }
 
 
+@takes_study()
 def firing(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
     """How often each operator acted: one that never fires is retry under another name.
 
@@ -351,6 +356,7 @@ def firing(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
     return _by_cell(pd.DataFrame(rows, columns=columns), ds)
 
 
+@takes_study()
 def costs(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
     """Mean cost of an attempt, of the observed rollouts too.
 
@@ -407,6 +413,7 @@ def costs(ds: xr.Dataset, *, total: bool = False) -> pd.DataFrame:
     return _by_cell(pd.DataFrame(rows, columns=columns), ds)
 
 
+@takes_study()
 def feature_points(ds: xr.Dataset) -> pd.DataFrame:
     """One row for each failed problem: its features, regime, route and rescue rates.
 

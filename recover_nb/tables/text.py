@@ -7,12 +7,15 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.labels import ALL
 from recover_nb.core.titles import about, named, p_cell, plain_zero, short_title
+from recover_nb.core.visible import visible
 from recover_nb.features.detectors import judge_detectors
 from recover_nb.features.value import problems_with_value
 from recover_nb.routing.partly import PartEvaluation
-from recover_nb.routing.result import OWN, RETRY, WORKED, Evaluation
+from recover_nb.routing.result import EVALUATION, OWN, RETRY, WORKED, Evaluation
 from recover_nb.tables.evaluation import (
     budgets,
     lift_over_retry,
@@ -45,6 +48,8 @@ MOST_ARMS = 9
 SHOWN_BUDGETS = (1, 2, 3, 5, 10, 20, 50)
 
 
+@takes_study()
+@checks.takes(evaluation=EVALUATION)
 def summary_text(ds: xr.Dataset, evaluation: Evaluation) -> str:
     """Write the result tables of a study, and what they support, as plain text.
 
@@ -67,7 +72,8 @@ def summary_text(ds: xr.Dataset, evaluation: Evaluation) -> str:
         If the study has no cells, rates or retry.
     """
     parts = [f"## {title}\n\n{table}" for title, table in _sections(ds, evaluation) if table]
-    return "\n\n".join(parts) + "\n"
+    # What is laid out was made visible before it was measured; here nothing else passes.
+    return visible("\n\n".join(parts), lines=True) + "\n"
 
 
 def _sections(ds: xr.Dataset, evaluation: Evaluation) -> list[tuple[str, str]]:
@@ -121,7 +127,7 @@ def _sections_without_routes(ds: xr.Dataset, evaluation: PartEvaluation) -> list
         ("Problems and pass@1 (%)", _problems(ds)),
         ("Failures: how often, how long, and where they went wrong (%)", _failures(ds)),
         ("Rescue by what was run, and less retry (%, 95 % in brackets)", table),
-        ("In words", textwrap.fill(printable(evaluation.sentence), WIDTH)),
+        ("In words", textwrap.fill(visible(evaluation.sentence), WIDTH)),
         ("What needs more, and what would give it", _needs(evaluation)),
     ]
 
@@ -167,8 +173,8 @@ def render_text(
         series = frame[name]
         number = pd.api.types.is_numeric_dtype(series)
         digits = decimals.get(name, 0 if pd.api.types.is_integer_dtype(series) else 1)
-        cells = [_number(value, digits) if number else printable(value) for value in series]
-        words = printable(short_title(name))
+        cells = [_number(value, digits) if number else visible(value) for value in series]
+        words = visible(short_title(name))
         head = _heading(words) if number else words.split("\n")
         columns.append((head, cells))
         left.append(not number)
@@ -190,7 +196,7 @@ def paragraphs(*sentences: str, width: int = WIDTH) -> str:
     And another.
     """
     filled = (
-        textwrap.fill(each, width, break_long_words=False, break_on_hyphens=False)
+        textwrap.fill(visible(each), width, break_long_words=False, break_on_hyphens=False)
         for each in sentences
     )
     return "\n\n".join(filled)
@@ -243,14 +249,6 @@ def _number(value: float, digits: int) -> str:
     return "-" if math.isnan(value) else plain_zero(f"{round(value, 9):.{digits}f}")
 
 
-def printable(text: object) -> str:
-    """Return text without control characters.
-
-    A name from a file must not move a terminal's cursor.
-    """
-    return "".join(c if c.isprintable() else "?" for c in str(text))
-
-
 def _percent(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
     return frame.assign(**{name: frame[name].astype(float) * 100 for name in names})
 
@@ -297,7 +295,10 @@ def _populations(ds: xr.Dataset) -> str:
     """One row per intervention, one column per population."""
     if "correct" not in ds:
         return ""
-    frame = _percent(rescue_by_population(ds), "rate", "low", "high")
+    found = rescue_by_population(ds)
+    if not len(found):
+        return ""
+    frame = _percent(found, "rate", "low", "high")
     frame["span"] = _spans(frame, "rate", "low", "high", sign="")
     first = frame.drop_duplicates("population").set_index("population")["problems"]
     frame["who"] = frame["population"].map({m: f"{named(m)} ({n})" for m, n in first.items()})
@@ -307,7 +308,8 @@ def _populations(ds: xr.Dataset) -> str:
 def _best(ds: xr.Dataset) -> str:
     if "correct" not in ds:
         return ""
-    return render_text(_percent(best_arms(ds), "share", "rate", "retry_rate"))
+    found = best_arms(ds)
+    return render_text(_percent(found, "share", "rate", "retry_rate")) if len(found) else ""
 
 
 def _detectors(ds: xr.Dataset) -> str:
@@ -477,7 +479,7 @@ def _findings(findings: list[dict]) -> str:
     """One paragraph a finding, its verdict in front."""
     blocks = []
     for finding in findings:
-        text = f"{finding['verdict'].upper()}: {finding['claim']}. {printable(say(finding))}"
+        text = f"{finding['verdict'].upper()}: {finding['claim']}. {visible(say(finding))}"
         text += f" Rule of {finding['date']}: {finding['rule']}."
         blocks.append(
             textwrap.fill(

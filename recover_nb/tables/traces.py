@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Regime, Signal
 from recover_nb.core.schema import failed_rollouts
@@ -86,6 +87,7 @@ def signal_rows(
     )
 
 
+@takes_study()
 def twins(
     ds: xr.Dataset, problem: int, rollout: int, *, pieces: dict[int, str] | None = None
 ) -> pd.DataFrame:
@@ -157,6 +159,7 @@ def _join(text: list[str], pieces: dict[int, str]) -> str:
     return ("" if pieces else " ").join(text)
 
 
+@takes_study()
 def choose_example(ds: xr.Dataset) -> dict[str, int] | None:
     """Choose a failed trace that shows a rescue: instructive, and by no means typical.
 

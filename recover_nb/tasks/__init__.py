@@ -9,11 +9,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from recover_nb.core import checks
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import Slip, Task, parse
+from recover_nb.core.labels import Slip, Split, Task, parse
 from recover_nb.tasks import arithmetic, deduction, program
 from recover_nb.tasks.base import (
     LEVELS,
+    PROBLEM,
+    PROBLEMS,
     Problem,
     Step,
     Style,
@@ -74,6 +77,12 @@ TASKS: dict[Task, TaskSpec] = {
 }
 
 
+@checks.takes(
+    task=checks.one_of(Task),
+    split=checks.one_of(Split),
+    n=checks.whole(0, 1_000_000),
+    seed=checks.SEED,
+)
 def problems(task: str, split: str, n: int, seed: int = 0) -> list[Problem]:
     """Return `n` distinct problems of a task and split, levels dealt in a fixed cycle.
 
@@ -97,11 +106,13 @@ def problems(task: str, split: str, n: int, seed: int = 0) -> list[Problem]:
     return draw_problems(task.value, TASKS[task], split, n, seed)
 
 
+@checks.takes(task=checks.one_of(Task), rng=checks.GENERATOR, level=checks.whole(1, 5))
 def draw_training_problem(task: str, rng: np.random.Generator, level: int) -> Problem:
     """Draw one problem of the train split, for training on an endless stream."""
     return draw_problem(task, TASKS[Task(task)], rng, level, "train")
 
 
+@checks.takes(problem=PROBLEM, style=checks.one_of(Style))
 def trace(problem: Problem, style: str) -> str:
     """Return the reference trace in a style, without an end-of-sequence mark."""
     if style == Style.TERSE:
@@ -109,6 +120,7 @@ def trace(problem: Problem, style: str) -> str:
     return _text_of(*written_out(_walk(problem)))
 
 
+@checks.takes(problem=PROBLEM, rng=checks.GENERATOR, rate=checks.SHARE)
 def erring_trace(problem: Problem, rng: np.random.Generator, rate: float) -> str:
     """Return a worked trace of somebody who slips as people do, and goes on from there.
 
@@ -118,12 +130,14 @@ def erring_trace(problem: Problem, rng: np.random.Generator, rate: float) -> str
     return _text_of(*erring(_walk(problem), rng, rate))
 
 
+@checks.takes(problem=PROBLEM)
 def invited_slips(problem: Problem) -> set[Slip]:
     """Return the kinds of slip that people make somewhere in a problem."""
     steps, _ = written_out(_walk(problem))
     return {step.slips[step.tempting] for step in steps if step.tempting is not None}
 
 
+@checks.takes(problem=PROBLEM, text=checks.TEXT)
 def find_origin(problem: Problem, text: str) -> Wrong | None:
     """Return how a trace that ended by itself first went wrong, None where nothing did.
 
@@ -155,6 +169,7 @@ def _text_of(steps: Sequence[Step], answer: str) -> str:
     return " ".join([*(step.head + step.result for step in steps), ANSWER_MARK + answer])
 
 
+@checks.takes(problem=PROBLEM, seed=checks.SEED)
 def remap(problem: Problem, seed: int) -> Problem:
     """Return the same reasoning program over other numbers (names, for deduction).
 
@@ -167,6 +182,7 @@ def remap(problem: Problem, seed: int) -> Problem:
     return make_problem(problem.task, spec, spec.remap(rng, problem.program), problem.level)
 
 
+@checks.takes(problems=PROBLEMS, seed=checks.SEED)
 def remap_all(problems: Sequence[Problem], seed: int) -> list[Problem]:
     """Return every problem over other numbers, each in the split of its original.
 
@@ -208,6 +224,7 @@ def remap_all(problems: Sequence[Problem], seed: int) -> list[Problem]:
     return remapped
 
 
+@checks.takes(problem=PROBLEM, text=checks.TEXT)
 def is_correct(problem: Problem, text: str) -> bool:
     """Return whether a generated trace ends in the problem's answer."""
     return parse_answer(text) == problem.answer

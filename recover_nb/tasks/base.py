@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from recover_nb.core import checks
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Slip, Split, Task, parse
 
@@ -149,3 +150,10 @@ def draw_problems(task: str, spec: TaskSpec, split: str, n: int, seed: int) -> l
             problem = draw_problem(task, spec, rng, level, split)
         seen[problem.problem_id] = problem
     return list(seen.values())
+
+
+#: The problems that a function asks for.
+PROBLEM = checks.instance(
+    Problem, "a problem (rnb.tasks.Problem)", "rnb.tasks.problems(task, split, n) draws some"
+)
+PROBLEMS = checks.several(PROBLEM, "problems (rnb.tasks.Problem)")

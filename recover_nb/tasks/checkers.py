@@ -1,8 +1,13 @@
 """Checkers: does a generated text give the answer? For the shipped tasks and for a user's own."""
 
 import re
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
-from recover_nb.tasks.grading.referee import RULES, Checker, checker_of, grade
+from recover_nb.core import checks
+from recover_nb.core.errors import InputError
+from recover_nb.tasks.grading.referee import RULES, WHAT, Checker, checker_of, find_rule, grade
 
 #: What stands before the answer in every trace.
 ANSWER_MARK = "#"
@@ -11,6 +16,7 @@ ANSWER_MARK = "#"
 _SENTENCE_END = re.compile(r"\n+|[.!?:;]\s+(?=\S)")
 
 
+@checks.takes(text=checks.TEXT)
 def parse_answer(text: str) -> str | None:
     """Return what follows the last `#` of a trace, or None when there is no well-formed answer.
 
@@ -20,6 +26,7 @@ def parse_answer(text: str) -> str | None:
     return tail if mark and re.fullmatch(r"\d{1,3}|[A-D]", tail) else None
 
 
+@checks.takes(text=checks.TEXT)
 def is_worked(text: str) -> bool:
     """Whether a trace of the shipped tasks has at least one step before its answer.
 
@@ -28,6 +35,7 @@ def is_worked(text: str) -> bool:
     return bool(text.rpartition(ANSWER_MARK)[0].strip() if ANSWER_MARK in text else text.strip())
 
 
+@checks.takes(text=checks.TEXT)
 def has_step(text: str) -> bool:
     """Whether a text of any kind holds a reasoning step before its answer.
 
@@ -52,6 +60,21 @@ def _named(name: str) -> Checker:
 CHECKERS: dict[str, Checker] = {name: _named(name) for name in RULES}
 
 
+def _rule(value: Any) -> Any:
+    if isinstance(value, str):
+        if value not in RULES and not value.startswith("regex:"):
+            raise checks.Wrong(checks.near(value, RULES))
+        find_rule(value)
+        return value
+    return _CALLED.read(value)
+
+
+_CALLED = checks.calls(2, "")
+#: The checker that a function asks for.
+RULE = checks.Kind(WHAT, _rule)
+
+
+@checks.takes(rule=RULE)
 def make_checker(rule: str | Checker) -> Checker:
     r"""Return a checker `(text, answer) -> bool`.
 
@@ -71,4 +94,29 @@ def make_checker(rule: str | Checker) -> Checker:
         For an unknown rule, a pattern that does not compile, or "math" where math-verify is not
         installed.
     """
-    return rule if callable(rule) else checker_of(rule)
+    if not callable(rule):
+        return checker_of(rule)
+    return rule if isinstance(rule, _Judged) else _Judged(rule)
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A checker of somebody's own, held to its word: what is no verdict is refused."""
+
+    rule: Checker
+
+    def __call__(self, text: str, answer: str) -> bool:
+        said = self.rule(text, answer)
+        if (found := as_verdict(said)) is None:
+            raise InputError(f"checker must return True or False, got {checks.shown(said)}")
+        return found
+
+
+def as_verdict(said: Any) -> bool | None:
+    """Return what a checker said as True or False, None where it is neither.
+
+    Some return 1 and 0, and NumPy and torch have truths of their own.
+    """
+    if getattr(said, "ndim", None) == 0 and hasattr(said, "item"):
+        said = said.item()
+    return bool(said) if isinstance(said, Real) and said in (0, 1) else None

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from io import StringIO
 from typing import Any
 
-from recover_nb.core.checks import check_whole
+from recover_nb.core import checks
 from recover_nb.core.errors import InputError
 from recover_nb.core.extras import need
 from recover_nb.core.labels import Split
@@ -48,6 +48,9 @@ _TOWER = re.compile(r"exp\s*\([^()]*exp")
 _PLAIN_LIST = re.compile(r"[\w\s\[\],.'\"-]*")
 
 
+@checks.takes(
+    name=checks.TEXT, n=checks.whole(1, 100_000), seed=checks.SEED, instruction=checks.TEXT
+)
 def from_reasoning_gym(
     name: str,
     *,
@@ -98,8 +101,6 @@ def from_reasoning_gym(
     True
     """
     library = need("reasoning_gym", "gym", "from_reasoning_gym")
-    check_whole("n", n, 1)
-    check_whole("seed", seed, 0)
     _check_options(name, config)
     with _quietly():
         data, entries = _draw(library, name, n, seed, config)

@@ -1,6 +1,5 @@
 """The two models behind a live view, loaded when a button first asks for them."""
 
-import json
 import sys
 from functools import lru_cache
 from types import ModuleType
@@ -13,6 +12,7 @@ from recover_nb.core.errors import InputError
 from recover_nb.core.extras import need
 from recover_nb.core.labels import Method
 from recover_nb.core.schema import text
+from recover_nb.core.stored_json import json_part
 from recover_nb.core.token_text import model_of, pieces_in, token_pieces
 from recover_nb.generation.lineage import load_lineage
 from recover_nb.widgets.parts.busy import Busy
@@ -139,4 +139,4 @@ class Models:
 
 def stored_settings(ds: xr.Dataset | None) -> dict[str, Any]:
     """Return the settings that a study was made with; empty where it does not say."""
-    return {} if ds is None else json.loads(ds.attrs.get("config_json", "{}")).get("settings", {})
+    return {} if ds is None else json_part(ds.attrs, "config_json", "settings")

@@ -4,6 +4,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from recover_nb.core import checks
 from recover_nb.core.theme import colours_css
 from recover_nb.widgets.parts.classroom import CLASSROOM
 
@@ -32,6 +33,7 @@ class Presentation:
         return {"text/html": page, "text/plain": f"the notebook {said}"}
 
 
+@checks.takes(on=checks.FLAG)
 def present(on: bool = True) -> Presentation:
     """Make the notebook one for the beamer: text of 18 px or more, code folded, hands counted.
 

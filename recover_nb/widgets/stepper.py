@@ -11,13 +11,15 @@ import traitlets
 import xarray as xr
 
 from recover_nb.charts.traces import plot_rollout_grid
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Family, Intervention, Method, Outcome, Source, Task
 from recover_nb.tables.examples import opening
 from recover_nb.tables.problem_list import cell_words
 from recover_nb.tables.rollouts import Walk, alternatives_at, emitted, study_grid
 from recover_nb.tasks import LEVELS
-from recover_nb.tasks.checkers import Checker
+from recover_nb.tasks.checkers import RULE, Checker
 from recover_nb.widgets.live import LiveRollouts, Wanted
 from recover_nb.widgets.models import Models, stored_settings
 from recover_nb.widgets.parts.base import View
@@ -25,7 +27,7 @@ from recover_nb.widgets.parts.busy import Busy
 from recover_nb.widgets.parts.controls import WRAP
 from recover_nb.widgets.parts.markup import alternatives_html, chip
 from recover_nb.widgets.parts.rollout_grid import RolloutGrid
-from recover_nb.widgets.parts.selection import Selection, set_state
+from recover_nb.widgets.parts.selection import SELECTION, Selection, set_state
 from recover_nb.widgets.parts.token_view import TokenView
 from recover_nb.widgets.problems import CELL, Problems
 
@@ -108,6 +110,8 @@ class RolloutStepper(View):
     rollouts = traitlets.Int(20, min=1, max=200)
     shown = traitlets.Int(-1, min=-1)
 
+    @takes_study()
+    @checks.takes(selection=SELECTION, pair=checks.PAIR, checker=RULE)
     def __init__(
         self,
         ds: xr.Dataset | None = None,

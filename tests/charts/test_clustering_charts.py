@@ -190,8 +190,11 @@ def test_a_brush_is_drawn_on_the_axes_of_its_features(frames):
     )
     blank = charts.plot_cluster_brush(frames["brush"][1], "spread", "spread").to_dict()
     assert all("value" not in each or each["value"] == [] for each in blank["params"])
-    with pytest.raises(InputError, match="unknown feature 'mood'"):
+    known = "one of spread, concentration, logit_dispersion"
+    with pytest.raises(InputError, match=f"x must be {known}, got 'mood'"):
         charts.plot_cluster_brush(frames["brush"][1], "mood", "spread")
+    with pytest.raises(InputError, match=f"y must be {known}, got 3; give one name, as a text"):
+        charts.plot_cluster_brush(frames["brush"][1], "spread", 3)
 
 
 def test_a_glance_has_rows_without_a_verdict(ds):

@@ -11,8 +11,8 @@ from recover_nb.core.schema import (
     SchemaError,
     cell_names,
     empty,
-    validate,
 )
+from recover_nb.core.validation import validate
 
 
 def changed(name, place, value):

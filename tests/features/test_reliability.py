@@ -10,6 +10,7 @@ import recover_nb as rnb
 from recover_nb import tables
 from recover_nb.charts.features import plot_reliability
 from recover_nb.core.errors import InputError
+from recover_nb.core.labels import FEATURES
 from recover_nb.features.features import failed_rollout_features
 from recover_nb.features.reliability import (
     foreseen_rollouts,
@@ -31,7 +32,8 @@ def companion(values, methods=None):
     }
     return xr.Dataset(
         {"rollout_features": (("problem", "observed", "feature"), np.asarray(values, np.float32))},
-        {name: ("problem", np.array(each, dtype=object)) for name, each in coords.items()},
+        {name: ("problem", np.array(each, dtype=object)) for name, each in coords.items()}
+        | {"feature": list(FEATURES)},
     )
 
 
@@ -188,12 +190,15 @@ def test_agreement_beyond_chance_by_hand():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda ds: needed_rollouts(ds, ()), "sizes is empty"),
-        (lambda ds: needed_rollouts(ds, (0,)), "size 0"),
-        (lambda ds: needed_rollouts(ds, target=2), "target 2"),
-        (lambda ds: needed_rollouts(ds, least=-1), "least -1"),
-        (lambda ds: needed_rollouts(ds, n_bootstrap=0), "n_bootstrap 0"),
-        (lambda ds: route_reliability(ds, n_splits=1.5), "n_splits 1.5"),
+        (
+            lambda ds: needed_rollouts(ds, ()),
+            r"sizes must be a list of whole numbers of at least 1, got \(\)",
+        ),
+        (lambda ds: needed_rollouts(ds, (0,)), "sizes must be .*, got .0,.; 0 is not a whole"),
+        (lambda ds: needed_rollouts(ds, target=2), "target must be .*, got 2"),
+        (lambda ds: needed_rollouts(ds, least=-1), "least must be .*, got -1"),
+        (lambda ds: needed_rollouts(ds, n_bootstrap=0), "n_bootstrap must be .*, got 0"),
+        (lambda ds: route_reliability(ds, n_splits=1.5), r"n_splits must be .*, got 1\.5"),
         (lambda ds: needed_rollouts(ds.drop_vars("rollout_features")), "use a study with signals"),
     ],
 )

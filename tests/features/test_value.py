@@ -43,10 +43,15 @@ def test_fatal_token_and_recoverable_until(right, fatal, until):
     assert recoverable_until(np.array(right)) == until
 
 
-@pytest.mark.parametrize(("right", "n"), [([3], 24), ([[1, 2]], 24), ([3, 2], 0)])
+@pytest.mark.parametrize(("right", "n"), [([3], 24), ([[1, 2]], 24)])
 def test_what_is_no_value_map_is_refused(right, n):
     with pytest.raises(InputError, match="allowed: one count per prefix"):
         fatal_token(np.array(right), n)
+
+
+def test_a_value_map_has_draws():
+    with pytest.raises(InputError, match="n must be a whole number of at least 1, got 0"):
+        fatal_token(np.array([3, 2]), 0)
 
 
 def with_value(n=6):

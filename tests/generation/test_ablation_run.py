@@ -199,12 +199,15 @@ def test_an_unfinished_run_goes_on(study, ds, lab, path, tmp_path, monkeypatch):
     assert calls == [CELLS[0], CELLS[1], CELLS[1]]
     assert load_ablations(out)["cells"] == real
     with pytest.raises(InputError, match="exists; choose another --out"):
-        ablation_run.run_ablations(ds, out, **call, resume=True)
+        ablation_run.run_ablations(ds, out, **call)
+    assert ablation_run.run_ablations(ds, out, **call, resume=True) == out
+    with pytest.raises(InputError, match=r"again\.json is of a run with another n_problems"):
+        ablation_run.run_ablations(ds, out, **{**call, "n_problems": 2}, resume=True)
 
 
 def test_what_cannot_be_ablated(ds, lab, tmp_path):
     out = tmp_path / "a.json"
-    with pytest.raises(InputError, match="n_problems=0"):
+    with pytest.raises(InputError, match="n_problems must be a whole number of at least 1, got 0"):
         ablation_run.run_ablations(ds, out, n_problems=0, lab=lab)
     few = ds.sel(intervention=["none", "retry", "sparse_steer"])
     with pytest.raises(InputError, match="no intervention dense_steer, local_temperature"):

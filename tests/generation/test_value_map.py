@@ -80,9 +80,9 @@ def test_value_is_lost_where_the_wrong_result_is_written(pair, trace):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"n": 0}, "0 twins say nothing"),
+        ({"n": 0}, "n must be a whole number of at least 1, got 0"),
         ({"interventions": ["none"]}, "'none' is the failed trace itself"),
-        ({"interventions": ["steer"]}, "unknown intervention 'steer'"),
+        ({"interventions": ["steer"]}, "intervention must be one of .*, got 'steer'"),
         ({"settings": Settings(max_new_tokens=5)}, "max_new_tokens is 5; raise it"),
     ],
 )

@@ -9,6 +9,7 @@ from tiny_study import tiny_study
 
 import recover_nb as rnb
 from recover_nb.core.errors import InputError
+from recover_nb.core.schema import failed_rollouts
 from recover_nb.io.rows import ended_by, ending, was_forced
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -221,6 +222,7 @@ def test_facts_survive_json_lines(tmp_path):
     words = np.array(["", "slip", "lost", "cut off"], dtype=object)[rng.integers(0, 4, shape)]
     axes = ds["correct"].dims
     ds = ds.assign(ended=(axes, ended), origin=(axes, np.where(run, words, "")))
+    ds = ds.assign(n_failed_rollouts=("problem", failed_rollouts(ds).sum(1)))
     again = rnb.from_jsonl(rnb.to_jsonl(ds, tmp_path / "x.jsonl"))
     for name in ("ended", "origin"):
         np.testing.assert_array_equal(again[name].values, ds[name].values)

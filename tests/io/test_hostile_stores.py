@@ -266,15 +266,14 @@ def test_training_writes_over_nothing_else(tmp_path, capsys, place):
     assert contents(tmp_path) == {f"{place}/model.safetensors": b"mine"}
 
 
-@pytest.mark.parametrize("name", ["progress", "progress.new"])
-def test_a_state_of_training_takes_no_folder_of_others(tmp_path, name):
+def test_a_state_of_training_takes_no_folder_of_others(tmp_path):
     from recover_nb.generation.lab.optimise import Progress
 
-    (tmp_path / name).mkdir()
-    (tmp_path / name / "thesis.txt").write_text("x")
+    (tmp_path / "progress").mkdir()
+    (tmp_path / "progress" / "thesis.txt").write_text("x")
     with pytest.raises(InputError, match=r"holds thesis\.txt, so it is no state of training"):
         Progress(tmp_path / "progress").load(None, None)
-    assert contents(tmp_path) == {f"{name}/thesis.txt": b"x"}
+    assert contents(tmp_path) == {"progress/thesis.txt": b"x"}
 
 
 def test_a_view_saves_over_nothing(tmp_path):

@@ -538,8 +538,8 @@ def test_damaged_csv(whole, content, expected):
 def test_other_endings_and_sources(tmp_path):
     assert "no such file; give a table with one row" in said(rnb.from_table, tmp_path / "x.xlsx")
     for read in (rnb.from_jsonl, rnb.from_lm_eval, rnb.from_inspect):
-        assert "cannot be imported; give a path, or a dict" in said(read, 7)
-        assert "cannot be imported; give a path, or a dict" in said(read, {})
+        assert "must be a path, or a dict of paths by intervention, got 7" in said(read, 7)
+        assert "must be a path, or a dict of paths by intervention, got {}" in said(read, {})
 
 
 def test_reordered_rows_change_nothing(whole):

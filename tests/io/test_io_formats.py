@@ -11,9 +11,11 @@ from tiny_study import tiny_study
 
 import recover_nb as rnb
 from recover_nb.cli.main import main
+from recover_nb.core.agreement import COUNTED
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Signal
-from recover_nb.core.schema import SIGNAL_TOLERANCE, validate
+from recover_nb.core.schema import SIGNAL_TOLERANCE
+from recover_nb.core.validation import validate
 from recover_nb.io.archive import read_members
 from recover_nb.tasks import parse_answer
 
@@ -153,7 +155,8 @@ def test_later_observed_rollouts_can_be_retry(tmp_path):
     ds = rnb.from_jsonl(jsonl(tmp_path / "r.jsonl", rows), n_observed=2)
     assert ds["token_id"].values[0, :, :, 0].tolist() == [[4, 2], [3, 1], [-1, 0]]
     assert ds["attempts"].values.tolist() == [[2, 3]]
-    with pytest.raises(InputError, match="n_observed=0 leaves no observed rollout"):
+    words = "n_observed must be a whole number of at least 1, or None, got 0"
+    with pytest.raises(InputError, match=f"^{words}$"):
         rnb.from_jsonl(tmp_path / "r.jsonl", n_observed=0)
 
 
@@ -594,7 +597,7 @@ def test_the_toolkits_files(bundled, tmp_path):
             ds[name].values[failed], bundled[name].values[..., :width][failed], err_msg=name
         )
     # Features are those that the study's own tokens give.
-    observed = bundled.isel(intervention=[0])
+    observed = bundled.isel(intervention=[0]).drop_vars(COUNTED, errors="ignore")
     np.testing.assert_allclose(
         ds["features"], rnb.compute_features(observed), rtol=2 * SIGNAL_TOLERANCE, atol=1e-3
     )

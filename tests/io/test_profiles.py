@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from recover_nb.core import schema
 from recover_nb.core.errors import InputError
+from recover_nb.core.validation import validate
 from recover_nb.io.profiles import COLUMNS, from_profiles, infer_attempts, to_profiles
 from recover_nb.routing.simulate import make_study
 
@@ -52,7 +52,7 @@ def refused(path, words):
 def test_reads_into_the_contract(table, path):
     table.to_csv(path, index=False)
     ds = from_profiles(path)
-    schema.validate(ds)
+    validate(ds)
     assert ds["intervention"].values.tolist() == [
         "retry",
         "sparse_steer",
@@ -155,9 +155,13 @@ def test_no_such_file(path):
 
 
 def test_writing_needs_the_variables(path):
-    with pytest.raises(InputError, match="no variable features, rescue_rate"):
+    with pytest.raises(
+        InputError, match=r"^ds has no dimension 'problem'; its dimensions are none: "
+    ):
         to_profiles(xr.Dataset(), path)
     ds = make_study(n_problems=5)
+    with pytest.raises(InputError, match="no variable features, rescue_rate"):
+        to_profiles(ds.drop_vars(["features", "rescue_rate"]), path)
     with pytest.raises(InputError, match="no intervention dense_steer"):
         to_profiles(ds.isel(intervention=slice(0, -1)), path)
     with pytest.raises(InputError, match="no failed problem unit"):

@@ -457,9 +457,12 @@ def test_unknown_model_is_not_asked_for_again(study, server, shipped):
         ({"url": "https://me:sk-1@x/v1"}, "key_env"),
         ({"url": "https://x/v1?key=sk-1"}, "key_env"),
         ({"url": "http://example.org/v1", "key_env": "K"}, "in the clear"),
-        ({"reply": "logits"}, "unknown reply 'logits'; allowed: echo, echo_late, prompt_logprobs"),
-        ({"top": 0}, "top=0"),
-        ({"timeout": 0}, "timeout=0"),
+        (
+            {"reply": "logits"},
+            "reply must be one of echo, echo_late, prompt_logprobs, got 'logits'",
+        ),
+        ({"top": 0}, "top must be a whole number of at least 1, got 0"),
+        ({"timeout": 0}, "timeout must be a number of seconds above 0, got 0"),
     ],
 )
 def test_endpoint_says_what_is_wrong(given, said):

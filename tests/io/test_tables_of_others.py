@@ -272,7 +272,7 @@ def test_a_frame_that_is_no_table():
     assert "has no rows" in said(rnb.from_table, pd.DataFrame())
     assert "has no rows" in said(rnb.from_table, pd.DataFrame({"id": []}))
     for other in (7, None, [{"id": 1}], b"x"):
-        assert "is no table; give a table" in said(rnb.from_table, other)
+        assert "table must be a path or a DataFrame, got " in said(rnb.from_table, other)
     assert "call its .to_pandas()" in said(rnb.from_table, pa.table({"id": ["a"]}))
     wide = pd.DataFrame([["a", 1]], columns=pd.MultiIndex.from_tuples([("x", "id"), ("y", "ok")]))
     assert "has no 'problem_id'" in said(rnb.from_table, wide)

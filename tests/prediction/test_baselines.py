@@ -145,6 +145,7 @@ def test_every_population_has_its_own_figures():
     correct = rng.integers(0, 2, size=(200, 6, 1)).astype(np.int8)
     correct[:, 4:] = [[1], [0]]
     ds["correct"] = (("problem", "rollout", "intervention"), correct)
+    ds["n_failed_rollouts"] = ("problem", 6 - correct.sum(axis=(1, 2), dtype=np.int32))
     ds = ds.assign_coords(intervention=["none"])
     found = topography(ds, target="regime", n_repeats=1, n_permutations=2)
     # The fifth rollout is always right: no problem failed five times in a row.

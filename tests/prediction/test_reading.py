@@ -143,6 +143,7 @@ def test_first_reads_the_first_failed_rollout_alone():
     # Where the rollout before it did not fail, the second is the first failed one.
     right = ds.copy(deep=True)
     right["correct"][:, 0, 0] = 1
+    right["n_failed_rollouts"] -= 1
     assert reading(right, tokenizers=MINE, rollouts="first", **FEW).scores()[1].mean() > 0.99
 
 
@@ -203,7 +204,8 @@ def test_failures_entered_twice_are_recognised_unless_folds_keep_questions_toget
     rng = np.random.default_rng(9)
     regime = rng.permutation(np.repeat(["resample", "beyond_reach"], 60))
     one = text_study([noise(ROLLOUTS, rng, ALPHABET[1:27]) for _ in range(120)], regime=regime)
-    twice = xr.concat([one, one], "problem")
+    other = one.assign_coords(method=("problem", ["grpo"] * 120))
+    twice = xr.concat([one, other], "problem")
     auc = {}
     for name, ds in {
         "once": one,
@@ -425,11 +427,14 @@ def test_bad_embedders_are_refused(embedder, message):
             {"tokenizers": {"mine": 3}},
             "the tokenizer of mine has type int; allowed: an object with decode",
         ),
-        ({"rollouts": "last"}, "rollouts is 'last'; allowed: all, first"),
+        ({"rollouts": "last"}, "rollouts must be one of all, first, got 'last'"),
         ({"ngrams": (3, 1)}, "ngrams is (3, 1); allowed: two whole numbers"),
-        ({"ngrams": (0.5, 1)}, "ngrams is (0.5, 1)"),
+        (
+            {"ngrams": (0.5, 1)},
+            "ngrams must be two whole numbers, the shortest and the longest, got (0.5, 1)",
+        ),
         ({"texts": ["a"]}, "texts is 1 items; allowed: 60 strings"),
-        ({"texts": "a"}, "texts is one string; allowed: 60 strings"),
+        ({"texts": "a"}, "texts is 1 items; allowed: 60 strings"),
         (
             {"texts": [f"{chr(200 + i)}" for i in range(60)]},
             "no 1- to 4-gram occurs in two of the 60 texts",

@@ -92,11 +92,16 @@ def leaking(seed=0, n_problems=40, each=10):
     problem = np.repeat(np.arange(n_problems), each)
     regime = rng.permutation(np.repeat(["resample", "beyond_reach"], n_problems // 2))[problem]
     names = [f"is_{i}" for i in range(n_problems)]
-    ids = [f"p{i}" for i in problem]
+    labels = {"problem_id": [f"p{i}" for i in problem], "family": families(n_problems, each)}
     return (
-        units_study(np.eye(n_problems)[problem], names=names, regime=regime, problem_id=ids),
+        units_study(np.eye(n_problems)[problem], names=names, regime=regime, **labels),
         names,
     )
+
+
+def families(n_problems, each):
+    """Name the family of every unit, of `each` that have the same problem."""
+    return [f"f{i}" for i in range(each)] * n_problems
 
 
 def test_a_feature_that_names_the_problem_is_caught_by_grouped_folds():
@@ -196,7 +201,8 @@ def test_units_of_a_problem_that_share_label_and_features_widen_the_null():
     features = rng.normal(size=(40, 3))[problem]
     regime = rng.permutation(np.repeat(["resample", "beyond_reach"], 20))[problem]
     many = {"target": "regime", "n_repeats": 1, "n_permutations": 60}
-    ds = units_study(features, regime=regime, problem_id=[f"p{i}" for i in problem])
+    labels = {"problem_id": [f"p{i}" for i in problem], "family": families(40, 10)}
+    ds = units_study(features, regime=regime, **labels)
     forgetful = ds.assign_coords(problem_id=("problem", [f"p{i}" for i in range(400)]))
     assert topography(ds, **many).null.std() > 2 * topography(forgetful, **many).null.std()
 
@@ -369,7 +375,7 @@ def test_sentence_without_permutations_or_repeats():
     [
         (
             {"target": "level"},
-            "target is 'level' (unknown); allowed here: method, regime, model, family, task, cell",
+            "target must be one of method, regime, model, family, task, cell, got 'level'",
         ),
         (
             {"within": "regime"},
@@ -381,8 +387,8 @@ def test_sentence_without_permutations_or_repeats():
             {"features": ["spread", "depth"]},
             "no feature depth; the study holds spread, concentration",
         ),
-        ({"features": "spread"}, "features is 'spread'; allowed: a list of feature names"),
-        ({"features": []}, "features is []; allowed: a list of feature names"),
+        ({"features": "depth"}, "no feature depth; the study holds spread, concentration"),
+        ({"features": []}, "features must be a list of names, or None, got []; give at least one"),
         ({"n_splits": 1}, "n_splits"),
         ({"n_repeats": 0}, "n_repeats"),
         ({"n_permutations": -1}, "n_permutations"),
@@ -407,7 +413,10 @@ def test_bad_input_is_one_clear_sentence(kwargs, message):
             lambda ds: ds.assign(features=ds["features"] * np.nan),
             "no unit with features and a regime is left",
         ),
-        (lambda ds: ds.assign(features=ds["features"] / 0), "features hold an infinite value"),
+        (
+            lambda ds: ds.assign(features=ds["features"] / 0),
+            "'features' is inf at problem 0, feature 0; allowed: a finite number",
+        ),
     ],
 )
 def test_bad_studies_are_named(change, message):

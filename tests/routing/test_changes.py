@@ -172,9 +172,13 @@ def test_the_sentence_says_when_working_more_has_nothing_to_give():
     [
         (None, {"by": "steps"}, "by='steps'; allowed: worked, length"),
         (None, {"interventions": ["retry"]}, "no intervention 'retry'; allowed: sparse_steer"),
-        (None, {"interventions": []}, "no intervention to compare; allowed: sparse_steer"),
-        (None, {"n_bootstrap": 0}, "n_bootstrap 0; allowed: a whole number of at least 1"),
-        (None, {"populations": ["all"]}, "unknown population 'all'"),
+        (
+            None,
+            {"interventions": []},
+            r"interventions must be a list of names, or None, got \[\]; give at least one",
+        ),
+        (None, {"n_bootstrap": 0}, "n_bootstrap must be a whole number of at least 1, got 0"),
+        (None, {"populations": ["all"]}, r"populations must be .*failed_first_M.*, got \['all'\]"),
         (lambda ds: ds.drop_vars("correct"), {}, "no variable correct"),
         (lambda ds: ds.isel(intervention=[0, 2]), {}, "has no retry of a failed problem"),
         (lambda ds: ds.isel(intervention=[0, 1]), {}, "allowed: none was run beside retry"),

@@ -14,7 +14,8 @@ SOMETIMES = 1 - 1 / 6  # Two of four attempts are right: two are drawn, and one 
 @pytest.fixture(scope="module")
 def study():
     """Retry is right twice in four on even problems, sparse_steer always on all but 0 and 5."""
-    ds = tiny_study(n=10, solved=()).drop_vars(["rescue_rate", "attempts", "regime", "route"])
+    counted = ["rescue_rate", "attempts", "n_failed_rollouts", "regime", "route"]
+    ds = tiny_study(n=10, solved=()).drop_vars(counted)
     run = ds["correct"] >= 0
     odd = (np.arange(10) % 2 == 1)[:, None]
     right = np.zeros(run.shape, bool)

@@ -184,9 +184,10 @@ def test_needs_are_stored_with_the_evaluation(study):
 
 def test_no_problem_and_no_rollout(study):
     ds = study({"none": NONE})
-    with pytest.raises(InputError, match="no problems"):
+    with pytest.raises(InputError, match="holds no problem; choose at least one"):
         rnb.evaluate_routing(ds.isel(problem=[]))
-    empty = ds.assign(correct=ds["correct"] * 0 - 1)
+    counted = ("rescue_rate", "attempts", "n_failed_rollouts", "regime", "route")
+    empty = ds.assign(correct=ds["correct"] * 0 - 1).drop_vars(counted, errors="ignore")
     with pytest.raises(InputError, match="no observed rollout"):
         rnb.evaluate_routing(empty)
 

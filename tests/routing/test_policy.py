@@ -136,7 +136,10 @@ def test_policy_is_data():
 
 
 def test_errors_say_what_is_needed():
-    with pytest.raises(InputError, match="needs at least one feature"):
+    with pytest.raises(
+        InputError,
+        match=r"operators must be a dict of at least one feature and its intervention, got {}",
+    ):
         RoutingPolicy({})
     with pytest.raises(
         InputError, match=r"\(problem, 3\): spread, concentration, logit_dispersion"

@@ -416,11 +416,17 @@ def test_the_chart_draws_the_frame_value_for_value(nothing):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"hold_out": ["week"]}, "unknown holdout 'week'; allowed: question, cell, family"),
-        ({"hold_out": []}, "may not be empty"),
-        ({"budget": 0}, "budget 0; allowed"),
-        ({"n_null": -1}, "n_null -1; allowed"),
-        ({"populations": ["everyone"]}, "unknown population 'everyone'"),
+        (
+            {"hold_out": ["week"]},
+            r"hold_out must be .* among question, cell, family, got \['week'\]",
+        ),
+        ({"hold_out": []}, r"hold_out must be .*, got \[\]; give at least one"),
+        ({"budget": 0}, "budget must be a whole number of at least 1, got 0"),
+        ({"n_null": -1}, "n_null must be a whole number of at least 0, got -1"),
+        (
+            {"populations": ["everyone"]},
+            r"populations must be .*failed_first_M.*, got \['everyone'\]",
+        ),
     ],
 )
 def test_what_is_not_allowed_is_said(study, options, message):

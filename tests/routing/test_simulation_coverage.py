@@ -203,9 +203,9 @@ def test_the_simulation_says_what_it_does():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"effect": "huge"}, "unknown effect 'huge'; allowed: none, planted, tied"),
-        ({"size": 2.0}, "size is 2.0"),
-        ({"n_attempts": 1}, "at least 1 and 2"),
+        ({"effect": "huge"}, "effect must be one of none, planted, tied, got 'huge'"),
+        ({"size": 2.0}, "size must be a share from 0 to 1, got 2.0"),
+        ({"n_attempts": 1}, "n_attempts must be a whole number of at least 2, got 1"),
     ],
 )
 def test_simulation_refuses(options, words):

@@ -288,6 +288,7 @@ def test_split_half_correlation_is_scipys():
     coords = {"family": "f", "method": "m", "task": "t"}
     coords = {name: ("problem", [each] * 25) for name, each in coords.items()}
     coords["problem_id"] = ("problem", [f"p{i}" for i in range(25)])
+    coords["feature"] = ["spread", "concentration", "logit_dispersion"]
     ds = xr.Dataset({"rollout_features": (("problem", "observed", "feature"), values)}, coords)
     found = needed_rollouts(ds, (1,), n_splits=400, n_bootstrap=1, seed=1)
     found = found["reliability"].sel(scope="pooled", size=1)

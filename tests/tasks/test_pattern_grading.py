@@ -1,5 +1,7 @@
 r"""The rules "exact" and "regex:PATTERN", functions, and what a grade says."""
 
+import re
+
 import pytest
 
 from recover_nb.core.errors import InputError
@@ -76,13 +78,15 @@ def test_a_grade_says_why():
 
 def test_a_function_decides_alone():
     assert can_grade(str.startswith, "")
-    assert make_checker(str.startswith) is str.startswith
+    made = make_checker(str.startswith)
+    assert (made("12", "1"), made("12", "2"), make_checker(made) is made) == (True, False, True)
     assert grade(lambda text, answer: 0, "1", "1").correct is False  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("rule", ["fuzzy", "", "Numeric", 7, None, ["numeric"]])
 def test_an_unknown_rule_is_refused(rule):
-    allowed = "allowed: exact, numeric, choice, math, regex:PATTERN, or a callable"
+    allowed = "must be exact, numeric, choice, math, regex:PATTERN, or a function, got "
+    allowed = re.escape(allowed + repr(rule))
     for ask in (lambda: make_checker(rule), lambda: grade(rule, "1", "1")):
         with pytest.raises(InputError, match=allowed):
             ask()

@@ -1,5 +1,7 @@
 """Slips that people make, and where a trace first went wrong: worked out by hand."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -82,7 +84,8 @@ def problem_walk(problem):
 
 
 def test_who_always_slips_writes_it_by_hand():
-    always = np.random.default_rng(0), 1.3  # above 1 / 0.8: products too
+    # Products are slipped in less often than by the rate, so nothing is left to chance.
+    always = SimpleNamespace(random=lambda: 0.0, integers=None), 1.0
     # 47+85 = 122 -> 22; 22*3 = 66; 66-19: 6 < 9, 47 + 10 = 57
     assert tasks.erring_trace(SUM, *always) == "47+85=22 22*4=66 66-19=57 #57"
     assert tasks.erring_trace(WALK, *always) == "k.ma=m m.is=C #C"

@@ -211,9 +211,9 @@ def test_a_checker_that_fails_is_counted():
         ("gcd", {"min_numbers": -1}, "cannot make gcd with {'min_numbers': -1}: "),
         ("gcd", {"min_numbers": "two"}, "cannot make gcd with"),
         ("composite", {}, "cannot make composite with its own options: Must specify"),
-        ("gcd", {"n": 0}, "n 0; allowed: a whole number of at least 1"),
-        ("gcd", {"n": 2.5}, "n 2.5; allowed"),
-        ("gcd", {"seed": -1}, "seed -1; allowed"),
+        ("gcd", {"n": 0}, "n must be a whole number of at least 1, got 0"),
+        ("gcd", {"n": 2.5}, "n must be a whole number of at least 1, got 2.5"),
+        ("gcd", {"seed": -1}, "seed must be a whole number from 0 to 4294967295, got -1"),
     ],
 )
 def test_refusals(name, arguments, says):

@@ -60,7 +60,7 @@ def test_every_view_folds_them_in(imported, name):
     (notes,) = (each for each in view.children if isinstance(each, Notes))
     assert notes.head.title == "3 notes on this import"
     assert not notes.head.unfolded
-    assert "&lt;img src=x onerror=alert(1)&gt; ?[2J" in notes.words.value
+    assert "&lt;img src=x onerror=alert(1)&gt; \\x1b[2J" in notes.words.value
     assert "<img" not in notes.words.value
     still = view.still()
     assert "<summary>3 notes on this import</summary>" in still and "<img src=x" not in still

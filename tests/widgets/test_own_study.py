@@ -195,5 +195,7 @@ def test_a_story_of_ones_own_study(valued):
 
 def test_value_problems_is_a_whole_number(pair):
     problem = Problem("sums", "p", "test", -1, "Add 1.", "2", ())
-    with pytest.raises(InputError, match="value_problems=-1; allowed: a whole number"):
+    with pytest.raises(
+        InputError, match="value_problems must be a whole number of at least 0, got -1"
+    ):
         rnb.generate(pair, [problem], value_problems=-1)

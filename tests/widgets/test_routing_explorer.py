@@ -440,7 +440,7 @@ def test_what_is_wrong_is_said(view):
         ({"fallback": "retry"}, "the policy routes to retry"),
         ({"operators": {"spread": "magic"}}, "the policy routes to magic"),
         ({"operators": {"mood": "dense_steer"}}, "no feature mood"),
-        ({"operators": {}}, "a routing policy needs at least one feature"),
+        ({"operators": {}}, "operators must be a dict of at least one feature"),
         ({"route": "retry"}, "no route 'retry'; allowed: sparse_steer"),
     ):
         before = view.value

@@ -409,7 +409,7 @@ def test_too_few_draws_are_said_when_they_are_asked_for(ds):
     view = StabilityExplorer(ds, n_null=5)
     view.resample()
     assert (
-        "n_null 5; allowed: a whole number of at least 19" in view.message
+        "n_null must be a whole number of at least 19, got 5" in view.message
         and not view.button.disabled
     )
 

@@ -352,7 +352,10 @@ def test_the_message_stands_below_the_controls(view):
 @pytest.mark.parametrize(
     ("state", "said"),
     [
-        ({"miracle": 1}, "RolloutStepper has no state 'miracle'; allowed: source, family"),
+        (
+            {"miracle": 1},
+            "the state of RolloutStepper must be one of source, family.*, got 'miracle'",
+        ),
         ({"family": "llama"}, "unknown family 'llama'; allowed: qwen3, neox"),
         ({"method": "ancestor"}, "unknown method 'ancestor'; allowed: sft"),
         ({"source": "dream"}, "recorded"),

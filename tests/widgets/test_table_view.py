@@ -129,7 +129,7 @@ def test_the_frame_is_not_changed(table, frame):
 def test_wrong_use_is_said(frame):
     with pytest.raises(InputError, match="no column 'id' for a key; it has place, name"):
         TableView().show(frame, key="id")
-    with pytest.raises(InputError, match="page_size is 0"):
+    with pytest.raises(InputError, match="page_size must be a whole number of at least 1, got 0"):
         TableView(page_size=0)
 
 

@@ -205,7 +205,7 @@ def test_a_population_is_chosen_and_the_headline_is_shown_first(study):
         view.panel = "confusion"
     assert len(shown(view, "problems")) == wanted.n > 100
     view.population = "half"
-    assert "unknown population 'half'; allowed: failed" in view.message
+    assert "'half' is not failed, or failed_first_M for a whole number M" in view.message
 
 
 def test_panels_of_one_part_say_which(view, study):
@@ -405,7 +405,7 @@ def test_what_is_wrong_is_said(view):
     for state, words in (
         (
             {"target": "level"},
-            "target is 'level' (unknown); allowed here: method, regime, model, family",
+            "target must be one of method, regime, model, family, task, cell, got 'level'",
         ),
         ({"within": "method"}, "target and within are both 'method'"),
         ({"target": "task"}, "nothing to predict (all: every unit has task arithmetic)"),

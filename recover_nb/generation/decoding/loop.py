@@ -7,12 +7,13 @@ from functools import partial
 import numpy as np
 import torch
 
+from recover_nb.core import checks
 from recover_nb.generation.decoding.batch import Batch, Proposal, Step
 from recover_nb.generation.decoding.cached_model import Runner
-from recover_nb.generation.decoding.operators import Operator, find_operator
+from recover_nb.generation.decoding.operators import OPERATOR, Operator, find_operator
 from recover_nb.generation.decoding.pair import Pair
 from recover_nb.generation.decoding.plan import plan_batches
-from recover_nb.generation.decoding.settings import Settings
+from recover_nb.generation.decoding.settings import SETTINGS, Settings
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,17 @@ class Decoded:
     signals: dict[str, np.ndarray] | None = None
 
 
+@checks.takes(
+    pair=checks.PAIR,
+    prompts=checks.several(checks.TEXT, "texts", least=0),
+    intervention=OPERATOR,
+    keys=checks.WHOLES,
+    rollouts=checks.WHOLES,
+    calibration=checks.CALIBRATION,
+    twins=checks.DECODED,
+    settings=SETTINGS,
+    record=checks.FLAG,
+)
 @torch.inference_mode()
 def steps(
     pair: Pair,
@@ -192,6 +204,18 @@ def _emit(
     )
 
 
+@checks.takes(
+    pair=checks.PAIR,
+    prompts=checks.several(checks.TEXT, "texts", least=0),
+    intervention=OPERATOR,
+    keys=checks.WHOLES,
+    rollouts=checks.WHOLES,
+    calibration=checks.CALIBRATION,
+    twins=checks.DECODED,
+    settings=SETTINGS,
+    record=checks.FLAG,
+    progress=checks.COUNTED,
+)
 def decode(
     pair: Pair,
     prompts: Sequence[str],

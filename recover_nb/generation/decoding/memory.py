@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from recover_nb.core.errors import InputError
+from recover_nb.core.memory import free_memory
 
 #: Longest header of a safetensors file that is read; its own library allows as much.
 MAX_HEADER = 100_000_000
@@ -103,30 +104,7 @@ def free_bytes(device: str | torch.device) -> int | None:
         return torch.cuda.mem_get_info(device)[0]
     if device.type != "cpu":
         return None
-    limits = [_free_on_machine(), _free_in_container()]
-    return min((each for each in limits if each is not None), default=None)
-
-
-def _free_on_machine() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(
-            int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")
-        )
-    except (OSError, StopIteration, ValueError):
-        return None
-
-
-def _free_in_container() -> int | None:
-    """Read the limit of the control group, which /proc/meminfo does not know (Binder, Docker)."""
-    try:
-        limit, used = (
-            Path("/sys/fs/cgroup", name).read_text().strip()
-            for name in ("memory.max", "memory.current")
-        )
-        return None if limit == "max" else max(int(limit) - int(used), 0)
-    except (OSError, ValueError):
-        return None
+    return free_memory()
 
 
 def check_memory(

@@ -1,9 +1,11 @@
 """The registry of interventions and their base class. The built-in ones are in `interventions`."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
+from recover_nb.core import checks
+from recover_nb.core.checks import check_name
 from recover_nb.core.errors import InputError
 from recover_nb.generation.decoding.batch import Batch, Proposal
 from recover_nb.generation.decoding.sampling import Stream
@@ -92,6 +94,13 @@ def register(name: str):
 
 def find_operator(name: str) -> type[Operator]:
     """Return the registered class, or raise an `InputError` that lists the names."""
-    if name not in REGISTRY:
-        raise InputError(f"unknown intervention {name!r}; allowed: {', '.join(sorted(REGISTRY))}")
-    return REGISTRY[name]
+    return REGISTRY[check_name("intervention", name, sorted(REGISTRY))]
+
+
+def _known(name: Any) -> Any:
+    find_operator(name)
+    return name
+
+
+#: The name of an intervention, as a function asks for it.
+OPERATOR = checks.Kind("the name of an intervention", _known)

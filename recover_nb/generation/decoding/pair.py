@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from recover_nb.core import checks
 from recover_nb.core.errors import InputError
 from recover_nb.generation.decoding.adapters import (
     base_of,
@@ -108,6 +109,13 @@ class Pair:
         return min((limit for limit in limits if limit and limit > 0), default=None)
 
 
+@checks.takes(
+    trust_remote_code=checks.FLAG,
+    chat=checks.FLAG,
+    system=checks.TEXT,
+    chat_options=checks.MAPPING,
+    check_memory=checks.FLAG,
+)
 def load_pair(
     specialist: Any,
     ancestor: Any,

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from recover_nb.core.errors import InputError
-from recover_nb.core.labels import Anchoring, Continuation, parse
+from recover_nb.core import checks
+from recover_nb.core.labels import Anchoring, Continuation
 
 #: What the firing threshold is a quantile of: the scores themselves, or raw J_t as the authors'
 #: toolkit has it.
@@ -78,7 +78,7 @@ class Settings:
     >>> rnb.Settings(alpha=1.5)
     Traceback (most recent call last):
         ...
-    recover_nb.core.errors.InputError: setting alpha=1.5 cannot be used; allowed: a weight in [0, 1]
+    recover_nb.core.errors.InputError: alpha must be a weight in [0, 1], got 1.5
     """
 
     temperature: float = 0.6
@@ -105,39 +105,37 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        object.__setattr__(self, "continuation", parse(Continuation, self.continuation))
-        object.__setattr__(self, "anchoring", parse(Anchoring, self.anchoring))
-        self._need("temperature", self.temperature >= 0, "0 (greedy) or a positive number")
-        for name in ("local_temperature", "hot_temperature"):
-            self._need(name, getattr(self, name) > 0, "a positive number")
-        self._need("alpha", 0 <= self.alpha <= 1, "a weight in [0, 1]")
-        self._need("min_p", 0 <= self.min_p <= 1, "a share in [0, 1]")
-        self._need("contrast", 0 <= self.contrast < float("inf"), "0 or a positive number")
-        for name in ("top_k", "width", "max_new_tokens", "batch_size"):
-            self._need(name, _is_whole(getattr(self, name), 1), "a whole number of at least 1")
-        for name in ("window", "seed"):
-            self._need(name, _is_whole(getattr(self, name), 0), "a whole number of at least 0")
-        for name, least in (("k_cov", 1), ("warmup", 0), ("modulus", 1)):
-            value = getattr(self, name)
-            allowed = f"None or a whole number of at least {least}"
-            self._need(name, value is None or _is_whole(value, least), allowed)
-        self._need("lag", self.lag in (0, 1), "0 or 1")
-        self._need("threshold", self.threshold in THRESHOLDS, " or ".join(THRESHOLDS))
-        self._need(
-            "quantile",
-            self.quantile is None or 0 <= self.quantile <= 1,
-            "None or a number in [0, 1]",
-        )
-        self._need(
-            "logit_grid", self.logit_grid >= 0, "0 (no rounding) or a positive step such as 2**-10"
-        )
-
-    def _need(self, name: str, holds: bool, allowed: str) -> None:
-        if not holds:
-            raise InputError(
-                f"setting {name}={getattr(self, name)!r} cannot be used; allowed: {allowed}"
-            )
+        checks.settle(self, **_KINDS)
 
 
-def _is_whole(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+_WHOLE = checks.whole(1, 1_000_000)
+_KINDS = {
+    "continuation": checks.one_of(Continuation),
+    "anchoring": checks.one_of(Anchoring),
+    "temperature": checks.number(0, 1000, what="0 (greedy) or a positive number"),
+    "local_temperature": checks.POSITIVE,
+    "hot_temperature": checks.POSITIVE,
+    "alpha": checks.number(0, 1, what="a weight in [0, 1]"),
+    "min_p": checks.SHARE,
+    "contrast": checks.number(0, what="0 or a positive number"),
+    "top_k": _WHOLE,
+    "width": _WHOLE,
+    "max_new_tokens": _WHOLE,
+    "batch_size": _WHOLE,
+    "window": checks.whole(0, 1_000_000),
+    "seed": checks.SEED,
+    "k_cov": _WHOLE,
+    "warmup": checks.whole(0, 1_000_000),
+    "modulus": checks.either(
+        checks.whole(1), checks.NOTHING, "a whole number of at least 1, or None"
+    ),
+    "lag": checks.whole(0, 1, what="0 or 1"),
+    "threshold": checks.one_of(THRESHOLDS),
+    "quantile": checks.number(0, 1, what="a number in [0, 1]"),
+    "logit_grid": checks.number(0, what="0 (no rounding) or a positive step such as 2**-10"),
+}
+
+#: The settings that a function asks for.
+SETTINGS = checks.instance(
+    Settings, "settings of decoding", "write them as rnb.Settings(temperature=0.6)"
+)

@@ -11,9 +11,12 @@ import pandas as pd
 from recover_nb.core.checkpoints import WEIGHTS, checkpoint_hash
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Method, Task
+from recover_nb.core.sealed import replace_file
 
 #: What a checkpoint trained here says of itself.
 RECORD = "training.json"
+#: The same while it is written.
+_NEW = f"{RECORD}.new"
 
 
 def curve_frame(curve: list[dict]) -> pd.DataFrame:
@@ -57,7 +60,9 @@ def check_folder(folder: Path) -> None:
     InputError
         What to do instead.
     """
-    if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
+    if not os.path.lexists(folder):
+        return
+    if folder.is_dir() and all(each.name == _NEW for each in folder.iterdir()):
         return
     try:
         record = json.loads((folder / RECORD).read_text("utf-8"))
@@ -77,7 +82,25 @@ def check_folder(folder: Path) -> None:
 def mark(folder: Path, family: str, method: str) -> None:
     """Begin a checkpoint's record, so that one interrupted while written is known as ours."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / RECORD).write_text(json.dumps({"family": family, "method": method}) + "\n")
+    _write_record(folder, {"family": family, "method": method})
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a checkpoint is whole: its record is written last, and has the hash of its weights.
+
+    One that came from elsewhere, without a record, has to be whole.
+    """
+    if not (folder / WEIGHTS).is_file():
+        return False
+    if not (folder / RECORD).is_file():
+        return True
+    record = json.loads((folder / RECORD).read_text("utf-8"))
+    return record.get("sha256") == checkpoint_hash(folder)
+
+
+def _write_record(folder: Path, record: dict) -> None:
+    content = json.dumps(record, indent=1) + "\n"
+    replace_file(folder / RECORD, content.encode(), folder / _NEW)
 
 
 def write_card(folder: Path, family: str, method: str, facts: dict) -> None:
@@ -96,7 +119,6 @@ def write_card(folder: Path, family: str, method: str, facts: dict) -> None:
     digest = checkpoint_hash(folder)
     curve_chart(curve_frame(facts["curve"])).save(str(folder / "curve.svg"))
     record = {**facts, "recipe": recipe, "family": family, "method": method, "sha256": digest}
-    (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n")
     dev = facts["dev"]
     measure = "greedy exact traces" if method == Method.ANCESTOR else "pass@1"
     (folder / "README.md").write_text(f"""# {family} / {method}
@@ -129,3 +151,4 @@ Training loss, and {measure} on dev by task.
 
 ![Learning curve](curve.svg)
 """)
+    _write_record(folder, record)

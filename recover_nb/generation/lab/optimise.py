@@ -1,13 +1,16 @@
 """One resumable training loop for all stages: Muon on matrices, AdamW on the rest, no pickle."""
 
 import json
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 
 from recover_nb.core.errors import InputError
+from recover_nb.core.sealed import DamagedError, replace_file, seal, unseal
+from recover_nb.core.writable import cannot_write
 
 
 class Optimiser:
@@ -62,12 +65,15 @@ class Optimiser:
             part.load_state_dict(whole)
 
 
-#: Files of a state of training.
-STATE = ("model.safetensors", "optimiser.safetensors", "progress.json")
+#: Files of a state of training: itself, and the next one while it is written.
+STATE = ("state", "state.new")
+
+#: Lengths of the parts of a state, before them.
+_LENGTHS = struct.Struct("<3Q")
 
 
 class Progress:
-    """A training run's place on disk: model, optimiser, step and curve, replaced atomically.
+    """A training run's place on disk: model, optimiser, step and curve, replaced at once.
 
     Parameters
     ----------
@@ -79,22 +85,25 @@ class Progress:
 
     def __init__(self, folder: Path, recipe: str = ""):
         self.folder, self.recipe = Path(folder), recipe
-        self._fresh = self.folder.with_name(self.folder.name + ".new")
+        self._state, self._fresh = (self.folder / name for name in STATE)
 
     def save(self, step: int, model, optimiser: Optimiser, curve: list[dict]) -> None:
-        """Write everything to a new folder, then put it in the place of the old one."""
-        fresh = self._fresh
-        _clear(fresh)
-        fresh.mkdir(parents=True)
-        save_file(
-            {k: v.contiguous() for k, v in model.state_dict().items()}, fresh / "model.safetensors"
-        )
-        save_file(optimiser.tensors(), fresh / "optimiser.safetensors")
-        (fresh / "progress.json").write_text(
-            json.dumps({"step": step, "curve": curve, "recipe": self.recipe})
-        )
-        _clear(self.folder)
-        fresh.rename(self.folder)
+        """Write everything to a new file, then put it in the place of the old one.
+
+        Raises
+        ------
+        InputError
+            If it cannot be written.
+        """
+        about = {"step": step, "curve": curve, "recipe": self.recipe}
+        parts = (json.dumps(about).encode(), save_tensors(model), save(optimiser.tensors()))
+        content = _LENGTHS.pack(*map(len, parts)) + b"".join(parts)
+        try:
+            _check_own(self.folder)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            replace_file(self._state, seal(content), self._fresh)
+        except OSError as error:
+            raise cannot_write(self._state, error) from error
 
     def load(self, model, optimiser: Optimiser) -> tuple[int, list[dict]]:
         """Restore model and optimiser; return next step and curve, (0, []) if nothing is there.
@@ -102,21 +111,53 @@ class Progress:
         Raises
         ------
         InputError
-            If what is there was made by another recipe, or is no state of training: it would be
-            written over.
+            If what is there was made by another recipe, is damaged, or is no state of training: it
+            would be written over.
         """
         _check_own(self.folder)
-        _check_own(self._fresh)
-        if not (self.folder / "progress.json").exists():
+        if not self._state.exists():
             return 0, []
-        progress = json.loads((self.folder / "progress.json").read_text())
-        if progress.get("recipe", "") != self.recipe:
+        content = read_sealed(self._state)
+        about, weights, others = _split(content)
+        progress = json.loads(about)
+        if progress["recipe"] != self.recipe:
             raise InputError(
                 f"{self.folder} holds a run of another recipe; remove it to train anew"
             )
-        model.load_state_dict(load_file(self.folder / "model.safetensors"))
-        optimiser.load(load_file(self.folder / "optimiser.safetensors"))
+        model.load_state_dict(load(weights))
+        optimiser.load(load(others))
         return progress["step"], progress["curve"]
+
+
+def save_tensors(model) -> bytes:
+    """Return the weights of a model, as safetensors."""
+    return save({name: value.contiguous() for name, value in model.state_dict().items()})
+
+
+def read_sealed(path: Path) -> bytes:
+    """Return what was sealed in a file of training.
+
+    Raises
+    ------
+    InputError
+        If it is missing or damaged.
+    """
+    try:
+        return unseal(path.read_bytes())
+    except (OSError, DamagedError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(
+            f"{path} is damaged, or another version wrote it ({reason}); remove the folder"
+            f" {path.parent} to train anew"
+        ) from error
+
+
+def _split(content: bytes) -> list[bytes]:
+    at, parts = _LENGTHS.size, []
+    for length in _LENGTHS.unpack_from(content):
+        parts.append(content[at : at + length])
+        at += length
+    return parts
 
 
 def _check_own(folder: Path) -> None:
@@ -131,15 +172,6 @@ def _check_own(folder: Path) -> None:
         raise InputError(
             f"{folder} {held}, so it is no state of training and is left alone; move it away"
         )
-
-
-def _clear(folder: Path) -> None:
-    """Remove a state of training, and nothing else."""
-    _check_own(folder)
-    for name in STATE:
-        (folder / name).unlink(missing_ok=True)
-    if folder.is_dir():
-        folder.rmdir()
 
 
 def trapezoid(step: int, steps: int, warmup: int = 50, decay: float = 0.5) -> float:

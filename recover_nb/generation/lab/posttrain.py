@@ -12,13 +12,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load
 
 from recover_nb import tasks
 from recover_nb.core.labels import Method, Slip, Task
+from recover_nb.core.sealed import replace_file, seal
+from recover_nb.core.writable import cannot_write
 from recover_nb.generation.lab.data import IGNORED, Example, collate_sampled, draw_level, example
 from recover_nb.generation.lab.evaluate import dev_figures, sample
-from recover_nb.generation.lab.optimise import Optimiser, Progress, fit
+from recover_nb.generation.lab.optimise import (
+    Optimiser,
+    Progress,
+    fit,
+    read_sealed,
+    save_tensors,
+)
 from recover_nb.generation.lab.pretrain import imitation_loss
 from recover_nb.tasks import Style
 
@@ -208,7 +216,7 @@ def choose_strength(curve: list[dict], ancestor_rate: float) -> dict:
     return enough[-1] if enough else curve[int(np.argmax(rates))]
 
 
-def _constant(step: int, _steps: int) -> float:
+def constant(step: int, _steps: int) -> float:
     """Warm up over ten steps, then hold: every measured step is a finished strength of its own."""
     return min(1.0, (step + 1) / 10)
 
@@ -252,10 +260,11 @@ def posttrain(
         loss_of = imitation(model, tokenizer, examples, recipe.rows, seed)
 
     def measure(step: int) -> dict:
-        save_file(
-            {k: v.contiguous() for k, v in model.state_dict().items()},
-            snapshots / f"{step}.safetensors",
-        )
+        path = snapshots / f"{step}.sealed"
+        try:
+            replace_file(path, seal(save_tensors(model)), path.with_suffix(".new"))
+        except OSError as error:
+            raise cannot_write(path, error) from error
         return dev_figures(model, tokenizer, n_problems=100)
 
     curve = fit(
@@ -263,7 +272,7 @@ def posttrain(
         Optimiser(model, recipe.matrix_lr, recipe.other_lr),
         loss_of,
         recipe.steps,
-        factor=_constant,
+        factor=constant,
         progress=Progress(Path(work) / "progress", repr((seed, recipe, ancestor_hash))),
         every=recipe.every,
         measure=measure,
@@ -272,5 +281,5 @@ def posttrain(
     best = choose_strength(
         curve, dev_figures(ancestor, tokenizer, n_problems=100)["mean_pass_at_1"]
     )
-    model.load_state_dict(load_file(snapshots / f"{best['step']}.safetensors"))
+    model.load_state_dict(load(read_sealed(snapshots / f"{best['step']}.sealed")))
     return model.eval(), curve, best["step"]

@@ -2,18 +2,25 @@
 
 import dataclasses
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from tqdm import tqdm
 from transformers import AutoTokenizer
 
+from recover_nb.core import checks
 from recover_nb.core.checkpoints import checkpoint_hash
+from recover_nb.core.errors import InputError, first_line
 from recover_nb.core.labels import SPECIALISTS, Family, Method, parse
+from recover_nb.core.visible import visible
+from recover_nb.core.writable import cannot_write
 from recover_nb.generation.decoding.loading import load_checkpoint
-from recover_nb.generation.lab.cards import check_folder, mark, write_card
+from recover_nb.generation.lab.cards import check_folder, is_finished, mark, write_card
 from recover_nb.generation.lab.evaluate import dev_figures
 from recover_nb.generation.lab.posttrain import RECIPES, posttrain
 from recover_nb.generation.lab.pretrain import STAGES, STEPS, pretrain
@@ -41,6 +48,7 @@ _DATA = {
 }
 
 
+@checks.takes(out=checks.PATH, seed=checks.SEED, ancestors=checks.PATH)
 def train(
     families=None,
     methods=None,
@@ -108,7 +116,7 @@ def _train_family(
     torch.set_num_threads(1)
     written = []
     ancestor_folder = out / family / Method.ANCESTOR
-    if Method.ANCESTOR in methods or not (ancestor_folder / "model.safetensors").exists():
+    if Method.ANCESTOR in methods or not is_finished(ancestor_folder):
         written.append(_train_ancestor(family, ancestor_folder, work, seed, line))
     for method in SPECIALISTS:
         if method in methods:
@@ -119,24 +127,38 @@ def _train_family(
 
 
 def _bar(family: str, method: str, steps: int, line: int | None):
-    return tqdm(
-        total=steps, desc=f"{family}/{method}", unit="step", position=line, disable=line is None
-    )
+    name = visible(f"{family}/{method}")
+    return tqdm(total=steps, desc=name, unit="step", position=line, disable=line is None)
 
 
 def _save(model, tokenizer, folder: Path, family: str, method: str, facts: dict) -> Path:
-    mark(folder, family, method)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    with _writing(folder):
+        mark(folder, family, method)
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
     dev = dev_figures(model, tokenizer, n_problems=100, n=8)
     n_parameters = sum(p.numel() for p in model.parameters())
-    write_card(
-        folder,
-        family,
-        method,
-        {"data": _DATA[method], **facts, "dev": dev, "n_parameters": n_parameters},
-    )
+    with _writing(folder):
+        write_card(
+            folder,
+            family,
+            method,
+            {"data": _DATA[Method(method)], **facts, "dev": dev, "n_parameters": n_parameters},
+        )
     return folder
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turn a checkpoint that cannot be written into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    except SafetensorError as error:
+        raise InputError(
+            f"{folder} cannot be written ({first_line(error)}); choose another --out"
+        ) from error
 
 
 def _train_ancestor(family: str, folder: Path, work: Path, seed: int, line: int | None) -> Path:

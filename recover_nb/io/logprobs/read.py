@@ -15,14 +15,28 @@ from typing import Any
 
 import xarray as xr
 
+from recover_nb.core import checks
 from recover_nb.features.features import DEFAULT_WINDOW
 from recover_nb.features.signal_reductions import DEFAULT_TEMPERATURE, DEFAULT_TOP_K
 from recover_nb.io.lines import read_jsonl
 from recover_nb.io.logprobs.pairs import GENERATED, PROMPT, Form, read_both
 from recover_nb.io.logprobs.token_names import Ids
 from recover_nb.io.records import Collector
+from recover_nb.tasks.checkers import RULE
 
 
+@checks.takes(
+    tokenizer=checks.VOCABULARY,
+    specialist=checks.PATH,
+    ancestor=checks.PATH,
+    temperature=checks.POSITIVE,
+    top_k=checks.COUNT,
+    k_cov=checks.COUNT,
+    is_correct=RULE,
+    unit=checks.UNIT,
+    task=checks.TEXT,
+    window=checks.DRAWS,
+)
 def from_vllm_logprobs(
     specialist: str | PathLike,
     ancestor: str | PathLike,
@@ -88,6 +102,18 @@ def from_vllm_logprobs(
     )
 
 
+@checks.takes(
+    tokenizer=checks.VOCABULARY,
+    specialist=checks.PATH,
+    ancestor=checks.PATH,
+    temperature=checks.POSITIVE,
+    top_k=checks.COUNT,
+    k_cov=checks.COUNT,
+    is_correct=RULE,
+    unit=checks.UNIT,
+    task=checks.TEXT,
+    window=checks.DRAWS,
+)
 def from_openai_logprobs(
     specialist: str | PathLike,
     ancestor: str | PathLike,

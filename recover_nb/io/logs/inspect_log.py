@@ -11,6 +11,7 @@ from typing import Any
 
 import xarray as xr
 
+from recover_nb.core import checks
 from recover_nb.core.errors import InputError
 from recover_nb.features.features import DEFAULT_WINDOW
 from recover_nb.io.archive import read_members
@@ -28,6 +29,7 @@ from recover_nb.io.logs.logged_tokens import logged_tokens
 from recover_nb.io.paths import Source, by_intervention, files_of, names_of
 from recover_nb.io.records import Collector
 from recover_nb.io.rows import RolloutRow, Unit
+from recover_nb.tasks.checkers import RULE
 
 WHAT = "a log of inspect_ai (.eval or .json)"
 #: What makes two runs of a task two decodings, beside the model.
@@ -35,6 +37,16 @@ SETTINGS = ("task_args", "model_args", "model_generate_config", "model_roles")
 SPEED = ("max_connections", "max_retries", "timeout", "attempt_timeout", "cache", "batch")
 
 
+@checks.takes(
+    tokenizer=checks.TOKENIZER,
+    path=checks.PATHS,
+    is_correct=RULE,
+    scorer=checks.TEXT,
+    unit=checks.UNIT,
+    task=checks.TEXT,
+    n_observed=checks.COUNT,
+    window=checks.DRAWS,
+)
 def from_inspect(
     path: Source,
     *,

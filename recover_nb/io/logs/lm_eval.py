@@ -11,6 +11,7 @@ from typing import Any
 
 import xarray as xr
 
+from recover_nb.core import checks
 from recover_nb.core.errors import InputError
 from recover_nb.features.features import DEFAULT_WINDOW
 from recover_nb.io.lines import MAX_LINE_BYTES, Row, read_jsonl
@@ -28,6 +29,7 @@ from recover_nb.io.paths import Source, by_intervention, files_of, names_of
 from recover_nb.io.records import Collector
 from recover_nb.io.rows import RolloutRow, ended_by
 from recover_nb.tasks import CHECKERS
+from recover_nb.tasks.checkers import RULE
 
 WHAT = "a sample log of lm-evaluation-harness (samples_TASK_DATE.jsonl)"
 FILE_NAME = re.compile(
@@ -35,6 +37,17 @@ FILE_NAME = re.compile(
 )
 
 
+@checks.takes(
+    tokenizer=checks.TOKENIZER,
+    path=checks.PATHS,
+    is_correct=RULE,
+    filter=checks.TEXT,
+    metric=checks.TEXT,
+    unit=checks.UNIT,
+    task=checks.TEXT,
+    n_observed=checks.COUNT,
+    window=checks.DRAWS,
+)
 def from_lm_eval(
     path: Source,
     *,
@@ -153,7 +166,7 @@ def _check_no_summary(path: Path) -> None:
         return
     try:
         values = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, OSError):  # The reader of the rows says what is wrong.
         return
     if isinstance(values, dict) and isinstance(values.get("eval"), dict):
         raise InputError(f"{path}: a log of inspect_ai; read it with from_inspect")

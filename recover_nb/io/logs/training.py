@@ -8,11 +8,13 @@ from typing import Any
 
 import xarray as xr
 
+from recover_nb.core import checks
 from recover_nb.core.errors import InputError
+from recover_nb.core.files import is_folder
 from recover_nb.features.features import DEFAULT_WINDOW
 from recover_nb.io.dense import NONE
 from recover_nb.io.fields import NAMES, is_name
-from recover_nb.io.lines import Row, read_json, read_jsonl, read_parquet
+from recover_nb.io.lines import Row, existing, read_json, read_jsonl, read_parquet
 from recover_nb.io.logs.rewards import choose_reward, reward_of, verdicts
 from recover_nb.io.messages import words_of_messages
 from recover_nb.io.paths import files_of
@@ -20,6 +22,7 @@ from recover_nb.io.records import Collector
 from recover_nb.io.replies import Reply, replies_of
 from recover_nb.io.rollout_rows import expected_answer, hashed, tell_of
 from recover_nb.io.rows import RolloutRow
+from recover_nb.tasks.checkers import RULE
 
 TRL = (
     "completions of TRL (completions_*.parquet with step, prompt, completion and one column per"
@@ -32,6 +35,18 @@ STEP = ("step", "global_step", "global_steps")
 SOLUTIONS = ("gts", "solution", "reward_model")
 
 
+@checks.takes(
+    tokenizer=checks.TOKENIZER,
+    path=checks.PATH,
+    reward=checks.TEXT,
+    threshold=checks.NUMBER,
+    step=checks.DRAWS,
+    is_correct=RULE,
+    unit=checks.UNIT,
+    task=checks.TEXT,
+    n_observed=checks.COUNT,
+    window=checks.DRAWS,
+)
 def from_trl(
     path: str | PathLike,
     *,
@@ -88,6 +103,17 @@ def from_trl(
     return out.study(n_observed=n_observed, window=window)
 
 
+@checks.takes(
+    tokenizer=checks.TOKENIZER,
+    path=checks.PATH,
+    threshold=checks.NUMBER,
+    step=checks.DRAWS,
+    is_correct=RULE,
+    unit=checks.UNIT,
+    task=checks.TEXT,
+    n_observed=checks.COUNT,
+    window=checks.DRAWS,
+)
 def from_verl(
     path: str | PathLike,
     *,
@@ -162,13 +188,13 @@ def _acc(row: Row) -> float | None:
 def _trl_rows(out: Collector, path: str | PathLike) -> Iterator[Row]:
     """Yield the rows of TRL's table, in whichever form it was written."""
     files = [path]
-    if Path(path).is_dir():
+    if is_folder(Path(path)):
         found = files_of(path, ".parquet", ".jsonl", ".json")
         # What is there in both forms is read once.
         parquet = [each for each in found if each.suffix == ".parquet"]
         files = parquet or found
     for file in map(Path, files):
-        if file.is_file() and not _is_parquet(file):
+        if not _is_parquet(existing(file, TRL)):
             yield from _exported(out, file)
         else:
             for row in read_parquet(file, TRL, ("prompt", "completion"), tell=out.tell):

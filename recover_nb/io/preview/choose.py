@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from recover_nb.core.errors import InputError
+from recover_nb.core.files import is_folder
 from recover_nb.io.preview.folders import arms_of, logs_in
 from recover_nb.io.preview.readings import OTHER_MODEL, Call, calls_for
 from recover_nb.io.preview.recognise import READABLE, is_store, recognise
@@ -16,7 +17,7 @@ def call_for(path: Path) -> Call:
     InputError
         Nothing there, nothing that is read, a study or problems already, or one file of two.
     """
-    if path.is_dir() and not is_store(path):
+    if is_folder(path) and not is_store(path):
         found, paths = logs_in(path)
         arms = arms_of(paths)
         if arms:

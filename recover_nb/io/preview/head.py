@@ -11,6 +11,7 @@ from typing import Any
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.extras import need
+from recover_nb.core.files import open_file
 from recover_nb.io.archive import read_members
 from recover_nb.io.lines import MAX_LINE_BYTES
 from recover_nb.io.opened import beginning, existing, packed_as
@@ -83,7 +84,7 @@ def read_first(path: Path, compression: str, size: int) -> bytes:
     """
     if compression:
         return beginning(path, WHAT, size)
-    with path.open("rb") as file:
+    with io.BufferedReader(open_file(path)) as file:
         return file.read(size)
 
 

@@ -12,9 +12,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from recover_nb.core import checks
 from recover_nb.core.errors import InputError
+from recover_nb.core.files import is_folder
 from recover_nb.core.labels import Intervention
 from recover_nb.core.schema import INTERVENTION, PROBLEM, text
+from recover_nb.core.visible import AS_TEXT, visible
 from recover_nb.io.preview.folders import are_small, arms_of, logs_in
 from recover_nb.io.preview.head import ROWS, Head, sample
 from recover_nb.io.preview.readings import (
@@ -97,9 +100,9 @@ class Preview:
 
     def __str__(self) -> str:
         """Return everything as text for a terminal, without control characters."""
-        lines = textwrap.wrap(_printable(self.sentence.partition(" Read it with ")[0]), 100)
+        lines = textwrap.wrap(_on_one_line(self.sentence.partition(" Read it with ")[0]), 100)
         for title, rows in self._parts():
-            lines += ["", title, *(f"  {_printable(row)}" for row in rows)]
+            lines += ["", title, *(f"  {_on_one_line(row)}" for row in rows)]
         return "\n".join(lines)
 
     def _parts(self) -> list[tuple[str, list[str]]]:
@@ -124,22 +127,23 @@ class Preview:
 
     def _repr_html_(self) -> str:
         """Return everything as HTML; whatever comes from the file is escaped."""
-        head = html.escape(_printable(self.sentence.partition(" Read it with ")[0]))
+        head = html.escape(_on_one_line(self.sentence.partition(" Read it with ")[0]))
         parts = []
         for title, rows in self._parts():
             tag = "code" if title == "Read it with" else "span"
             open_, close = f'<li><{tag} style="white-space:pre-wrap">', f"</{tag}></li>"
-            cells = "".join(f"{open_}{html.escape(_printable(row))}{close}" for row in rows)
+            cells = "".join(f"{open_}{html.escape(_on_one_line(row))}{close}" for row in rows)
             parts.append(
                 f'<div style="margin:.4em 0"><b>{title}</b><ul style="margin:.1em 0">{cells}</ul>'
                 "</div>"
             )
         return (
-            '<div class="recover-nb-preview" style="max-width:60em">'
+            f'<div class="recover-nb-preview {AS_TEXT}" style="max-width:60em">'
             f'<p style="margin:.2em 0">{head}</p>{"".join(parts)}</div>'
         )
 
 
+@checks.takes(path=checks.PATH, format=checks.TEXT)
 def preview(path: str | PathLike, *, format: str | None = None, **options: Any) -> Preview:
     """Look at a log, a table or a study before it is imported.
 
@@ -182,7 +186,7 @@ def preview(path: str | PathLike, *, format: str | None = None, **options: Any) 
     if format is not None and format not in FORMATS:
         raise InputError(f"unknown format {format!r}; allowed: {', '.join(FORMATS)}")
     with TemporaryDirectory(prefix="recover-nb-preview-") as folder:
-        if path.is_dir() and not is_store(path):
+        if is_folder(path) and not is_store(path):
             return _of_folder(path, format, options, Path(folder))
         found, head = recognise(path)
         found = _as_told(found, format)
@@ -335,7 +339,6 @@ def _short(words: str) -> str:
     return f"{words[: SHOWN * 2 // 3]} [...] {words[-SHOWN // 3 :]}"
 
 
-def _printable(words: object) -> str:
+def _on_one_line(words: object) -> str:
     """Return text in which nothing moves a cursor: line breaks become spaces."""
-    spaced = " ".join(str(words).split("\n"))
-    return "".join(c if c.isprintable() else "?" for c in spaced)
+    return visible(" ".join(str(words).split("\n")))

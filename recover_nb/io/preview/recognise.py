@@ -12,6 +12,8 @@ from typing import Any
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.extras import need
+from recover_nb.core.files import is_folder
+from recover_nb.core.visible import visible
 from recover_nb.io.archive import read_members
 from recover_nb.io.fields import NAMES
 from recover_nb.io.jsonl import TOKENS
@@ -106,7 +108,7 @@ def recognise(path: Path) -> tuple[Found, Head | None]:
     InputError
         Nothing there, a file that cannot be read, an empty one.
     """
-    if path.is_dir():
+    if is_folder(path):
         return _known("study"), None
     head = head_of(path)
     return _of_content(head), head
@@ -341,7 +343,7 @@ def _columns(head: Head, text: str) -> Found:
     counts = {each: first.count(each) for each in ",\t;|"}
     between = max(counts, key=lambda each: counts[each])
     if not counts[between] or len(first) > 2**16:
-        shown = "".join(c if c.isprintable() else "?" for c in first[:60])
+        shown = visible(first[:60])
         return Found("", f"text that is no table ({shown!r} ...)")
     try:
         rows = csv.reader(io.StringIO(text, newline=""), delimiter=between)
@@ -354,7 +356,7 @@ def _columns(head: Head, text: str) -> Found:
     if len({*names} & {*PROFILE_COLUMNS}) > len(PROFILE_COLUMNS) // 2:
         return _known("profiles", "csv", body, names)
     if not _is_some_field(names):
-        shown = "".join(c if c.isprintable() else "?" for c in ", ".join(names)[:120])
+        shown = visible(", ".join(names)[:120])
         return Found("", f"text; if it is a table, no column of {shown} is known", "csv", body)
     if between != ",":
         return Found(

@@ -2,15 +2,15 @@
 
 import ipaddress
 import json
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from recover_nb.core import checks
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import Reply, parse
+from recover_nb.core.labels import Reply
 
 
 @dataclass(frozen=True)
@@ -60,19 +60,13 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         """Refuse what could not work, and what would give a key away."""
+        checks.settle(self, **_OF_ENDPOINT)
         parts = _parts_of(self.url)
         if parts.username or parts.password or parts.query or parts.fragment:
             raise InputError(
                 "the url of an endpoint carries a user, a query or a fragment; put a key into an "
                 "environment variable and name that with key_env"
             )
-        object.__setattr__(self, "reply", parse(Reply, self.reply).value)
-        if not _whole(self.top) or not _above_0(self.timeout):
-            raise InputError(
-                f"top={self.top}, timeout={self.timeout}; allowed: at least 1, and above 0 seconds"
-            )
-        if self.part is not None and not _whole(self.part):
-            raise InputError(f"part={self.part}; allowed: a whole number of tokens, at least 1")
         try:
             json.dumps(dict(self.extra), allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
@@ -117,18 +111,7 @@ class Patience:
 
     def __post_init__(self) -> None:
         """Refuse what could not work."""
-        waits = {name: getattr(self, name) for name in ("first_wait", "longest_wait")}
-        counts = {name: getattr(self, name) for name in ("tries", "concurrent")}
-        wrong = [f"{name}={each}" for name, each in counts.items() if not _whole(each)]
-        waits["longest_asked"] = self.longest_asked
-        wrong += [f"{name}={w}" for name, w in waits.items() if w != 0 and not _above_0(w)]
-        if self.per_minute is not None and not _above_0(self.per_minute):
-            wrong.append(f"per_minute={self.per_minute}")
-        if wrong:
-            raise InputError(
-                f"Patience({', '.join(wrong)}); allowed: whole numbers of at least 1 for tries and"
-                " concurrent, seconds from 0 for waits, above 0 for per_minute"
-            )
+        checks.settle(self, **_OF_PATIENCE)
 
 
 class Clock:
@@ -149,7 +132,8 @@ class Clock:
 
 def _parts_of(url: Any) -> SplitResult:
     """Return the parts of a URL that a request can be sent to."""
-    wrong = InputError("the url of an endpoint is http://HOST:PORT/v1 or https://HOST/v1")
+    # The text itself may hold a key.
+    wrong = InputError(f"url must be {_URL}, got another text, not shown as it may hold a key")
     try:
         parts = urlsplit(url)
         plain = url.isascii() and url.isprintable() and not set(url) & set(' "<>\\^`{|}')
@@ -162,17 +146,36 @@ def _parts_of(url: Any) -> SplitResult:
     return parts
 
 
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def _above_0(value: Any) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and 0 < value < math.inf
-
-
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+_URL = "a text such as http://HOST:PORT/v1 or https://HOST/v1"
+_SECONDS = checks.number(0, what="a number of seconds, at least 0")
+_OF_ENDPOINT = {
+    "url": checks.Kind(_URL, checks.TEXT.read),
+    "model": checks.Kind("the model's name, a text", checks.TEXT.read),
+    "key_env": checks.Kind("the name of an environment variable", checks.TEXT.read),
+    "reply": checks.one_of(Reply),
+    "top": checks.COUNT,
+    "timeout": checks.number(above=0, what="a number of seconds above 0"),
+    "extra": checks.MAPPING,
+    "part": checks.COUNT,
+}
+_OF_PATIENCE = {
+    "tries": checks.COUNT,
+    "concurrent": checks.COUNT,
+    "first_wait": _SECONDS,
+    "longest_wait": _SECONDS,
+    "longest_asked": _SECONDS,
+    "per_minute": checks.POSITIVE,
+}
+
+#: What a function asks for that sends requests.
+ENDPOINT = checks.instance(
+    Endpoint, "where a model is served", "write it as rnb.Endpoint(url, model)"
+)
+PATIENCE = checks.instance(Patience, "a Patience", "write it as rnb.Patience(tries=3)")

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from urllib.parse import quote, quote_plus
 
+from recover_nb.core.visible import visible
+
 #: Stands for what is blotted out.
 BLOT = "***"
 #: Shortest piece of a key that is blotted out; of encoded keys the longer one.
@@ -25,7 +27,7 @@ def excerpt(content: bytes, key: str | None, length: int = 300) -> str:
         Most characters.
     """
     text = content[: 4 * MOST_CHARACTERS].decode("utf-8", "replace")[:MOST_CHARACTERS]
-    shown = "".join(char if char.isprintable() else " " for char in " ".join(text.split()))
+    shown = visible(" ".join(text.split()))
     # Before it is cut, or what is left of the key would be no key any more.
     return blotted(shown, key)[:length]
 

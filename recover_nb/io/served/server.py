@@ -15,6 +15,8 @@ import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Feature, Intervention, Reply, Signal
 from recover_nb.core.schema import (
@@ -24,8 +26,8 @@ from recover_nb.core.schema import (
     VARIABLES,
     failed_rollouts,
     text,
-    validate,
 )
+from recover_nb.core.validation import validate
 from recover_nb.features.features import (
     DEFAULT_WINDOW,
     junction,
@@ -46,13 +48,27 @@ from recover_nb.io.served.asking import (
 )
 from recover_nb.io.served.caller import Caller
 from recover_nb.io.served.completions import Sent
-from recover_nb.io.served.endpoint import Clock, Endpoint, Patience
+from recover_nb.io.served.endpoint import ENDPOINT, PATIENCE, Clock, Endpoint, Patience
 from recover_nb.routing.derive import derive
 
 #: Attribute that says what became of the traces.
 COUNTS = "server_counts_json"
 
 
+@takes_study()
+@checks.takes(
+    tokenizer=checks.ENCODES,
+    specialist=ENDPOINT,
+    ancestor=ENDPOINT,
+    partial=checks.PATH,
+    temperature=checks.POSITIVE,
+    top_k=checks.COUNT,
+    k_cov=checks.COUNT,
+    vocab_size=checks.COUNT,
+    window=checks.DRAWS,
+    patience=PATIENCE,
+    progress=checks.FLAG,
+)
 def score_with_server(
     ds: xr.Dataset,
     specialist: Endpoint,

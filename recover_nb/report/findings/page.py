@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from recover_nb.pages.escaping import markdown_safe
 from recover_nb.report.findings.judge import CLAIMS, judge
 from recover_nb.report.findings.judgement import Claim, Judgement
 from recover_nb.report.findings.paper import PAPER, PaperClaim, Told
@@ -43,6 +44,8 @@ def render_page(figures: Sources, *, pictures: Sequence[str] = ()) -> str:
     str
         Markdown. A function of its arguments alone.
     """
+    # Names in it are those of a user's files and studies.
+    figures = {_cell(source): markdown_safe(found) for source, found in figures.items()}
     judged = {source: judge(found) for source, found in figures.items()}
     parts = [
         _head(figures),
@@ -53,6 +56,11 @@ def render_page(figures: Sources, *, pictures: Sequence[str] = ()) -> str:
         _how(figures),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _cell(text: str) -> str:
+    """Return a text that can stand in a cell of a table."""
+    return markdown_safe(text).replace("|", f"&#{ord('|')};")
 
 
 def _head(figures: Sources) -> str:

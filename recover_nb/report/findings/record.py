@@ -7,7 +7,9 @@ from typing import Any
 
 from recover_nb.charts.findings import plot_claim
 from recover_nb.core.errors import InputError
+from recover_nb.core.files import NOTHING, check_readable, kind_of
 from recover_nb.core.places import check_free, placed
+from recover_nb.core.stored_json import json_file
 from recover_nb.report.findings.page import (
     BUNDLED,
     COMMAND,
@@ -42,13 +44,12 @@ def read_figures(path: str | Path) -> dict[str, dict[str, Any]]:
         If the file is not such a record.
     """
     path = Path(path)
-    if not path.exists():
+    if kind_of(path) == NOTHING:
         return {}
-    try:
-        sources = json.loads(path.read_text(encoding="utf-8"))["sources"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        hint = "delete it and run recover-nb findings"
-        raise InputError(f"{path}: not a record of findings ({error}); {hint}") from error
+    hint = "delete it and run recover-nb findings"
+    sources = json_file(path, "a record of findings", hint).get("sources")
+    if not isinstance(sources, dict):
+        raise InputError(f"{path}: not a record of findings (it has no sources); {hint}")
     return sources
 
 
@@ -128,6 +129,7 @@ def check_places(figures: str | Path, page: str | Path) -> None:
             raise InputError(f"{path} is a folder; choose another folder for the findings")
     read_figures(figures)
     try:
+        check_readable(page)
         known = not page.exists() or f"`{COMMAND}`" in page.read_text(encoding="utf-8")[:_HEAD]
     except UnicodeDecodeError:
         known = False

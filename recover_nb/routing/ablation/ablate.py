@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from recover_nb.core.errors import InputError
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.labels import (
     FEATURES,
     Conclusion,
@@ -29,6 +30,7 @@ from recover_nb.core.titles import named
 from recover_nb.routing.ablation.stored import (
     ABLATIONS,
     OWN,
+    STORED,
     attempted_again,
     fingerprint,
     load_ablations,
@@ -46,7 +48,7 @@ from recover_nb.routing.ablation.variants import (
 )
 from recover_nb.routing.evaluation import NEED_ATTEMPTS, run_estimators
 from recover_nb.routing.lifts import Contributions
-from recover_nb.routing.populations import FAILED
+from recover_nb.routing.populations import FAILED, POPULATION
 from recover_nb.routing.rescue import MIN_FAILURE, MIN_GAIN, TOLERANCE, with_rates
 from recover_nb.routing.table import BEST_FIXED, PERMUTED, Inputs, Table, read_inputs, routable
 from recover_nb.stats.resampling import (
@@ -313,6 +315,16 @@ def _plain_setting(setting: Setting) -> dict:
     return found
 
 
+@takes_study()
+@checks.takes(
+    population=POPULATION,
+    seed=checks.SEED,
+    n_bootstrap=checks.COUNT,
+    n_null=checks.COUNT,
+    n_splits=checks.COUNT,
+    stored=STORED,
+    progress=checks.TELL,
+)
 def ablate(
     ds: xr.Dataset,
     *,
@@ -379,9 +391,6 @@ def ablate(
     True
     """
     counts = {"n_bootstrap": n_bootstrap, "n_null": n_null, "n_splits": n_splits}
-    for name, count in counts.items():
-        if count < 1:
-            raise InputError(f"{name} is {count}; it must be at least 1")
     tell = progress or (lambda name: None)
     stored = _shipped(ds) if stored is None else stored
     tolerance = float(ds.attrs.get("regime_tolerance", TOLERANCE))

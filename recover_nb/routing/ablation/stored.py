@@ -4,7 +4,7 @@ Needs no torch.
 """
 
 import hashlib
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from recover_nb.core import checks
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Factor, Intervention
 from recover_nb.core.schema import UNIT_COORDS, failed_units, text
 from recover_nb.core.shipped import data_folder
+from recover_nb.core.stored_json import json_file
 
 #: Name of the shipped file, in the folder of data, and the version of its layout.
 ABLATIONS, LAYOUT = "ablations.json", 1
@@ -145,6 +147,7 @@ def unpack(digits: str, shape: tuple[int, int]) -> np.ndarray:
     return bits[:size].astype(bool).reshape(shape)
 
 
+@checks.takes(path=checks.PATH)
 def load_ablations(path: str | Path | None = None) -> dict[str, Any]:
     """Read what `recover-nb ablate` wrote.
 
@@ -166,19 +169,22 @@ def load_ablations(path: str | Path | None = None) -> dict[str, Any]:
         Nothing there, or not such a file.
     """
     path = data_folder() / ABLATIONS if path is None else Path(path)
-    try:
-        found = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise InputError(
-            f"{path}: no such file; make it with: recover-nb ablate --out {path.name}"
-        ) from None
-    except ValueError as error:
-        raise InputError(
-            f"{path} is corrupt ({error}); make it again with recover-nb ablate"
-        ) from error
-    layout = found.get("about", {}).get("layout") if isinstance(found, dict) else None
+    what = f"a file that is made with: recover-nb ablate --out {path.name}"
+    found = json_file(path, what, "with recover-nb ablate")
+    about = found.get("about")
+    layout = about.get("layout") if isinstance(about, dict) else None
     if layout != LAYOUT:
         raise InputError(
             f"{path} has layout {layout!r}; allowed: {LAYOUT}, as recover-nb ablate writes it"
         )
     return found
+
+
+def _stored(value: Any) -> Any:
+    if not isinstance(value, Mapping) or (value and not {"about", "cells"} <= set(value)):
+        raise checks.Wrong
+    return value
+
+
+#: What `load_ablations` returns, as a function asks for it; an empty dict for none.
+STORED = checks.Kind("what rnb.load_ablations returns", _stored)

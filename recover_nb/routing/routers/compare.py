@@ -8,14 +8,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import xarray as xr
 
-from recover_nb.core.checks import check_whole
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
-from recover_nb.core.labels import HoldOut, parse
+from recover_nb.core.labels import HoldOut
 from recover_nb.core.result import labelled
 from recover_nb.core.schema import text
 from recover_nb.core.titles import named
-from recover_nb.routing.policy import PUBLISHED, RoutingPolicy
-from recover_nb.routing.populations import choose_populations
+from recover_nb.routing.policy import POLICY, PUBLISHED, RoutingPolicy
+from recover_nb.routing.populations import SOME_POPULATIONS, choose_populations
 from recover_nb.routing.routers.folds import Fold, make_folds
 from recover_nb.routing.routers.inputs import COUNTED, choosable, read_problems
 from recover_nb.routing.routers.judge import BEST_FIXED, COUNT, LEARNT, PUBLISHED_RULE, Sides
@@ -23,6 +24,20 @@ from recover_nb.routing.routers.measure import measure
 from recover_nb.routing.routers.result import BUDGET, BUDGETS, RouterComparison
 
 
+@takes_study("ds", "fresh")
+@checks.takes(
+    hold_out=checks.names(HoldOut),
+    populations=SOME_POPULATIONS,
+    interventions=checks.NAMES,
+    operators=checks.names(empty=True),
+    policy=POLICY,
+    budget=checks.COUNT,
+    seed=checks.SEED,
+    n_bootstrap=checks.COUNT,
+    n_null=checks.DRAWS,
+    n_halvings=checks.COUNT,
+    progress=checks.TELL,
+)
 def compare_routers(
     ds: xr.Dataset,
     *,
@@ -96,18 +111,7 @@ def compare_routers(
     >>> found.dataset.sizes["policy"]
     9
     """
-    names = [hold_out] if isinstance(hold_out, str) else list(hold_out)
-    schemes = [parse(HoldOut, each).value for each in dict.fromkeys(names)]
-    if not schemes:
-        raise InputError("hold_out may not be empty; allowed: one or more names")
-    for name, value, least in (
-        ("budget", budget, 1),
-        ("seed", seed, 0),
-        ("n_bootstrap", n_bootstrap, 1),
-        ("n_null", n_null, 0),
-        ("n_halvings", n_halvings, 1),
-    ):
-        check_whole(name, value, least)
+    schemes = list(hold_out)
     tell = progress or (lambda stage: None)
     tell("reading problems")
     studies = [ds] if fresh is None else [ds, fresh]

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from recover_nb.core import checks
 from recover_nb.core.errors import InputError
 from recover_nb.tasks.grading import expressions, letters, numerals, patterns
 from recover_nb.tasks.grading.places import Found
 
 Checker = Callable[[str, str], bool]
+#: A gold answer: logs have numbers, too.
+GOLD = checks.either(checks.TEXT, checks.number(), "a text or a number")
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ RULES = {
 }
 #: The checkers that have a name, as a message lists them.
 NAMES = ", ".join([*RULES, "regex:PATTERN"])
+#: What a rule may be, as a message says it.
+WHAT = f"{NAMES}, or a function"
 
 
 @cache
@@ -95,12 +100,14 @@ def find_rule(name: str) -> Rule:
     if isinstance(name, str) and name.startswith("regex:"):
         return _patterned(name.removeprefix("regex:"))
     if not isinstance(name, str) or name not in RULES:
-        raise InputError(f"unknown checker {name!r}; allowed: {NAMES}, or a callable")
+        near = f"; {checks.near(name, RULES)}" if checks.near(name, RULES) else ""
+        raise InputError(f"checker must be {WHAT}, got {checks.shown(name)}{near}")
     if name == "math":
         expressions.math_verify()
     return RULES[name]
 
 
+@checks.takes(text=checks.TEXT, answer=GOLD)
 def grade(rule: str | Checker, text: str, answer: str) -> Grade:
     r"""Grade a text against a gold answer, and say why.
 
@@ -132,6 +139,7 @@ def grade(rule: str | Checker, text: str, answer: str) -> Grade:
     return _judge(find_rule(rule), text, answer)
 
 
+@checks.takes(answer=GOLD)
 def can_grade(rule: str | Checker, answer: str) -> bool:
     """Return whether a rule can read a gold answer; where it cannot, every text would be wrong.
 

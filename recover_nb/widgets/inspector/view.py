@@ -8,6 +8,8 @@ import pandas as pd
 import traitlets
 import xarray as xr
 
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Signal
 from recover_nb.core.theme import SIGNAL_TITLES
@@ -25,7 +27,13 @@ from recover_nb.widgets.inspector.shown import savable, shown_charts, shown_tabl
 from recover_nb.widgets.parts.base import View
 from recover_nb.widgets.parts.busy import Busy
 from recover_nb.widgets.parts.controls import sized, tie
-from recover_nb.widgets.parts.selection import Selection, chosen_problem, looking_at, opened
+from recover_nb.widgets.parts.selection import (
+    SELECTION,
+    Selection,
+    chosen_problem,
+    looking_at,
+    opened,
+)
 from recover_nb.widgets.parts.trace_panel import TracePanel
 from recover_nb.widgets.problems import StudyReader
 
@@ -115,6 +123,8 @@ class TraceInspector(View):
     top_k = traitlets.Int(100, min=2, max=1000)
     k_cov = traitlets.Int(0, min=0, max=100)
 
+    @takes_study()
+    @checks.takes(selection=SELECTION, pair=checks.PAIR)
     def __init__(
         self,
         ds: xr.Dataset,

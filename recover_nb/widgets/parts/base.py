@@ -11,6 +11,7 @@ import pandas as pd
 import traitlets
 from altair.utils.schemapi import debug_mode
 
+from recover_nb.core import checks
 from recover_nb.core.errors import InputError
 from recover_nb.core.places import check_free, placed
 from recover_nb.widgets.parts.download import Download
@@ -18,7 +19,7 @@ from recover_nb.widgets.parts.export import as_bytes, formats_of
 from recover_nb.widgets.parts.keys import Keys, tooltips_of
 from recover_nb.widgets.parts.lasting import Lasting
 from recover_nb.widgets.parts.notes import notes_of
-from recover_nb.widgets.parts.selection import Selection, set_state
+from recover_nb.widgets.parts.selection import SELECTION, Selection, set_state
 
 
 class View(Lasting):
@@ -50,6 +51,7 @@ class View(Lasting):
     selection = traitlets.Instance(Selection)
     message = traitlets.Unicode("")
 
+    @checks.takes(selection=SELECTION)
     def __init__(self, *, selection: Selection | None = None, **state: Any) -> None:
         super().__init__(selection=selection or Selection())
         self.add_class("recover-nb").add_class(f"recover-nb-{type(self).__name__}")
@@ -118,7 +120,9 @@ class View(Lasting):
         InputError
             Another ending, nothing of that name, or something at `path` already.
         """
-        path, shown = Path(path), self._savable()
+        checks.check("what", what, checks.TEXT, default=None)
+        checks.check("replace", replace, checks.FLAG)
+        path, shown = Path(checks.check("path", path, checks.PATH)), self._savable()
         kind = path.suffix.lstrip(".")
         able = [name for name, kinds in shown.items() if kind in kinds]
         name = what or next(iter(able), "")

@@ -11,6 +11,8 @@ import traitlets
 
 from recover_nb.charts.kit import sentence
 from recover_nb.charts.showing import library, picture
+from recover_nb.core import checks
+from recover_nb.widgets.parts.traits import Plain
 
 #: The library that draws charts, sent to the page once a kernel.
 _sent: list[ipywidgets.Widget] = []
@@ -22,7 +24,7 @@ class Library(ipywidgets.Widget):
     code = traitlets.Unicode("").tag(sync=True)
 
 
-class ChartPanel(anywidget.AnyWidget):
+class ChartPanel(Plain, anywidget.AnyWidget):
     """A place for one chart that changes, as wide as there is room.
 
     Charts that views draw are not held against Vega-Lite's schema each time (`View` switches that
@@ -59,6 +61,7 @@ class ChartPanel(anywidget.AnyWidget):
         sync=True, **ipywidgets.widget_serialization
     )
 
+    @checks.takes(heard=checks.calls(1, "a function of one argument, what was picked"))
     def __init__(
         self, *, choice: str = "", heard: Callable[[list[dict[str, Any]]], None] = lambda _: None
     ) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from recover_nb.core.errors import InputError
+from recover_nb.io.formulas import csv_bytes
 
 CHART_FORMATS, TABLE_FORMATS = ("png", "svg", "html"), ("csv", "parquet")
 
@@ -33,7 +34,7 @@ def as_bytes(shown: Any, kind: str) -> bytes:
     if kind not in formats_of(shown):
         raise InputError(f"cannot save as {kind!r}; allowed: {', '.join(formats_of(shown))}")
     if kind == "csv":
-        return shown.to_csv(index=False).encode()
+        return csv_bytes(shown)
     if kind == "parquet":
         return _parquet(shown)
     if kind == "html":

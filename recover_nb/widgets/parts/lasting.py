@@ -15,8 +15,10 @@ import ipywidgets
 from IPython import get_ipython
 from IPython.display import display, update_display
 
+from recover_nb.core.visible import AS_TEXT
 from recover_nb.widgets.parts.looks import css
 from recover_nb.widgets.parts.still import still
+from recover_nb.widgets.parts.traits import Plain
 
 _FOLDER = Path(__file__).parent
 #: Seconds without a change after which the still is made anew: making one takes as long as drawing.
@@ -24,7 +26,7 @@ REST = 2.0
 NOTE = "<p><small>A picture of the widget. Run the cell to use it.</small></p>"
 
 
-class Lasting(ipywidgets.VBox):
+class Lasting(Plain, ipywidgets.VBox):
     """A widget that can still be seen after its notebook was saved, closed and opened again.
 
     The still follows the widget: it is made anew at the end of each cell that changed a trait of
@@ -48,7 +50,7 @@ class Lasting(ipywidgets.VBox):
         # Readers that do not know the widget show nothing in its place, and the still below it.
         live = {**(self._repr_mimebundle_() or {}), "text/html": "<div></div>", "text/plain": name}
         page = f"<style>{_looks()}{self._still_hidden()}</style>{self.still()}{NOTE}"
-        kept = f'<div class="recover-nb-still {self._still_place}">{page}</div>'
+        kept = f'<div class="recover-nb-still {AS_TEXT} {self._still_place}">{page}</div>'
         return live, {"text/html": kept, "text/plain": f"{name}: a picture of the widget"}
 
     def changed(self, _change: Any = None) -> None:

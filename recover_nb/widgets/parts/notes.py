@@ -5,8 +5,8 @@ from typing import Any
 
 import ipywidgets
 
+from recover_nb.core.visible import visible
 from recover_nb.tables.notes import import_notes
-from recover_nb.tables.text import printable
 from recover_nb.widgets.parts.fold import Fold
 
 
@@ -21,7 +21,7 @@ class Notes(Fold):
     def __init__(self, notes: list[str]) -> None:
         n = len(notes)
         self._title = f"{n:,} {'note' if n == 1 else 'notes'} on this import"
-        rows = "".join(f"<li>{html.escape(printable(note))}</li>" for note in notes)
+        rows = "".join(f"<li>{html.escape(visible(note))}</li>" for note in notes)
         self.words = ipywidgets.HTML(f"<ul>{rows}</ul>")
         super().__init__(self._title, self.words)
 

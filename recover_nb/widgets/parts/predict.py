@@ -6,6 +6,7 @@ from typing import Any
 import ipywidgets
 import traitlets
 
+from recover_nb.core import checks
 from recover_nb.core.errors import InputError
 from recover_nb.widgets.parts.classroom import CLASSROOM, answers_wanted
 from recover_nb.widgets.parts.keys import Keys
@@ -13,6 +14,13 @@ from recover_nb.widgets.parts.lasting import Lasting
 from recover_nb.widgets.parts.later import Later, as_widget
 from recover_nb.widgets.parts.question import Question, verdict_html
 from recover_nb.widgets.parts.still import still
+
+#: What is right: one of the choices, or a function that finds it.
+ANSWER = checks.either(
+    checks.TEXT,
+    checks.calls(0, "a function"),
+    "one of the choices, or a function without arguments",
+)
 
 
 class Predict(Lasting):
@@ -62,6 +70,15 @@ class Predict(Lasting):
     hands = traitlets.List(traitlets.Int(min=0))
     revealed = traitlets.Bool(False)
 
+    @checks.takes(
+        question=checks.TEXT,
+        choices=checks.TEXTS,
+        answer=ANSWER,
+        right=ANSWER,
+        because=checks.TEXT,
+        show=checks.calls(0, "a function without arguments"),
+        hands=checks.FLAG,
+    )
     def __init__(
         self,
         question: str,

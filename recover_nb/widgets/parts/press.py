@@ -8,6 +8,7 @@ import ipywidgets
 import pandas as pd
 import traitlets
 
+from recover_nb.core import checks
 from recover_nb.core.errors import InputError
 from recover_nb.tables.kit import for_people
 from recover_nb.widgets.parts.busy import Busy
@@ -48,6 +49,11 @@ class Press(Lasting):
     done = traitlets.Bool(False)
     message = traitlets.Unicode("")
 
+    @checks.takes(
+        label=checks.TEXT,
+        work=checks.calls(1, "a function of one argument, what counts the steps"),
+        total=checks.DRAWS,
+    )
     def __init__(
         self, label: str, work: Callable[[Callable[[int], None]], Any], *, total: int = 0
     ) -> None:

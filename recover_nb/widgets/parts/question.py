@@ -8,9 +8,10 @@ import traitlets
 
 from recover_nb.core.labels import OUTCOME_SIGNS, Outcome
 from recover_nb.widgets.parts.looks import css
+from recover_nb.widgets.parts.traits import Plain
 
 
-class Question(anywidget.AnyWidget):
+class Question(Plain, anywidget.AnyWidget):
     """The part of `Predict` that asks. The page sends ``{"reveal": true}`` when it is pressed.
 
     Attributes

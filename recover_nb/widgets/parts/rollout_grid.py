@@ -9,11 +9,12 @@ import traitlets
 
 from recover_nb.core.theme import ON_BAR, OUTCOME_COLOURS
 from recover_nb.widgets.parts.looks import css
+from recover_nb.widgets.parts.traits import Plain
 
 _FOLDER = Path(__file__).parent
 
 
-class RolloutGrid(anywidget.AnyWidget):
+class RolloutGrid(Plain, anywidget.AnyWidget):
     """One radio button a rollout, coloured and signed by whether it is correct.
 
     Arrow keys move the choice.

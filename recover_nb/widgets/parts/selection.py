@@ -1,18 +1,19 @@
 """What is being looked at: one small object that every view of a notebook can share."""
 
-from numbers import Integral
 from typing import Any
 
 import traitlets
 import xarray as xr
 
+from recover_nb.core import checks
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention
 from recover_nb.tables.examples import opening
 from recover_nb.tables.inspection import first_failed
+from recover_nb.widgets.parts.traits import Plain
 
 
-class Selection(traitlets.HasTraits):
+class Selection(Plain, traitlets.HasTraits):
     """The problem, rollout, intervention and token that are looked at, and the brushed problems.
 
     Give the same object to several views and they follow one another.
@@ -57,6 +58,12 @@ class Selection(traitlets.HasTraits):
         set_state(self, self._STATE, state)
 
 
+#: The selection that a view asks for.
+SELECTION = checks.instance(
+    Selection, "a Selection", "write it as rnb.widgets.Selection(problem=3)"
+)
+
+
 def looking_at(ds: xr.Dataset, problem: int) -> dict[str, Any]:
     """Return the state of a selection of a problem, and its first failed rollout if stored."""
     place = {"problem": problem, "rollout": first_failed(ds, problem), "token": -1}
@@ -74,16 +81,9 @@ def chosen_problem(
         If there is no such problem.
     """
     if problem is not None:
-        if isinstance(problem, bool) or not isinstance(problem, Integral):
-            raise InputError(
-                f"problem is {problem!r}; allowed: a whole number, as in isel(problem=)"
-            )
-        if not 0 <= problem < ds.sizes["problem"]:
-            raise InputError(
-                f"problem {problem} is not there; allowed: 0 to {ds.sizes['problem'] - 1}"
-            )
+        place = checks.check("problem", problem, checks.place(ds.sizes["problem"]))
         selection = selection or Selection()
-        selection.value = looking_at(ds, int(problem))
+        selection.value = looking_at(ds, int(place))
     return None if selection is None or selection.problem < 0 else selection
 
 
@@ -102,13 +102,12 @@ def set_state(target: traitlets.HasTraits, names: tuple[str, ...], state: dict[s
     InputError
         For a name that is not among them, or a value of the wrong type.
     """
-    unknown = [name for name in state if name not in names]
-    if unknown:
-        kind = type(target).__name__
-        raise InputError(f"{kind} has no state {unknown[0]!r}; allowed: {', '.join(names)}")
+    checks.check("value", state, checks.MAPPING)
+    for name in state:
+        checks.check_name(f"the state of {type(target).__name__}", name, names)
     try:
         with target.hold_trait_notifications():
             for name, value in state.items():
                 setattr(target, name, value)
     except traitlets.TraitError as error:
-        raise InputError(str(error)) from error
+        raise error if isinstance(error, InputError) else InputError(str(error)) from error

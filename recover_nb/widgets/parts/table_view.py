@@ -10,17 +10,19 @@ import numpy as np
 import pandas as pd
 import traitlets
 
+from recover_nb.core import checks
 from recover_nb.core.errors import InputError
 from recover_nb.core.titles import title
 from recover_nb.widgets.parts.looks import css
 from recover_nb.widgets.parts.table_rows import TableRows, is_number
+from recover_nb.widgets.parts.traits import Plain
 
 _FOLDER = Path(__file__).parent
 #: State that says which rows and columns are drawn.
 DRAWN = ("search", "sort", "descending", "page", "chosen_columns")
 
 
-class TableView(anywidget.AnyWidget):
+class TableView(Plain, anywidget.AnyWidget):
     """A data frame as a table: searches, sorts, pages, and says which row was chosen.
 
     Give it a frame with `show`. A field searches all columns; a menu says which columns are shown;
@@ -92,9 +94,8 @@ class TableView(anywidget.AnyWidget):
     note = traitlets.Unicode("").tag(sync=True)
     label = traitlets.Unicode("table").tag(sync=True)
 
+    @checks.takes(page_size=checks.COUNT)
     def __init__(self, *, page_size: int = 12, **traits: Any) -> None:
-        if page_size < 1:
-            raise InputError(f"page_size is {page_size}; it must be at least 1")
         self.page_size = page_size
         self._first: tuple[str, ...] = ()
         self._rows = TableRows(pd.DataFrame(), {}, ())

@@ -9,11 +9,12 @@ import traitlets
 from recover_nb.core.theme import contrast
 from recover_nb.widgets.parts.looks import css
 from recover_nb.widgets.parts.markup import visible
+from recover_nb.widgets.parts.traits import Plain
 
 _FOLDER = Path(__file__).parent
 
 
-class TokenView(anywidget.AnyWidget):
+class TokenView(Plain, anywidget.AnyWidget):
     """A trace as flowing text.
 
     Draws what it is given and says where the cursor is; it knows no study and no maths.

@@ -8,8 +8,9 @@ import pandas as pd
 import xarray as xr
 
 from recover_nb import tables
+from recover_nb.core.checks import check_name
 from recover_nb.core.errors import InputError
-from recover_nb.core.schema import cell_names
+from recover_nb.core.schema import cell_names, text
 from recover_nb.routing.evaluation import COUNTS, NEED_ATTEMPTS, PARTS, evaluate_inputs
 from recover_nb.routing.needs import check_routable
 from recover_nb.routing.policy import PUBLISHED, RoutingPolicy
@@ -97,7 +98,8 @@ class RoutingData:
     ) -> None:
         self.ds = tables.routing_inputs(ds)
         chosen = routed_interventions(self.ds) if interventions is None else interventions
-        self.interventions = tuple(map(str, chosen))
+        stored = text(self.ds["intervention"]).tolist()
+        self.interventions = tuple(check_name("intervention", name, stored) for name in chosen)
         self._cell = cell_names(self.ds)
         self.cells = tuple(dict.fromkeys(self._cell.tolist()))
         self._populations = choose_populations(self.ds)

@@ -13,6 +13,8 @@ import xarray as xr
 
 from recover_nb import charts, tables
 from recover_nb.charts.routing import say_budget, say_comparators, say_estimators
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Feature, Regime
 from recover_nb.routing.budgets import BASES
@@ -25,7 +27,7 @@ from recover_nb.tables.kit import counted
 from recover_nb.tables.routing import CHOICES, routing_figures
 from recover_nb.widgets.parts.chart_panel import ChartPanel
 from recover_nb.widgets.parts.explorer import LISTING, MAX_SEED, Cells, Listing
-from recover_nb.widgets.parts.selection import Selection
+from recover_nb.widgets.parts.selection import SELECTION, Selection
 from recover_nb.widgets.routing.controls import routing_controls
 from recover_nb.widgets.routing.data import ESTIMATED, ROUGH, RoutingData, Settings
 
@@ -151,6 +153,8 @@ class RoutingExplorer(Listing):
     regime = traitlets.Enum(["", *(each.value for each in Regime)], "")
     route = traitlets.Unicode("")
 
+    @takes_study()
+    @checks.takes(selection=SELECTION, interventions=checks.NAMES, counts=checks.COUNTS)
     def __init__(
         self,
         ds: xr.Dataset,

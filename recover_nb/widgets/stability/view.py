@@ -14,12 +14,14 @@ from recover_nb import charts, tables
 from recover_nb.charts.clustering import say_stability
 from recover_nb.clustering import ClusterStability, Glance
 from recover_nb.clustering.grid import ALGORITHMS, KS
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.tables.headlines import headline, stability_figures
 from recover_nb.widgets.parts.chart_panel import ChartPanel
 from recover_nb.widgets.parts.controls import tie
 from recover_nb.widgets.parts.explorer import MAX_SEED, Cells, Explorer
-from recover_nb.widgets.parts.selection import Selection
+from recover_nb.widgets.parts.selection import SELECTION, Selection
 from recover_nb.widgets.parts.table_view import TableView
 from recover_nb.widgets.stability.controls import (
     FEATURES,
@@ -126,6 +128,8 @@ class StabilityExplorer(Explorer):
     cluster = traitlets.Unicode("")
     panel = traitlets.Enum(list(PLOTS), "figures")
 
+    @takes_study()
+    @checks.takes(selection=SELECTION, n_null=checks.COUNT)
     def __init__(
         self, ds: xr.Dataset, *, selection: Selection | None = None, n_null: int = 20, **state: Any
     ) -> None:

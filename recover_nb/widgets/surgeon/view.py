@@ -9,17 +9,19 @@ import traitlets
 import xarray as xr
 
 from recover_nb.charts.traces import plot_branches
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Continuation, Intervention
 from recover_nb.tables.inspection import Trace, read_trace, say_failed
 from recover_nb.tables.tokens import value_of_trace
 from recover_nb.tables.twin_tree import branch_rows
-from recover_nb.tasks.checkers import Checker
+from recover_nb.tasks.checkers import RULE, Checker
 from recover_nb.widgets.models import Models, stored_settings
 from recover_nb.widgets.parts.base import View
 from recover_nb.widgets.parts.busy import Busy
 from recover_nb.widgets.parts.controls import sized, tie
-from recover_nb.widgets.parts.selection import Selection, chosen_problem, opened
+from recover_nb.widgets.parts.selection import SELECTION, Selection, chosen_problem, opened
 from recover_nb.widgets.parts.trace_panel import TracePanel
 from recover_nb.widgets.problems import StudyReader
 from recover_nb.widgets.surgeon.decoding import Decoding
@@ -32,6 +34,20 @@ if TYPE_CHECKING:
 
 #: Operators that can act on a failed trace: every one but the trace itself.
 OPERATORS = tuple(name.value for name in Intervention if name is not Intervention.NONE)
+
+
+def _operators(value: Any) -> tuple[str, ...]:
+    """Read names of operators; those of one's own have to be registered."""
+    found = checks.NAMES.read(value)
+    if not set(found) <= set(OPERATORS):
+        # Imported here: it needs torch, and only an operator of one's own needs it.
+        from recover_nb.generation.decoding.operators import REGISTRY
+
+        return checks.names(sorted(REGISTRY)).read(value)
+    return found
+
+
+SOME_OPERATORS = checks.Kind("a list of names of operators", _operators)
 #: Half width of the junction's window.
 _WINDOW = 8
 
@@ -103,6 +119,8 @@ class TraceSurgeon(View):
     twins = traitlets.Int(20, min=1, max=500)
     seed = traitlets.Int(0, min=0, max=MOST)
 
+    @takes_study()
+    @checks.takes(selection=SELECTION, pair=checks.PAIR, checker=RULE, operators=SOME_OPERATORS)
     def __init__(
         self,
         ds: xr.Dataset | None = None,

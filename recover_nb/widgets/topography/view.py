@@ -10,6 +10,8 @@ import traitlets
 import xarray as xr
 
 from recover_nb.charts.topography import CELL
+from recover_nb.core import checks
+from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.prediction.transcripts import ROLLOUTS
 from recover_nb.tables.headlines import headline, prediction_figures
@@ -19,7 +21,7 @@ from recover_nb.widgets.parts.chart_panel import ChartPanel
 from recover_nb.widgets.parts.controls import or_none
 from recover_nb.widgets.parts.explorer import LISTING, MAX_SEED, Listing
 from recover_nb.widgets.parts.matrix import NO_CELL, MatrixControl
-from recover_nb.widgets.parts.selection import Selection, looking_at
+from recover_nb.widgets.parts.selection import SELECTION, Selection, looking_at
 from recover_nb.widgets.topography.controls import topography_controls
 from recover_nb.widgets.topography.data import (
     DOING,
@@ -126,6 +128,8 @@ class TopographyExplorer(Listing):
     rollouts = traitlets.Enum(ROLLOUTS, ROLLOUTS[0])
     seed = traitlets.Int(0, min=0, max=MAX_SEED)
 
+    @takes_study()
+    @checks.takes(selection=SELECTION, counts=checks.COUNTS)
     def __init__(
         self,
         ds: xr.Dataset,

@@ -329,7 +329,7 @@ def test_no_problem_or_rollout_gives_empty_arrays(pair):
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("sparse", {}, "unknown intervention 'sparse'; allowed: ancestor, calculator"),
+        ("sparse", {}, "intervention must be one of ancestor, calculator.*, got 'sparse'"),
         ("sparse_steer", {}, "'sparse_steer' needs a calibration"),
         ("retry", {"anchoring": "replay"}, "anchoring='replay' needs a calibration"),
         ("retry", {"max_new_tokens": 120}, "at most 128 positions; lower max_new_tokens to 116"),
@@ -382,5 +382,5 @@ def test_shapes_that_do_not_match_are_refused(pair, calibration, observed):
     ids=str,
 )
 def test_settings_out_of_range_are_refused(wrong):
-    with pytest.raises(InputError, match="allowed"):
+    with pytest.raises(InputError, match=f"^{next(iter(wrong))} must be .*, got"):
         Settings(**wrong)

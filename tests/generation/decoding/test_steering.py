@@ -316,7 +316,7 @@ P = [0.5, 0.3, 0.2]
 @pytest.mark.parametrize(
     ("name", "arguments", "says"),
     [
-        ("nothing", {}, "unknown intervention 'nothing'"),
+        ("nothing", {}, "intervention must be one of .*, got 'nothing'"),
         *((name, {}, f"{name}' changes how tokens are drawn") for name in DRAW_ONLY),
         ("sparse_steer", {}, "needs a calibration"),
         ("sparse_steer", {"calibration": {"warmup": 1}}, "no fire_threshold, coverage_mean"),

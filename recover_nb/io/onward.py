@@ -1,0 +1,81 @@
+"""Answers of specialists that were trained on: read and written as one zipped Zarr.
+
+docs/method.md#17-training-gain.
+"""
+
+import shutil
+import zipfile
+from pathlib import Path
+
+import xarray as xr
+from zarr.storage import ZipStore
+
+from recover_nb.core import checks
+from recover_nb.core.errors import InputError
+from recover_nb.core.shipped import data_folder
+from recover_nb.io import layout, store
+
+SUFFIX, SHIPPED = ".zarr.zip", "onward.zarr.zip"
+#: What is stored of each answer: the order of its dimensions.
+DIMS = ("problem", "seed", "checkpoint", "rollout")
+
+
+def write_onward(ds: xr.Dataset, path: Path) -> None:
+    """Write answers as one zipped Zarr."""
+    folder = path.with_name(path.name + ".d")
+    try:
+        store.write_folder(ds, folder)
+        store.zip_folder(folder, path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@checks.takes(path=checks.PATH)
+def load_onward(path: str | Path | None = None) -> xr.Dataset:
+    """Return what training on did to the problems of the bundled study.
+
+    docs/method.md#17-training-gain. `grpo` goes on from each specialist with three seeds; at some
+    steps every problem that ever failed, and some that never did, are put to it again.
+
+    Parameters
+    ----------
+    path : path, optional
+        What ``recover-nb train --onward`` wrote; the shipped one by default.
+
+    Returns
+    -------
+    Dataset
+        ``correct`` (problem, seed, checkpoint, rollout) int8: 1 right, 0 wrong, -1 not asked;
+        ``n_tokens`` (problem, seed, checkpoint) float32. `checkpoint` counts steps; step 0 is the
+        specialist itself, drawn again.
+
+    Raises
+    ------
+    InputError
+        Nothing is there, or it is no such file.
+
+    See Also
+    --------
+    training_gain : Which failures training on fixes, and what tells so beforehand.
+    """
+    path = data_folder() / SHIPPED if path is None else Path(path)
+    if not path.is_file():
+        raise InputError(
+            f"{path} is not there; make it with: recover-nb train --onward --out {path.name}"
+        )
+    with store.reading(path):
+        if not zipfile.is_zipfile(path):
+            raise zipfile.BadZipFile("File is not a zip file")
+        layout.check_zip(path)
+        with (
+            ZipStore(path, mode="r") as archive,
+            xr.open_zarr(archive, zarr_format=2, consolidated=True) as ds,
+        ):
+            found = ds.load()
+    wrong = [name for name in ("correct", "n_tokens") if name not in found]
+    if wrong or found["correct"].dims != DIMS:
+        raise InputError(
+            f"{path} holds no answers to {', '.join(DIMS)}, so it is not what recover-nb train"
+            " --onward writes; give such a file"
+        )
+    return found
