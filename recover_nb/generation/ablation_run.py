@@ -253,7 +253,6 @@ def _check_same(before: dict[str, Any], about: dict[str, Any], where: Path) -> N
         )
 
 
-@takes_study()
 def ablate_cell(
     ds: xr.Dataset,
     pair: Pair,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 from scipy.sparse import csr_matrix, issparse
+from scipy.stats import rankdata
 
 from recover_nb.core.labels import Intervention, Regime
 from recover_nb.core.schema import INTERVENTION, PROBLEM, text
@@ -266,13 +267,7 @@ def rank_of_change(
 
 
 def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    one, other = (_mid_ranks(each.round(9)) for each in (a, b))
+    one, other = (rankdata(each.round(9)) for each in (a, b))
     one, other = one - one.mean(), other - other.mean()
     spread = np.sqrt((one**2).sum() * (other**2).sum())
     return float((one * other).sum() / spread) if spread > 0 else 0.0
-
-
-def _mid_ranks(values: np.ndarray) -> np.ndarray:
-    ordered = np.sort(values)
-    ends = (np.searchsorted(ordered, values, side=side) for side in ("left", "right"))
-    return np.sum(list(ends), axis=0) / 2

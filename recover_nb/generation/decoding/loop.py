@@ -45,17 +45,21 @@ class Decoded:
     signals: dict[str, np.ndarray] | None = None
 
 
-@checks.takes(
-    pair=checks.PAIR,
-    prompts=checks.several(checks.TEXT, "texts", least=0),
-    intervention=OPERATOR,
-    keys=checks.WHOLES,
-    rollouts=checks.WHOLES,
-    calibration=checks.CALIBRATION,
-    twins=checks.DECODED,
-    settings=SETTINGS,
-    record=checks.FLAG,
-)
+#: What `steps` and `decode` are given.
+_GIVEN = {
+    "pair": checks.PAIR,
+    "prompts": checks.several(checks.TEXT, "texts", least=0),
+    "intervention": OPERATOR,
+    "keys": checks.WHOLES,
+    "rollouts": checks.WHOLES,
+    "calibration": checks.CALIBRATION,
+    "twins": checks.DECODED,
+    "settings": SETTINGS,
+    "record": checks.FLAG,
+}
+
+
+@checks.takes(**_GIVEN)
 @torch.inference_mode()
 def steps(
     pair: Pair,
@@ -204,18 +208,7 @@ def _emit(
     )
 
 
-@checks.takes(
-    pair=checks.PAIR,
-    prompts=checks.several(checks.TEXT, "texts", least=0),
-    intervention=OPERATOR,
-    keys=checks.WHOLES,
-    rollouts=checks.WHOLES,
-    calibration=checks.CALIBRATION,
-    twins=checks.DECODED,
-    settings=SETTINGS,
-    record=checks.FLAG,
-    progress=checks.COUNTED,
-)
+@checks.takes(**_GIVEN, progress=checks.COUNTED)
 def decode(
     pair: Pair,
     prompts: Sequence[str],

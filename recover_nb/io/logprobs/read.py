@@ -24,19 +24,22 @@ from recover_nb.io.logprobs.token_names import Ids
 from recover_nb.io.records import Collector
 from recover_nb.tasks.checkers import RULE
 
+#: What both readers are given.
+_GIVEN = {
+    "tokenizer": checks.VOCABULARY,
+    "specialist": checks.PATH,
+    "ancestor": checks.PATH,
+    "temperature": checks.POSITIVE,
+    "top_k": checks.COUNT,
+    "k_cov": checks.COUNT,
+    "is_correct": RULE,
+    "unit": checks.UNIT,
+    "task": checks.TEXT,
+    "window": checks.DRAWS,
+}
 
-@checks.takes(
-    tokenizer=checks.VOCABULARY,
-    specialist=checks.PATH,
-    ancestor=checks.PATH,
-    temperature=checks.POSITIVE,
-    top_k=checks.COUNT,
-    k_cov=checks.COUNT,
-    is_correct=RULE,
-    unit=checks.UNIT,
-    task=checks.TEXT,
-    window=checks.DRAWS,
-)
+
+@checks.takes(**_GIVEN)
 def from_vllm_logprobs(
     specialist: str | PathLike,
     ancestor: str | PathLike,
@@ -102,18 +105,7 @@ def from_vllm_logprobs(
     )
 
 
-@checks.takes(
-    tokenizer=checks.VOCABULARY,
-    specialist=checks.PATH,
-    ancestor=checks.PATH,
-    temperature=checks.POSITIVE,
-    top_k=checks.COUNT,
-    k_cov=checks.COUNT,
-    is_correct=RULE,
-    unit=checks.UNIT,
-    task=checks.TEXT,
-    window=checks.DRAWS,
-)
+@checks.takes(**_GIVEN)
 def from_openai_logprobs(
     specialist: str | PathLike,
     ancestor: str | PathLike,

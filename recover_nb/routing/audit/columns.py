@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from recover_nb.core.checks import shown
 from recover_nb.core.errors import InputError
 
 #: Names of a column that says which problem, arm, outcome, cost, count or cell a row is about.
@@ -123,7 +124,7 @@ def scores_of(column: pd.Series, most: float | None) -> np.ndarray:
         if unread.any():
             row = int(np.flatnonzero(unread)[0])
             raise InputError(
-                f"row {row + 1}, column {column.name!r}: {_shown(column.iloc[row])} is no outcome;"
+                f"row {row + 1}, column {column.name!r}: {shown(column.iloc[row])} is no outcome;"
                 " allowed: 1 and 0, true and false, or a share of 1"
             )
     wrong = (values < 0) | np.isinf(values) | (values > (np.inf if most is None else most))
@@ -145,25 +146,14 @@ def numbers_of(column: pd.Series, what: str, low: float | None = None) -> np.nda
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise InputError(
-            f"row {row + 1}, column {column.name!r}: {_shown(column.iloc[row])} is not {what};"
+            f"row {row + 1}, column {column.name!r}: {shown(column.iloc[row])} is not {what};"
             " allowed: numbers" + ("" if low is None else f" of at least {low:g}")
         )
     return values
 
 
-def check_attempts(attempts: Any) -> int:
-    """Return a number of attempts, if it is one."""
-    if isinstance(attempts, bool) or not isinstance(attempts, int | np.integer) or attempts < 1:
-        raise InputError(f"attempts {attempts!r}; allowed: a whole number of at least 1")
-    return int(attempts)
-
-
-def _shown(value: Any) -> str:
-    return repr(value.item() if isinstance(value, np.generic) else value)
-
-
 def listed(names: Iterable[Any], most: int = 12) -> str:
     """Write names in a row, the first `most` of them."""
-    shown = [str(each) for each in names]
-    more = f" and {len(shown) - most} more" if len(shown) > most else ""
-    return ", ".join(shown[:most]) + more
+    said = [str(each) for each in names]
+    more = f" and {len(said) - most} more" if len(said) > most else ""
+    return ", ".join(said[:most]) + more

@@ -18,7 +18,6 @@ from recover_nb.core.schema import PROBLEM, cell_names, text
 from recover_nb.routing.audit.columns import (
     NAMES,
     NO_ARM,
-    check_attempts,
     find_column,
     listed,
     looks_like_scores,
@@ -198,7 +197,7 @@ def _wide(
     scores = np.stack([scores_of(frame[name], None) for name in names.values()], axis=1)
     made = _beside(frame, names, "attempts")
     if attempts is not None:
-        made = np.full(scores.shape, float(check_attempts(attempts)))
+        made = np.full(scores.shape, float(attempts))
     if made is None:
         made = np.ones(scores.shape)
     # Counts of right attempts, or their share.
