@@ -21,7 +21,7 @@ enum { COUNT, KILL_BEFORE, KILL_AFTER, FAIL_ONCE, FAIL_FROM, SHORT, SIGNAL };
 /* What takes room on a disk fails when it is full; what frees some does not. */
 enum { TAKES, FREES };
 
-struct state { long count; int mode; long at; int error; char under[4096]; char last[4200]; };
+struct state { long count, struck; int mode; long at; int error; char under[4096]; char last[4200]; };
 static struct state *now;
 
 void every_arm(const char *under, int mode, long at, int error) {
@@ -29,11 +29,12 @@ void every_arm(const char *under, int mode, long at, int error) {
         now = mmap(NULL, sizeof *now, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     now->mode = -1;
     strncpy(now->under, under, sizeof now->under - 1);
-    now->count = 0, now->at = at, now->error = error, now->last[0] = 0;
+    now->count = now->struck = 0, now->at = at, now->error = error, now->last[0] = 0;
     now->mode = mode;
 }
 void every_disarm(void) { if (now) now->mode = -1; }
 long every_count(void) { return now ? now->count : 0; }
+long every_struck(void) { return now ? now->struck : 0; }
 const char *every_last(void) { return now ? now->last : ""; }
 
 static int inside(const char *path) {
@@ -56,7 +57,11 @@ static int strike(const char *what, const char *path, int takes, int *after) {
     if (mode == SHORT) return 2;
     if (mode == SIGNAL) kill(getpid(), now->error);
     if (mode == FAIL_FROM && (now->error == ENOSPC || now->error == EDQUOT) && takes != TAKES) return 0;
-    if (mode == FAIL_ONCE || mode == FAIL_FROM) { errno = now->error; return 1; }
+    if (mode == FAIL_ONCE || mode == FAIL_FROM) {
+        __atomic_add_fetch(&now->struck, 1, __ATOMIC_SEQ_CST);
+        errno = now->error;
+        return 1;
+    }
     return 0;
 }
 

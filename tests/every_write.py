@@ -63,6 +63,7 @@ class Layer:
     def __init__(self):
         self._library = ctypes.CDLL(None)
         self._library.every_count.restype = ctypes.c_long
+        self._library.every_struck.restype = ctypes.c_long
         self._library.every_last.restype = ctypes.c_char_p
 
     def arm(self, under, mode=COUNT, at=0, error=0):
@@ -74,6 +75,11 @@ class Layer:
     @property
     def count(self):
         return self._library.every_count()
+
+    @property
+    def struck(self):
+        """How many operations failed."""
+        return self._library.every_struck()
 
     @property
     def last(self):
@@ -151,11 +157,12 @@ def run_work(ending):
     return work
 
 
-def remap_work(lab, folder):
+def small_companion(kind):
+    """Return the configuration of a companion of two problems."""
     from recover_nb.generation import companions
 
-    made = companions.companion_config(
-        "remapped",
+    return companions.companion_config(
+        kind,
         n_problems=2,
         families=["qwen3"],
         methods=["sft"],
@@ -165,7 +172,13 @@ def remap_work(lab, folder):
         settings={"max_new_tokens": 6},
         block_size=1,
     )
+
+
+def remap_work(lab, folder):
+    from recover_nb.generation import companions
+
     out = folder / "companion.zarr.zip"
+    made = small_companion("remapped")
     companions.run_companion(made, out, resume=True, progress=False, lab=lab)
     return digest(out)
 
@@ -285,6 +298,10 @@ def strike_all(name, lab, folder, stride, strikes, start=1):
             status, told = in_fork(armed(mode, at, error), said)
             layer.disarm()
             where = f"{at} {mode} {error}: {layer.last.replace(str(place), '')}"
+            if mode == FAIL_FROM and not layer.struck:
+                right = [
+                    0
+                ]  # A full disk fails nothing that frees room, and no more was to be made.
             if status not in right:
                 faults.append(f"{where}: ended with {status}: {told[-600:]}")
                 continue

@@ -276,17 +276,7 @@ def test_what_another_process_has_finished_is_not_made_again(lab, tmp_path):
 
 
 def companion(lab, out, **given):
-    config = companions.companion_config(
-        "redrawn",
-        n_problems=2,
-        families=["qwen3"],
-        methods=["sft"],
-        tasks=["arithmetic"],
-        n_rollouts=2,
-        n_attempts=1,
-        settings={"max_new_tokens": 6},
-        block_size=1,
-    )
+    config = every_write.small_companion("redrawn")
     return companions.run_companion(config, out, progress=False, lab=lab, **given)
 
 

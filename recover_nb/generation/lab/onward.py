@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 from recover_nb import tasks
@@ -26,7 +25,13 @@ from recover_nb.core.labels import Method
 from recover_nb.generation.decoding import Settings, decode, load_pair, problem_key
 from recover_nb.generation.decoding.loading import load_checkpoint
 from recover_nb.generation.lab.evaluate import texts_of
-from recover_nb.generation.lab.optimise import Optimiser, Progress, fit
+from recover_nb.generation.lab.optimise import (
+    Optimiser,
+    Progress,
+    fit,
+    load_weights,
+    save_weights,
+)
 from recover_nb.generation.lab.posttrain import RECIPES, Recipe, constant, grpo_loss
 from recover_nb.generation.lineage import checkpoint_folder
 
@@ -137,7 +142,7 @@ def do_run(run: Run, plan: OnwardPlan, work: Path) -> str:
     for step in left:
         model = copy.deepcopy(start)
         if step:
-            model.load_state_dict(load_file(states / f"{step}.safetensors"))
+            model.load_state_dict(load_weights(states / f"{step}.sealed"))
         correct, length = ask(model.eval(), tokenizer, run, plan, step)
         target = measured_file(work, run, step)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -158,8 +163,7 @@ def train_on(start, tokenizer, run: Run, plan: OnwardPlan, work: Path, digest: s
 
     def keep(step: int) -> dict:
         if step in plan.checkpoints:
-            tensors = {name: each.contiguous() for name, each in model.state_dict().items()}
-            save_file(tensors, states / f"{step}.safetensors")
+            save_weights(model, states / f"{step}.sealed")
         return {}
 
     recipe = plan.recipe

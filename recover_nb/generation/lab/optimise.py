@@ -134,6 +134,25 @@ def save_tensors(model) -> bytes:
     return save({name: value.contiguous() for name, value in model.state_dict().items()})
 
 
+def save_weights(model, path: Path) -> None:
+    """Put the weights of a model in a sealed file, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+    """
+    try:
+        replace_file(path, seal(save_tensors(model)), path.with_suffix(".new"))
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def load_weights(path: Path) -> dict:
+    """Return the weights that `save_weights` wrote, for `load_state_dict`."""
+    return load(read_sealed(path))
+
+
 def read_sealed(path: Path) -> bytes:
     """Return what was sealed in a file of training.
 

@@ -12,20 +12,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load
 
 from recover_nb import tasks
 from recover_nb.core.labels import Method, Slip, Task
-from recover_nb.core.sealed import replace_file, seal
-from recover_nb.core.writable import cannot_write
 from recover_nb.generation.lab.data import IGNORED, Example, collate_sampled, draw_level, example
 from recover_nb.generation.lab.evaluate import dev_figures, sample
 from recover_nb.generation.lab.optimise import (
     Optimiser,
     Progress,
     fit,
-    read_sealed,
-    save_tensors,
+    load_weights,
+    save_weights,
 )
 from recover_nb.generation.lab.pretrain import imitation_loss
 from recover_nb.tasks import Style
@@ -260,11 +257,7 @@ def posttrain(
         loss_of = imitation(model, tokenizer, examples, recipe.rows, seed)
 
     def measure(step: int) -> dict:
-        path = snapshots / f"{step}.sealed"
-        try:
-            replace_file(path, seal(save_tensors(model)), path.with_suffix(".new"))
-        except OSError as error:
-            raise cannot_write(path, error) from error
+        save_weights(model, snapshots / f"{step}.sealed")
         return dev_figures(model, tokenizer, n_problems=100)
 
     curve = fit(
@@ -281,5 +274,5 @@ def posttrain(
     best = choose_strength(
         curve, dev_figures(ancestor, tokenizer, n_problems=100)["mean_pass_at_1"]
     )
-    model.load_state_dict(load(read_sealed(snapshots / f"{best['step']}.sealed")))
+    model.load_state_dict(load_weights(snapshots / f"{best['step']}.sealed"))
     return model.eval(), curve, best["step"]
