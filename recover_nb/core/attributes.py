@@ -7,6 +7,7 @@ from typing import Any
 import xarray as xr
 
 from recover_nb.core.errors import InputError
+from recover_nb.core.kind import shown
 from recover_nb.core.schema import IMPORTED, SCHEMA_VERSION, SchemaError
 from recover_nb.core.stored_json import json_part
 from recover_nb.core.token_text import TOKEN_TEXT, VOCABULARY
@@ -55,7 +56,7 @@ def check_version(ds: xr.Dataset) -> None:
         )
     if str(found) != SCHEMA_VERSION:
         raise SchemaError(
-            f"the study has schema version {_shown(found)} and this recover_nb reads"
+            f"the study has schema version {shown(found)} and this recover_nb reads"
             f" {SCHEMA_VERSION!r}; install the version that wrote it, or generate it again with"
             " recover-nb run"
         )
@@ -92,13 +93,4 @@ def _is_whole(value: Any) -> bool:
 
 
 def _wrong(name: str, value: Any, allowed: str) -> SchemaError:
-    return SchemaError(f"attribute {name} of the study is {_shown(value)}; allowed: {allowed}")
-
-
-def _shown(value: Any) -> str:
-    """Write a value in few characters, whatever it holds."""
-    if isinstance(value, str):
-        return repr(value if len(value) <= 60 else value[:57] + "...")
-    if isinstance(value, int | float | None):
-        return str(value)[:60]
-    return f"a {type(value).__name__}"
+    return SchemaError(f"attribute {name} of the study is {shown(value)}; allowed: {allowed}")
