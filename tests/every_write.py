@@ -355,6 +355,7 @@ def exports():
     from recover_nb.report import write
 
     ds = tiny_study(n=3)
+    evaluation = rnb.evaluate_routing(ds)
     write.vega_bundle = lambda: ""
     write.build_page, write.page_html = lambda *_, **__: None, lambda *_: "<p>" + "x" * 9000
 
@@ -370,7 +371,10 @@ def exports():
         "jsonl": ("s.jsonl", lambda path, replace: rnb.to_jsonl(ds, path, replace=replace)),
         "parquet": ("s.parquet", lambda path, replace: rnb.to_parquet(ds, path, replace=replace)),
         "profiles": ("s.csv", lambda path, replace: rnb.to_profiles(ds, path, replace=replace)),
-        "html": ("s.html", lambda path, replace: rnb.write_html(ds, None, path, replace=replace)),
+        "html": (
+            "s.html",
+            lambda path, replace: rnb.write_html(ds, evaluation, path, replace=replace),
+        ),
         "notebooks": ("copies", copies),
     }
     return writers

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import stat
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,6 +29,9 @@ ARRAY_FILES = {".zarray", ".zattrs"}
 OURS = ("schema_version", "config_json")
 
 _CHUNK = re.compile(r"\d+(\.\d+)*")
+
+#: Seconds between attempts to remove a folder.
+_WAITS = (0.01, 0.05, 0.2)
 
 
 def taken(path: Path | str, what: str = "--out") -> InputError:
@@ -75,11 +79,29 @@ def placed(path: Path, *, replace: bool = False, source: Any = None) -> Iterator
 
 def _remove(temporary: Path) -> None:
     """Remove what was made, as far as the system lets it: why it failed is said already."""
-    if temporary.is_dir() and not temporary.is_symlink():
-        shutil.rmtree(temporary, ignore_errors=True)
-    else:
-        with suppress(OSError):
+    with suppress(OSError):
+        if temporary.is_dir() and not temporary.is_symlink():
+            remove_folder(temporary)
+        else:
             temporary.unlink(missing_ok=True)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder of ours, also where a removal fails once, or a thread still writes into it.
+
+    Zarr writes in threads; one that was at work when another failed ends a moment later.
+
+    Raises
+    ------
+    OSError
+        It cannot be removed; a part may be left.
+    """
+    for wait in _WAITS:
+        shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.lexists(folder):
+            return
+        time.sleep(wait)
+    shutil.rmtree(folder)
 
 
 def check_free(
@@ -223,7 +245,7 @@ def remove_study(path: Path) -> None:
     """
     if os.path.lexists(path):
         check_study_folder(path)
-        shutil.rmtree(path)
+        remove_folder(path)
 
 
 def move_new(made: Path, path: Path) -> None:

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import re
-import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from recover_nb.core.errors import InputError
-from recover_nb.core.places import move_new, taken
+from recover_nb.core.places import move_new, remove_folder, taken
 from recover_nb.core.schema import TEXT, TOKEN, VARIABLES
 from recover_nb.core.sealed import DamagedError, replace_file, seal, unseal
 from recover_nb.core.writable import cannot_write, is_about
@@ -177,7 +176,7 @@ class Staging:
         """
         folder = self.folder / WHOLE
         if folder.is_dir():
-            shutil.rmtree(folder)
+            remove_folder(folder)
         folder.mkdir()
         made = make(folder)
         move_new(made, self.out)
@@ -211,7 +210,7 @@ class Staging:
                 continue
             try:
                 if each.is_dir() and not each.is_symlink():
-                    shutil.rmtree(each)
+                    remove_folder(each)
                 else:
                     each.unlink(missing_ok=True)
             except OSError as error:

@@ -3,7 +3,6 @@
 docs/method.md#17-training-gain.
 """
 
-import shutil
 import zipfile
 from pathlib import Path
 
@@ -18,16 +17,6 @@ from recover_nb.io import layout, store
 SUFFIX, SHIPPED = ".zarr.zip", "onward.zarr.zip"
 #: What is stored of each answer: the order of its dimensions.
 DIMS = ("problem", "seed", "checkpoint", "rollout")
-
-
-def write_onward(ds: xr.Dataset, path: Path) -> None:
-    """Write answers as one zipped Zarr."""
-    folder = path.with_name(path.name + ".d")
-    try:
-        store.write_folder(ds, folder)
-        store.zip_folder(folder, path)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @checks.takes(path=checks.PATH)

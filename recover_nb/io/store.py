@@ -6,9 +6,9 @@ or nothing.
 
 import json
 import re
-import shutil
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from recover_nb.core.errors import InputError
 from recover_nb.core.extras import need
 from recover_nb.core.files import NOTHING, check_readable, kind_of
 from recover_nb.core.memory import check_fits
-from recover_nb.core.places import check_free, placed
+from recover_nb.core.places import check_free, placed, remove_folder
 from recover_nb.core.schema import PROBLEM, TEXT, TOKEN, VARIABLES
 from recover_nb.core.shipped import data_folder
 from recover_nb.core.validation import validate
@@ -140,13 +140,15 @@ def _write_folder(ds: xr.Dataset, path: Path) -> None:
     seal(path)
 
 
-def _write_zip(ds: xr.Dataset, path: Path) -> None:
+def write_zip(ds: xr.Dataset, path: Path) -> None:
+    """Write `ds` as one zipped Zarr, without moving it into place."""
     folder = path.with_name(path.name + ".d")
     try:
         write_folder(ds, folder)
         zip_folder(folder, path)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            remove_folder(folder)
 
 
 def _write_netcdf(ds: xr.Dataset, path: Path) -> None:
@@ -164,7 +166,7 @@ def _write_netcdf(ds: xr.Dataset, path: Path) -> None:
 
 _WRITERS: dict[str, Callable[[xr.Dataset, Path], None]] = {
     ".zarr": _write_folder,
-    ".zarr.zip": _write_zip,
+    ".zarr.zip": write_zip,
     ".nc": _write_netcdf,
 }
 

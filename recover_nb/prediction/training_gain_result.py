@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from recover_nb.core.labels import Intervention, Regime, Verdict
+from recover_nb.core.labels import Intervention, Verdict
 from recover_nb.core.result import Result, labelled
-from recover_nb.prediction.baselines import FAILURES, LEVEL, SIGNIFICANT, say_lead
+from recover_nb.prediction.baselines import FAILURES, LEVEL, SIGNIFICANT
 from recover_nb.prediction.gain_readers import FEATURES_READER, TEXT_ALL, TEXT_FIRST, Readers
 
 #: The predictor that the claim is about, and what it has to beat.
@@ -150,57 +150,41 @@ class TrainingGain(Result):
     @property
     def sentence(self) -> str:
         """What was fixed, what told so, what was forgotten and what checkpoints save, in words."""
-        return " ".join([self._fixed(), self._told(), self._forgot(), self._saved()])
+        said = (self._fixed(), self._told(), self._forgot(), self._saved())
+        return " ".join(each for each in said if each)
 
     def _fixed(self) -> str:
-        shares = self.shares
-        said = [
-            f"{name} {_percent(shares.of('fixed', name))} of {shares.of('at_risk', name)}"
-            for name in shares.groups
-            if name in tuple(Regime) and shares.of("at_risk", name)
-        ]
-        whole = "all_failed"
+        shares, whole = self.shares, "all_failed"
         return (
             f"Of {shares.of('at_risk', whole)} failures right less than half of the time,"
             f" {_percent(shares.of('fixed', whole))} are right at least 80 % of the time after"
             f" {self.settings['checkpoints'][-1]} steps more"  # type: ignore[index]
-            f" ({_spread(shares.of('fixed', whole))} over seeds; a redraw alone:"
-            f" {_percent(shares.of('fixed_by_redraw', whole))}): {', '.join(said)}."
+            f" (a redraw alone: {_percent(shares.of('fixed_by_redraw', whole))})."
         )
 
     def _told(self) -> str:
+        """Say how well the mixture tells which, beside what is cheaper, the best first."""
         readers = self.readers
-        means = {name: readers.score(name).value for name in readers.names}
-        best = sorted(means, key=lambda name: -means[name])
+        known = [name for name in (MIXTURE, *self.rivals) if name in readers.names]
+        means = {name: readers.score(name).value for name in known}
+        best = sorted(known, key=lambda name: -means[name])
         said = ", ".join(f"{name} {means[name]:.3f}" for name in best)
-        if MIXTURE not in means:
-            return f"AUC within cells: {said}."
-        over = ", ".join(f"{name} {say_lead(readers.lead(MIXTURE, name))}" for name in self.rivals)
-        return f"AUC within cells: {said}. Lead of {MIXTURE} over {over}."
+        return f"What tells which, beforehand, by AUC within cells: {said}." if said else ""
 
     def _forgot(self) -> str:
         shares, name = self.shares, "never_failed"
         if not shares.of("units", name):
             return "No problem that never failed was asked."
-        low, high = shares.of("change_ends", name)
         return (
-            f"Forgetting: {shares.of('units', name)} problems that never failed change by"
-            f" {100 * np.nanmean(shares.of('change', name)):+.1f} points [{100 * low:+.1f},"
-            f" {100 * high:+.1f}]; {_percent(shares.of('forgotten', name))} of those sure when"
-            f" redrawn are right less than half of the time after (in another redraw:"
+            f"Of {shares.of('units', name)} problems that never failed,"
+            f" {_percent(shares.of('forgotten', name))} are forgotten (in a redraw:"
             f" {_percent(shares.of('forgotten_by_redraw', name))})."
         )
 
     def _saved(self) -> str:
-        arms = self.arms
-        whole, alone = (100 * each.mean(axis=(1, 2)) for each in (arms.saved, arms.alone))
-        said = ", ".join(
-            f"{name} {whole[at]:.1f} % ({alone[at]:.1f} % alone)"
-            for at, name in enumerate(arms.names)
-        )
-        return (
-            f"With {self.settings['budget']} attempts each, saved of {len(arms.units):,}: {said}."
-        )
+        whole = 100 * self.arms.saved.mean(axis=(1, 2))
+        said = ", ".join(f"{name} {whole[at]:.1f} %" for at, name in enumerate(self.arms.names))
+        return f"{self.settings['budget']} attempts each save: {said} of {len(self.arms.units):,}."
 
     def to_dataframe(self) -> pd.DataFrame:
         """Set everything that predicts side by side, the best first.
@@ -313,8 +297,3 @@ def _range(values: np.ndarray) -> tuple[float, float]:
 def _percent(values: np.ndarray) -> str:
     mean = _known_mean(values)
     return "none known" if np.isnan(mean) else f"{100 * mean:.1f} %"
-
-
-def _spread(values: np.ndarray) -> str:
-    least, most = _range(values)
-    return f"{100 * least:.1f} to {100 * most:.1f} %"

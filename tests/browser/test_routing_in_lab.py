@@ -96,7 +96,7 @@ def test_a_policy_is_changed_by_keyboard_and_an_empty_one_is_refused(notebook, e
         explorer.get_by_role("combobox", name=feature).select_option("not used")
         notebook.wait_for("len(explorer.operators)", left)
     expect(explorer.get_by_role("alert")).to_contain_text(
-        "a routing policy needs at least one feature", timeout=ACT
+        "at least one feature and its intervention, got {}", timeout=ACT
     )
     expect(explorer.locator("svg.marks")).to_have_count(0)
     spread.select_option("dense_steer")

@@ -8,6 +8,7 @@ from typing import Any
 
 from recover_nb.core.labels import Intervention
 from recover_nb.core.titles import named, p_value
+from recover_nb.report.findings.beyond import CLAIMS as BEYOND
 from recover_nb.report.findings.changes import CLAIMS as CHANGES
 from recover_nb.report.findings.judge_extensions import OWN
 from recover_nb.report.findings.judge_prediction import (
@@ -375,4 +376,5 @@ CLAIMS: tuple[Claim, ...] = (
     *OWN,
     *CHANGES,
     *SPECIMEN,
+    *BEYOND,
 )

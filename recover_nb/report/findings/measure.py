@@ -18,6 +18,7 @@ from recover_nb.core.plain import plain
 from recover_nb.core.schema import cell_names, text
 from recover_nb.features.features import feature_matrix
 from recover_nb.report.findings import (
+    beyond,
     changes,
     measure_extensions,
     measure_prediction,
@@ -228,4 +229,5 @@ SECTIONS: dict[str, Callable[[xr.Dataset, int], dict]] = {
     **measure_extensions.SECTIONS,
     **changes.SECTIONS,
     **specimen.SECTIONS,
+    **beyond.SECTIONS,
 }
