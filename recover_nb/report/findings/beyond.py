@@ -25,13 +25,14 @@ def _training(ds: xr.Dataset, seed: int) -> dict:
     shares = found.shares_frame().set_index("group")
     arms = found.arms_frame().set_index("arm")
     groups = ("units", "at_risk", "fixed", "fixed_by_redraw", "forgotten", "forgotten_by_redraw")
+    mixture = dict(zip(told.index, zip(told["null"], told["p"], strict=True), strict=True))[MIXTURE]
     return {
         "verdict": str(found.verdict),
         "steps": found.settings["checkpoints"][-1],  # type: ignore[index]
         "seeds": found.shares.fixed.shape[1],
         "permutations": found.readers.null.shape[1],
         "auc": {name: [row[f"auc{end}"] for end in _ENDS] for name, row in told.iterrows()},
-        "null": told.loc[MIXTURE, ["null", "p"]].tolist(),
+        "null": list(mixture),
         "lead": {name: [told.loc[name, f"lead{end}"] for end in _ENDS] for name in found.rivals},
         "shares": {
             name: {each: row[each] for each in groups if row[each] == row[each]}
