@@ -120,8 +120,8 @@ def test_the_tour_begins_with_the_story_and_is_short():
     assert heads == ["1.", "2.", "3.", "4.", "Wh", "Ex", "So"]
 
 
-def test_there_are_eight_numbered_notebooks():
-    assert [path.stem[:2] for path in NUMBERED] == [f"0{n}" for n in range(8)]
+def test_there_are_nine_numbered_notebooks():
+    assert [path.stem[:2] for path in NUMBERED] == [f"0{n}" for n in range(9)]
 
 
 @numbered
@@ -229,7 +229,7 @@ class TestExecuted:
         first = [cell for cell in run_through.notebook.cells if cell.cell_type == "code"][:2]
         pages = "".join(o.get("data", {}).get("text/html", "") for c in first for o in c.outputs)
         # A page of our own draws itself by its script.
-        assert re.search(r"<img|<svg|recover-nb-(?:story|door|tokens)", pages)
+        assert re.search(r"<img|<svg|recover-nb-(?:story|door|tokens|film)", pages)
 
     def test_outputs_name_nothing_to_load(self, executed):
         sources = Sources()

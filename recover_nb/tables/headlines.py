@@ -12,9 +12,10 @@ from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Structure, Verdict
 from recover_nb.core.titles import meaning, named
 from recover_nb.prediction.baselines import SIGNIFICANT
+from recover_nb.prediction.gain_readers import TOGETHER
 from recover_nb.prediction.reading_result import Reading
 from recover_nb.prediction.topography_result import Topography
-from recover_nb.prediction.training_gain_result import TrainingGain
+from recover_nb.prediction.training_gain_result import MIXTURE, TrainingGain
 from recover_nb.prediction.transfer_result import Transfer
 from recover_nb.routing.result import NULLS, Evaluation
 from recover_nb.tables.kit import interval
@@ -172,10 +173,13 @@ def _reading(result: Reading) -> str:
 @headline.register
 def _training_gain(result: TrainingGain) -> str:
     shares = result.shares_frame().set_index("group").loc["all_failed"]
-    best = result.to_dataframe().iloc[0]
+    auc = result.to_dataframe().set_index("predictor")["auc"].drop(TOGETHER, errors="ignore")
+    best = str(auc.idxmax())
+    mixture = f", {named(MIXTURE)} with {auc[MIXTURE]:.2f}" if MIXTURE in auc.drop(best) else ""
     return (
-        f"Training on fixes {100 * shares['fixed']:.0f} % of {shares['at_risk']:.0f} failures; what"
-        f" tells best which is {named(best['predictor'])}, with an AUC of {best['auc']:.2f}."
+        f"Training on fixes {100 * shares['fixed']:.0f} % of {shares['at_risk']:.0f} failures. Of"
+        f" single predictors, {named(best)} tells best which, with an AUC of"
+        f" {auc[best]:.2f}{mixture}."
     )
 
 

@@ -211,8 +211,8 @@ def test_sentence_says_what_was_counted(told):
         "4 attempts each save: temporal 100.0 %, retry 100.0 %, ancestor 0.0 % of 120."
     )
     assert rnb.tables.headline(told) == (
-        "Training on fixes 50 % of 120 failures; what tells best which is every token mixed"
-        " (dense_sample), with an AUC of 1.00."
+        "Training on fixes 50 % of 120 failures. Of single predictors, every token mixed"
+        " (dense_sample) tells best which, with an AUC of 1.00."
     )
 
 
