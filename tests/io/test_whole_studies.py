@@ -49,7 +49,7 @@ def test_a_study_comes_back_as_it_was(name):
     write, read, suffix = FORMATS[name]
 
     @EXAMPLES
-    @given(whole_studies(Wish(kinds(name)), least=1 if name in ROWS else 0))
+    @given(whole_studies(Wish(kinds(name))))
     def one(ds):
         with tempfile.TemporaryDirectory() as folder:
             path, second = Path(folder) / f"x{suffix}", Path(folder) / f"y{suffix}"
