@@ -59,6 +59,8 @@ def test_tokens_of_any_text_load(tmp_path):
         ("a header of deep JSON", "is no safetensors file"),
         ("hidden_size is 100000000", "billion parameters"),
         ("generation: eos_token_id is 'x'", "ends answers with 'x'"),
+        # Without its middle.
+        ("a token of 10 MB in one", "  ...  "),
     ],
 )
 def test_what_is_seen_later_is_a_sentence(name, says, tmp_path):
