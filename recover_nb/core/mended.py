@@ -22,7 +22,7 @@ from recover_nb.core.schema import (
     VARIABLES,
     SchemaError,
     Variable,
-    text,
+    names,
 )
 
 #: Variables that are coordinates, whatever a Dataset has made of them.
@@ -89,7 +89,7 @@ def _names(name: str, array: xr.DataArray) -> np.ndarray:
         return np.char.decode(array.values, "utf-8", "replace").astype(object)
     if name in (INTERVENTION, FEATURE) and array.dtype.kind in "iufb":
         raise SchemaError(f"coordinate {name!r} holds numbers; it must hold names")
-    return text(array).astype(object)
+    return names(array)
 
 
 def _as_stored(array: xr.DataArray, wanted: Variable) -> xr.Variable:

@@ -398,6 +398,19 @@ def text(array: xr.DataArray) -> np.ndarray:
     SchemaError
         If it holds something else: NaN would become a name.
     """
+    return names(array).astype(str)
+
+
+def names(array: xr.DataArray) -> np.ndarray:
+    """Return text of any dtype as a numpy array of objects, as long as it is.
+
+    A width that is fixed takes off NULs at the end.
+
+    Raises
+    ------
+    SchemaError
+        As `text`.
+    """
     # Through object: numpy cannot cast its variable-width strings (what zarr reads) to a width it
     # is not told.
     values = array.values.astype(object)
@@ -408,7 +421,8 @@ def text(array: xr.DataArray) -> np.ndarray:
                 f"{array.name!r} holds {wrong!r}, a {type(wrong).__name__}; it must hold text:"
                 f" ds.assign_coords({array.name}=...)"
             )
-    return values.astype(str)
+    written = [each if type(each) is str else str(each) for each in values.ravel()]
+    return np.array([*written, None], dtype=object)[:-1].reshape(values.shape)
 
 
 #: Kinds of `infer_dtype` that are names.

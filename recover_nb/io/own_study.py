@@ -214,7 +214,9 @@ def beside(
 def layout_of(ds: xr.Dataset, attrs: Any) -> Layout:
     """Return the layout of a study; `attrs` makes attributes JSON."""
     variables: dict[str, dict[str, Any]] = {}
-    for name, variable in ds.variables.items():
+    # In the order in which reading gives them, so that what was read is written in the same words.
+    for name in (*ds.data_vars, *ds.coords):
+        variable = ds.variables[name]
         is_text = variable.dtype.kind in "OUT"
         about: dict[str, Any] = {
             "dims": list(variable.dims),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from recover_nb.core.labels import Intervention
+from recover_nb.core.visible import AS_TEXT
 from recover_nb.pages.page import look, part, save_page, script
 from recover_nb.pages.terms import term
 
@@ -53,18 +54,19 @@ class CostDial:
     def html(self) -> str:
         """Return the dial, to stand in an element of the class ``recover-nb-page``."""
         told, at = self.told, self.start
+        budget, tries = (html.escape(str(told[name][at])) for name in ("budgets", "tries"))
         squares = "".join(_square(each, at, told["operators"][at]) for each in told["strategies"])
         head = (
             '<div class="dial-head"><h2>What does a budget buy?</h2><label class="dial-slider">'
             f'<input type="range" min="0" max="{len(told["budgets"]) - 1}" value="{at}"'
             ' aria-label="forward passes per problem"><span class="dial-budget">'
-            f"<b>{told['budgets'][at]}</b> {term('forward pass', 'forward passes')} per problem<br>"
-            f'<small class="dial-tries">about {told["tries"][at]} tries of the model</small>'
+            f"<b>{budget}</b> {term('forward pass', 'forward passes')} per problem<br>"
+            f'<small class="dial-tries">about {tries} tries of the model</small>'
             "</span></label></div>"
         )
         fine = "".join(f"<p>{html.escape(told[name])}</p>" for name in ("population", "free"))
         return (
-            f'<style>{part("dial.css")}</style><section class="recover-nb-dial"'
+            f'<style>{part("dial.css")}</style><section class="recover-nb-dial {AS_TEXT}"'
             f' aria-label="What does a budget buy?">{head}'
             f'<p class="dial-said" aria-live="polite">{html.escape(told["sentences"][at])}</p>'
             f'<div class="dial-squares">{squares}</div><label class="dial-count">'

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from recover_nb.core.theme import INK, REGIME_COLOURS
+from recover_nb.core.visible import AS_TEXT
 from recover_nb.pages.page import look, part, save_page, script
 
 #: Pixels from dot to dot, dots above one another in a band, and room around bands and groups.
@@ -53,7 +54,7 @@ class TrainingFilm:
         )
         said = html.escape(told["sentences"][last])
         return (
-            f'<style>{part("film.css")}</style><section class="recover-nb-film"'
+            f'<style>{part("film.css")}</style><section class="recover-nb-film {AS_TEXT}"'
             f' aria-label="Which failures does training on fix?">{head}'
             f'<p class="film-said" aria-live="polite">{said}</p>{self._drawing(last)}'
             '<p class="film-one">Point at a dot to read its problem.</p>'

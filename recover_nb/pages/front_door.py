@@ -230,14 +230,14 @@ class FrontDoor:
         )
 
     def _mosaic(self) -> str:
-        return "".join(f'<img alt="" src="{self._thumbnails[each.key]}">' for each in VIEWS)
+        return "".join(_image(self._thumbnails[each.key]) for each in VIEWS)
 
     def _view(self, view: View, links: Links) -> str:
         target = links.to(view.notebook, section(view.notebook, view.call))
         tag = f'a href="{html.escape(target)}"' if target else "div"
         return (
             f'<{tag} class="door-view"><span class="door-thumb" aria-hidden="true">'
-            f'<img alt="" src="{self._thumbnails[view.key]}"></span>'
+            f"{_image(self._thumbnails[view.key])}</span>"
             f'<span class="door-asks">{html.escape(view.asks)}</span>'
             f'<span class="door-where">{view.notebook}</span></{tag.partition(" ")[0]}>'
         )
@@ -299,6 +299,13 @@ def _door(picture: str, name: str, about: str, go: str) -> str:
         f'<span class="door-name">{name}</span><span class="door-about">{about}</span>'
         f'<span class="door-go">{go} \u2192</span></span></button>'
     )
+
+
+def _image(address: str) -> str:
+    """Return a picture; one that is not in the page itself is left out."""
+    if not address.startswith("data:image/png;base64,"):
+        return ""
+    return f'<img alt="" src="{html.escape(address)}">'
 
 
 def _how(links: Links) -> str:

@@ -10,6 +10,7 @@ from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Regime
 from recover_nb.core.schema import failed_units, text
 from recover_nb.core.titles import meaning
+from recover_nb.core.visible import visible
 from recover_nb.prediction.training_gain import AFTER, BEFORE, NEVER_FAILED, pass_rates
 
 #: From rarely right to nearly always, with the thresholds of *fixed*.
@@ -62,8 +63,8 @@ def training_film(ds: xr.Dataset, onward: xr.Dataset, *, seed: int | None = None
             "group": place[str(group)],
             "band": mine.tolist(),
             "rate": np.rint(100 * share).astype(int).tolist(),
-            "name": f"{family}, {method}, {task}, level {level}",
-            "prompt": prompt.strip(),
+            "name": visible(f"{family}, {method}, {task}, level {level}"),
+            "prompt": visible(prompt.strip(), lines=True),
         }
         for group, mine, share, (family, method, task, prompt, level) in zip(
             regime, band, rate, about, strict=True

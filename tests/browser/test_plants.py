@@ -1,22 +1,28 @@
 """Every way of running a script or asking a host, planted in every text of a study, on every page.
 
-One study, one notebook: shown in JupyterLab, saved and read again as HTML, shown in Voila; and the
-pages that are written from it.
+One study, one notebook: shown in JupyterLab, saved and read again as HTML, shown in Voila, made a
+page of the documentation; and the pages that are written from it, from a file of outcomes, and from
+what is recorded for the front door.
 """
 
 import json
+import subprocess
+import sys
 from contextlib import contextmanager
 
 import nbformat
 import numpy as np
+import pages
 import pytest
 from chromium import closed_context
 from lab_page import ACT, RUN, lab
 from of_shipped import with_token_text
+from onward_answers import onward_of, study_of
 from widget_page import stretch, write
 
 import recover_nb as rnb
 from recover_nb.io.store import save_study
+from recover_nb.pages import front_door
 from recover_nb.report import write_html
 from recover_nb.routing.evaluation import evaluate_routing
 
@@ -199,13 +205,99 @@ def test_pages_that_are_written(browser, study, tmp_path):
         "report": write_html(study, evaluate_routing(study, **FEW), tmp_path / "report.html"),
         "story": rnb.story(study).save(tmp_path / "story.html"),
         "chart": tmp_path / "chart.html",
+        "dial": rnb.cost_dial(study).save(tmp_path / "dial.html"),
     }
     chart = rnb.plot_regimes(rnb.tables.regimes_by_cell(study)).properties(title=ALL)
     chart.save(pages["chart"], inline=True)
     for name, path in pages.items():
-        with watching(browser) as watched:
-            watched.page.goto(path.as_uri(), timeout=ACT)
-            watched.page.locator("svg, .recover-nb-story").first.wait_for(timeout=ACT)
-            watched.page.wait_for_timeout(1000)
-            watched.check(shown=name == "report")
-            assert watched.asked == [], name
+        check_page(browser, path, shown=name == "report")
+
+
+def check_page(browser, path, *, shown=False, ready="svg, .recover-nb-story, .recover-nb-dial"):
+    """Check a page that was written, opened as a file; return what it says."""
+    with watching(browser) as watched:
+        watched.page.goto(path.as_uri(), timeout=ACT)
+        watched.page.locator(ready).first.wait_for(timeout=ACT, state="attached")
+        watched.page.wait_for_timeout(1000)
+        watched.check(shown=shown)
+        assert watched.asked == [], path.name
+        return watched.page.inner_text("body")
+
+
+def test_an_audit_of_planted_outcomes(browser, tmp_path, capsys):
+    path, page = tmp_path / "outcomes.jsonl", tmp_path / "audit.html"
+    arms = {f"{i} {ALL}": i for i in range(3)}
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            "problem": f"{i} {ALL}",
+            "scores": {name: int(rng.random() < 0.3 + 0.2 * at) for name, at in arms.items()},
+            "costs": {name: 1 + at for name, at in arms.items()},
+            "router": list(arms)[i % 3],
+        }
+        for i in range(60)
+    ]
+    path.write_text("".join(json.dumps(each) + "\n" for each in rows))
+    found = rnb.audit(rnb.read_outcomes(path), n_null=20)
+    rnb.write_audit(found, page, title=ALL)
+    check_page(browser, page, shown=True)
+
+
+def test_a_film_of_planted_problems(browser, tmp_path):
+    right = np.tile(np.array([0, 0, 1, 1], np.int8), (4, 1))
+    regimes = ["redrawable", "operator_dependent", "unrescued", "never_failed"]
+    ds = study_of(right, regimes, np.zeros((4, 3)), cells=["|".join([PLANTS["script"]] * 3)] * 4)
+    ds["prompt"] = ("problem", np.array([ALL] * 4, dtype=object))
+    for name in ("family", "method", "task"):
+        ds[name] = ("problem", np.array([ALL] * 4, dtype=object))
+    onward = onward_of(ds, np.tile(right[:, None, None], (1, 2, 2, 1)), [0, 10])
+    path = rnb.plot_training_film(ds, onward).save(tmp_path / "film.html")
+    with watching(browser) as watched:
+        watched.page.goto(path.as_uri(), timeout=ACT)
+        watched.page.locator("circle").first.hover()
+        assert PLANTS["handler"] in watched.page.inner_text(".film-one")
+        watched.check(shown=False)
+        assert watched.asked == []
+
+
+#: Texts of the front door by which it finds something else, and which cannot be anything.
+KEYS = ("key", "term")
+
+
+def planted(told, name=""):
+    """Return plain data with the plants after every text, and in the place of every picture."""
+    if isinstance(told, dict):
+        return {key: planted(each, key) for key, each in told.items()}
+    if isinstance(told, list):
+        return [planted(each, name) for each in told]
+    if not isinstance(told, str) or name in KEYS:
+        return told
+    return ALL if told.startswith("data:") else f"{told} {ALL}"
+
+
+def test_a_front_door_of_planted_records(browser, tmp_path, monkeypatch):
+    told = planted(json.loads(json.dumps(front_door.recorded())))
+    told["dial"]["budgets"] = [f"{each}{PLANTS['handler']}" for each in told["dial"]["budgets"]]
+    told["dial"]["tries"] = [f"{each}{PLANTS['script']}" for each in told["dial"]["tries"]]
+    monkeypatch.setattr(front_door, "recorded", lambda: told)
+    links = front_door.Links(f"{PLANTS['attribute']}{{}}", f"{PLANTS['handler']}{{}}")
+    monkeypatch.setattr(front_door.CostDial, "start", 20)
+    path = rnb.front_door().save(tmp_path / "index.html", links=links)
+    said = check_page(browser, path, ready=".door")
+    assert PLANTS["handler"] in said
+
+
+def test_a_page_of_the_documentation(browser, notebook, tmp_path):
+    source, site = tmp_path / "source", tmp_path / "site"
+    source.mkdir()
+    nbformat.write(pages.stilled(pages.execute(notebook)), source / "index.ipynb")
+    docs = pages.ROOT / "docs"
+    command = [sys.executable, "-m", "sphinx", "-q", "-c", str(docs), str(source), str(site)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with watching(browser) as watched:
+        watched.page.goto((site / "index.html").as_uri(), timeout=ACT)
+        watched.page.get_by_text("'done'").first.wait_for(timeout=ACT)
+        watched.page.wait_for_timeout(3000)
+        watched.check()
+        assert watched.asked == []

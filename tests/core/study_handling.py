@@ -384,17 +384,21 @@ def _pairs():
     return rnb.load_remapped()
 
 
+def _figures_of(ds):
+    """Return a study without what somebody added: it comes back, too, and is no figure of it."""
+    return ds[[name for name in ds.data_vars if name in VARIABLES]]
+
+
 def _written(write, suffix):
     def call(ds):
         folder = Path(tempfile.mkdtemp(dir=_folder()))
         path = folder / f"out{suffix}"
         write(ds, path)
         if suffix in (".nc", ".zarr.zip"):
-            return rnb.open_study(path, load=True)
+            return _figures_of(rnb.open_study(path, load=True))
         if suffix in (".parquet", ".jsonl"):
             again = (rnb.from_table if suffix == ".parquet" else rnb.from_jsonl)(path)
-            # What somebody added comes back, too, and is no figure of the study.
-            return again[[name for name in again.data_vars if name in VARIABLES]].drop_attrs()
+            return _figures_of(again).drop_attrs()
         return path.read_bytes() if path.is_file() else sorted(p.name for p in path.iterdir())
 
     return call

@@ -499,7 +499,7 @@ CHECKPOINTS = {
         lambda p: reconfigure(p, model_type="t5", architectures=["T5Model"]),
         "cannot be loaded",
     ),
-    "nonsense": (lambda p: (p / "config.json").write_text("{"), "cannot be loaded"),
+    "nonsense": (lambda p: (p / "config.json").write_text("{"), "cannot be read"),
     "half": (
         lambda p: os.truncate(
             p / "model.safetensors", (p / "model.safetensors").stat().st_size // 2

@@ -482,3 +482,23 @@ def test_what_it_shows_in_a_notebook(tmp_path):
     assert "2 of 3 right (67%)" in page
     assert "<code" in page and "rnb.from_jsonl(" in page
     assert repr(look) == str(look)
+
+
+@pytest.mark.parametrize("layout", ["csv", "lines"])
+def test_only_the_head_of_a_large_file_is_read(layout, tmp_path, monkeypatch):
+    path = tmp_path / f"x.{'csv' if layout == 'csv' else 'jsonl'}"
+    row = ",".join("abcd") if layout == "csv" else json.dumps({"problem_id": "a"})
+    path.write_text(f"{row}\n" * (9 * head.HEAD_BYTES // len(row)))
+    read = []
+    monkeypatch.setattr(
+        head, "read_first", lambda path, packed, size: read.append(size) or path.read_bytes()[:size]
+    )
+    found = head.sample(head.head_of(path), layout, _folder(tmp_path))
+    assert len(found.read_text().splitlines()) == head.ROWS + (layout == "csv")
+    assert sum(read) == 2 * head.HEAD_BYTES + 1
+
+
+def _folder(tmp_path):
+    folder = tmp_path / "first"
+    folder.mkdir()
+    return folder

@@ -36,8 +36,17 @@ FORMATS = {
     "parquet": (rnb.to_parquet, rnb.from_table, ".parquet"),
 }
 ROWS = ("jsonl", "parquet")
+#: NetCDF takes no slash in a name, and one sentence says so.
+UNHELD = {"netcdf": ("a/b",)}
 #: NetCDF has no type for a list of one: attributes come back as it says them.
 EXACT_ATTRS = ("zarr", "zip", "jsonl", "parquet")
+
+
+def held(ds, name):
+    """Return a study without the attributes whose names a format refuses."""
+    return ds.drop_attrs(deep=False).assign_attrs(
+        {each: value for each, value in ds.attrs.items() if each not in UNHELD.get(name, ())}
+    )
 
 
 def kinds(name):
@@ -53,6 +62,7 @@ def test_a_study_comes_back_as_it_was(name):
     def one(ds):
         with tempfile.TemporaryDirectory() as folder:
             path, second = Path(folder) / f"x{suffix}", Path(folder) / f"y{suffix}"
+            ds = held(ds, name)
             write(ds, path)
             again = read(path)
             assert_same(ds, again, attrs=name in EXACT_ATTRS)
@@ -203,6 +213,7 @@ def test_the_command_line_gives_a_study_back(ds, form):
     suffix = ".nc" if form == "netcdf" else f".{form}"
     with tempfile.TemporaryDirectory() as folder:
         first, file, last = (Path(folder) / each for each in ("a.zarr", f"x{suffix}", "b.zarr"))
+        ds = held(ds, form)
         save_study(ds, first)
         assert main(["export", form, str(first), str(file)]) in (0, None)
         assert main(["import", form, str(file), "--out", str(last)]) in (0, None)

@@ -1,6 +1,5 @@
 """Adapters (LoRA and its kin) as checkpoints: merged into their base in memory."""
 
-import json
 import warnings
 from os import PathLike
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.extras import need
-from recover_nb.generation.decoding.loading import plain_reason
+from recover_nb.generation.decoding.folders import read_object
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -47,13 +46,7 @@ def base_of(role: str, source: Any, ancestor: Any) -> Any:
         A configuration that is no adapter's, weights that are pickled, a base that is not here.
     """
     where = Path(source)
-    try:
-        named = json.loads((where / CONFIG).read_text("utf-8")).get("base_model_name_or_path")
-    except (OSError, ValueError, AttributeError) as error:
-        raise InputError(
-            f"{role} {str(where / CONFIG)!r} cannot be read ({plain_reason(error)}); copy the"
-            " adapter again"
-        ) from error
+    named = read_object(role, where / CONFIG).get("base_model_name_or_path")
     if not (where / WEIGHTS).is_file():
         raise InputError(
             f"{role} folder {str(source)!r} has an adapter without {WEIGHTS}; allowed: what"

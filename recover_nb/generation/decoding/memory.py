@@ -33,8 +33,8 @@ def count_parameters(role: str, source: Any, *, trust_remote_code: bool = False)
     role : str
         For messages.
     source : str, Path or model
-        A folder with safetensors is counted by the headers of its files; a hub id by its
-        configuration.
+        A folder is counted by the headers of its safetensors files and by its configuration, and
+        the larger number counts; a hub id by its configuration.
 
     Raises
     ------
@@ -44,9 +44,11 @@ def count_parameters(role: str, source: Any, *, trust_remote_code: bool = False)
     if not isinstance(source, str | PathLike):
         return sum(each.numel() for each in source.parameters())
     files = _weight_files(Path(source)) if Path(source).is_dir() else []
-    if files:
-        return sum(_count_in_file(role, each) for each in files)
-    return _count_by_config(source, trust_remote_code)
+    # A configuration can want more than its files hold, and gets it while they are read.
+    return max(
+        sum(_count_in_file(role, each) for each in files),
+        _count_by_config(source, trust_remote_code),
+    )
 
 
 def _weight_files(folder: Path) -> list[Path]:
@@ -59,7 +61,7 @@ def _weight_files(folder: Path) -> list[Path]:
     try:
         index = json.loads((folder / "model.safetensors.index.json").read_text("utf-8"))
         named = {str(name) for name in index["weight_map"].values()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         named = set()
     return sorted(each for each in folder.glob("*.safetensors") if not named or each.name in named)
 
@@ -74,7 +76,15 @@ def _count_in_file(role: str, path: Path) -> int:
             header = json.loads(file.read(length))
         shapes = [each["shape"] for name, each in header.items() if name != "__metadata__"]
         return sum(math.prod(shape) for shape in shapes)
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        OSError,
+        struct.error,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise InputError(
             f"{role} {str(path)!r} is no safetensors file, or is cut short ({error}); copy the"
             " checkpoint again"
@@ -92,7 +102,8 @@ def _count_by_config(source: Any, trust_remote_code: bool) -> int:
         config = AutoConfig.from_pretrained(str(source), trust_remote_code=trust_remote_code)
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError):
+    # Loading says better what is wrong.
+    except Exception:
         return 0
     return sum(each.numel() for each in model.parameters())
 

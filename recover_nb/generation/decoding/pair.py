@@ -18,6 +18,7 @@ from recover_nb.generation.decoding.adapters import (
     is_adapter,
     merge_adapter,
 )
+from recover_nb.generation.decoding.folders import check_folder
 from recover_nb.generation.decoding.loading import check_device, load_checkpoint
 from recover_nb.generation.decoding.memory import check_memory as check_memory_of
 from recover_nb.generation.decoding.vocabulary import (
@@ -189,7 +190,7 @@ def load_pair(
         check_device(device)
     sources = {"specialist": specialist, "ancestor": ancestor}
     for role, source in sources.items():
-        _check_source(role, source)
+        _check_source(role, source, trust_remote_code)
     # What is read first, and what an adapter is merged into.
     bases = {
         role: base_of(role, source, ancestor if role == "specialist" else None)
@@ -197,6 +198,9 @@ def load_pair(
         else source
         for role, source in sources.items()
     }
+    for role, base in bases.items():
+        if base is not sources[role]:
+            _check_source(role, base, trust_remote_code)
     if check_memory:
         check_memory_of(
             bases, device or _default_device(), dtype, trust_remote_code=trust_remote_code
@@ -274,7 +278,7 @@ def load_ancestor(
         raise InputError(f"dtype {dtype!r} cannot be used; allowed: {', '.join(DTYPES)}")
     if device is not None:
         check_device(device)
-    _check_source("ancestor", ancestor)
+    _check_source("ancestor", ancestor, trust_remote_code)
     model = _load_model("ancestor", ancestor, ancestor, device, dtype, trust_remote_code)
     own = own_tokenizer("ancestor", ancestor, trust_remote_code)
     size = entries(tokenizer)
@@ -334,8 +338,10 @@ def _load_model(
     return model.to(device or _default_device()).eval()
 
 
-def _check_source(role: str, source: Any) -> None:
+def _check_source(role: str, source: Any, trust_remote_code: bool) -> None:
     """Say that a folder is missing before transformers goes looking for it on the network."""
+    if _is_path(source):
+        check_folder(role, source, trust_remote_code=trust_remote_code)
     if not _is_path(source):
         if not hasattr(source, "config") or not hasattr(source, "parameters"):
             inner = isinstance(getattr(source, "module", None), torch.nn.Module)

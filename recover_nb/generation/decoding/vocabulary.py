@@ -7,6 +7,7 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from recover_nb.core.errors import InputError
+from recover_nb.generation.decoding.bounded import bounded
 from recover_nb.generation.decoding.loading import plain_reason
 
 PROBE = "Solve: 47 + 85 = 132; (a) x > y, then B?\n"
@@ -166,12 +167,18 @@ def end_tokens(tokenizer: Any, model: Any, vocab_size: int) -> tuple[int, ...]:
     given = [getattr(generation, "eos_token_id", None), getattr(tokenizer, "eos_token_id", None)]
     if given == [None, None]:
         given = [getattr(model.config, "eos_token_id", None)]
-    flat = {
+    flat = [
         one
         for item in given
         if item is not None
         for one in (item if isinstance(item, list | tuple) else [item])
-    }
+    ]
+    odd = [one for one in flat if not isinstance(one, int)]
+    if odd:
+        raise InputError(
+            f"the generation config ends answers with {odd[0]!r}; allowed: numbers of tokens, in"
+            " model.generation_config.eos_token_id"
+        )
     beyond = sorted(one for one in flat if vocab_size <= one < head_size("specialist", model))
     if beyond:
         raise InputError(
@@ -180,7 +187,7 @@ def end_tokens(tokenizer: Any, model: Any, vocab_size: int) -> tuple[int, ...]:
             " never end; give the ancestor a row for it (resize_token_embeddings), or set"
             " model.generation_config.eos_token_id and tokenizer.eos_token to tokens inside"
         )
-    eos_ids = tuple(sorted(one for one in flat if 0 <= one < vocab_size))
+    eos_ids = tuple(sorted(one for one in set(flat) if 0 <= one < vocab_size))
     if not eos_ids:
         raise InputError(
             "neither tokenizer nor generation config names an end-of-sequence token inside the"
@@ -227,9 +234,10 @@ def write_chat(tokenizer: Any, prompt: str, system: str, options: Mapping[str, A
     try:
         # The template writes its own beginning of sequence: tokenizing its text again would double
         # it.
-        found = tokenizer.apply_chat_template(
-            messages, add_generation_prompt=True, tokenize=True, return_dict=True, **options
-        )
+        with bounded("the template"):
+            found = tokenizer.apply_chat_template(
+                messages, add_generation_prompt=True, tokenize=True, return_dict=True, **options
+            )
         return list(found["input_ids"])
     # Templates are programs of their own, and raise what they like.
     except Exception as error:

@@ -6,6 +6,7 @@ import json
 import re
 import zipfile
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -111,10 +112,27 @@ def sample(head: Head, layout: str, folder: Path) -> Path:
     elif layout == "json":
         path.write_bytes(_first_of_list(read_first(head.path, head.compression, SAMPLE_BYTES)))
     else:
-        data = read_first(head.path, head.compression, SAMPLE_BYTES)
         cut = _first_of_csv if layout == "csv" else _first_lines
-        path.write_bytes(cut(data, len(data) < SAMPLE_BYTES))
+        # Rows are short as a rule: the most is read only where they are not.
+        for size in (HEAD_BYTES, 8 * HEAD_BYTES, SAMPLE_BYTES):
+            data = read_first(head.path, head.compression, size)
+            whole = len(data) < size
+            if whole or size == SAMPLE_BYTES or _has_rows(data, layout):
+                break
+        path.write_bytes(cut(data, whole))
     return path
+
+
+def _has_rows(data: bytes, layout: str) -> bool:
+    """Whether some bytes hold all of the first rows, and the beginning of one more."""
+    if layout != "csv":
+        return data.count(b"\n") > ROWS
+    csv.field_size_limit(MAX_LINE_BYTES)
+    reader = csv.reader(io.StringIO(data.decode("utf-8-sig", "replace"), newline=""))
+    try:
+        return len(list(islice(reader, ROWS + 2))) == ROWS + 2
+    except csv.Error:
+        return False
 
 
 def _first_lines(data: bytes, whole: bool) -> bytes:
@@ -129,16 +147,20 @@ def _first_of_csv(data: bytes, whole: bool) -> bytes:
     text = data.decode("utf-8-sig", "replace")
     csv.field_size_limit(MAX_LINE_BYTES)
     reader = csv.reader(io.StringIO(text, newline=""))
+    # The last line of what was read may be cut, unless more follow it.
+    cut = 0
     try:
         for _ in range(ROWS + 1):
             next(reader)
     except StopIteration:
         if whole:
             return data
+        cut = 1
     except csv.Error:
         return data
-    lines = text.splitlines(keepends=True)
-    return "".join(lines[: reader.line_num - (0 if whole else 1)]).encode()
+    # Lines as the reader counts them: a separator of lines within a cell is none.
+    lines = io.StringIO(text, newline="").readlines()
+    return "".join(lines[: reader.line_num - cut]).encode()
 
 
 def _first_of_list(data: bytes) -> bytes:

@@ -83,14 +83,18 @@ def plain_name(name: str) -> str:
 
 
 def split_column(name: str) -> tuple[str, str | None]:
-    """Return the arm that a column belongs to, and what it holds of it; None for outcomes."""
+    """Return the arm that a column belongs to, and what it holds of it; None for outcomes.
+
+    Arms are named without blanks around, as `texts` names them.
+    """
+    name = name.strip()
     for kind, endings in _ENDINGS.items():
         for ending in endings:
             for join in _JOINS:
                 if name.lower().endswith(join + ending) and len(name) > len(join + ending):
-                    return name[: -len(join + ending)], kind
+                    return name[: -len(join + ending)].strip(), kind
             if kind == "cost" and name.lower().startswith(f"{ending}_"):
-                return name[len(ending) + 1 :], kind
+                return name[len(ending) + 1 :].strip(), kind
     return name, None
 
 

@@ -236,14 +236,20 @@ def _outcome_columns(
             continue
         if arms is None and not looks_like_scores(frame[name]):
             continue
-        found.setdefault(arm, name)
+        if arm in found:
+            raise InputError(
+                f"columns {found[arm]!r} and {name!r} are both outcomes of {arm!r}; allowed: one"
+                " column per arm; drop one of them"
+            )
+        found[arm] = name
     if arms is not None:
-        missing = [str(arm) for arm in arms if str(arm) not in found]
+        arms = [str(arm).strip() for arm in arms]
+        missing = [arm for arm in arms if arm not in found]
         if missing:
             raise InputError(
                 f"arms: {missing[0]!r} is no column of the outcomes; allowed: {listed(found)}"
             )
-        found = {str(arm): found[str(arm)] for arm in arms}
+        found = {arm: found[arm] for arm in arms}
     if len(found) < 2:
         raise InputError(
             f"{len(found)} columns hold outcomes of an arm, of {listed(frame.columns)}; allowed:"
@@ -390,6 +396,7 @@ def _matrix(
         default, said = arms[0], True
     else:
         said = False
+        default = default.strip()
         if default not in arms:
             raise InputError(f"default {default!r} is no arm; allowed: {listed(arms)}")
     if said:
