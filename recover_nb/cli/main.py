@@ -299,6 +299,13 @@ def _add_remap(commands: argparse._SubParsersAction) -> None:
         metavar="S",
         help="of new numbers and draws (the study has 0)",
     )
+    remap.add_argument(
+        "--problem-seed",
+        type=_whole(SEED),
+        default=0,
+        metavar="S",
+        help="of the choice of problems (the study has 0; another one asks other problems)",
+    )
     _resume(remap)
     _lab(remap)
 
