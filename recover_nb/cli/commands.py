@@ -96,9 +96,7 @@ def _chosen(options: Namespace, **others: Any) -> dict[str, Any]:
 def remap(options: Namespace) -> None:
     """Generate a companion of the study: its problems over other numbers, or drawn again."""
     companion = Companion.REDRAWN if options.redraw else Companion.REMAPPED
-    chosen = _chosen(
-        options, interventions=options.intervention, problem_seed=options.problem_seed
-    )
+    chosen = _chosen(options, interventions=options.intervention, problem_seed=options.problem_seed)
     config = companions.companion_config(companion, seed=options.seed, **chosen)
     path = companions.run_companion(
         config,

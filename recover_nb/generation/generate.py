@@ -402,6 +402,8 @@ def _keep_checks(
         known: dict[tuple, dict[str, object]] = {}
         answers: dict[object, int] = {None: -1}
         for r, n in enumerate(decoded.n_tokens[i]):
+            if not n:  # Not asked.
+                continue
             trace = (*decoded.token_id[i, r, :n].tolist(), bool(decoded.stopped[i, r]))
             # Twins and easy problems give the same trace again and again: check it once.
             if trace not in known:

@@ -11,7 +11,7 @@ import numpy as np
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import FEATURES
 from recover_nb.routing.policy import PUBLISHED, route_codes
-from recover_nb.routing.recovery.plans import RETRY, Plan, make_plans, stages, worth
+from recover_nb.routing.recovery.plans import RETRY, Plan, course, make_plans, stages, worth
 from recover_nb.routing.recovery.reading import Seen, Tried
 from recover_nb.routing.routers.folds import N_FOLDS
 from recover_nb.routing.routers.rules import learnt, taken
@@ -210,14 +210,53 @@ def _standard_error(values: np.ndarray, groups: np.ndarray) -> float:
     return float(np.sqrt(n / (n - 1) * (total**2).sum()) / len(values))
 
 
-def choose_rule(tried: Tried, budget: int, *, seed: int = 0) -> tuple[str, Options, np.ndarray]:
-    """Return the rule that a study supports at a budget, its plans, and what they are worth."""
+def choose_rule(
+    tried: Tried, budget: int, *, rule: str | None = None, seed: int = 0
+) -> tuple[str, Options, np.ndarray]:
+    """Return the rule that a study supports at a budget, its plans, and what they are worth.
+
+    Raises
+    ------
+    InputError
+        What `options` refuses, or a `rule` that is asked for cannot be followed.
+    """
     given = options(tried, budget)
     value = given.worth()
+    if rule is not None:
+        if rule not in given.rules:
+            raise InputError(
+                f"rule must be one of {', '.join(given.rules)}, got {rule!r}; it needs features,"
+                " the published operators, and passes to read the observed answers"
+            )
+        return rule, given, value
     if len(given.plans) == 1:
         return RETRY, given, value
     rescued = judge_rules(given, value, question_folds(tried, seed))
     return pick(rescued, tried.question), given, value
+
+
+def stop_after(given: Options, plan: Plan, rows: np.ndarray, stop_below: float) -> int:
+    """Return after how many attempts a plan no longer pays.
+
+    Parameters
+    ----------
+    given : Options
+    plan : Plan
+    rows : int array
+        Problems learned from that the expectation is over.
+    stop_below : float
+        Least rescue for each pass that is worth going on.
+    """
+    steps = stages(plan, given.rest, given.tried.prices) or []
+    some = given.tried.take(rows)
+    wrong, price = course(steps, given.tried.prices, some.arms, some.wins, some.trials)
+    left, spent = wrong.mean(axis=0), np.concatenate([[0.0], price[0].cumsum()])
+    spent[1:] += given.tried.prices.n_rollouts * plan.reads
+    for made in range(len(left) - 1):
+        rescued = 1.0 - left[made + 1 :] / left[made] if left[made] > 0 else np.zeros(1)
+        if (rescued / (spent[made + 1 :] - spent[made])).max() < stop_below:
+            return made
+    return len(left) - 1
 
 
 def said_plans(given: Options, choice: np.ndarray) -> str:

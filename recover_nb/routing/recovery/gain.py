@@ -227,9 +227,7 @@ def _on_test(given: Options, rule: str, judged: Tried, resamples: Resamples) -> 
     return {name: ((), float(each)) for name, each in found.items()}
 
 
-def _spent(
-    given: Options, choice: np.ndarray, judged: Tried, cost: np.ndarray | None
-) -> float:
+def _spent(given: Options, choice: np.ndarray, judged: Tried, cost: np.ndarray | None) -> float:
     """Return what is spent on a problem after its observed answers, mean; it ends when right."""
     total = 0.0
     for place in np.unique(choice):

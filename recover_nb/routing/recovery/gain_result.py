@@ -125,7 +125,9 @@ class RecoveryGain(Labelled):
         """
         names = [name for name in self.dataset if "rule" not in self.dataset[name].dims]
         frame = self.dataset[names].to_dataframe(dim_order=["policy", "budget"]).reset_index()
-        said = [self.verdict_at(b, p) for p, b in zip(frame["policy"], frame["budget"], strict=True)]
+        said = [
+            self.verdict_at(b, p) for p, b in zip(frame["policy"], frame["budget"], strict=True)
+        ]
         return frame.assign(verdict=[str(each) for each in said])
 
 

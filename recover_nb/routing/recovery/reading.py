@@ -136,9 +136,7 @@ def read_tried(
     run = (correct >= 0).any(axis=(0, 1))
     arms = [name for name, each in zip(arms, run.tolist(), strict=True) if each or name == RETRY]
     correct = correct[..., run | (np.arange(len(run)) == 0)]
-    rows = np.flatnonzero(
-        first_failed(ds, n_rollouts) & (correct >= 0).any(axis=1).all(axis=1)
-    )
+    rows = np.flatnonzero(first_failed(ds, n_rollouts) & (correct >= 0).any(axis=1).all(axis=1))
     if not len(rows):
         raise InputError(
             f"no problem of the study has {n_rollouts} wrong first answer(s) and attempts of"
