@@ -182,7 +182,7 @@ def _decided(
     learned = follow(rule, given, value, every, given.tried.seen)
     if not len(rows):
         return rows, np.zeros(0, int), learned
-    readable = live.failed().any(axis=1)
+    readable: np.ndarray = np.asarray(live.failed().any(axis=1))
     if rule == "published":
         live.read_failures(rows[readable[rows]])
     choice = np.array(follow(rule, given, value, every, live.seen(rows)))

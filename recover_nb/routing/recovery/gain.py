@@ -145,7 +145,10 @@ def recover_gain(
         "judged": test is not None,
     }
     coords = {"policy": POLICIES, "budget": asked, "rule": RULES}
-    named = {str(name): (each.dims, each.values) for name, each in data.variables.items()}
+    named = {
+        str(name): (tuple(map(str, each.dims)), each.values)
+        for name, each in data.variables.items()
+    }
     return RecoveryGain(labelled(named, coords, settings))
 
 

@@ -133,10 +133,12 @@ def read_tried(
     chosen = ds.sel(intervention=arms)
     correct = chosen["correct"].transpose(*_ORDER).to_numpy()
     # An arm that was never run is none.
-    run = (correct >= 0).any(axis=(0, 1))
-    arms = [name for name, each in zip(arms, run.tolist(), strict=True) if each or name == RETRY]
-    correct = correct[..., run | (np.arange(len(run)) == 0)]
-    rows = np.flatnonzero(first_failed(ds, n_rollouts) & (correct >= 0).any(axis=1).all(axis=1))
+    run: np.ndarray = np.asarray(np.any(correct >= 0, axis=(0, 1)))
+    run[0] = True
+    arms = [name for name, each in zip(arms, list(run), strict=True) if each]
+    correct = correct[..., run]
+    tried: np.ndarray = np.asarray(np.all(np.any(correct >= 0, axis=1), axis=1))
+    rows = np.flatnonzero(first_failed(ds, n_rollouts) & tried)
     if not len(rows):
         raise InputError(
             f"no problem of the study has {n_rollouts} wrong first answer(s) and attempts of"
