@@ -439,7 +439,8 @@ def _check(
         return facts
     if not stopped:
         return facts | {"origin": Origin.CUT_OFF.value}
-    wrong = tasks.find_origin(problem, text) if can_tell else None
+    # A problem that was read from a file or a study has no program to hold its steps to.
+    wrong = tasks.find_origin(problem, text) if can_tell and problem.program else None
     if wrong is None:
         return facts | {"origin": "" if facts["worked"] else Origin.GUESS.value}
     return facts | {

@@ -140,8 +140,9 @@ class Live:
     def seen(self, rows: np.ndarray) -> Seen:
         """Return what is known of problems whose observed answers are all wrong."""
         first = self.asked[NONE]
-        given = np.full((len(rows), self.n_rollouts), -1)
+        given = None
         if self.rule is None:
+            given = np.full((len(rows), self.n_rollouts), -1)
             for place, i in enumerate(rows.tolist()):
                 names: dict[str, int] = {}
                 for r, n in enumerate(first.n_tokens[i]):

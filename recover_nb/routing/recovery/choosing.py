@@ -131,7 +131,10 @@ def follow(
         return np.broadcast_to(_routed(given, rows, wanted), (*lead, n))
     free = np.arange(given.n_free)
     if rule == "learnt":
-        return learnt(given.tried.seen.x[rows], near[..., free], wanted.x)
+        x = given.tried.seen.x[rows]
+        known = ~np.isnan(x)
+        middle = np.where(known, x, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+        return learnt(_filled(x, middle), near[..., free], _filled(wanted.x, middle))
     if rule == "fixed":
         free = np.array([i for i in free if given.plans[i].after == 0])
     choice = np.broadcast_to(_best(near[..., free])[..., None], (*lead, n)).copy()
@@ -142,6 +145,11 @@ def follow(
             if mine.any():
                 choice[..., wanted.cell == name] = _best(near[..., mine, :][..., free])[..., None]
     return free[choice]
+
+
+def _filled(x: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """Return descriptors with what is not known in the middle, where it tells nothing."""
+    return np.where(np.isnan(x), middle, x)
 
 
 def _best(value: np.ndarray) -> np.ndarray:

@@ -213,14 +213,15 @@ def describe(
     Returns
     -------
     float64 array
-        What is not known is 0 for every problem, and tells nothing.
+        NaN where something is not known.
     """
-    n = len(length)
-    columns = [
-        np.zeros(n) if each is None else np.asarray(each, float) for each in (level, prompt_length)
-    ]
-    same = np.zeros(n) if given is None else agreement(given, np.ones(given.shape, bool))
-    return np.stack([*columns, np.log(length.mean(axis=1) + 1.0), same], axis=1)
+    unknown = np.full(len(length), np.nan)
+    levels, prompts = (
+        unknown if each is None else np.asarray(each, float) for each in (level, prompt_length)
+    )
+    same = unknown if given is None else agreement(given, np.ones(given.shape, bool))
+    levels = np.where(levels < 0, np.nan, levels)
+    return np.stack([levels, prompts, np.log(length.mean(axis=1) + 1.0), same], axis=1)
 
 
 __all__ = ["ANCESTOR", "ARMS", "NONE", "Seen", "Tried", "describe", "read_tried", "stored_arms"]
