@@ -14,6 +14,7 @@ from typing import Any
 import xarray as xr
 from tqdm import tqdm
 
+from recover_nb.cli.answering import recover, recover_gain
 from recover_nb.cli.convert import export, import_
 from recover_nb.cli.notebooks import copy_notebooks
 from recover_nb.cli.saying import note, say, say_json
@@ -458,6 +459,8 @@ COMMANDS: dict[str, Callable[[Namespace], None]] = {
     "ablate": ablate,
     "evaluate": evaluate,
     "audit": audit,
+    "recover": recover,
+    "recover-gain": recover_gain,
     "findings": findings,
     "info": info,
     "story": story,

@@ -24,7 +24,7 @@ from recover_nb.routing.recovery.choosing import (
     said_plans,
 )
 from recover_nb.routing.recovery.gain_result import POLICIES, RecoveryGain
-from recover_nb.routing.recovery.plans import RETRY, course, stages
+from recover_nb.routing.recovery.plans import course, stages
 from recover_nb.routing.recovery.reading import ANCESTOR, Tried, read_tried, stored_arms
 from recover_nb.routing.routers.rules import taken
 from recover_nb.stats.resampling import (
@@ -182,8 +182,7 @@ def _at_budget(
 
 
 def _check_reach(judged: Tried, budget: int) -> None:
-    least = min(k for arm, k in judged.prices.most.items() if arm in judged.arms[:1])
-    if budget - judged.prices.n_rollouts > least:
+    if budget > judged.largest_budget:
         raise InputError(
             f"budget must be at most {judged.largest_budget}, which the retries of test reach, got"
             f" {budget}; pass a study with more attempts"
@@ -284,6 +283,3 @@ def _from_other_family(dev: Tried, judged: Tried, budget: int, seed: int) -> flo
         worth = given.worth(there)
         gains[mine] = taken(worth, choice) - worth[:, 0]
     return float(gains.mean())
-
-
-__all__ = ["BUDGETS", "RETRY", "recover_gain"]
