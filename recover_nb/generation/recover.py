@@ -60,6 +60,11 @@ def recover(
 ) -> Recovery:
     """Answer problems within a budget: observe, decide what failures get, and stop when right.
 
+    On the shipped specialists, of 589 problems that nobody had seen and whose first answer was
+    wrong, the policy rescues 54.5 % with 8 passes all told, asking again 40.4 %: 14.1 points more
+    [10.8, 17.9]. The rule is to ask once more and then the ancestor. Without the ancestor it is a
+    temperature of 1.0, and gains 6.1 points [3.7, 8.4]. `recover-nb recover-gain` prints this.
+
     Parameters
     ----------
     pair : Pair
