@@ -13,6 +13,7 @@ from recover_nb.core.places import check_free, placed
 from recover_nb.core.plain import plain
 from recover_nb.generation import companions
 from recover_nb.io import store
+from recover_nb.io.formulas import csv_bytes
 from recover_nb.io.problems import read_problems
 
 
@@ -42,7 +43,7 @@ def recover(options: Namespace) -> None:
         )
     if options.out is not None:
         with placed(Path(options.out)) as temporary:
-            found.answers.to_csv(temporary, index=False)
+            temporary.write_bytes(csv_bytes(found.answers))
         note(f"wrote {options.out}")
     if options.keep is not None:
         note(f"wrote {store.save_study(found.study, Path(options.keep))}")

@@ -123,7 +123,7 @@ def recover(
     >>> some = rnb.tasks.problems("arithmetic", "dev", 4)
     >>> found = rnb.recover(pair, some, budget=4, unit=("neox", "sft"))
     >>> found.answers["passes"].tolist(), found.rule
-    ([1, 1, 1, 2], 'fixed')
+    ([1, 1, 1, 3], 'fixed')
     """
     settings = settings or Settings()
     _check_settings(settings)

@@ -1,9 +1,12 @@
 """Answers within a budget: what is asked of whom, what it costs, and that it ends when right."""
 
+import json
+
 import numpy as np
 import pytest
 
 import recover_nb as rnb
+from recover_nb.cli.main import main
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import FIRING, Intervention
 from recover_nb.generation.decoding.operators import find_operator
@@ -146,3 +149,19 @@ def test_what_cannot_be_followed_is_refused(pair, problems, study):
         rnb.recover(pair, problems, study=study, settings=rnb.Settings(temperature=0))
     with pytest.raises(InputError, match="it needs features"):
         rnb.recover(pair, problems, study=study, budget=2, rule="published")
+
+
+def test_the_command_writes_answers_and_keeps_the_study(tmp_path, capsys):
+    study, answers, kept = tmp_path / "s.zarr.zip", tmp_path / "a.csv", tmp_path / "k.zarr.zip"
+    rnb.save_zip(make_study(n_problems=20, cells=[(*UNIT, "arithmetic")], seed=2), study)
+    source = tmp_path / "problems.csv"
+    source.write_text("problem_id,prompt,answer\nsum,(1+1)%100,2\n=odd,(81*2)%100,0\n")
+    call = ["recover", str(source), "--lineage", *UNIT, "--budget", "2", "--study", str(study)]
+    assert main([*call, "--out", str(answers), "--keep", str(kept)]) == 0
+    assert "of 2 problems are right" in capsys.readouterr().out
+    lines = answers.read_text().splitlines()
+    # No spreadsheet runs an id.
+    assert lines[0].startswith("task,problem_id,answer,right") and "'=odd" in lines[2]
+    assert rnb.open_study(kept).sizes["problem"] == 2
+    assert main(["recover-gain", str(study), "--budget", "3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["judged"][0]["verdict"] == "not testable"

@@ -29,7 +29,7 @@ from recover_nb.routing.recovery.reading import ANCESTOR, Tried, read_tried, sto
 from recover_nb.routing.routers.rules import taken
 from recover_nb.stats.resampling import (
     Resamples,
-    bootstrap_mean,
+    bootstrap_ratio,
     bootstrap_weights,
     checkpoint_interval,
     exceedance,
@@ -209,8 +209,9 @@ def _of_rules(
 
 
 def _gain(gain: np.ndarray, resamples: Resamples, checkpoint: np.ndarray) -> list[float]:
-    found = bootstrap_mean(gain[:, None], resamples)
-    wide = checkpoint_interval(gain[:, None], np.ones((len(gain), 1)), checkpoint)
+    column, weight = gain[:, None], np.ones((len(gain), 1))
+    found = bootstrap_ratio(column, weight, resamples, bca=False)
+    wide = checkpoint_interval(column, weight, checkpoint)
     return [float(each[0]) for each in (found.value, *found.percentile, *wide)]
 
 

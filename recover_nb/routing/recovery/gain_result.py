@@ -120,7 +120,7 @@ class RecoveryGain(Labelled):
         Returns
         -------
         DataFrame
-            ``policy``, ``budget``, ``chosen``, ``plans``, the figures of `dataset` that have these,
+            ``policy``, ``budget``, ``chosen``, ``plans``, all figures that have these,
             ``verdict``.
         """
         names = [name for name in self.dataset if "rule" not in self.dataset[name].dims]
