@@ -18,7 +18,7 @@ tables() {
 }
 
 if [ -z "$RESUME" ]; then
-    for each in study redrawn remapped fresh; do
+    for each in study redrawn remapped fresh unseen; do
         rm -rf "data/$each.zarr.zip" "data/$each.zarr.partial" "data/$each.whole.zarr" "data/$each.whole.zarr.partial"
     done
     rm -rf data/ablations.json data/ablations.json.partial data/seed_*.zarr* data/onward.zarr.zip runs/onward
@@ -38,6 +38,10 @@ running="$running $!"
 both
 step "$bin/recover-nb" remap --redraw --seed 2 --problems 150 --keep-attempts --out data/fresh.zarr.zip --resume \
     --intervention sparse_steer sparse_steer_random local_temperature dense_steer temperature dense_sample
+# Other problems, one observed answer each.
+step "$bin/recover-nb" remap --redraw --problem-seed 1 --seed 3 --problems 150 --rollouts 1 --attempts 12 \
+    --keep-attempts --intervention ancestor temperature dense_sample sparse_steer \
+    --out data/unseen.zarr.zip --resume
 # More seeds of post-training for one family: trained once, asked as the redrawn companion asks.
 for seed in 1 2; do
     lab=runs/seeds/$seed

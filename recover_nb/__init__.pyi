@@ -73,6 +73,7 @@ from recover_nb.generation import lab as lab
 from recover_nb.generation.companions import load_fresh as load_fresh
 from recover_nb.generation.companions import load_remapped as load_remapped
 from recover_nb.generation.companions import load_seeds as load_seeds
+from recover_nb.generation.companions import load_unseen as load_unseen
 from recover_nb.generation.config import StudyConfig as StudyConfig
 from recover_nb.generation.decoding import Settings as Settings
 from recover_nb.generation.decoding import decode as decode
@@ -82,6 +83,7 @@ from recover_nb.generation.generate import generate as generate
 from recover_nb.generation.lineage import load_lineage as load_lineage
 from recover_nb.generation.recompute import add_signals as add_signals
 from recover_nb.generation.recompute import compute_signals as compute_signals
+from recover_nb.generation.recover import recover as recover
 from recover_nb.generation.run import run_study as run_study
 from recover_nb.generation.steering import steering as steering
 from recover_nb.generation.surgery import branch as branch
@@ -132,6 +134,7 @@ from recover_nb.routing.policy import RoutingPolicy as RoutingPolicy
 from recover_nb.routing.policy import route as route
 from recover_nb.routing.populations import first_failed as first_failed
 from recover_nb.routing.populations import majority_vote as majority_vote
+from recover_nb.routing.recovery import recover_gain as recover_gain
 from recover_nb.routing.reliability import route_reliability as route_reliability
 from recover_nb.routing.remapping import remap_survival as remap_survival
 from recover_nb.routing.rescue import classify_regimes as classify_regimes

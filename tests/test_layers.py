@@ -21,6 +21,8 @@ TORCH = (
     "generation.generate",
     "generation.lab",
     "generation.recompute",
+    "generation.recover",
+    "generation.recovering",
     "generation.run",
     "generation.single_trace",
     "generation.steering",

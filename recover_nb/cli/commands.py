@@ -14,6 +14,7 @@ from typing import Any
 import xarray as xr
 from tqdm import tqdm
 
+from recover_nb.cli.answering import recover, recover_gain
 from recover_nb.cli.convert import export, import_
 from recover_nb.cli.notebooks import copy_notebooks
 from recover_nb.cli.saying import note, say, say_json
@@ -96,7 +97,7 @@ def _chosen(options: Namespace, **others: Any) -> dict[str, Any]:
 def remap(options: Namespace) -> None:
     """Generate a companion of the study: its problems over other numbers, or drawn again."""
     companion = Companion.REDRAWN if options.redraw else Companion.REMAPPED
-    chosen = _chosen(options, interventions=options.intervention)
+    chosen = _chosen(options, interventions=options.intervention, problem_seed=options.problem_seed)
     config = companions.companion_config(companion, seed=options.seed, **chosen)
     path = companions.run_companion(
         config,
@@ -458,6 +459,8 @@ COMMANDS: dict[str, Callable[[Namespace], None]] = {
     "ablate": ablate,
     "evaluate": evaluate,
     "audit": audit,
+    "recover": recover,
+    "recover-gain": recover_gain,
     "findings": findings,
     "info": info,
     "story": story,

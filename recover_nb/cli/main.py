@@ -206,6 +206,7 @@ def build_parser() -> Parser:
     _add_ablate(commands)
     _add_evaluate(commands)
     _add_audit(commands)
+    _add_recover(commands)
     _add_findings(commands)
     _add_info(commands)
     _add_story(commands)
@@ -299,6 +300,13 @@ def _add_remap(commands: argparse._SubParsersAction) -> None:
         metavar="S",
         help="of new numbers and draws (the study has 0)",
     )
+    remap.add_argument(
+        "--problem-seed",
+        type=_whole(SEED),
+        default=0,
+        metavar="S",
+        help="of the choice of problems (the study has 0; another one asks other problems)",
+    )
     _resume(remap)
     _lab(remap)
 
@@ -358,6 +366,70 @@ def _add_audit(commands: argparse._SubParsersAction) -> None:
         "--seed", type=_whole(SEED), default=0, metavar="S", help="of the resampling"
     )
     _json(audit)
+
+
+def _add_recover(commands: argparse._SubParsersAction) -> None:
+    recover = commands.add_parser(
+        "recover", help="answer the problems of a file within a budget of model passes"
+    )
+    recover.add_argument(
+        "problems", metavar="PROBLEMS", help="a file with problem_id, prompt and answer"
+    )
+    recover.add_argument(
+        "--models", nargs=2, metavar=("SPECIALIST", "ANCESTOR"), help="folders or names of models"
+    )
+    recover.add_argument(
+        "--lineage", nargs=2, metavar=("FAMILY", "METHOD"), help="a shipped specialist instead"
+    )
+    recover.add_argument(
+        "--budget",
+        type=_whole(COUNT),
+        default=8,
+        metavar="N",
+        help="passes a problem, one answer of one model each (default: 8)",
+    )
+    recover.add_argument(
+        "--rollouts",
+        type=_whole(ROLLOUTS),
+        default=1,
+        metavar="N",
+        help="answers observed before anything is decided (default: 1)",
+    )
+    recover.add_argument(
+        "--checker", metavar="NAME", help="what says right or wrong, such as exact or numeric"
+    )
+    recover.add_argument(
+        "--task", default="imported", metavar="NAME", help="what the problems are called"
+    )
+    recover.add_argument(
+        "--study", metavar="STUDY", help="what the rule is chosen on (default: the bundled study)"
+    )
+    recover.add_argument(
+        "--rule", metavar="NAME", help="follow this rule, such as retry, whatever the study says"
+    )
+    recover.add_argument("--out", metavar="ANSWERS.csv", help="also write a row for each problem")
+    recover.add_argument("--keep", metavar="STUDY.zarr", help="also write all answers as a study")
+    _device(recover)
+    _json(recover)
+    gain = commands.add_parser(
+        "recover-gain", help="what recover gains over asking again at equal passes"
+    )
+    gain.add_argument(
+        "source", metavar="STUDY", nargs="?", help="what the rule is chosen on (default: bundled)"
+    )
+    gain.add_argument("--test", metavar="STUDY", help="what it is judged on: other problems")
+    gain.add_argument(
+        "--budget",
+        type=_whole(COUNT),
+        nargs="+",
+        action="extend",
+        metavar="N",
+        help="passes a problem (default: 2 4 8)",
+    )
+    gain.add_argument(
+        "--seed", type=_whole(SEED), default=0, metavar="S", help="of folds and resampling"
+    )
+    _json(gain)
 
 
 def _add_findings(commands: argparse._SubParsersAction) -> None:

@@ -67,6 +67,16 @@ Name = TypeVar("Name", bound=StrEnum)
 #: Interventions that draw nothing: their attempts are no twins of a retry and may repeat one
 #: another.
 DETERMINISTIC = (Intervention.DENSE_STEER.value, Intervention.GREEDY.value)
+#: Attempts that say all there is to say about one: one a mixture type for `dense_steer`.
+FIXED_ATTEMPTS = {Intervention.DENSE_STEER.value: 2, Intervention.GREEDY.value: 1}
+
+#: Interventions that fire: both models have to read failed answers before they can run.
+FIRING = (
+    Intervention.LOCAL_TEMPERATURE.value,
+    Intervention.SPARSE_STEER.value,
+    Intervention.SPARSE_STEER_WRONG.value,
+    Intervention.SPARSE_STEER_RANDOM.value,
+)
 
 
 class Feature(StrEnum):
@@ -242,6 +252,8 @@ class Companion(StrEnum):
     REDRAWN = "redrawn"
     #: Drawn again once more, every attempt kept, for rules to be judged on.
     FRESH = "fresh"
+    #: Other problems, every attempt kept, for what was chosen on the study to be judged on.
+    UNSEEN = "unseen"
 
 
 #: Companions over which a regime has to survive (docs/method.md#regime-survival).

@@ -266,6 +266,35 @@ def load_fresh() -> xr.Dataset:
     return _shipped(Companion.FRESH.value)
 
 
+def load_unseen() -> xr.Dataset:
+    """Return other problems put to the models of the bundled study, every attempt kept.
+
+    docs/method.md#companions. What was chosen on the bundled study can be judged on it: problems
+    that nobody has seen, with one observed answer each. Tokens and signals are not kept.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    InputError
+        If the installation is incomplete.
+
+    See Also
+    --------
+    recover_gain : Its parameter ``test``.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> unseen = rnb.load_unseen()
+    >>> unseen.attrs["seed"], unseen.sizes["problem"]
+    (3, 2700)
+    """
+    return _shipped(Companion.UNSEEN.value)
+
+
 def load_seeds() -> dict[int, xr.Dataset]:
     """Return the same problems put to three checkpoints of each method of one family.
 

@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING, Any
 from recover_nb.core import checks
 from recover_nb.core.errors import InputError
 from recover_nb.core.extras import need
-from recover_nb.core.labels import SPECIALISTS, Family, Intervention, Split, Task
+from recover_nb.core.labels import FIXED_ATTEMPTS, SPECIALISTS, Family, Intervention, Split, Task
 from recover_nb.core.stored_json import json_attr
 
 if TYPE_CHECKING:
     from recover_nb.generation.decoding import Settings
-
-#: Attempts that say all there is to say about a deterministic operator: one a mixture type for
-#: `dense_steer`, one for `greedy`.
-FIXED_ATTEMPTS = {Intervention.DENSE_STEER.value: 2, Intervention.GREEDY.value: 1}
 
 #: What `StudyConfig.quick` changes: every cell of the lineage, small enough for a coffee break.
 QUICK = {"n_problems": 12, "n_rollouts": 12, "n_attempts": 10, "value_problems": 0}

@@ -402,6 +402,8 @@ def _keep_checks(
         known: dict[tuple, dict[str, object]] = {}
         answers: dict[object, int] = {None: -1}
         for r, n in enumerate(decoded.n_tokens[i]):
+            if not n:  # Not asked.
+                continue
             trace = (*decoded.token_id[i, r, :n].tolist(), bool(decoded.stopped[i, r]))
             # Twins and easy problems give the same trace again and again: check it once.
             if trace not in known:
@@ -437,7 +439,8 @@ def _check(
         return facts
     if not stopped:
         return facts | {"origin": Origin.CUT_OFF.value}
-    wrong = tasks.find_origin(problem, text) if can_tell else None
+    # A problem that was read from a file or a study has no program to hold its steps to.
+    wrong = tasks.find_origin(problem, text) if can_tell and problem.program else None
     if wrong is None:
         return facts | {"origin": "" if facts["worked"] else Origin.GUESS.value}
     return facts | {

@@ -146,5 +146,9 @@ def _of_study(ds: xr.Dataset) -> list[Problem]:
     if missing:
         raise InputError(f"the study has no {', '.join(missing)}; problems have all of them")
     columns = [text(ds[name]).tolist() for name in names]
-    found = {row[:2]: row for row in zip(*columns, strict=True)}
-    return [Problem(*row[:3], UNKNOWN, *row[3:], ()) for row in found.values()]
+    levels = ds["level"].values.tolist() if "level" in ds else [UNKNOWN] * len(columns[0])
+    found = {
+        (task, name): Problem(task, name, split, int(level), prompt, answer, ())
+        for task, name, split, prompt, answer, level in zip(*columns, levels, strict=True)
+    }
+    return list(found.values())

@@ -445,6 +445,7 @@ FUNCTIONS = {
     "compare_routers": lambda ds: rnb.compare_routers(
         ds, hold_out="question", n_bootstrap=5, n_null=2, n_halvings=2
     ),
+    "recover_gain": lambda ds: rnb.recover_gain(ds, budgets=[4], n_bootstrap=5, n_null=2),
     "recorded_value": lambda ds: rnb.recorded_value(ds, 0),
     "problems_with_value": rnb.problems_with_value,
     "judge_detectors": rnb.judge_detectors,

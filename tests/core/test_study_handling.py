@@ -9,6 +9,7 @@ import recover_nb as rnb
 LONG = (
     "RoutingExplorer",
     "compare_routers",
+    "recover_gain",
     "cluster_stability",
     "rollout_stability",
     "transfer",

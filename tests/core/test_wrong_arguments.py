@@ -14,6 +14,7 @@ from recover_nb.core.errors import InputError
 WITHOUT = {
     *("InputError", "SchemaError", "SCHEMA_VERSION", "PUBLISHED", "example_folder", "front_door"),
     *("load_fresh", "load_remapped", "load_seeds", "load_study", "terms", "class_score"),
+    "load_unseen",
     *("cell_names", "cost_dial", "judge_detectors", "problems_with_value", "validate"),
 }
 
