@@ -2,7 +2,6 @@
 
 from recover_nb.core.visible import visible
 
-
 #: Characters of a message: what was given can be a token or a name of megabytes.
 LONGEST, _END = 2000, 400
 
