@@ -12,6 +12,7 @@ from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Structure, Verdict
 from recover_nb.core.titles import meaning, named
 from recover_nb.prediction.baselines import SIGNIFICANT
+from recover_nb.prediction.monitor_result import CUES, JUDGED, WITHOUT, MonitorResult
 from recover_nb.prediction.reading_result import Reading
 from recover_nb.prediction.topography_result import Topography
 from recover_nb.prediction.training_gain_result import TrainingGain
@@ -58,7 +59,7 @@ def headline(result: Any) -> str:
     """
     raise InputError(
         f"no headline for {type(result).__name__}; allowed: results of evaluate_routing,"
-        " cluster_stability, topography, transfer, reading and training_gain"
+        " cluster_stability, topography, transfer, reading, training_gain and monitor"
     )
 
 
@@ -176,6 +177,15 @@ def _training_gain(result: TrainingGain) -> str:
     return (
         f"Training on fixes {100 * shares['fixed']:.0f} % of {shares['at_risk']:.0f} failures; what"
         f" tells best which is {named(best['predictor'])}, with an AUC of {best['auc']:.2f}."
+    )
+
+
+@headline.register
+def _monitor(result: MonitorResult) -> str:
+    with_cues, without = (result.curves.saved(name, JUDGED)[0] for name in (CUES, WITHOUT))
+    return (
+        f"Where {100 * JUDGED:g} % of right answers may be lost, a monitor that sees cues saves"
+        f" {100 * with_cues:.0f} % of the tokens; without them, {100 * without:.0f} %."
     )
 
 
