@@ -410,7 +410,8 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     train.add_argument(
         "--out",
         metavar="FOLDER",
-        help="where checkpoints go (default: the shipped data/lab); with --onward or --cued, a new .zarr.zip",
+        help="where checkpoints go (default: the shipped data/lab); with --onward or --cued, a"
+        " new .zarr.zip",
     )
     train.add_argument(
         "--onward",
@@ -469,9 +470,7 @@ def _add_converters(commands: argparse._SubParsersAction) -> None:
     writer.add_argument("path", metavar="PATH", help="where to write")
 
 
-def _names(
-    parser: argparse.ArgumentParser, flag: str, what: str, *, default: str = "all"
-) -> None:
+def _names(parser: argparse.ArgumentParser, flag: str, what: str, *, default: str = "all") -> None:
     parser.add_argument(
         flag, nargs="+", action="extend", metavar="NAME", help=f"{what} (default: {default})"
     )

@@ -6,6 +6,7 @@ needs torch; reading (`io.cued`) does not.
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ def run_cued(
                     problems = plan.problems(task, split)
                     name = f"{family}-{method}-{split}-{task}"
                     found = state.get(
-                        name, lambda: asking.ask(pair, family, method, problems, plan)
+                        name, partial(asking.ask, pair, family, method, problems, plan)
                     )
                     parts[method, split, task.value] = (problems, found)
         cells += _with_attempts(asking, state, family, parts, plan, lab)
@@ -150,7 +151,7 @@ def _with_attempts(
             for at, arm in enumerate(ARMS[1:], start=1):
                 name = f"{family}-{arm}-{task}"
                 made = state.get(
-                    name, lambda a=arm: asking.force(pair, family, chosen, rows, fit, a, plan)
+                    name, partial(asking.force, pair, family, chosen, rows, fit, arm, plan)
                 )
                 right[failed, at], tokens[failed, at] = made["correct"], made["n_tokens"]
         cells.append(_dataset(family, method, split, task, problems, found, right, tokens))
@@ -162,13 +163,14 @@ def as_traces(
 ) -> Traces:
     """Return what was asked as the monitor reads it, problem by problem."""
     n, width = found["correct"].shape[1], found["entropy"].shape[-1]
-    flat = (found[name].reshape(-1, width) for name in ("entropy", "kl_divergence", "cue"))
     return Traces(
         found["correct"].ravel() == 1,
         found["n_tokens"].ravel().astype(int),
-        *flat,
-        np.repeat(f"{family}|{task}", n * len(problems)),
-        np.repeat([each.problem_id for each in problems], n),
+        entropy=found["entropy"].reshape(-1, width),
+        kl=found["kl_divergence"].reshape(-1, width),
+        cue=found["cue"].reshape(-1, width),
+        cell=np.repeat(f"{family}|{task}", n * len(problems)),
+        question=np.repeat([each.problem_id for each in problems], n),
     )
 
 

@@ -10,7 +10,7 @@ from recover_nb.core import checks
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Method
 from recover_nb.core.schema import PROBLEM, text
-from recover_nb.prediction.monitor_features import Monitor, Traces, fit_monitor
+from recover_nb.prediction.monitor_features import DOUBT, Monitor, Traces, fit_monitor
 from recover_nb.prediction.monitor_result import (
     ALL,
     CUES,
@@ -43,7 +43,8 @@ def traces_of(ds: xr.Dataset, method: str, split: str) -> Traces:
     part = ds.isel({PROBLEM: np.flatnonzero(mine)})
     if not part.sizes[PROBLEM]:
         raise InputError(
-            f"ds has no problems of {method} in the {split} split; pass what rnb.load_cued() returns"
+            f"ds has no problems of {method} in the {split} split; pass what rnb.load_cued()"
+            " returns"
         )
     n = part.sizes["rollout"]
     flat = {name: part[name].values.reshape(-1, ds.sizes["token"]) for name in _NEEDED[2:5]}
@@ -72,7 +73,7 @@ def peaks(scores: np.ndarray, n_tokens: np.ndarray) -> np.ndarray:
 
 
 def threshold_for(scores: np.ndarray, traces: Traces, lost: float) -> float:
-    """Return the lowest threshold at which at most a share `lost` of the right traces is stopped."""
+    """Return the lowest threshold that stops at most a share `lost` of the right traces."""
     mine = np.sort(peaks(scores, traces.n_tokens)[traces.right])[::-1]
     if not len(mine):
         return 1.0
@@ -131,7 +132,7 @@ def dealt(scores: np.ndarray, cell: np.ndarray, rng: np.random.Generator) -> np.
 
 
 def right_within(right: np.ndarray, tokens: np.ndarray, budget: np.ndarray) -> np.ndarray:
-    """Return the chance that one attempt of as many as a budget of tokens buys is right, (problem,).
+    """Return the chance that one attempt of those that a budget of tokens buys is right.
 
     Parameters
     ----------
@@ -139,6 +140,10 @@ def right_within(right: np.ndarray, tokens: np.ndarray, budget: np.ndarray) -> n
     tokens : (problem, attempt) float
     budget : (problem,) float
         Attempts cost their mean. A part of an attempt counts as that part of what one more adds.
+
+    Returns
+    -------
+    (problem,) float
     """
     n, c = right.shape[1], right.sum(axis=1)
     # Chance that none of k drawn without replacement is right, for k = 0 .. n.
@@ -273,7 +278,7 @@ def _deployed(ds: xr.Dataset, fits: dict, scored: dict) -> Deployed:
 
 def _lengths(test: dict[Method, Traces]) -> dict[str, float]:
     cued, plain = test[Method.CUED], test[Method.SFT]
-    marked = (cued.cue == 3).any(axis=1)
+    marked = (cued.cue == DOUBT).any(axis=1)
     return {
         "right": float(cued.right.mean()),
         "right_sft": float(plain.right.mean()),

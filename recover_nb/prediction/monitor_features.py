@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from recover_nb.core.labels import Cue
 
@@ -106,6 +103,11 @@ class Monitor:
 
 def fit_monitor(traces: Traces, *, cues: bool) -> Monitor:
     """Learn from traces, each token a row, each trace of equal weight."""
+    # Here: the command line knows of monitors, and starts without scikit-learn.
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     features, fitted = features_of(traces, cues=cues), {}
     for cell in np.unique(traces.cell):
         rows = np.flatnonzero(traces.cell == cell)

@@ -46,9 +46,7 @@ class Curves:
     def saved(self, name: str, level: float, group: str = ALL) -> tuple[float, float, float]:
         """Return the share saved and its 95 % interval."""
         at = self.groups.index(group), self.names.index(name)
-        return _ends(
-            self.value[at][LEVELS.index(level)], self.drawn[at][:, LEVELS.index(level)]
-        )
+        return _ends(self.value[at][LEVELS.index(level)], self.drawn[at][:, LEVELS.index(level)])
 
     def lead(self, name: str, level: float, group: str = ALL) -> tuple[float, float, float]:
         """Return how much more the monitor with cues saves than another, and its 95 % interval."""
@@ -179,7 +177,8 @@ class MonitorResult(Result):
             for name in (WITHOUT, WITHOUT_TRAINING, RANDOM)
         )
         return (
-            f"Tokens saved: {'; '.join(said)}. Lead of cues at {100 * JUDGED:g} % lost over {leads}."
+            f"Tokens saved: {'; '.join(said)}. Lead of cues at {100 * JUDGED:g} % lost over"
+            f" {leads}."
         )
 
     def _doubted(self) -> str:
@@ -198,7 +197,9 @@ class MonitorResult(Result):
             f"{name} {100 * rescues.rescued[at].mean():.1f} %"
             for at, name in enumerate(rescues.names)
         )
-        over = ", ".join(f"{name} {_points(rescues.lead(FORCED, name))}" for name in (RETRY, REDRAW))
+        over = ", ".join(
+            f"{name} {_points(rescues.lead(FORCED, name))}" for name in (RETRY, REDRAW)
+        )
         return (
             f"Of {rescues.rescued.shape[1]:,} failed problems, rescued with the tokens of"
             f" {self.settings['budget']} retries: {whole}. Lead of {FORCED} over {over}:"

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 import pandas as pd
+from cued_traces import cued_study
 from traced_study import traced_study
 
 import recover_nb as rnb
@@ -46,6 +47,11 @@ def evaluation():
 @functools.cache
 def problem():
     return rnb.tasks.problems("arithmetic", "test", 1)[0]
+
+
+@functools.cache
+def cued():
+    return cued_study(n_problems=3)
 
 
 def outcomes():

@@ -147,7 +147,7 @@ def test_it_is_said_and_shown(found):
 
 
 def test_what_is_no_such_file_is_refused(ds, tmp_path):
-    with pytest.raises(InputError, match="must be what rnb.load_cued"):
+    with pytest.raises(InputError, match="must be what rnb"):
         rnb.monitor(ds.drop_vars("cue"))
     with pytest.raises(InputError, match="no problems of cued in the dev split"):
         traces_of(ds.isel(problem=ds["method"].values == "sft"), "cued", "dev")

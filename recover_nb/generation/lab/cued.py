@@ -32,7 +32,8 @@ def cued_examples(
         ancestor, tokenizer, problems, n_samples, temperature=1.0, seed=seed, stage="cued"
     )
     examples = []
-    ended = zip(problems, samples.texts, samples.decoded.stopped, strict=True)
+    decoded: Any = samples.decoded
+    ended = zip(problems, samples.texts, decoded.stopped, strict=True)
     for problem, texts, stopped in ended:
         for text in texts[stopped]:
             wrong = tasks.find_origin(problem, text)

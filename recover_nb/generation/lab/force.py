@@ -183,13 +183,16 @@ def force(
             chosen = _likeliest_kind(pair, prompts, held, todo, place)
             starts = [[*start, token] for start, token in zip(starts, chosen, strict=True)]
         keys = [
-            problem_key(f"{family}-{arm}", str(turn), f"{row % shape[1]}", problems[owner[row]].problem_id)
+            problem_key(
+                f"{family}-{arm}", str(turn), f"{row % shape[1]}", problems[owner[row]].problem_id
+            )
             for row in todo
         ]
         _go_on(pair, prompts, starts, keys, todo, held, plan)
         after[todo] = place[todo]
     texts = texts_of(pair.tokenizer, held["token_id"].astype(np.int32))
-    right = [tasks.is_correct(problems[p], text) for p, text in zip(owner, texts, strict=True)]
+    pairs = zip(owner.tolist(), texts, strict=True)
+    right = [tasks.is_correct(problems[p], text) for p, text in pairs]
     return {
         "correct": np.array(right, np.int8).reshape(shape),
         "n_tokens": held["n_tokens"].astype(np.int16).reshape(shape),
@@ -199,7 +202,7 @@ def force(
 def doubted(
     fit: Monitor, held: dict[str, np.ndarray], cell: str, after: np.ndarray, threshold: float
 ) -> np.ndarray:
-    """Return the first place after `after` with a doubtful cue that the monitor doubts; -1: none."""
+    """Return the first place after `after` with a `?` that the monitor doubts, (trace,); or -1."""
     n = len(after)
     traces = Traces(
         np.zeros(n, bool),
@@ -257,7 +260,7 @@ def _go_on(
         start = starts[at]
         k, n = len(start), int(fresh["n_tokens"][at, 0])
         n = min(n, width - k)
-        held["token_id"][row, : k] = start
+        held["token_id"][row, :k] = start
         held["token_id"][row, k:] = -1
         held["token_id"][row, k : k + n] = fresh["token_id"][at, 0, :n]
         for name in SIGNALS:
