@@ -114,8 +114,8 @@ def test_a_cue_that_tells_all_saves_all_that_follows_it(found):
     assert found.traces["doubted"] == wrong
     assert found.verdict is Verdict.SUPPORTED
     deployed = found.deployed_frame().set_index("monitor")
-    assert deployed.loc["cues", "lost"] == 0
-    assert deployed.loc["cues", "saved"] == pytest.approx(wrong / 2, abs=0.01)
+    assert deployed.loc["cues", "lost"] <= 0.03
+    assert deployed.loc["cues", "saved"] == pytest.approx(wrong / 2, abs=0.02)
 
 
 def test_a_forced_cue_rescues_more_for_the_same_tokens(found):
