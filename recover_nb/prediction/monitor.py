@@ -215,7 +215,7 @@ def monitor(
         curves,
         _deployed(ds, fits, scored),
         _rescues(ds, fits[CUES][1], n_bootstrap, rng),
-        _lengths(test),
+        _lengths(test) | {"right_sft_failed": _of_sft(ds)},
         settings,
     )
 
@@ -288,6 +288,17 @@ def _lengths(test: dict[Method, Traces]) -> dict[str, float]:
         "wrong_if_doubted": float((~cued.right[marked]).mean()) if marked.any() else float("nan"),
         "wrong_if_not": float((~cued.right[~marked]).mean()) if not marked.all() else float("nan"),
     }
+
+
+def _of_sft(ds: xr.Dataset) -> float:
+    """Return how often `sft` is right on the problems that `cued` failed."""
+    family, question = text(ds["family"]), text(ds["problem_id"])
+    failed = (ds["attempt_correct"].values >= 0).all(axis=(1, 2))
+    units = set(zip(family[failed], question[failed], strict=True))
+    plain = text(ds["method"]) == Method.SFT
+    both = zip(family, question, strict=True)
+    mine = np.array([unit in units for unit in both]) & plain
+    return float((ds["correct"].values[mine] == 1).mean()) if mine.any() else float("nan")
 
 
 def _rescues(ds: xr.Dataset, fit: Monitor, n_bootstrap: int, rng: np.random.Generator) -> Rescues:

@@ -155,3 +155,16 @@ def test_what_is_no_such_file_is_refused(ds, tmp_path):
         rnb.monitor(ds.drop_isel(arm=0), n_bootstrap=5, n_shuffles=1)
     with pytest.raises(InputError, match="is not there; make it with: recover-nb train --cued"):
         rnb.load_cued(tmp_path / "none.zarr.zip")
+
+
+def test_sft_is_counted_on_the_problems_that_failed_alone(ds):
+    some = ds.copy(deep=True)
+    tested = (some["method"].values == "cued") & (some["split"].values == "test")
+    first = np.flatnonzero(tested)[0]
+    some["attempt_correct"].values[np.flatnonzero(tested)[1:]] = -1
+    same = (some["method"].values == "sft") & (
+        some["problem_id"].values == some["problem_id"].values[first]
+    )
+    some["correct"].values[same] = [[1, 1, 0, 0, 0, 0]]
+    found = rnb.monitor(some, n_bootstrap=5, n_shuffles=1)
+    assert found.traces["right_sft_failed"] == pytest.approx(1 / 3)

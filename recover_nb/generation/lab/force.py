@@ -8,6 +8,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -246,13 +247,17 @@ def _go_on(
     begun = [
         prompt + pair.tokenizer.decode(start) for prompt, start in zip(prompts, starts, strict=True)
     ]
+    # What was written already takes up room: a trace and its prompt fit, a start and a whole trace
+    # need not.
+    longest = max(map(len, pair.tokenizer(begun)["input_ids"]))
+    room = min(width, (pair.max_positions or longest + width) - longest)
     decoded = decode(
         pair,
         begun,
         np.array(keys, dtype=np.uint64),
         np.arange(1),
         "none",
-        _settings(plan, plan.seed + 1),
+        replace(_settings(plan, plan.seed + 1), max_new_tokens=room),
         record=True,
     )
     fresh = _kept(pair, decoded)
