@@ -118,7 +118,8 @@ class MonitorResult(Result):
     rescues : Rescues
     traces : mapping of str to float
         Of the test traces: shares right and mean lengths of `cued` and `sft`, how many had a
-        doubtful cue, and how many of those, and of the others, were wrong.
+        doubtful cue, and how many of those, and of the others, were wrong; and how often `sft` is
+        right on the problems that `cued` failed.
     settings : mapping
     """
 
@@ -193,6 +194,7 @@ class MonitorResult(Result):
 
     def _rescued(self) -> str:
         rescues = self.rescues
+        rates = dict(zip(rescues.names, rescues.rate, strict=True))
         whole = ", ".join(
             f"{name} {100 * rescues.rescued[at].mean():.1f} %"
             for at, name in enumerate(rescues.names)
@@ -202,7 +204,9 @@ class MonitorResult(Result):
         )
         return (
             f"Of {rescues.rescued.shape[1]:,} failed problems, rescued with the tokens of"
-            f" {self.settings['budget']} retries: {whole}. Lead of {FORCED} over {over}:"
+            f" {self.settings['budget']} retries: {whole}; share of single attempts that are right:"
+            f" {RETRY} {100 * rates[RETRY]:.1f} %, {FORCED} {100 * rates[FORCED]:.1f} % (sft on the"
+            f" same problems: {100 * self.traces['right_sft_failed']:.1f} %). Lead of {FORCED} over {over}:"
             f" {self.lever_verdict.value}."
         )
 
