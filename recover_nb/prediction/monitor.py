@@ -190,7 +190,9 @@ def monitor(
     Examples
     --------
     >>> import recover_nb as rnb
-    >>> found = rnb.monitor(rnb.load_cued(), n_bootstrap=50, n_shuffles=2)
+    >>> ds = rnb.load_cued()
+    >>> few = ds.isel(problem=ds["family"].values == "neox")
+    >>> found = rnb.monitor(few, n_bootstrap=20, n_shuffles=1)
     >>> found.to_dataframe()["monitor"].tolist()[:4]
     ['cues', 'without_cues', 'untrained', 'random']
     """

@@ -206,8 +206,8 @@ class MonitorResult(Result):
             f"Of {rescues.rescued.shape[1]:,} failed problems, rescued with the tokens of"
             f" {self.settings['budget']} retries: {whole}; share of single attempts that are right:"
             f" {RETRY} {100 * rates[RETRY]:.1f} %, {FORCED} {100 * rates[FORCED]:.1f} % (sft on the"
-            f" same problems: {100 * self.traces['right_sft_failed']:.1f} %). Lead of {FORCED} over {over}:"
-            f" {self.lever_verdict.value}."
+            f" same problems: {100 * self.traces['right_sft_failed']:.1f} %). Lead of {FORCED} over"
+            f" {over}: {self.lever_verdict.value}."
         )
 
     def to_dataframe(self) -> pd.DataFrame:
