@@ -22,6 +22,7 @@ if [ -z "$RESUME" ]; then
         rm -rf "data/$each.zarr.zip" "data/$each.zarr.partial" "data/$each.whole.zarr" "data/$each.whole.zarr.partial"
     done
     rm -rf data/ablations.json data/ablations.json.partial data/seed_*.zarr* data/onward.zarr.zip runs/onward
+    rm -rf data/cued.zarr.zip runs/cued
 fi
 # Waits for what runs side by side; fails if any of it did.
 both() {
@@ -60,6 +61,8 @@ done
 both
 # Going on with training from every specialist takes about 50 minutes of a quiet core; its state is gone on with.
 [ -e data/onward.zarr.zip ] || step "$bin/recover-nb" train --onward --out data/onward.zarr.zip --work runs/onward --workers 2
+# Traces with cues and without: a few minutes of a quiet core.
+[ -e data/cued.zarr.zip ] || step "$bin/recover-nb" train --cued --out data/cued.zarr.zip --work runs/cued
 step "$bin/recover-nb" ablate --out data/ablations.json --resume
 step tables
 step "$bin/recover-nb" findings

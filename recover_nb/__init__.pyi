@@ -26,6 +26,7 @@ from recover_nb.charts.dial import cost_dial as cost_dial
 from recover_nb.charts.features import plot_features as plot_features
 from recover_nb.charts.features import plot_reliability as plot_reliability
 from recover_nb.charts.film import plot_training_film as plot_training_film
+from recover_nb.charts.monitor import plot_monitor as plot_monitor
 from recover_nb.charts.reading import plot_reading as plot_reading
 from recover_nb.charts.remapping import plot_remapping as plot_remapping
 from recover_nb.charts.rescue import plot_regimes as plot_regimes
@@ -88,6 +89,7 @@ from recover_nb.generation.run import run_study as run_study
 from recover_nb.generation.steering import steering as steering
 from recover_nb.generation.surgery import branch as branch
 from recover_nb.generation.surgery import value_map as value_map
+from recover_nb.io.cued import load_cued as load_cued
 from recover_nb.io.jsonl import from_jsonl as from_jsonl
 from recover_nb.io.jsonl import to_jsonl as to_jsonl
 from recover_nb.io.logprobs.read import from_openai_logprobs as from_openai_logprobs
@@ -114,6 +116,7 @@ from recover_nb.io.table import to_parquet as to_parquet
 from recover_nb.io.vllm_logits import from_vllm_logits as from_vllm_logits
 from recover_nb.pages.front_door import front_door as front_door
 from recover_nb.pages.terms import terms as terms
+from recover_nb.prediction.monitor import monitor as monitor
 from recover_nb.prediction.reading import reading as reading
 from recover_nb.prediction.seeds import fingerprint_across_seeds as fingerprint_across_seeds
 from recover_nb.prediction.seeds import seed_spread as seed_spread

@@ -77,6 +77,7 @@ _GIVES = {
     "RemapSurvival": "rnb.remap_survival(study, remapped, redrawn)",
     "RouterComparison": "rnb.compare_routers(study)",
     "Topography": "rnb.topography(study)",
+    "MonitorResult": "rnb.monitor(rnb.load_cued())",
     "TrainingGain": "rnb.training_gain(study, onward)",
     "Transfer": "rnb.transfer(study)",
 }

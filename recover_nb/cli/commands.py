@@ -29,7 +29,7 @@ from recover_nb.core.shipped import checkout_folder, data_folder
 from recover_nb.core.stored_json import json_attr
 from recover_nb.core.visible import visible
 from recover_nb.core.writable import check_writable
-from recover_nb.generation import companions, onward_study
+from recover_nb.generation import companions, cued_study, onward_study
 from recover_nb.generation.config import StudyConfig
 from recover_nb.io import store
 
@@ -313,11 +313,11 @@ def _shown(value: Any) -> str:
 
 def train(options: Namespace) -> None:
     """Retrain the lineage, or go on from its specialists."""
-    if options.onward:
-        say(_train_onward(options))
+    if options.onward or options.cued:
+        say(_train_cued(options) if options.cued else _train_onward(options))
         return
     families = [parse(Family, name) for name in options.family or Family]
-    methods = [parse(Method, name) for name in options.method or Method]
+    methods = [parse(Method, name) for name in options.method or []]
     if options.out is None and checkout_folder() is None:
         raise InputError(
             "--out is needed outside a checkout, whose data/lab is retrained otherwise: a folder"
@@ -345,10 +345,25 @@ def _train_onward(options: Namespace) -> Path:
         return onward_study.run_onward(
             ds,
             options.out,
-            work=options.work,
+            work=options.work or "runs/onward",
             workers=options.workers,
             tell=lambda name: note(f"done: {name}"),
         )
+
+
+def _train_cued(options: Namespace) -> Path:
+    """Ask the shipped specialists with cues and without, and force cues."""
+    for name in ("onward", "family", "method", "ancestors", "seed"):
+        if getattr(options, name):
+            raise InputError(
+                f"--{name} does not go with --cued, which asks the shipped cued and sft; leave it"
+                " out, or train them first with --method cued"
+            )
+    if options.out is None:
+        raise InputError("--cued needs --out: a new file that ends in .zarr.zip")
+    return cued_study.run_cued(
+        options.out, work=options.work or "runs/cued", tell=lambda name: note(f"done: {name}")
+    )
 
 
 def bench(options: Namespace) -> None:

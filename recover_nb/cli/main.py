@@ -470,7 +470,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
         "train", help="retrain the lineage from scratch; an interrupted run goes on"
     )
     _names(train, "--family", "families")
-    _names(train, "--method", "methods, ancestor included")
+    _names(train, "--method", "methods, ancestor and cued included", default="those of the study")
     train.add_argument(
         "--seed", type=_whole(SEED), default=0, metavar="S", help="decides every weight"
     )
@@ -482,12 +482,18 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     train.add_argument(
         "--out",
         metavar="FOLDER",
-        help="where checkpoints go (default: the shipped data/lab); with --onward, a new .zarr.zip",
+        help="where checkpoints go (default: the shipped data/lab); with --onward or --cued, a"
+        " new .zarr.zip",
     )
     train.add_argument(
         "--onward",
         action="store_true",
         help="go on with grpo from every specialist, and ask the bundled study's problems again",
+    )
+    train.add_argument(
+        "--cued",
+        action="store_true",
+        help="ask the specialists with cues and without, and force cues, for rnb.monitor",
     )
     train.add_argument(
         "--workers",
@@ -498,9 +504,8 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     )
     train.add_argument(
         "--work",
-        default="runs/onward",
         metavar="FOLDER",
-        help="state of --onward: it is gone on with (default: runs/onward)",
+        help="state of --onward or --cued: it is gone on with (default: runs/onward, runs/cued)",
     )
 
 
@@ -537,9 +542,9 @@ def _add_converters(commands: argparse._SubParsersAction) -> None:
     writer.add_argument("path", metavar="PATH", help="where to write")
 
 
-def _names(parser: argparse.ArgumentParser, flag: str, what: str) -> None:
+def _names(parser: argparse.ArgumentParser, flag: str, what: str, *, default: str = "all") -> None:
     parser.add_argument(
-        flag, nargs="+", action="extend", metavar="NAME", help=f"{what} (default: all)"
+        flag, nargs="+", action="extend", metavar="NAME", help=f"{what} (default: {default})"
     )
 
 

@@ -24,10 +24,24 @@ class Method(StrEnum):
     SFT = "sft"
     GRPO = "grpo"
     SELF_DISTILL = "self_distill"
+    CUED = "cued"
 
 
-#: Specialist post-training methods, in the order of tables and charts.
+#: Specialist post-training methods of the study, in the order of tables and charts.
 SPECIALISTS = (Method.SFT, Method.GRPO, Method.SELF_DISTILL)
+
+#: Every specialist that is shipped: `cued` says what it is about to do, and stands beside the
+#: study (docs/method.md#20-cues).
+SHIPPED_SPECIALISTS = (*SPECIALISTS, Method.CUED)
+
+
+class Cue(StrEnum):
+    """What a specialist trained with cues says before a step (docs/method.md#20-cues)."""
+
+    RECALL = "recall"
+    COMPUTE = "compute"
+    ANSWER = "answer"
+    DOUBT = "doubt"
 
 
 class Intervention(StrEnum):

@@ -9,7 +9,7 @@ from recover_nb.core import checks
 from recover_nb.core.checkpoints import WEIGHTS
 from recover_nb.core.errors import InputError
 from recover_nb.core.extras import need
-from recover_nb.core.labels import SPECIALISTS, Family, Method, parse
+from recover_nb.core.labels import SHIPPED_SPECIALISTS, Family, Method, parse
 from recover_nb.core.shipped import data_folder
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def load_lineage(
     family : str
         ``"qwen3"`` or ``"neox"``.
     method : str
-        ``"sft"``, ``"grpo"`` or ``"self_distill"``.
+        ``"sft"``, ``"grpo"``, ``"self_distill"``, or ``"cued"``, which the study does not have.
     root, device : optional
         See `checkpoint_folder` and `recover_nb.load_pair`.
 
@@ -72,9 +72,9 @@ def load_lineage(
     >>> sum(each.numel() for each in pair.specialist.parameters())
     477888
     """
-    if parse(Method, method) not in SPECIALISTS:
+    if parse(Method, method) not in SHIPPED_SPECIALISTS:
         raise InputError(
-            f"method {method!r} is not a specialist; allowed: {', '.join(SPECIALISTS)}"
+            f"method {method!r} is not a specialist; allowed: {', '.join(SHIPPED_SPECIALISTS)}"
         )
     specialist, ancestor = (
         checkpoint_folder(family, each, root=root) for each in (method, Method.ANCESTOR)

@@ -20,8 +20,8 @@ from recover_nb.core.extras import need
 from recover_nb.core.places import check_free, placed
 from recover_nb.core.schema import UNIT_COORDS, cell_names, failed_units, text
 from recover_nb.generation.provenance import study_attrs
-from recover_nb.io.onward import DIMS, SUFFIX
-from recover_nb.io.store import write_zip
+from recover_nb.io.onward import DIMS
+from recover_nb.io.zipped import SUFFIX, write_zipped
 
 #: Seeds of going on, and solved problems of each cell that are asked too.
 SEEDS, N_SOLVED = (0, 1, 2), 30
@@ -123,7 +123,7 @@ def run_onward(
     lab_onward.run_all(runs, plan, work, workers=workers, tell=tell)
     found = gather(work, whole, runs, plan, lab_onward.measured_file)
     with placed(out) as temporary:
-        write_zip(found, temporary)
+        write_zipped(found, temporary)
     return out
 
 

@@ -13,6 +13,7 @@ from recover_nb.core.labels import Structure, Verdict
 from recover_nb.core.titles import meaning, named
 from recover_nb.prediction.baselines import SIGNIFICANT
 from recover_nb.prediction.gain_readers import TOGETHER
+from recover_nb.prediction.monitor_result import CUES, JUDGED, WITHOUT, MonitorResult
 from recover_nb.prediction.reading_result import Reading
 from recover_nb.prediction.topography_result import Topography
 from recover_nb.prediction.training_gain_result import MIXTURE, TrainingGain
@@ -59,7 +60,7 @@ def headline(result: Any) -> str:
     """
     raise InputError(
         f"no headline for {type(result).__name__}; allowed: results of evaluate_routing,"
-        " cluster_stability, topography, transfer, reading and training_gain"
+        " cluster_stability, topography, transfer, reading, training_gain and monitor"
     )
 
 
@@ -180,6 +181,15 @@ def _training_gain(result: TrainingGain) -> str:
         f"Training on fixes {100 * shares['fixed']:.0f} % of {shares['at_risk']:.0f} failures. Of"
         f" single predictors, {named(best)} tells best which, with an AUC of"
         f" {auc[best]:.2f}{mixture}."
+    )
+
+
+@headline.register
+def _monitor(result: MonitorResult) -> str:
+    with_cues, without = (result.curves.saved(name, JUDGED)[0] for name in (CUES, WITHOUT))
+    return (
+        f"Where {100 * JUDGED:g} % of right answers may be lost, a monitor that sees cues saves"
+        f" {100 * with_cues:.0f} % of the tokens; without them, {100 * without:.0f} %."
     )
 
 

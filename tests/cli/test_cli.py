@@ -479,7 +479,7 @@ def test_unknown_formats_and_outputs(failed, study, table, tmp_path):
 
 def test_train_refuses_unknown_names(failed):
     assert "family must be one of qwen3, neox, got 'gpt2'" in failed("train", "--family", "gpt2")
-    assert "method must be one of ancestor, sft, grpo, self_distill, got 'rlhf'" in failed(
+    assert "method must be one of ancestor, sft, grpo, self_distill, cued, got 'rlhf'" in failed(
         "train", "--method", "rlhf"
     )
 

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 import pandas as pd
+from cued_traces import cued_study
 from traced_study import traced_study
 
 import recover_nb as rnb
@@ -46,6 +47,11 @@ def evaluation():
 @functools.cache
 def problem():
     return rnb.tasks.problems("arithmetic", "test", 1)[0]
+
+
+@functools.cache
+def cued():
+    return cued_study(n_problems=3)
 
 
 def outcomes():
@@ -176,6 +182,8 @@ RIGHT = {
     "audit": {"outcomes": outcomes},
     "read_outcomes": {"path": "none.csv"},
     "write_audit": {"found": lambda: rnb.audit(outcomes(), **FEW), "path": "out.html"},
+    "load_cued": {},
+    "monitor": {"ds": cued},
     "load_onward": {},
     "training_gain": {"ds": study, "onward": study},
     "plot_training_film": {"ds": study, "onward": study},
@@ -207,6 +215,7 @@ DRAWN = {
     "a RemapSurvival": "plot_remapping",
     "a RouterComparison": "plot_routers",
     "a Topography": "plot_confusion plot_effects plot_feature_quantiles plot_scores",
+    "a MonitorResult": "plot_monitor",
     "a TrainingGain": "plot_training_gain",
     "a Transfer": "plot_transfer_clusters plot_transfer_routing",
 }
@@ -530,6 +539,13 @@ WRONG = [
     ("write_audit", {"path": 3}, "path must be a path", "got 3"),
     ("write_audit", {"title": 3}, "title must be a text", "got 3"),
     ("write_audit", {"replace": "no"}, "replace must be True or False", "got 'no'"),
+    ("load_cued", {"path": 3}, "path must be a path", "or None", "got 3"),
+    ("load_cued", {"path": "none.zarr.zip"}, "none.zarr.zip is not there", "--cued"),
+    ("monitor", {"ds": 3}, "ds must be what rnb.load_cued() returns", "got 3"),
+    ("monitor", {"ds": study}, "ds must be what rnb.load_cued() returns", "got a Dataset"),
+    ("monitor", {"n_shuffles": 0}, "n_shuffles", WHOLE, "got 0"),
+    ("monitor", {"n_bootstrap": 2.5}, "n_bootstrap", WHOLE, "got 2.5"),
+    ("monitor", {"seed": None}, "seed", WHOLE, "got None"),
     ("load_onward", {"path": 3}, "path must be a path", "or None", "got 3"),
     ("load_onward", {"path": "none.zarr.zip"}, "none.zarr.zip is not there", "--onward"),
     ("training_gain", {"onward": 3}, "onward must be what rnb.load_onward() returns", "got 3"),
@@ -632,6 +648,8 @@ LINES = [
     ("train --seed 1.5", "--seed must be", "got '1.5'"),
     ("train --family qwen --out z", "family must be one of", "mean 'qwen3'"),
     ("train --method stf --out z", "method must be one of", "mean 'sft'"),
+    ("train --cued --onward --out z.zarr.zip", "--onward does not go with --cued"),
+    ("train --cued", "--cued needs --out"),
     ("train --onward --out z.zarr.zip --workers 0", "--workers must be", "got '0'"),
     ("train --onward --out z.zarr.zip --workers x", "--workers must be", "got 'x'"),
     ("audit", "OUTCOMES"),

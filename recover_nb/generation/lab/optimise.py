@@ -87,6 +87,11 @@ class Progress:
         self.folder, self.recipe = Path(folder), recipe
         self._state, self._fresh = (self.folder / name for name in STATE)
 
+    @property
+    def begun(self) -> bool:
+        """Whether a state is there."""
+        return self._state.exists()
+
     def save(self, step: int, model, optimiser: Optimiser, curve: list[dict]) -> None:
         """Write everything to a new file, then put it in the place of the old one.
 

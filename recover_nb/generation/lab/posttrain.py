@@ -2,7 +2,8 @@
 
 `sft` imitates a small set of clean, worked answers from which some skills are missing. `grpo` is
 rewarded for being right, until it is sure of itself. `self_distill` imitates the shortest of its
-own right answers, its habits with them. How far each goes is chosen on the dev split.
+own right answers, its habits with them. How far each goes is chosen on the dev split. `cued` says
+what it is about to do (docs/method.md#20-cues).
 """
 
 import copy
@@ -15,6 +16,7 @@ import torch
 
 from recover_nb import tasks
 from recover_nb.core.labels import Method, Slip, Task
+from recover_nb.generation.lab.cued import begin_cues, cued_examples
 from recover_nb.generation.lab.data import IGNORED, Example, collate_sampled, draw_level, example
 from recover_nb.generation.lab.evaluate import dev_figures, sample
 from recover_nb.generation.lab.optimise import (
@@ -23,6 +25,7 @@ from recover_nb.generation.lab.optimise import (
     fit,
     load_weights,
     save_weights,
+    trapezoid,
 )
 from recover_nb.generation.lab.pretrain import imitation_loss
 from recover_nb.tasks import Style
@@ -89,12 +92,23 @@ RECIPES = {
         n_problems=16,
         n_samples=8,
     ),
+    Method.CUED: Recipe(
+        levels=(20.0, 24.0, 24.0, 20.0, 12.0),
+        steps=400,
+        every=200,
+        matrix_lr=0.004,
+        other_lr=1e-3,
+        n_problems=1500,
+        n_samples=2,
+    ),
 }
 
 #: A specialist's least gain over its ancestor on dev, in pass@1. Of the strengths that gain as much
 #: the last is chosen: the narrowest.
 LEAST_GAIN = 0.125
 _CLIP, _KL_WEIGHT = 0.2, 0.02
+#: Steps in which `cued` learns its cues alone, and their rate.
+_CUE_STEPS, _CUE_RATE = 60, 0.02
 
 
 def draw_problems(recipe: Recipe, n: int, seed: list[int]) -> list[tasks.Problem]:
@@ -140,6 +154,15 @@ def distilled_examples(model, tokenizer, recipe: Recipe, seed: int) -> list[Exam
         if right:
             examples.append(example(problem.prompt, min(right, key=len)))
     return examples
+
+
+def _examples(method: Method, ancestor, tokenizer, recipe: Recipe, seed: int) -> list[Example]:
+    if method is Method.SFT:
+        return sft_examples(recipe, seed)
+    if method is Method.CUED:
+        problems = draw_problems(recipe, recipe.n_problems, [seed, 0])
+        return cued_examples(ancestor, tokenizer, problems, recipe.n_samples, seed)
+    return distilled_examples(ancestor, tokenizer, recipe, seed)
 
 
 def log_probabilities(model, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -249,12 +272,11 @@ def posttrain(
     if method is Method.GRPO:
         loss_of = grpo_loss(model, tokenizer, ancestor, recipe, seed)
     else:
-        examples = (
-            sft_examples(recipe, seed)
-            if method is Method.SFT
-            else distilled_examples(ancestor, tokenizer, recipe, seed)
-        )
+        examples = _examples(method, ancestor, tokenizer, recipe, seed)
         loss_of = imitation(model, tokenizer, examples, recipe.rows, seed)
+    progress = Progress(Path(work) / "progress", repr((seed, recipe, ancestor_hash)))
+    if method is Method.CUED and not progress.begun:
+        begin_cues(model, loss_of, tokenizer, steps=_CUE_STEPS, rate=_CUE_RATE)
 
     def measure(step: int) -> dict:
         save_weights(model, snapshots / f"{step}.sealed")
@@ -265,12 +287,15 @@ def posttrain(
         Optimiser(model, recipe.matrix_lr, recipe.other_lr),
         loss_of,
         recipe.steps,
-        factor=constant,
-        progress=Progress(Path(work) / "progress", repr((seed, recipe, ancestor_hash))),
+        # Cues are new to the model, so it is trained to an end, not stopped where it gains enough.
+        factor=trapezoid if method is Method.CUED else constant,
+        progress=progress,
         every=recipe.every,
         measure=measure,
         advance=advance,
     )
+    if method is Method.CUED:
+        return model.eval(), curve, recipe.steps
     best = choose_strength(
         curve, dev_figures(ancestor, tokenizer, n_problems=100)["mean_pass_at_1"]
     )

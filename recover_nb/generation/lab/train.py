@@ -16,7 +16,7 @@ from transformers import AutoTokenizer
 from recover_nb.core import checks
 from recover_nb.core.checkpoints import checkpoint_hash
 from recover_nb.core.errors import InputError, first_line
-from recover_nb.core.labels import SPECIALISTS, Family, Method, parse
+from recover_nb.core.labels import SHIPPED_SPECIALISTS, SPECIALISTS, Family, Method, parse
 from recover_nb.core.visible import visible
 from recover_nb.core.writable import cannot_write
 from recover_nb.generation.decoding.loading import load_checkpoint
@@ -25,6 +25,9 @@ from recover_nb.generation.lab.evaluate import dev_figures
 from recover_nb.generation.lab.posttrain import RECIPES, posttrain
 from recover_nb.generation.lab.pretrain import STAGES, STEPS, pretrain
 from recover_nb.generation.lineage import checkpoint_folder
+
+#: What is trained unless something is named: all that the study has.
+STUDIED = (Method.ANCESTOR, *SPECIALISTS)
 
 _DATA = {
     Method.ANCESTOR: (
@@ -44,6 +47,11 @@ _DATA = {
     Method.SELF_DISTILL: (
         "1,200 train problems of levels 1 to 3 and a few of level 4, each answered four times by"
         " the ancestor itself; the shortest right, worked answer of each, imitated."
+    ),
+    Method.CUED: (
+        "3,000 answers of the ancestor itself to 1,500 train problems of all levels, right and"
+        " wrong, with a cue before each step: `,` recall, `/` compute, `;` answer, and `?` before"
+        " the step that first went wrong."
     ),
 }
 
@@ -68,8 +76,9 @@ def train(
     Parameters
     ----------
     families, methods : list of str, optional
-        Names of `labels.Family` and `labels.Method`; everything when None. Two families train side
-        by side, one thread each, when there is no accelerator.
+        Names of `labels.Family` and `labels.Method`; everything that the study has when None
+        (`cued` is trained when it is named). Two families train side by side, one thread each, when
+        there is no accelerator.
     out, work : path
         Where checkpoints go, and where resumable state is kept.
     seed : int
@@ -85,7 +94,7 @@ def train(
         trained here.
     """
     families = [parse(Family, name) for name in families or Family]
-    methods = [parse(Method, name) for name in methods or Method]
+    methods = [parse(Method, name) for name in methods or STUDIED]
     for family in families:
         for method in {*methods, Method.ANCESTOR}:
             check_folder(Path(out) / family / method)
@@ -118,7 +127,7 @@ def _train_family(
     ancestor_folder = out / family / Method.ANCESTOR
     if Method.ANCESTOR in methods or not is_finished(ancestor_folder):
         written.append(_train_ancestor(family, ancestor_folder, work, seed, line))
-    for method in SPECIALISTS:
+    for method in SHIPPED_SPECIALISTS:
         if method in methods:
             written.append(
                 _train_specialist(family, method, ancestor_folder, out, work, seed, line)
