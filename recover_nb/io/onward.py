@@ -1,33 +1,20 @@
-"""Answers of specialists that were trained on: read and written as one zipped Zarr.
+"""Answers of specialists that were trained on: read.
 
 docs/method.md#17-training-gain.
 """
 
-import shutil
-import zipfile
 from pathlib import Path
 
 import xarray as xr
-from zarr.storage import ZipStore
 
 from recover_nb.core import checks
 from recover_nb.core.errors import InputError
 from recover_nb.core.shipped import data_folder
-from recover_nb.io import layout, store
+from recover_nb.io.zipped import read_zipped
 
-SUFFIX, SHIPPED = ".zarr.zip", "onward.zarr.zip"
+SHIPPED = "onward.zarr.zip"
 #: What is stored of each answer: the order of its dimensions.
 DIMS = ("problem", "seed", "checkpoint", "rollout")
-
-
-def write_onward(ds: xr.Dataset, path: Path) -> None:
-    """Write answers as one zipped Zarr."""
-    folder = path.with_name(path.name + ".d")
-    try:
-        store.write_folder(ds, folder)
-        store.zip_folder(folder, path)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @checks.takes(path=checks.PATH)
@@ -59,19 +46,7 @@ def load_onward(path: str | Path | None = None) -> xr.Dataset:
     training_gain : Which failures training on fixes, and what tells so beforehand.
     """
     path = data_folder() / SHIPPED if path is None else Path(path)
-    if not path.is_file():
-        raise InputError(
-            f"{path} is not there; make it with: recover-nb train --onward --out {path.name}"
-        )
-    with store.reading(path):
-        if not zipfile.is_zipfile(path):
-            raise zipfile.BadZipFile("File is not a zip file")
-        layout.check_zip(path)
-        with (
-            ZipStore(path, mode="r") as archive,
-            xr.open_zarr(archive, zarr_format=2, consolidated=True) as ds,
-        ):
-            found = ds.load()
+    found = read_zipped(path, "recover-nb train --onward")
     wrong = [name for name in ("correct", "n_tokens") if name not in found]
     if wrong or found["correct"].dims != DIMS:
         raise InputError(
