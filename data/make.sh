@@ -21,7 +21,7 @@ if [ -z "$RESUME" ]; then
     for each in study redrawn remapped fresh; do
         rm -rf "data/$each.zarr.zip" "data/$each.zarr.partial" "data/$each.whole.zarr" "data/$each.whole.zarr.partial"
     done
-    rm -rf data/ablations.json data/ablations.json.partial data/seed_*.zarr* data/onward.zarr.zip runs/onward
+    rm -rf data/steps.zarr.zip runs/steps data/ablations.json data/ablations.json.partial data/seed_*.zarr* data/onward.zarr.zip runs/onward
 fi
 # Waits for what runs side by side; fails if any of it did.
 both() {
@@ -56,6 +56,8 @@ done
 both
 # Going on with training from every specialist takes about 50 minutes of a quiet core; its state is gone on with.
 [ -e data/onward.zarr.zip ] || step "$bin/recover-nb" train --onward --out data/onward.zarr.zip --work runs/onward --workers 2
+# Steps of answers, read and gone on from: about 10 minutes of a quiet core.
+[ -e data/steps.zarr.zip ] || step "$bin/recover-nb" steps --out data/steps.zarr.zip
 step "$bin/recover-nb" ablate --out data/ablations.json --resume
 step tables
 step "$bin/recover-nb" findings

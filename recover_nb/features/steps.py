@@ -99,9 +99,9 @@ def step_labels(starts: np.ndarray, correct: bool, first_wrong: int) -> np.ndarr
         return np.full(len(starts), code, np.int8)
     wrong = int(np.searchsorted(starts, first_wrong, side="right")) - 1
     order = np.sign(np.arange(len(starts)) - wrong)
-    return np.choose(
-        order + 1, [StepLabel.RIGHT, StepLabel.FIRST_WRONG, StepLabel.AFTER]
-    ).astype(np.int8)
+    return np.choose(order + 1, [StepLabel.RIGHT, StepLabel.FIRST_WRONG, StepLabel.AFTER]).astype(
+        np.int8
+    )
 
 
 def step_tools(

@@ -3,7 +3,6 @@
 docs/method.md#19-steps.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,8 +21,8 @@ _AT_ONCE = 64
 
 def go_on(
     pair: Pair,
-    prompts: Sequence[str],
-    answers: Sequence[str],
+    prompts: list[str],
+    answers: list[str],
     keys: np.ndarray,
     token_id: np.ndarray,
     start: np.ndarray,

@@ -16,7 +16,6 @@ from recover_nb.core.stored_json import json_attr
 from recover_nb.core.token_text import pieces_at, pieces_of
 from recover_nb.features.steps import (
     LINE,
-    NUMBERS,
     SPACE,
     TokenNumbers,
     step_labels,
@@ -170,9 +169,9 @@ def _said(
     """Return what both models say of every token; equal traces of a problem are read once."""
     same = np.zeros(n_tokens.shape, int)
     for p, traces in enumerate(token_id):
-        _, first, place = np.unique(traces, axis=0, return_index=True, return_inverse=True)
-        same[p] = first[place.reshape(-1)]
-    once = np.where(same == np.arange(same.shape[1]), n_tokens, 0)
+        first: dict[bytes, int] = {}
+        same[p] = [first.setdefault(trace.tobytes(), r) for r, trace in enumerate(traces)]
+    once = np.where(same == np.arange(token_id.shape[1]), n_tokens, 0)
     with threads_for(pair):
         said = token_numbers(pair, prompts, token_id, once, temperature)
     return TokenNumbers(*(np.take_along_axis(each, same[..., None], 1) for each in said))
@@ -202,8 +201,6 @@ def _lucky(problem: Problem, pieces: list[str]) -> int:
     """Return the token at which a wrong step of a right answer begins, -1 without one."""
     begins = np.cumsum([0, *map(len, pieces)])
     wrong = tasks.find_origin(problem, "".join(pieces[:-1]))
-    if wrong is None or wrong.start < 0 or wrong.start == 0 and wrong.end == begins[-2]:
+    if wrong is None or wrong.start < 0 or (wrong.start == 0 and wrong.end == begins[-2]):
         return -1  # a right answer without a step is no wrong step
     return int(np.searchsorted(begins, wrong.start, side="right")) - 1
-
-

@@ -134,7 +134,7 @@ def _parts(
             one = ds.isel(problem=mine, rollout=slice(plan.n_rollouts)).load()
             read = _read(one, load_lineage(*unit), plan, ahead=split[0] != Split.DEV)
             with placed(state) as temporary, temporary.open("wb") as file:
-                np.savez(file, **read)
+                np.savez(file, allow_pickle=False, **read)
         if tell:
             tell(name)
         with state.open("rb") as file, np.load(file) as stored:
@@ -185,7 +185,10 @@ def _ahead(
 def _gathered(parts: Sequence[dict[str, np.ndarray]]) -> xr.Dataset:
     """Put the parts one after the other; rows then say their problem among all."""
     sizes = np.cumsum([0, *(len(part["correct"]) for part in parts)])
-    parts = [part | {"problem_of": part["problem_of"] + at} for part, at in zip(parts, sizes, strict=False)]
+    parts = [
+        part | {"problem_of": part["problem_of"] + at}
+        for part, at in zip(parts, sizes, strict=False)
+    ]
     whole = {
         name: np.concatenate([part[name] for part in parts])
         for name in parts[0]

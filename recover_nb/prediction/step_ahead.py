@@ -37,7 +37,7 @@ def at_k(right: np.ndarray, n: int, k: np.ndarray) -> np.ndarray:
     [0.5, 0.75, 1.0]
     """
     whole = np.arange(n + 1)
-    missed = comb(n - whole[:, None], whole) / comb(n, whole)
+    missed = np.asarray(comb(n - whole[:, None], whole)) / comb(n, whole)
     k = np.clip(k, 0, n)
     below = np.floor(k).astype(int)
     above, part = np.minimum(below + 1, n), k - below
@@ -95,6 +95,8 @@ class Ahead:
     def arms(self, operator: str, scorer: Scorer, p: np.ndarray) -> Mapping[str, np.ndarray]:
         """Return what each arm saves of every trace at equal passes, (trace,) float by name.
 
+        The operator alone is the arm that begins anew.
+
         Parameters
         ----------
         operator : str
@@ -111,10 +113,10 @@ class Ahead:
         junction = np.where(self._mean(self.junction == 1) > 0, self._at(self.junction == 1), first)
         return {
             "scorer": looked[self._chosen(scorer, p)],
-            "whole": everywhere[first],
+            operator: everywhere[first],
             "random_step": self._mean(everywhere),
-            "junction": looked[junction],
-            "first_wrong": everywhere[exact],
+            "junction_step": looked[junction],
+            "first_wrong_step": everywhere[exact],
         }
 
     def saved(self, operator: str, read: np.ndarray) -> np.ndarray:

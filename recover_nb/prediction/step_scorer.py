@@ -5,7 +5,7 @@ docs/method.md#19-steps.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import xarray as xr
@@ -134,7 +134,10 @@ def _p_right(model: Any, x: np.ndarray) -> np.ndarray:
 
 _MAKERS: Mapping[str, Callable[[], Any]] = {
     LOGISTIC: lambda: make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)),
-    BOOSTING: lambda: HistGradientBoostingClassifier(early_stopping=False, random_state=0),
+    # scikit-learn takes "auto" or a flag.
+    BOOSTING: lambda: HistGradientBoostingClassifier(
+        early_stopping=cast(Any, False), random_state=0
+    ),
 }
 
 
@@ -179,7 +182,9 @@ def learn(answers: Answers, reads: str = BOTH, *, seed: int = 0) -> Scorer:
     )
     hits = {name: _hits(answers, p, threshold, name) for name in (LOWEST, FIRST_BELOW)}
     place = max(hits, key=lambda name: hits[name])
-    return Scorer(reads, kind, _MAKERS[kind]().fit(x[judged], right[judged]), threshold, join, place)
+    return Scorer(
+        reads, kind, _MAKERS[kind]().fit(x[judged], right[judged]), threshold, join, place
+    )
 
 
 def _folds(answers: Answers, seed: int) -> np.ndarray:
@@ -191,7 +196,9 @@ def _folds(answers: Answers, seed: int) -> np.ndarray:
 
 def _best_threshold(p: np.ndarray, right: np.ndarray) -> float:
     scores = [f1_of(*wrong_counts(p < each, right)) for each in THRESHOLDS]
-    return float(THRESHOLDS[int(np.argmax(scores))])
+    # Of equals the middle one, furthest from either kind of mistake.
+    best = np.flatnonzero(np.array(scores) == max(scores))
+    return float(THRESHOLDS[best[len(best) // 2]].round(2))
 
 
 def wrong_counts(called: np.ndarray, right: np.ndarray) -> tuple[int, int, int]:

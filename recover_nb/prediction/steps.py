@@ -5,6 +5,7 @@ docs/method.md#19-steps.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -71,9 +72,9 @@ class Units:
 
     def lead(self, ours: Ratio, theirs: Ratio) -> Lead:
         """Return one ratio of sums less another, with both intervals."""
-        mine, other = (tuple(part[:, None].astype(float) for part in each) for each in (ours, theirs))
-        found = bootstrap_ratio(*mine, self.resamples, offset=other, bca=False)
-        ends = checkpoint_interval(*mine, self.checkpoint, offset=other)
+        (top, bottom), other = _columns(ours), _columns(theirs)
+        found = bootstrap_ratio(top, bottom, self.resamples, offset=other, bca=False)
+        ends = checkpoint_interval(top, bottom, self.checkpoint, offset=other)
         over = (float(each[0]) for each in (*found.percentile, *ends))
         return Lead(float(found.value[0]), *over)
 
@@ -178,13 +179,9 @@ def _parts(steps: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     return dev, ~dev
 
 
-def _units(
-    ds: xr.Dataset, inside: np.ndarray, n_bootstrap: int, rng: np.random.Generator
-) -> Units:
+def _units(ds: xr.Dataset, inside: np.ndarray, n_bootstrap: int, rng: np.random.Generator) -> Units:
     question, task = (text(ds[name])[inside] for name in ("problem_id", "task"))
-    return Units(
-        bootstrap_weights(question, task, n_bootstrap, rng), checkpoint_codes(ds)[inside]
-    )
+    return Units(bootstrap_weights(question, task, n_bootstrap, rng), checkpoint_codes(ds)[inside])
 
 
 def _sums(answers: Answers, values: np.ndarray) -> np.ndarray:
@@ -205,6 +202,10 @@ def _f1(answers: Answers, called: np.ndarray) -> Ratio:
     wrong = ~answers.right
     hits = 2 * _sums(answers, called & wrong)
     return hits, hits + _sums(answers, called != wrong)
+
+
+def _columns(ratio: Ratio) -> Ratio:
+    return ratio[0][:, None].astype(float), ratio[1][:, None].astype(float)
 
 
 def _value(ratio: Ratio) -> float:
@@ -248,10 +249,10 @@ def _about_best(
     mean = np.nan_to_num(ds["mean_log_probability"].values.astype(float), nan=-np.inf)
     one = np.ones(len(mean))
 
-    def share(right: np.ndarray) -> Ratio:
-        return right.astype(float), one
+    def share(right: Any) -> Ratio:
+        return np.asarray(right, float), one
 
-    others = {
+    others: dict[str, Ratio] = {
         "majority": share(pick(answers, (np.ones(mean.shape), True))),
         "log_probability": share(pick(answers, (mean, False))),
         "log_probability_vote": share(pick(answers, (np.exp(mean), True))),
@@ -261,17 +262,15 @@ def _about_best(
     }
     ours = share(pick(answers, joined(answers, p, scorer.join)))
     decide = ("majority", "log_probability")
-    yield from _compare(BEST, "right", ours, others, units, decide)
+    yield from _compare(BEST, "right_answers", ours, others, units, decide)
 
 
-def _about_ahead(
-    ahead: Ahead, scorer: Scorer, p: np.ndarray, units: Units
-) -> Iterator[Compared]:
+def _about_ahead(ahead: Ahead, scorer: Scorer, p: np.ndarray, units: Units) -> Iterator[Compared]:
     one = np.ones(int(ahead.failed.sum()))
     for claim, operator in ((AHEAD, RETRY), (TOOL, CALCULATOR)):
         arms = {name: (value, one) for name, value in ahead.arms(operator, scorer, p).items()}
         ours = arms.pop("scorer")
-        yield from _compare(claim, "rescue", ours, arms, units, ("whole", "random_step"))
+        yield from _compare(claim, "rescue", ours, arms, units, (operator, "random_step"))
 
 
 def _shuffled(

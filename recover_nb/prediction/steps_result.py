@@ -11,15 +11,19 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from recover_nb.core.labels import Verdict
+from recover_nb.core.labels import Intervention, Verdict
 from recover_nb.core.result import Result, labelled
+from recover_nb.core.titles import meaning
 from recover_nb.prediction.baselines import Lead
 
 STEPS, BEST, AHEAD, TOOL = "steps", "best_of_8", "going_on", "tool"
 CLAIMS = (STEPS, BEST, AHEAD, TOOL)
 #: The whole is judged by these.
 DECIDING = (STEPS, BEST, AHEAD)
+#: Of a lead and its intervals.
+ENDS = ("", "_low", "_high", "_low_checkpoints", "_high_checkpoints")
 F1, PUBLISHED = "f1", "sci_prm"
+RETRY, CALCULATOR = Intervention.RETRY.value, Intervention.CALCULATOR.value
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,11 @@ class StepVerifier(Result):
         """What the figures say of each claim; the rule is older than they are."""
         return {
             claim: _agreed(
-                [each.lead.verdict for each in self.compared if each.claim == claim and each.decides]
+                [
+                    each.lead.verdict
+                    for each in self.compared
+                    if each.claim == claim and each.decides
+                ]
             )
             for claim in CLAIMS
         }
@@ -134,7 +142,7 @@ class StepVerifier(Result):
         return f"One answer of 8: right {first.value:.1%}; {self._over(BEST)}."
 
     def _went_on(self) -> str:
-        known, first = self.settings, self.of(AHEAD, "whole")
+        known, first = self.settings, self.of(AHEAD, RETRY)
         return (
             f"Going on at the passes of {known['budget']} whole retries saves {first.value:.1%} of"
             f" {known['failed_first']:,} wrong first answers; {self._over(AHEAD)}. Its step is the"
@@ -143,7 +151,7 @@ class StepVerifier(Result):
         )
 
     def _tool(self) -> str:
-        first = self.of(TOOL, "whole")
+        first = self.of(TOOL, CALCULATOR)
         return (
             f"A calculator could have done {self.settings['tool_could']:.0%} of the first wrong"
             f" steps; from the step on it saves {first.value:.1%}; {self._over(TOOL)}."
@@ -151,7 +159,7 @@ class StepVerifier(Result):
 
     def _over(self, claim: str) -> str:
         mine = [each for each in self.compared if each.claim == claim]
-        return ", ".join(f"over {_words(each.against)} {_points(each.lead)}" for each in mine)
+        return ", ".join(f"over {meaning(each.against)} {_points(each.lead)}" for each in mine)
 
     def to_dataframe(self) -> pd.DataFrame:
         """Set each figure beside what it has to beat.
@@ -164,12 +172,11 @@ class StepVerifier(Result):
             ``lead_low_checkpoints``, ``lead_high_checkpoints``; ``verdict`` of "above", and
             ``decides``, whether the claim's verdict asks for it.
         """
-        ends = ("", "_low", "_high", "_low_checkpoints", "_high_checkpoints")
         rows = []
         for each in self.compared:
             row: dict[str, Any] = {"claim": each.claim, "figure": each.figure}
             row |= {"value": each.value, "against": each.against, "other": each.other}
-            row |= {f"lead{end}": at for end, at in zip(ends, each.lead, strict=True)}
+            row |= {f"lead{end}": at for end, at in zip(ENDS, each.lead, strict=True)}
             rows.append(row | {"verdict": str(each.lead.verdict), "decides": each.decides})
         return pd.DataFrame(rows)
 
@@ -177,10 +184,8 @@ class StepVerifier(Result):
     def dataset(self) -> xr.Dataset:
         """Every figure by claim and competitor, and the shuffled ones."""
         frame = self.to_dataframe()
-        numbers = ("value", "other", *(name for name in frame if name.startswith("lead")))
-        data: dict[str, Any] = {
-            name: (("comparison",), frame[name].to_numpy()) for name in numbers
-        }
+        numbers = ["value", "other", *(f"lead{end}" for end in ENDS)]
+        data: dict[str, Any] = {name: (("comparison",), frame[name].to_numpy()) for name in numbers}
         data["shuffled_accuracy"] = (("draw",), self.shuffled.accuracy)
         data["shuffled_f1"] = (("draw",), self.shuffled.f1)
         names = [f"{each.claim}|{each.figure}|{each.against}" for each in self.compared]
@@ -197,10 +202,6 @@ def _agreed(verdicts: list[Verdict]) -> Verdict:
 
 def _mean(draws: np.ndarray) -> float:
     return float(draws.mean()) if len(draws) else float("nan")
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
 
 
 def _points(lead: Lead) -> str:

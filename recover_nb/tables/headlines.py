@@ -13,6 +13,7 @@ from recover_nb.core.labels import Structure, Verdict
 from recover_nb.core.titles import meaning, named
 from recover_nb.prediction.baselines import SIGNIFICANT
 from recover_nb.prediction.reading_result import Reading
+from recover_nb.prediction.steps_result import StepVerifier
 from recover_nb.prediction.topography_result import Topography
 from recover_nb.prediction.training_gain_result import TrainingGain
 from recover_nb.prediction.transfer_result import Transfer
@@ -37,7 +38,8 @@ def headline(result: Any) -> str:
 
     Parameters
     ----------
-    result : Evaluation, ClusterStability, Glance, Topography, Transfer, Reading or TrainingGain
+    result : Evaluation, ClusterStability, Glance, Topography, Transfer, Reading, TrainingGain or
+        StepVerifier
 
     Returns
     -------
@@ -58,7 +60,7 @@ def headline(result: Any) -> str:
     """
     raise InputError(
         f"no headline for {type(result).__name__}; allowed: results of evaluate_routing,"
-        " cluster_stability, topography, transfer, reading and training_gain"
+        " cluster_stability, topography, transfer, reading, training_gain and verify_steps"
     )
 
 
@@ -176,6 +178,16 @@ def _training_gain(result: TrainingGain) -> str:
     return (
         f"Training on fixes {100 * shares['fixed']:.0f} % of {shares['at_risk']:.0f} failures; what"
         f" tells best which is {named(best['predictor'])}, with an AUC of {best['auc']:.2f}."
+    )
+
+
+@headline.register
+def _steps(result: StepVerifier) -> str:
+    best, ahead = result.of("best_of_8", "majority"), result.of("going_on", "retry")
+    return (
+        f"A verifier of steps picks the right answer of 8 in {100 * best.lead.value:+.1f} points"
+        f" more problems than a majority vote; going on from the step it points at saves"
+        f" {100 * ahead.lead.value:+.1f} points more than asking again at equal passes."
     )
 
 
