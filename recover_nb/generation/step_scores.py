@@ -14,10 +14,11 @@ from recover_nb.core.labels import Intervention
 from recover_nb.core.schema import text
 from recover_nb.core.stored_json import json_part
 from recover_nb.core.token_text import pieces_at, pieces_of
+from recover_nb.features.step_table import check_steps
 from recover_nb.features.steps import STEP_ENDS, StepLabel
 from recover_nb.generation.decoding import Pair, Settings
 from recover_nb.generation.step_rows import rows_of
-from recover_nb.io.steps import check_steps, load_steps
+from recover_nb.io.steps import load_steps
 from recover_nb.prediction.steps import learned_scorer
 
 

@@ -17,12 +17,12 @@ from recover_nb.core.labels import Intervention, Split
 from recover_nb.core.places import check_free, placed
 from recover_nb.core.schema import PROBLEM, ROLLOUT, TOKEN, UNIT_COORDS, failed_rollouts, text
 from recover_nb.core.stored_json import json_attr
+from recover_nb.features.step_table import OPERATORS, ROW_DIMS, STORED, UNIT_DIMS
 from recover_nb.features.steps import NUMBERS
 from recover_nb.generation.config import StudyConfig, settings_of
 from recover_nb.generation.lineage import load_lineage
 from recover_nb.generation.provenance import study_attrs
 from recover_nb.io import store
-from recover_nb.io.steps import OPERATORS, ROW_DIMS, STORED, UNIT_DIMS
 from recover_nb.io.zipped import check_name, write_zipped
 from recover_nb.prediction.steps import scored
 

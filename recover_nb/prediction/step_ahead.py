@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 from scipy.special import comb
 
+from recover_nb.features.step_table import OPERATORS
 from recover_nb.features.steps import StepLabel
-from recover_nb.io.steps import OPERATORS
 from recover_nb.prediction.step_scorer import Scorer, places
 
 #: Passes of a plan, in whole retries.

@@ -9,11 +9,6 @@ from typing import Any, cast
 
 import numpy as np
 import xarray as xr
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.schema import text
@@ -132,13 +127,22 @@ def _p_right(model: Any, x: np.ndarray) -> np.ndarray:
     return model.predict_proba(x)[:, list(model.classes_).index(True)] if len(x) else np.zeros(0)
 
 
-_MAKERS: Mapping[str, Callable[[], Any]] = {
-    LOGISTIC: lambda: make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)),
+def _logistic() -> Any:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+
+
+def _boosting() -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
     # scikit-learn takes "auto" or a flag.
-    BOOSTING: lambda: HistGradientBoostingClassifier(
-        early_stopping=cast(Any, False), random_state=0
-    ),
-}
+    return HistGradientBoostingClassifier(early_stopping=cast(Any, False), random_state=0)
+
+
+_MAKERS: Mapping[str, Callable[[], Any]] = {LOGISTIC: _logistic, BOOSTING: _boosting}
 
 
 def learn(answers: Answers, reads: str = BOTH, *, seed: int = 0) -> Scorer:
@@ -157,6 +161,8 @@ def learn(answers: Answers, reads: str = BOTH, *, seed: int = 0) -> Scorer:
     InputError
         Fewer than five questions, or all steps of one kind.
     """
+    from sklearn.metrics import log_loss
+
     judged = answers.judged
     right = answers.right
     if len(np.unique(right[judged])) < 2:

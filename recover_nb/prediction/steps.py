@@ -14,8 +14,8 @@ from recover_nb.core import checks
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention, Split
 from recover_nb.core.schema import cell_names, checkpoint_codes, text
+from recover_nb.features.step_table import check_steps
 from recover_nb.features.steps import StepLabel
-from recover_nb.io.steps import check_steps
 from recover_nb.prediction.baselines import Lead
 from recover_nb.prediction.step_ahead import BUDGET, Ahead, ahead_of
 from recover_nb.prediction.step_scorer import (

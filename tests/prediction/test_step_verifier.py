@@ -7,8 +7,8 @@ import xarray as xr
 import recover_nb as rnb
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Verdict
+from recover_nb.features.step_table import OPERATORS
 from recover_nb.features.steps import NUMBERS
-from recover_nb.io.steps import OPERATORS
 from recover_nb.prediction.step_ahead import at_k
 from recover_nb.prediction.step_scorer import Answers, answers_of, joined, learn, pick, places
 from recover_nb.prediction.steps import verify_steps
