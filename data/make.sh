@@ -22,7 +22,7 @@ if [ -z "$RESUME" ]; then
         rm -rf "data/$each.zarr.zip" "data/$each.zarr.partial" "data/$each.whole.zarr" "data/$each.whole.zarr.partial"
     done
     rm -rf data/ablations.json data/ablations.json.partial data/seed_*.zarr* data/onward.zarr.zip runs/onward
-    rm -rf data/cued.zarr.zip runs/cued
+    rm -rf data/cued.zarr.zip runs/cued data/steps.zarr.zip runs/steps
 fi
 # Waits for what runs side by side; fails if any of it did.
 both() {
@@ -63,6 +63,8 @@ both
 [ -e data/onward.zarr.zip ] || step "$bin/recover-nb" train --onward --out data/onward.zarr.zip --work runs/onward --workers 2
 # Traces with cues and without: a few minutes of a quiet core.
 [ -e data/cued.zarr.zip ] || step "$bin/recover-nb" train --cued --out data/cued.zarr.zip --work runs/cued
+# Steps of answers, read and gone on from: about 10 minutes of a quiet core.
+[ -e data/steps.zarr.zip ] || step "$bin/recover-nb" steps --out data/steps.zarr.zip
 step "$bin/recover-nb" ablate --out data/ablations.json --resume
 step tables
 step "$bin/recover-nb" findings

@@ -36,6 +36,7 @@ from recover_nb.charts.routers import plot_routers as plot_routers
 from recover_nb.charts.routing import plot_budget as plot_budget
 from recover_nb.charts.routing import plot_estimators as plot_estimators
 from recover_nb.charts.routing import plot_mappings as plot_mappings
+from recover_nb.charts.steps import plot_steps as plot_steps
 from recover_nb.charts.story import story as story
 from recover_nb.charts.topography import plot_confusion as plot_confusion
 from recover_nb.charts.topography import plot_effects as plot_effects
@@ -87,6 +88,7 @@ from recover_nb.generation.recompute import compute_signals as compute_signals
 from recover_nb.generation.recover import recover as recover
 from recover_nb.generation.run import run_study as run_study
 from recover_nb.generation.steering import steering as steering
+from recover_nb.generation.step_scores import step_scores as step_scores
 from recover_nb.generation.surgery import branch as branch
 from recover_nb.generation.surgery import value_map as value_map
 from recover_nb.io.cued import load_cued as load_cued
@@ -107,6 +109,7 @@ from recover_nb.io.profiles import to_profiles as to_profiles
 from recover_nb.io.served.endpoint import Endpoint as Endpoint
 from recover_nb.io.served.endpoint import Patience as Patience
 from recover_nb.io.served.server import score_with_server as score_with_server
+from recover_nb.io.steps import load_steps as load_steps
 from recover_nb.io.store import load_study as load_study
 from recover_nb.io.store import open_study as open_study
 from recover_nb.io.store import save_zip as save_zip
@@ -120,6 +123,7 @@ from recover_nb.prediction.monitor import monitor as monitor
 from recover_nb.prediction.reading import reading as reading
 from recover_nb.prediction.seeds import fingerprint_across_seeds as fingerprint_across_seeds
 from recover_nb.prediction.seeds import seed_spread as seed_spread
+from recover_nb.prediction.steps import verify_steps as verify_steps
 from recover_nb.prediction.topography import topography as topography
 from recover_nb.prediction.training_gain import training_gain as training_gain
 from recover_nb.prediction.transcripts import failed_text as failed_text

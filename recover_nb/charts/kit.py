@@ -76,6 +76,7 @@ _GIVES = {
     "Reading": "rnb.reading(study)",
     "RemapSurvival": "rnb.remap_survival(study, remapped, redrawn)",
     "RouterComparison": "rnb.compare_routers(study)",
+    "StepVerifier": "rnb.verify_steps(rnb.load_steps())",
     "Topography": "rnb.topography(study)",
     "MonitorResult": "rnb.monitor(rnb.load_cued())",
     "TrainingGain": "rnb.training_gain(study, onward)",

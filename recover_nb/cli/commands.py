@@ -29,7 +29,7 @@ from recover_nb.core.shipped import checkout_folder, data_folder
 from recover_nb.core.stored_json import json_attr
 from recover_nb.core.visible import visible
 from recover_nb.core.writable import check_writable
-from recover_nb.generation import companions, cued_study, onward_study
+from recover_nb.generation import companions, cued_study, onward_study, step_study
 from recover_nb.generation.config import StudyConfig
 from recover_nb.io import store
 
@@ -366,6 +366,15 @@ def _train_cued(options: Namespace) -> Path:
     )
 
 
+def steps(options: Namespace) -> None:
+    """Make the companion of steps."""
+    with store.open_study(options.source) if options.source else store.load_study() as ds:
+        made = step_study.run_steps(
+            ds, options.out, work=options.work, tell=lambda name: note(f"done: {name}")
+        )
+    say(made)
+
+
 def bench(options: Namespace) -> None:
     """Run the benchmarks of the checkout."""
     root = checkout_folder()
@@ -480,6 +489,7 @@ COMMANDS: dict[str, Callable[[Namespace], None]] = {
     "info": info,
     "story": story,
     "train": train,
+    "steps": steps,
     "import": import_,
     "export": export,
     "notebooks": notebooks,

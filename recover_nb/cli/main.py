@@ -211,6 +211,7 @@ def build_parser() -> Parser:
     _add_info(commands)
     _add_story(commands)
     _add_train(commands)
+    _add_steps(commands)
     _add_converters(commands)
     notebooks = commands.add_parser(
         "notebooks", help="copy the notebooks out of the package, to run and to change"
@@ -506,6 +507,21 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
         "--work",
         metavar="FOLDER",
         help="state of --onward or --cued: it is gone on with (default: runs/onward, runs/cued)",
+    )
+
+
+def _add_steps(commands: argparse._SubParsersAction) -> None:
+    steps = commands.add_parser(
+        "steps",
+        help="read the steps of answers and go on from each; an interrupted run goes on",
+    )
+    steps.add_argument("source", metavar="SOURCE", nargs="?", help="a study (default: bundled)")
+    steps.add_argument("--out", required=True, metavar="FILE", help="a new .zarr.zip")
+    steps.add_argument(
+        "--work",
+        default="runs/steps",
+        metavar="FOLDER",
+        help="state: it is gone on with (default: runs/steps)",
     )
 
 

@@ -21,7 +21,7 @@ from recover_nb.core.places import check_free, placed
 from recover_nb.core.schema import UNIT_COORDS, cell_names, failed_units, text
 from recover_nb.generation.provenance import study_attrs
 from recover_nb.io.onward import DIMS
-from recover_nb.io.zipped import SUFFIX, write_zipped
+from recover_nb.io.zipped import check_name, write_zipped
 
 #: Seeds of going on, and solved problems of each cell that are asked too.
 SEEDS, N_SOLVED = (0, 1, 2), 30
@@ -108,7 +108,8 @@ def run_onward(
         `out` exists, or `work` holds the state of another plan.
     """
     out, work = Path(out), Path(work)
-    _check_out(out)
+    check_name(out)
+    check_free(out)
     check_whole("workers", workers, 1)
     if isinstance(seeds, str) or not len(seeds) or len(set(seeds)) < len(seeds):
         raise InputError(f"seeds is {seeds!r}; allowed: different whole numbers, one or more")
@@ -125,12 +126,6 @@ def run_onward(
     with placed(out) as temporary:
         write_zipped(found, temporary)
     return out
-
-
-def _check_out(out: Path) -> None:
-    if not out.name.endswith(SUFFIX) or out.name == SUFFIX:
-        raise InputError(f"out is {str(out)!r}; allowed: a new file that ends in {SUFFIX}")
-    check_free(out)
 
 
 def _keep_plan(path: Path, whole: dict[str, Any]) -> None:

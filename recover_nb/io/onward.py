@@ -1,4 +1,4 @@
-"""Answers of specialists that were trained on: read and written as one zipped Zarr.
+"""Answers of specialists that were trained on: read.
 
 docs/method.md#17-training-gain.
 """

@@ -15,6 +15,7 @@ from recover_nb.prediction.baselines import SIGNIFICANT
 from recover_nb.prediction.gain_readers import TOGETHER
 from recover_nb.prediction.monitor_result import CUES, JUDGED, WITHOUT, MonitorResult
 from recover_nb.prediction.reading_result import Reading
+from recover_nb.prediction.steps_result import StepVerifier
 from recover_nb.prediction.topography_result import Topography
 from recover_nb.prediction.training_gain_result import MIXTURE, TrainingGain
 from recover_nb.prediction.transfer_result import Transfer
@@ -39,7 +40,8 @@ def headline(result: Any) -> str:
 
     Parameters
     ----------
-    result : Evaluation, ClusterStability, Glance, Topography, Transfer, Reading or TrainingGain
+    result : Evaluation, ClusterStability, Glance, Topography, Transfer, Reading, TrainingGain or
+        StepVerifier
 
     Returns
     -------
@@ -60,7 +62,7 @@ def headline(result: Any) -> str:
     """
     raise InputError(
         f"no headline for {type(result).__name__}; allowed: results of evaluate_routing,"
-        " cluster_stability, topography, transfer, reading, training_gain and monitor"
+        " cluster_stability, topography, transfer, reading, training_gain, monitor and verify_steps"
     )
 
 
@@ -190,6 +192,16 @@ def _monitor(result: MonitorResult) -> str:
     return (
         f"Where {100 * JUDGED:g} % of right answers may be lost, a monitor that sees cues saves"
         f" {100 * with_cues:.0f} % of the tokens; without them, {100 * without:.0f} %."
+    )
+
+
+@headline.register
+def _steps(result: StepVerifier) -> str:
+    best, ahead = result.of("best_of_8", "majority"), result.of("going_on", "retry")
+    return (
+        f"A verifier of steps picks the right answer of 8 in {100 * best.lead.value:+.1f} points"
+        f" more problems than a majority vote; going on from the step it points at saves"
+        f" {100 * ahead.lead.value:+.1f} points more than asking again at equal passes."
     )
 
 

@@ -20,7 +20,11 @@ from recover_nb.generation.decoding.sampling import (
     uniforms,
 )
 from recover_nb.generation.decoding.settings import Settings
-from recover_nb.generation.decoding.teacher_forced import score_traces, top_alternatives
+from recover_nb.generation.decoding.teacher_forced import (
+    score_traces,
+    token_numbers,
+    top_alternatives,
+)
 
 __all__ = [
     "REGISTRY",
@@ -49,6 +53,7 @@ __all__ = [
     "steps",
     "temper",
     "to_grid",
+    "token_numbers",
     "top_alternatives",
     "uniforms",
 ]

@@ -7,6 +7,7 @@ import torch
 
 from recover_nb.core.errors import InputError
 from recover_nb.features.signals import signals_in_chunks
+from recover_nb.features.steps import TokenNumbers
 from recover_nb.generation.decoding.cached_model import Forward, pad_left
 from recover_nb.generation.decoding.pair import Pair
 from recover_nb.generation.decoding.plan import encode_prompts
@@ -123,6 +124,67 @@ def top_alternatives(
             tokens[(*where, m, slice(0, found.indices.shape[-1]))] = found.indices.numpy(force=True)
             values[(*where, m, slice(0, found.values.shape[-1]))] = found.values.numpy(force=True)
     return tokens, values
+
+
+@torch.inference_mode()
+def token_numbers(
+    pair: Pair,
+    prompts: Sequence[str],
+    token_id: np.ndarray,
+    n_tokens: np.ndarray,
+    temperature: float,
+    *,
+    batch_size: int = 256,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+) -> TokenNumbers:
+    """Return what both models say of every token of finished traces, at one temperature.
+
+    Parameters
+    ----------
+    pair : Pair
+    prompts : list of P str
+    token_id : (P, R, token) int
+    n_tokens : (P, R) int
+        0 = not run.
+    temperature : float
+        Above 0.
+    batch_size, max_bytes : int
+        As for `top_alternatives`.
+
+    Returns
+    -------
+    TokenNumbers
+        Arrays (P, R, token) float32; 0 past the end.
+
+    Raises
+    ------
+    InputError
+        As for `score_traces`.
+    """
+    token_id, n_tokens = np.asarray(token_id), np.asarray(n_tokens)
+    _check(prompts, token_id, n_tokens, pair.vocab_size)
+    contexts = encode_prompts(pair, prompts, int(n_tokens.max(initial=0)))
+    forwards = [Forward(model, pair) for model in (pair.specialist, pair.ancestor)]
+    found = TokenNumbers(*(np.zeros(token_id.shape, np.float32) for _ in TokenNumbers._fields))
+    for problem, rollout in _batches(contexts, n_tokens, batch_size, max_bytes, pair):
+        traces = [token_id[p, r, : n_tokens[p, r]] for p, r in zip(problem, rollout, strict=True)]
+        lengths = n_tokens[problem, rollout]
+        position = np.concatenate([np.arange(n) for n in lengths])
+        where = np.repeat(problem, lengths), np.repeat(rollout, lengths), position
+        own, other = (
+            (logits / temperature).log_softmax(-1)
+            for logits in _logits([contexts[p] for p in problem], traces, forwards)
+        )
+        token = torch.from_numpy(np.concatenate(traces).astype(np.int64)).to(own.device)[:, None]
+        values = (
+            own.gather(-1, token)[:, 0],
+            other.gather(-1, token)[:, 0],
+            torch.special.entr(own.exp()).sum(-1),
+            (own.exp() * (own - other)).sum(-1).clamp(min=0),
+        )
+        for out, each in zip(found, values, strict=True):
+            out[where] = each.numpy(force=True)
+    return found
 
 
 def _check(

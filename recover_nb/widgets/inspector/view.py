@@ -16,6 +16,7 @@ from recover_nb.core.theme import SIGNAL_TITLES
 from recover_nb.core.token_text import pieces_at
 from recover_nb.tables.inspection import Trace, first_failed, read_trace, rollouts_run
 from recover_nb.tables.problem_list import FILTERS
+from recover_nb.tables.steps import StepMarks, marks_of_trace
 from recover_nb.tables.tokens import PrefixValue, value_of_trace
 from recover_nb.widgets.inspector.attempts import BEST, AttemptsPanel
 from recover_nb.widgets.inspector.bars import TokenBars
@@ -139,7 +140,7 @@ class TraceInspector(View):
         self.computing = Computing(self._reader, self.busy, pair)
         self._place: tuple = ()
         self.trace: Trace | None = None
-        self.prefix_value = PrefixValue()
+        self.prefix_value, self.steps = PrefixValue(), StepMarks()
         selection = chosen_problem(selection, ds, problem) or opened(selection, ds)
         super().__init__(selection=selection, **state)
         selection.observe(self._follow, names=list(_PLACE))
@@ -195,7 +196,7 @@ class TraceInspector(View):
         chosen = self.selection
         self._place = self._where()
         self.problems.chosen = chosen.problem
-        self.trace, self.prefix_value = None, PrefixValue()
+        self.trace, self.prefix_value, self.steps = None, PrefixValue(), StepMarks()
         one = None
         try:
             one = self._reader.one(chosen.problem)
@@ -225,6 +226,7 @@ class TraceInspector(View):
         where = (0, chosen.rollout, chosen.intervention)
         self.trace = read_trace(one, *where, signals=signals)
         self.prefix_value = value_of_trace(one, *where)
+        self.steps = marks_of_trace(one, *where, self.trace)
         return self.trace
 
     def _show_trace(self, one: xr.Dataset, trace: Trace) -> None:
@@ -238,6 +240,7 @@ class TraceInspector(View):
             window=self.window,
             signal=self.signal,
             operator=self.attempts.name,
+            steps=self.steps,
         )
 
     def _blank(self, one: xr.Dataset | None) -> None:

@@ -71,12 +71,19 @@ function render({ model, el }) {
     });
     mark();
   };
-  // What goes on after each token, below it.
+  // What goes on after each token, below it; and below that the step it belongs to.
   const bars = () => {
     const [values, others] = [model.get("values"), model.get("others")];
+    const steps = model.get("steps");
     el.classList.toggle("valued", values.length > 0);
     cells.forEach((cell, i) => {
       cell.querySelector(".value")?.remove();
+      cell.querySelector(".step")?.remove();
+      if (steps.length) {
+        const line = document.createElement("span");
+        line.className = `step ${steps[i] || ""}`;
+        cell.append(line);
+      }
       if (!values.length) return;
       const bar = document.createElement("span");
       bar.className = "value";
@@ -88,7 +95,7 @@ function render({ model, el }) {
         other.style.bottom = `${100 * (others[i] || 0)}%`;
         bar.append(other);
       }
-      cell.append(bar);
+      cell.firstChild.after(bar);
     });
     paint();
   };
@@ -144,13 +151,13 @@ function render({ model, el }) {
     event.stopPropagation();
   });
   model.on("change:tokens change:label", draw);
-  model.on("change:values change:others", bars);
+  model.on("change:values change:others change:steps", bars);
   model.on("change:colours change:notes change:fatal change:junction", paint);
   model.on("change:cursor change:pinned change:window change:differs", mark);
   draw();
   return () => {
     model.off("change:tokens change:label", draw);
-    model.off("change:values change:others", bars);
+    model.off("change:values change:others change:steps", bars);
     model.off("change:colours change:notes change:fatal change:junction", paint);
     model.off("change:cursor change:pinned change:window change:differs", mark);
   };

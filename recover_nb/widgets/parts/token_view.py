@@ -47,6 +47,9 @@ class TokenView(Plain, anywidget.AnyWidget):
         Height of a mark over each bar, 0 to 1; empty = none.
     fatal : int
         Place marked as the one where the answer was lost; -1 = none.
+    steps : list of str
+        Mark of the step that each token belongs to: ``right``, ``wrong`` or ``after``, with
+        ``tool`` where a calculator could do it and ``begins`` at its first token; empty = none.
     label : str
         What the trace is, for a screen reader.
     """
@@ -67,6 +70,7 @@ class TokenView(Plain, anywidget.AnyWidget):
     values = traitlets.List(traitlets.Float()).tag(sync=True)
     others = traitlets.List(traitlets.Float()).tag(sync=True)
     fatal = traitlets.Int(-1).tag(sync=True)
+    steps = traitlets.List(traitlets.Unicode()).tag(sync=True)
     label = traitlets.Unicode("trace").tag(sync=True)
 
     def still(self) -> str:
@@ -92,7 +96,8 @@ class TokenView(Plain, anywidget.AnyWidget):
         colour = self.colours[place] if place < len(self.colours) else ""
         look = f' style="background:{html.escape(colour)};color:{_ink(colour)}"' if colour else ""
         text = f'<span class="said"{look}>{visible(token)}</span>'
-        cell = f'<span class="{classes}" title="{note}">{text}{self._bar(place)}</span>'
+        below = self._bar(place) + self._step(place)
+        cell = f'<span class="{classes}" title="{note}">{text}{below}</span>'
         return f"{cell}<br>" if "\n" in token else cell
 
     def _bar(self, place: int) -> str:
@@ -102,6 +107,11 @@ class TokenView(Plain, anywidget.AnyWidget):
         if place < len(self.others):
             fill += f'<b style="bottom:{self.others[place]:.1%}"></b>'
         return f'<span class="value">{fill}</span>'
+
+    def _step(self, place: int) -> str:
+        if place >= len(self.steps):
+            return ""
+        return f'<span class="step {html.escape(self.steps[place])}"></span>'
 
 
 def _ink(colour: str) -> str:

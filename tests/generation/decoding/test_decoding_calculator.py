@@ -5,7 +5,7 @@ import pytest
 from decoding_models import char_tokenizer, table_pair
 
 from recover_nb.generation.decoding import Settings, decode, evaluate
-from recover_nb.generation.decoding.calculator import modulus_of
+from recover_nb.tasks.tool import modulus_of
 
 
 @pytest.mark.parametrize(
