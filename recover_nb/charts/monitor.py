@@ -39,12 +39,16 @@ def plot_monitor(data: Any, *, width: int = 420) -> alt.LayerChart:
     percent = percents("lost", "saved", "saved_low", "saved_high")
     base = alt.Chart(frame).encode(
         x=alt.X("lost:Q", title="right answers lost", axis=alt.Axis(format="%")),
-        color=alt.Color("monitor:N", sort=names, title=None),
         tooltip=[tip("monitor"), *percent],
     )
-    band = base.mark_area(opacity=0.15).encode(y=alt.Y("saved_low:Q"), y2="saved_high:Q")
+    band = base.mark_area(opacity=0.15).encode(
+        y=alt.Y("saved_low:Q"),
+        y2="saved_high:Q",
+        fill=alt.Fill("monitor:N", sort=names, legend=None),
+    )
     line = base.mark_line(point=True).encode(
         y=alt.Y("saved:Q", title="tokens saved", axis=alt.Axis(format="%")),
+        color=alt.Color("monitor:N", sort=names, title=None),
         strokeDash=alt.StrokeDash("monitor:N", sort=names, legend=None),
     )
     judged = alt.Chart().mark_rule(color=INK, strokeDash=[4, 3]).encode(x=alt.XDatum(0.03))
