@@ -24,7 +24,6 @@ from recover_nb.generation.lineage import load_lineage
 from recover_nb.generation.provenance import study_attrs
 from recover_nb.io import store
 from recover_nb.io.zipped import check_name, write_zipped
-from recover_nb.prediction.steps import scored
 
 NONE = Intervention.NONE.value
 #: Names of columns that are those of dimensions, too.
@@ -114,6 +113,9 @@ def run_steps(
         runner.run_study(dev, learned, resume=True)
     with store.open_study(learned) as mine:
         parts = [part for each in (mine, ds) for part in _parts(each, plan, work, tell)]
+    # Not at the top: the terminal reads this file, and what learns is slow to import.
+    from recover_nb.prediction.steps import scored
+
     found = scored(_gathered(parts))
     found.attrs |= study_attrs(dev.seed, {"plan": asdict(plan), "dev": dev.to_dict()}, {})
     with placed(out) as temporary:
