@@ -82,5 +82,5 @@ class Recovery(Result):
         return f"{text}, chosen on {self.settings['learned_from']}."
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Return `answers`."""
+        """Return the answers, one row a problem."""
         return self.answers
