@@ -10,7 +10,7 @@ from recover_nb.io import store
 
 @pytest.fixture(scope="session")
 def tiny_store(tmp_path_factory):
-    """Return a stored study that no test changes: to write one takes ten times as long as a copy."""
+    """Return a stored study that no test changes: a copy takes a tenth of a write."""
     return store.save_study(tiny_study(), tmp_path_factory.mktemp("tiny") / "s.zarr")
 
 
