@@ -261,10 +261,13 @@ def flips_text(flips: dict) -> str:
 
 
 def minutes_text(found: dict) -> list[str]:
-    """Return a line for each part of the tests, the longest first, and their sum."""
-    parts = sorted(found["minutes"].items(), key=lambda part: -sum(part[1]))
-    whole = ("all", [sum(each) for each in zip(*found["minutes"].values(), strict=True)])
-    rows = [f"| {name} | {day:.1f} | {slow:.1f} |" for name, (day, slow) in [*parts, whole]]
+    """Return a line for each part of the tests, the longest day first, and the sum of the days."""
+    parts = sorted(found["minutes"].items(), key=lambda part: -part[1][0])
+    parts.append(("all", (sum(day for _, (day, _) in parts), None)))
+    rows = [
+        f"| {name} | {day:.1f} | {'-' if slow is None else f'{slow:.1f}'} |"
+        for name, (day, slow) in parts
+    ]
     return [TESTS, *rows, *(f"\n{fact}" for fact in found["facts"])]
 
 

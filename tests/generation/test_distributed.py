@@ -122,6 +122,7 @@ def test_other_versions_and_other_checkpoints_on_a_worker_are_refused(client, la
         run_on(client, tmp_path / "s.zarr", lab)
 
 
+@pytest.mark.slow
 def test_command_line_runs_on_a_scheduler(two_workers, lab, tmp_path, capsys):
     options = [
         "--family",
