@@ -16,16 +16,26 @@ TORCH_INDEX ?= $(shell [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi >/d
 FROM_INDEX = $(if $(TORCH_INDEX),--retries 2 --extra-index-url $(TORCH_INDEX))
 
 # One thread a process: two test workers with two threads each on two cores would wait for one another.
-test latest docs: export OMP_NUM_THREADS ?= 1
+test test-slow latest docs: export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lab html door docs picture screenshots stub data binder lint latest lock clean
+.PHONY: demo test test-slow test-all lab html door docs picture screenshots stub data binder lint latest lock clean
 
 demo: $(VENV)/.lab
 	$(BIN)/recover-nb demo --out runs
 
 # One process runs the whole of a file: the tests of one share a page, a cluster or an executed notebook.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile
+
+# Every day: one of each kind.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(PYTEST) -m 'not slow'
+
+# The rest: every pair and every write, simulations, all notebooks, JupyterLab in a browser.
+test-slow: $(VENV)/.test
+	$(PYTEST) -m slow
+
+# make -k test-all runs the slow ones even if others fail.
+test-all: test test-slow
 
 # The newest releases, which nothing locks: a warning of theirs is reported, and one that our own lines cause is an error.
 # torch stays at the locked version, because a newer one would bring gigabytes; another: make latest TORCH=torch==2.14.1

@@ -10,7 +10,11 @@ from pathlib import Path
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 #: Figures that are kept beside this file, since they are not measured with the others, and their
 #: headings: they end the page. Each JSON is of one run, with an environment of its own.
-EXTRAS = {"size.json": "Models of a real size, on a CPU", "gpu.json": "On a GPU"}
+EXTRAS = {
+    "tests.json": "Tests",
+    "size.json": "Models of a real size, on a CPU",
+    "gpu.json": "On a GPU",
+}
 
 HEAD = """# Performance
 
@@ -50,6 +54,16 @@ Milliseconds,
 
 | view | act | n | first effect | last effect | work in the kernel | load |
 |---|---|---|---|---|---|---|"""
+
+
+TESTS = """`PYTHONPATH=tests .venv/bin/python -m pytest -p minutes -n auto --dist loadfile -m \
+"not slow"` prints the
+processor minutes of `make test` by part; with `-m slow`, those that `make test-all` adds. What a \
+test starts is counted
+where it is waited for: of a browser, mostly not.
+
+| part | every day | slow |
+|---|---|---|"""
 
 
 #: Part of a row's name -> what stands in the way of its aim, as profiles show it.
@@ -185,6 +199,8 @@ def with_extras(text: str, extras: dict[str, dict]) -> str:
 def extra(heading: str, found: dict) -> str:
     """Return one section: what it was measured with, what was found, a table, what is missed."""
     where = ", ".join(f"{name} {value}" for name, value in found["environment"].items())
+    if "minutes" in found:
+        return "\n".join([f"## {heading}\n", f"Measured with {where}.\n", *minutes_text(found), ""])
     rows = found["rows"]
     aims = [row for row in rows if row["met"] is not None]
     missed = [row for row in aims if not row["met"]]
@@ -242,6 +258,17 @@ def flips_text(flips: dict) -> str:
         + "; ".join(told)
         + "."
     )
+
+
+def minutes_text(found: dict) -> list[str]:
+    """Return a line for each part of the tests, the longest day first, and the sum of the days."""
+    parts = sorted(found["minutes"].items(), key=lambda part: -part[1][0])
+    parts.append(("all", (sum(day for _, (day, _) in parts), None)))
+    rows = [
+        f"| {name} | {day:.1f} | {'-' if slow is None else f'{slow:.1f}'} |"
+        for name, (day, slow) in parts
+    ]
+    return [TESTS, *rows, *(f"\n{fact}" for fact in found["facts"])]
 
 
 def busy(tables: dict[str, str]) -> list[str]:

@@ -1,6 +1,11 @@
 """Fixtures that several test modules share."""
 
+import hypothesis
 import pytest
+
+# A shared machine can be slow: an example that took long is no fault.
+hypothesis.settings.register_profile("shared", deadline=None)
+hypothesis.settings.load_profile("shared")
 
 
 @pytest.fixture(scope="session")

@@ -246,6 +246,18 @@ def test_the_page_has_the_figures_that_are_kept():
     assert page.with_extras(page.PAGE.read_text(), page.kept()) == page.PAGE.read_text()
 
 
+def test_minutes_of_the_tests_are_told_with_their_sum():
+    import page
+
+    minutes = {"tests/io": [1.25, 0.5], "tests/browser": [0.0, None]}
+    found = {"environment": {"cores": 2}, "minutes": minutes, "facts": ["Quiet."]}
+    told = page.extra("Tests", found)
+    assert told.startswith("## Tests\n\nMeasured with cores 2.\n\n`PYTHONPATH=tests")
+    assert told.endswith(
+        "| tests/io | 1.2 | 0.5 |\n| tests/browser | 0.0 | - |\n| all | 1.2 | - |\n\nQuiet.\n"
+    )
+
+
 def test_models_of_a_real_size_are_what_they_say():
     import sized
 

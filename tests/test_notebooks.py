@@ -30,6 +30,11 @@ from shipped_notebooks import (
     words_of,
 )
 
+#: Every notebook; the tour alone is run every day.
+RUN = [
+    pytest.param(path, marks=() if path == TOUR else pytest.mark.slow, id=path.stem)
+    for path in NOTEBOOKS
+]
 #: `asks` are the predictions as data, `solutions` the cells that ran after the notebook.
 RunThrough = namedtuple("RunThrough", "path notebook asks solutions")
 
@@ -199,9 +204,8 @@ def test_an_answer_in_the_open_is_found():
     assert in_the_open(output) == "a <d"
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # jupyter_client and zmq, 2026-11-20
-@pytest.mark.parametrize("run_through", NOTEBOOKS, indirect=True, ids=lambda path: path.stem)
+@pytest.mark.parametrize("run_through", RUN, indirect=True)
 class TestExecuted:
     def test_no_error_anywhere(self, executed):
         assert not errors_of(executed)

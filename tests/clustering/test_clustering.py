@@ -345,10 +345,11 @@ def test_an_algorithm_without_a_seed_has_no_agreement_of_seeds():
 
 
 @pytest.mark.parametrize("make", [cloud, box])
-def test_one_group_is_not_called_clusters(make):
+@pytest.mark.parametrize("n", [10, pytest.param(50, marks=pytest.mark.slow)])
+def test_one_group_is_not_called_clusters(make, n):
     """At most 10 % false claims in 100 simulations, 50 a shape (about 5 % or fewer expected)."""
     claims, seconds = [], time.process_time()
-    for seed in range(50):
+    for seed in range(n):
         points = make(40, np.random.default_rng(seed))
         algorithm, k = ("kmeans", 2) if seed % 10 == 0 else ("ward", 2 + seed % 3)
         found = cluster_stability(

@@ -19,16 +19,44 @@ LONG = (
 )
 
 
-@pytest.mark.parametrize("name", handling.FUNCTIONS)
-def test_answers_with_figures_or_a_sentence(name):
-    tried = list(handling.DONE)[:: 6 if name in LONG else 1]
+#: Those of one kind stand together, so that every function meets some of each kind every day.
+BY_KIND = sorted(handling.DONE, key=lambda does: handling.DONE[does][0])
+
+
+def everyday(name):
+    """Return what is done every day to the study that a function is given: others to the next."""
+    if name == "validate":  # The door of all others.
+        return BY_KIND
+    stride = 24 if name in (*LONG, "to_jsonl", "to_parquet") else 8
+    return BY_KIND[list(handling.FUNCTIONS).index(name) % stride :: stride]
+
+
+def bad(name, tried):
     found = {does: handling.judged(name, does) for does in tried}
-    bad = {
+    return {
         does: (each.kind, each.said[:200])
         for does, each in found.items()
         if each.kind in (handling.TRACEBACK, handling.WRONG)
     }
-    assert bad == {}
+
+
+@pytest.mark.parametrize("name", handling.FUNCTIONS)
+def test_answers_with_figures_or_a_sentence(name):
+    assert bad(name, everyday(name)) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", handling.FUNCTIONS)
+def test_answers_to_everything_with_figures_or_a_sentence(name):
+    assert bad(name, list(handling.DONE)[:: 6 if name in LONG else 1]) == {}
+
+
+def test_every_day_each_function_meets_each_kind_and_everything_is_done_to_some():
+    kinds = {kind for kind, _ in handling.DONE.values()}
+    tried = {name: everyday(name) for name in handling.FUNCTIONS}
+    for name, each in tried.items():
+        assert {handling.DONE[does][0] for does in each} == kinds, name
+    assert {does for name in tried if name != "validate" for does in tried[name]} == set(BY_KIND)
 
 
 #: What is done, and words of the sentence: the argument or variable, what was given, what to do.

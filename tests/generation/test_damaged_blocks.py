@@ -392,7 +392,9 @@ def struck(lab, folder, kind, name, stride):
 
 
 @needs_layer
-@pytest.mark.parametrize(("name", "least"), [("train", 10), ("ablate", 20)])
+@pytest.mark.parametrize(
+    ("name", "least"), [("train", 10), pytest.param("ablate", 20, marks=pytest.mark.slow)]
+)
 def test_a_kill_at_every_write_costs_nothing(lab, tmp_path, name, least):
     found = struck(lab, tmp_path, "kill", name, 3)
     assert found["writes"] >= least

@@ -79,6 +79,7 @@ def test_equals_the_serial_run_and_loads_each_pair_once_a_worker(client, serial,
     assert run_on(client, tmp_path / "s.zarr", lab, resume=True) == tmp_path / "s.zarr"
 
 
+@pytest.mark.slow
 def test_worker_killed_in_the_middle_of_a_block_costs_nothing(client, serial, lab, tmp_path):
     trace = tmp_path / "killed"
     victim = sorted(client.nthreads())[0]
@@ -89,6 +90,7 @@ def test_worker_killed_in_the_middle_of_a_block_costs_nothing(client, serial, la
     assert_equal(store.open_study(tmp_path / "s.zarr", load=True), serial)
 
 
+@pytest.mark.slow
 def test_full_disk_is_one_sentence_and_resume_goes_on(client, serial, lab, tmp_path):
     out = tmp_path / "s.zarr"
     client.run(cluster_faults.fill_disk, workers=[sorted(client.nthreads())[0]])
@@ -120,6 +122,7 @@ def test_other_versions_and_other_checkpoints_on_a_worker_are_refused(client, la
         run_on(client, tmp_path / "s.zarr", lab)
 
 
+@pytest.mark.slow
 def test_command_line_runs_on_a_scheduler(two_workers, lab, tmp_path, capsys):
     options = [
         "--family",

@@ -39,11 +39,6 @@ def contents(folder):
 
 
 @pytest.fixture
-def saved(tmp_path):
-    return store.save_study(tiny_study(), tmp_path / "s.zarr")
-
-
-@pytest.fixture
 def precious(tmp_path):
     folder = tmp_path / "precious.zarr"
     (folder / "sub").mkdir(parents=True)

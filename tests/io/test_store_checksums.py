@@ -17,11 +17,6 @@ FORMS = store.SUFFIXES
 REMEDY = "copy the study again, or generate it again with recover-nb run"
 
 
-@pytest.fixture
-def saved(tmp_path):
-    return store.save_study(tiny_study(), tmp_path / "s.zarr")
-
-
 def flip(path, at, bit=0):
     """Flip one bit of a file, counted from its end where `at` is negative."""
     content = bytearray(path.read_bytes())

@@ -30,11 +30,10 @@ def little(monkeypatch):
 
 
 @pytest.fixture
-def saved(tmp_path):
-    path = store.save_study(tiny_study(), tmp_path / "s.zarr")
+def saved(saved):
     # As a store of somebody else, who knows no checksums.
-    (path / ".files").unlink()
-    return path
+    (saved / ".files").unlink()
+    return saved
 
 
 def change(path, name, **fields):

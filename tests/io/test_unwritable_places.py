@@ -31,11 +31,6 @@ WRITERS = {
 ROOT = Path(rnb.__file__).parents[1]
 
 
-@pytest.fixture
-def saved(tmp_path):
-    return store.save_study(tiny_study(), tmp_path / "s.zarr")
-
-
 def below_a_file(folder):
     (folder / "file").write_text("mine")
     return folder / "file" / "out", "is no folder"

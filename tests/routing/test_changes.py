@@ -215,12 +215,12 @@ def coverage(found, true, low=1):
 @pytest.mark.parametrize(
     ("options", "asked"),
     [
-        ({}, 4),
+        pytest.param({}, 4, marks=pytest.mark.slow),
         # An operator that works out hard problems: they are right less often when worked.
-        ({"focus": 2.0}, 3),
+        pytest.param({"focus": 2.0}, 3, marks=pytest.mark.slow),
         ({"twin": 0.7}, 4),
         # Few attempts of the operator, as of a deterministic one; of guesses nearly none is left.
-        ({"few": 2}, 3),
+        pytest.param({"few": 2}, 3, marks=pytest.mark.slow),
     ],
 )
 def test_planted_effects_are_recovered(options, asked):
