@@ -243,6 +243,20 @@ def _auc(ends: list[float]) -> str:
     )
 
 
+#: What these papers say that this lineage cannot show, and why.
+UNTESTABLE: tuple[str, ...] = (
+    "Which failures reinforcement learning fixes in large models: the models here are small, and"
+    " their tasks are made by programs.",
+    "That a monitor makes unsafe traces safe (46 to 96 % of them, arXiv 2605.07021): nothing that"
+    " these models do is unsafe. What it saves here is wrong answers.",
+    "The choice among several tools, and the use of what they return (arXiv 2606.04579): there is"
+    " one tool, a calculator, and it is always right.",
+    "Temporal sampling over the checkpoints of a long training (arXiv 2505.20196): training goes on"
+    " for 60 steps here, from checkpoints that forget little.",
+    "That a reader who understands a failure could not tell what would save it: the readers here"
+    " count letters.",
+)
+
 SECTIONS: dict[str, Callable[[xr.Dataset, int], dict]] = {
     "training": _training,
     "steps": _steps,

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recover_nb.pages.escaping import markdown_safe
+from recover_nb.report.findings.beyond import CLAIMS as BEYOND
+from recover_nb.report.findings.beyond import UNTESTABLE
 from recover_nb.report.findings.judge import CLAIMS, judge
 from recover_nb.report.findings.judgement import Claim, Judgement
 from recover_nb.report.findings.paper import PAPER, PaperClaim, Told
@@ -53,6 +55,7 @@ def render_page(figures: Sources, *, pictures: Sequence[str] = ()) -> str:
         _surprises(judged),
         *(_paper_claim(each, figures, judged, pictures) for each in PAPER),
         _ours(judged),
+        _beyond(judged),
         _how(figures),
     ]
     return "\n\n".join(parts) + "\n"
@@ -171,15 +174,30 @@ def _ours(judged: Mapping[str, Mapping[str, Judgement]]) -> str:
             " rule, figures and intervals."
         ),
     ]
-    for claim in CLAIMS:
-        if claim.name in _OF_PAPER:
-            continue
-        said = "; ".join(
-            f"{source} {_short(found[claim.name])}" for source, found in judged.items()
-        )
-        text = _claim(claim, judged).partition("\n")[2].strip()
-        parts.append(f"<details>\n<summary>{claim.title} {said}</summary>\n\n{text}\n\n</details>")
+    apart = _OF_PAPER | {claim.name for claim in BEYOND}
+    parts += [_folded(claim, judged) for claim in CLAIMS if claim.name not in apart]
     return "\n\n".join(parts)
+
+
+def _beyond(judged: Mapping[str, Mapping[str, Judgement]]) -> str:
+    """Fold what other papers promise of failures, and say what of it cannot be tested here."""
+    parts = [
+        "## Beyond the paper",
+        _wrap(
+            "What the paper leaves open, and what others say of failures: further training, steps,"
+            " cues, a budget of passes."
+        ),
+        *(_folded(claim, judged) for claim in BEYOND),
+        "Not testable here:",
+        "\n".join(_wrap(each, "- ") for each in UNTESTABLE),
+    ]
+    return "\n\n".join(parts)
+
+
+def _folded(claim: Claim, judged: Mapping[str, Mapping[str, Judgement]]) -> str:
+    said = "; ".join(f"{source} {_short(found[claim.name])}" for source, found in judged.items())
+    text = _claim(claim, judged).partition("\n")[2].strip()
+    return f"<details>\n<summary>{claim.title} {said}</summary>\n\n{text}\n\n</details>"
 
 
 def _short(judgement: Judgement) -> str:

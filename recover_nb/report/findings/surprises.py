@@ -88,6 +88,13 @@ _SURPRISES: tuple[tuple[dict[str, str], str], ...] = (
         ),
     ),
     (
+        {"recovers": SUPPORTED},
+        (
+            "One answer was wrong, and seven passes are left: one more try and then the ancestor"
+            " alone rescues more than asking again, on problems that nobody had seen."
+        ),
+    ),
+    (
         {"permutation": SUPPORTED, "robust_retry": SUPPORTED, "robust_permuted": NOT_SHOWN},
         (
             "Routing beats retry whatever is changed. Whether the features choose the operator"
