@@ -85,4 +85,4 @@ def test_remote_code_is_off_unless_asked_for():
 def test_weights_are_safetensors():
     shipped = [path.suffix for path in (ROOT / "data" / "lab").rglob("*") if path.is_file()]
     assert {".bin", ".pt", ".pth", ".pkl", ".ckpt"}.isdisjoint(shipped)
-    assert shipped.count(".safetensors") == 8
+    assert shipped.count(".safetensors") == 10
