@@ -39,6 +39,13 @@ def plot_training_film(
     Notes
     -----
     docs/method.md#17-training-gain.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> film = rnb.plot_training_film(rnb.load_study())
+    >>> film.told["steps"]
+    [0, 10, 20, 40, 60]
     """
     if ds is None:
         from recover_nb.io.store import load_study

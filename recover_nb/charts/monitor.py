@@ -31,6 +31,14 @@ def plot_monitor(data: Any, *, width: int = 420) -> alt.LayerChart:
     ------
     InputError
         If a column is missing or there are too many rows.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> ds = rnb.load_cued()
+    >>> few = ds.isel(problem=ds["family"].values == "neox")
+    >>> rnb.plot_monitor(rnb.monitor(few, n_bootstrap=20, n_shuffles=1)).title
+    'Tokens saved by stopping traces that will end wrong'
     """
     columns = ("group", "lost", "monitor", "saved", "saved_low", "saved_high")
     frame = checked(frame_of(data), columns)

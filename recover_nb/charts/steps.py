@@ -47,6 +47,13 @@ def plot_steps(data: Any, *, width: int = 420) -> alt.VConcatChart:
     ------
     InputError
         If a column is missing or there are too many rows.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> found = rnb.verify_steps(rnb.load_steps(), n_bootstrap=20, n_permutations=5)
+    >>> rnb.plot_steps(found).title["text"]
+    'A verifier of steps, over what it has to beat'
     """
     ends, far = ("lead_low", "lead", "lead_high"), ("lead_low_checkpoints", "lead_high_checkpoints")
     needed = ("claim", "figure", "value", "against", "other", *ends, *far, "verdict", "decides")

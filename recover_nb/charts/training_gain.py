@@ -43,6 +43,14 @@ def plot_training_gain(data: Any, *, width: int = 420) -> alt.LayerChart:
     ------
     InputError
         If a column is missing or there are too many rows.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> few = {"read": False, "n_repeats": 1, "n_permutations": 2, "n_bootstrap": 20}
+    >>> gain = rnb.training_gain(rnb.load_study(), rnb.load_onward(), **few)
+    >>> rnb.plot_training_gain(gain).title
+    'What tells beforehand which failures training fixes'
     """
     ends = ("auc_low", "auc", "auc_high")
     far = ("auc_low_checkpoints", "auc_high_checkpoints")

@@ -29,7 +29,7 @@ from recover_nb.core.shipped import checkout_folder, data_folder
 from recover_nb.core.stored_json import json_attr
 from recover_nb.core.visible import visible
 from recover_nb.core.writable import check_writable
-from recover_nb.generation import companions, cued_study, onward_study, step_study
+from recover_nb.generation import companions, onward_study
 from recover_nb.generation.config import StudyConfig
 from recover_nb.io import store
 
@@ -361,6 +361,8 @@ def _train_cued(options: Namespace) -> Path:
             )
     if options.out is None:
         raise InputError("--cued needs --out: a new file that ends in .zarr.zip")
+    from recover_nb.generation import cued_study
+
     return cued_study.run_cued(
         options.out, work=options.work or "runs/cued", tell=lambda name: note(f"done: {name}")
     )
@@ -368,6 +370,8 @@ def _train_cued(options: Namespace) -> Path:
 
 def steps(options: Namespace) -> None:
     """Make the companion of steps."""
+    from recover_nb.generation import step_study
+
     with store.open_study(options.source) if options.source else store.load_study() as ds:
         made = step_study.run_steps(
             ds, options.out, work=options.work, tell=lambda name: note(f"done: {name}")

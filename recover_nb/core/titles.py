@@ -31,6 +31,7 @@ _MEANT: Mapping[str, str] = {
     Method.SFT: "imitation",
     Method.GRPO: "reward",
     Method.SELF_DISTILL: "own answers",
+    Method.CUED: "imitation with cues",
     "split": "split halves",
     "all": "all problems",
     "null": "no effect",

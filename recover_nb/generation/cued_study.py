@@ -19,9 +19,11 @@ from recover_nb.core.extras import need
 from recover_nb.core.labels import Family, Method, Task
 from recover_nb.core.places import check_free, placed
 from recover_nb.generation.lineage import checkpoint_folder
+from recover_nb.generation.parts import Parts
 from recover_nb.generation.provenance import study_attrs
 from recover_nb.io.cued import DIMS
-from recover_nb.io.zipped import SUFFIX, write_zipped
+from recover_nb.io.store import write_zip
+from recover_nb.io.zipped import SUFFIX
 from recover_nb.prediction.monitor_features import Traces, fit_monitor
 from recover_nb.prediction.monitor_result import FORCED, REDRAW, RETRY
 
@@ -109,12 +111,12 @@ def run_cued(
         for family in families
         for method in (*METHODS, Method.ANCESTOR)
     }
-    state = asking.Parts(work, {**asdict(plan), "checkpoints": digests}, tell or (lambda _: None))
+    state = Parts(work, {**asdict(plan), "checkpoints": digests}, "of other checkpoints", tell)
     cells = []
     for family in families:
         parts = {}
-        for method in METHODS:
-            pair = asking.load(family, method, lab)
+        pairs = {method: asking.load(family, method, lab) for method in METHODS}
+        for method, pair in pairs.items():
             for split in ("dev", "test"):
                 for task in Task:
                     problems = plan.problems(task, split)
@@ -123,20 +125,19 @@ def run_cued(
                         name, partial(asking.ask, pair, family, method, problems, plan)
                     )
                     parts[method, split, task.value] = (problems, found)
-        cells += _with_attempts(asking, state, family, parts, plan, lab)
+        cells += _with_attempts(asking, state, family, pairs[Method.CUED], parts, plan)
     whole = xr.concat(cells, "problem")
     whole = whole.assign_coords(arm=list(ARMS))
     whole.attrs = study_attrs(plan.seed, asdict(plan), {})
     with placed(out) as temporary:
-        write_zipped(whole, temporary)
+        write_zip(whole, temporary)
     return out
 
 
 def _with_attempts(
-    asking: Any, state: Any, family: str, parts: dict, plan: CuedPlan, lab: Any
+    asking: Any, state: Parts, family: str, pair: Any, parts: dict, plan: CuedPlan
 ) -> list[xr.Dataset]:
     """Return one Dataset for each part of a family, with attempts at what `cued` failed on test."""
-    pair = asking.load(family, Method.CUED, lab)
     cells = []
     for (method, split, task), (problems, found) in parts.items():
         n_later = plan.n_rollouts - plan.n_seen

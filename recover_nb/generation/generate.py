@@ -216,11 +216,11 @@ def generate(
     arrays = run_block(pair, problems, unit, plan, progress=progress)
     described = {"n_rollouts": n_rollouts, "n_attempts": n_attempts, "settings": settings}
     attrs = study_attrs(settings.seed, described, {"|".join(unit): describe_pair(pair)})
-    attrs |= _text_of_tokens(pair, arrays, unit)
+    attrs |= text_of_tokens(pair, arrays, unit)
     return validate(derive(assemble(arrays, plan.interventions, attrs)))
 
 
-def _text_of_tokens(
+def text_of_tokens(
     pair: Pair, arrays: dict[str, np.ndarray], unit: tuple[str, str]
 ) -> dict[str, str]:
     """Return the attribute with the text of the tokens in a study; nothing without a tokenizer."""
@@ -250,7 +250,7 @@ def run_block(
         problems of the block, but for which of them have a value map.
     """
     progress = progress or (lambda n: None)
-    arrays = _blank(problems, unit, plan)
+    arrays = blank_arrays(problems, unit, plan)
     prompts = [problem.prompt for problem in problems]
     keys = np.array(
         [problem_key(*unit, each.task, each.problem_id) for each in problems], dtype=np.uint64
@@ -272,8 +272,8 @@ def run_block(
             twins=twins,
             progress=deltas(progress),
         )
-        _keep_traces(arrays, decoded, chosen, plan.interventions.index(name))
-        _keep_checks(arrays, pair, [problems[i] for i in chosen], decoded, chosen, name, plan)
+        keep_traces(arrays, decoded, chosen, plan.interventions.index(name))
+        keep_checks(arrays, pair, [problems[i] for i in chosen], decoded, chosen, name, plan)
         return decoded
 
     with threads_for(pair):
@@ -298,7 +298,7 @@ def _run_all(
     observed = run(Intervention.NONE.value, np.arange(len(prompts)))
     correct, ended = (arrays[name][:, : plan.n_rollouts, 0] for name in ("correct", "ended"))
     failed = is_failure(correct, ended)
-    _keep_features(arrays, observed, failed, plan)
+    keep_features(arrays, observed, failed, plan)
     if plan.checker is None:
         answer = arrays["answer_id"][:, : plan.n_rollouts]
         arrays["solved_by_majority"][:] = vote(correct == 1, answer)
@@ -308,7 +308,7 @@ def _run_all(
     progress((len(prompts) - len(units)) * (plan.rows - plan.n_rollouts))
     if not len(units):
         return
-    calibration = calibrate(_select(observed, units), failed[units], plan.settings)
+    calibration = calibrate(select_problems(observed, units), failed[units], plan.settings)
     _keep_calibration(arrays, calibration, units)
     _keep_firing(arrays, observed, failed, calibration, units)
     _keep_alternatives(arrays, pair, prompts, failed, units)
@@ -336,7 +336,9 @@ def _ancestor_rate(
     return np.array(right)
 
 
-def _blank(problems: Sequence[Problem], unit: tuple[str, str], plan: Plan) -> dict[str, np.ndarray]:
+def blank_arrays(
+    problems: Sequence[Problem], unit: tuple[str, str], plan: Plan
+) -> dict[str, np.ndarray]:
     """Every variable at its fill code, and what is known before anything runs."""
     sizes = {
         "problem": len(problems),
@@ -361,7 +363,7 @@ def _blank(problems: Sequence[Problem], unit: tuple[str, str], plan: Plan) -> di
     return arrays | {name: np.array(values, dtype=object) for name, values in text.items()}
 
 
-def _select(decoded: Decoded, problems: np.ndarray) -> Decoded:
+def select_problems(decoded: Decoded, problems: np.ndarray) -> Decoded:
     """Return some problems of a decode."""
     arrays = {each.name: getattr(decoded, each.name) for each in fields(Decoded)}
     signals = arrays.pop("signals")
@@ -382,13 +384,14 @@ def _twins(retry: Decoded, count: int, settings: Settings) -> Decoded | None:
     return replace(retry, token_id=retry.token_id[:, :count])
 
 
-def _keep_traces(arrays: dict, decoded: Decoded, chosen: np.ndarray, place: int) -> None:
+def keep_traces(arrays: dict, decoded: Decoded, chosen: np.ndarray, place: int) -> None:
+    """Keep the traces of one intervention at its place."""
     n = decoded.n_tokens.shape[1]
     for name in ("token_id", "n_tokens", "fired_at", "forward_specialist", "forward_ancestor"):
         arrays[name][chosen, :n, place] = getattr(decoded, name)
 
 
-def _keep_checks(
+def keep_checks(
     arrays: dict,
     pair: Pair,
     problems: Sequence[Problem],
@@ -397,6 +400,7 @@ def _keep_checks(
     name: str,
     plan: Plan,
 ) -> None:
+    """Check the traces of one intervention, each different one once, and keep what is found."""
     place = plan.interventions.index(name)
     for i, problem in zip(range(len(problems)), problems, strict=True):
         known: dict[tuple, dict[str, object]] = {}
@@ -463,7 +467,7 @@ def _token_at(pair: Pair, tokens: Sequence[int], end: int) -> int:
     )
 
 
-def _keep_features(arrays: dict, observed: Decoded, failed: np.ndarray, plan: Plan) -> None:
+def keep_features(arrays: dict, observed: Decoded, failed: np.ndarray, plan: Plan) -> None:
     """Store what the failed rollouts show: features from all of them, signals of the first few."""
     n = plan.n_rollouts
     pressure, variance = (

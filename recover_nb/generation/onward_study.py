@@ -4,8 +4,6 @@ docs/method.md#17-training-gain. Training needs torch; reading (`io.onward`) doe
 """
 
 import json
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,9 +17,11 @@ from recover_nb.core.errors import InputError
 from recover_nb.core.extras import need
 from recover_nb.core.places import check_free, placed
 from recover_nb.core.schema import UNIT_COORDS, cell_names, failed_units, text
+from recover_nb.generation.parts import DAMAGED, keep_plan
 from recover_nb.generation.provenance import study_attrs
 from recover_nb.io.onward import DIMS
-from recover_nb.io.zipped import check_name, write_zipped
+from recover_nb.io.store import write_zip
+from recover_nb.io.zipped import check_name
 
 #: Seeds of going on, and solved problems of each cell that are asked too.
 SEEDS, N_SOLVED = (0, 1, 2), 30
@@ -119,33 +119,14 @@ def run_onward(
     lab_onward = need("recover_nb.generation.lab.onward", "models", "training")
     plan = plan or lab_onward.OnwardPlan()
     whole = plan_of(ds, plan, seeds=seeds, n_solved=n_solved, lab=lab)
-    _keep_plan(work / "plan.json", whole)
+    # Seeds share nothing: some of those begun can be finished first.
+    keep_plan(work, whole, "study", but=("seeds",))
     runs = lab_onward.runs_of(whole["asked"], seeds, lab)
     lab_onward.run_all(runs, plan, work, workers=workers, tell=tell)
     found = gather(work, whole, runs, plan, lab_onward.measured_file)
     with placed(out) as temporary:
-        write_zipped(found, temporary)
+        write_zip(found, temporary)
     return out
-
-
-def _keep_plan(path: Path, whole: dict[str, Any]) -> None:
-    """Write the plan, or refuse a state that another plan left.
-
-    Seeds share nothing: some of those begun can be finished first.
-    """
-    if path.exists():
-        try:
-            same = json.loads(path.read_text("utf-8")) | {"seeds": whole["seeds"]} == whole
-        except (TypeError, ValueError):
-            same = False
-        if not same:
-            raise InputError(
-                f"{path.parent} holds the state of another plan or study; give another folder for"
-                " the work, or move it away"
-            )
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(whole), "utf-8")
 
 
 def _measured(path: Path, run: Any, rollouts: int) -> tuple[np.ndarray, np.ndarray]:
@@ -156,7 +137,7 @@ def _measured(path: Path, run: Any, rollouts: int) -> tuple[np.ndarray, np.ndarr
             right, tokens = stored["correct"], stored["n_tokens"]
             if stored["problem_id"].tolist() == ids and right.shape == (len(ids), rollouts):
                 return right, tokens
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
+    except DAMAGED:
         pass
     raise InputError(
         f"{path} is damaged, or of other problems than the plan's; remove it to measure anew"

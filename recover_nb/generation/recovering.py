@@ -18,12 +18,12 @@ from recover_nb.features.features import problem_features, rollout_features
 from recover_nb.generation.decoding import Decoded, Pair, Settings, calibrate, decode, problem_key
 from recover_nb.generation.generate import (
     Plan,
-    _blank,
-    _keep_checks,
-    _keep_features,
-    _keep_traces,
-    _select,
-    _text_of_tokens,
+    blank_arrays,
+    keep_checks,
+    keep_features,
+    keep_traces,
+    select_problems,
+    text_of_tokens,
 )
 from recover_nb.generation.provenance import describe_pair, study_attrs
 from recover_nb.generation.recovered import OBSERVED, OPERATED, RETRIED, SPENT, STOPPED
@@ -232,7 +232,7 @@ class Live:
                 rows, calibration = np.array(some), None
                 if name in FIRING and self.read is not None:
                     calibration = calibrate(
-                        _select(self.read, rows), self.failed()[rows], self.settings
+                        select_problems(self.read, rows), self.failed()[rows], self.settings
                     )
                 # One number for every attempt of a problem: no two are twins.
                 self.ask(name, rows, rollout, cost[name], calibration)
@@ -257,18 +257,18 @@ class Live:
         names = (NONE, RETRY, *(name for name in self.asked if name not in (NONE, RETRY)))
         judged = None if self.rule is None else self.judge
         plan = Plan(names, self.n_rollouts, self.rest, self.settings, checker=judged)
-        arrays, every = _blank(self.problems, self.unit, plan), np.arange(len(self.problems))
+        arrays, every = blank_arrays(self.problems, self.unit, plan), np.arange(len(self.problems))
         for name in self.asked:
-            _keep_traces(arrays, self.asked[name], every, names.index(name))
-            _keep_checks(arrays, self.pair, self.problems, self.asked[name], every, name, plan)
+            keep_traces(arrays, self.asked[name], every, names.index(name))
+            keep_checks(arrays, self.pair, self.problems, self.asked[name], every, name, plan)
         n = self.n_rollouts
         correct, ended = (arrays[name][:, :n, 0] for name in ("correct", "ended"))
         failed = is_failure(correct, ended)
         if self.read is not None:
-            _keep_features(arrays, self.read, failed & self.was_read[:, None], plan)
+            keep_features(arrays, self.read, failed & self.was_read[:, None], plan)
         arrays["n_failed_rollouts"][:] = failed.sum(1)
         described = {**asked, "n_attempts": self.rest, "settings": asdict(self.settings)}
         models = {"|".join(self.unit): describe_pair(self.pair)}
         attrs = study_attrs(self.settings.seed, described, models)
-        attrs |= _text_of_tokens(self.pair, arrays, self.unit)
+        attrs |= text_of_tokens(self.pair, arrays, self.unit)
         return validate(derive(assemble(arrays, names, attrs)))

@@ -5,6 +5,7 @@ docs/method.md#19-steps. Making it needs torch; reading (`io.steps`) does not.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,12 @@ from recover_nb.features.step_table import OPERATORS, ROW_DIMS, STORED, UNIT_DIM
 from recover_nb.features.steps import NUMBERS
 from recover_nb.generation.config import StudyConfig, settings_of
 from recover_nb.generation.lineage import load_lineage
+from recover_nb.generation.parts import Parts
 from recover_nb.generation.provenance import study_attrs
 from recover_nb.io import store
-from recover_nb.io.zipped import check_name, write_zipped
+from recover_nb.io.store import write_zip
+from recover_nb.io.zipped import check_name
+from recover_nb.prediction.steps import scored
 
 NONE = Intervention.NONE.value
 #: Names of columns that are those of dimensions, too.
@@ -107,44 +111,35 @@ def run_steps(
         value_problems=0,
         signal_rollouts=1,
     )
-    learned = work / "dev.zarr.zip"
+    made = {"plan": asdict(plan), "dev": dev.to_dict(), "study": str(ds.attrs.get("created_at"))}
+    state, learned = Parts(work, made, "study", tell), work / "dev.zarr.zip"
     if not learned.exists():
         runner = need("recover_nb.generation.run", "models", "running a study to learn from")
         runner.run_study(dev, learned, resume=True)
     with store.open_study(learned) as mine:
-        parts = [part for each in (mine, ds) for part in _parts(each, plan, work, tell)]
-    # Not at the top: the terminal reads this file, and what learns is slow to import.
-    from recover_nb.prediction.steps import scored
-
+        parts = [part for each in (mine, ds) for part in _parts(each, plan, state)]
     found = scored(_gathered(parts))
     found.attrs |= study_attrs(dev.seed, {"plan": asdict(plan), "dev": dev.to_dict()}, {})
     with placed(out) as temporary:
-        write_zipped(found, temporary)
+        write_zip(found, temporary)
     return out
 
 
-def _parts(
-    ds: xr.Dataset, plan: StepPlan, work: Path, tell: Callable[[str], object] | None
-) -> Iterator[dict[str, np.ndarray]]:
+def _parts(ds: xr.Dataset, plan: StepPlan, state: Parts) -> Iterator[dict[str, np.ndarray]]:
     """Yield all that is kept of a study, one specialist after the other."""
     split, family, method = (text(ds[name]) for name in ("split", "family", "method"))
     for unit in dict.fromkeys(zip(family.tolist(), method.tolist(), strict=True)):
-        name = "_".join((split[0], *unit))
-        state = work / f"{name}.npz"
-        if not state.exists():
-            mine = np.flatnonzero((family == unit[0]) & (method == unit[1]))
-            one = ds.isel(problem=mine, rollout=slice(plan.n_rollouts)).load()
-            read = _read(one, load_lineage(*unit), plan, ahead=split[0] != Split.DEV)
-            with placed(state) as temporary, temporary.open("wb") as file:
-                np.savez(file, allow_pickle=False, **read)
-        if tell:
-            tell(name)
-        with state.open("rb") as file, np.load(file) as stored:
-            yield dict(stored)
+        mine = np.flatnonzero((family == unit[0]) & (method == unit[1]))
+        one = ds.isel(problem=mine, rollout=slice(plan.n_rollouts))
+        make = partial(_read, one, unit, plan, ahead=split[0] != Split.DEV)
+        yield state.get("_".join((split[0], *unit)), make)
 
 
-def _read(one: xr.Dataset, pair: Any, plan: StepPlan, *, ahead: bool) -> dict[str, np.ndarray]:
+def _read(
+    one: xr.Dataset, unit: tuple[str, str], plan: StepPlan, *, ahead: bool
+) -> dict[str, np.ndarray]:
     """Read the steps of one specialist's answers, and go on from those of wrong first answers."""
+    one, pair = one.load(), load_lineage(*unit)
     rows_of = need("recover_nb.generation.step_rows", "models", "reading steps").rows_of
     settings = settings_of(json_attr(one.attrs, "config_json")["settings"])
     rows = rows_of(one, pair, n_rollouts=plan.n_rollouts, temperature=settings.temperature)

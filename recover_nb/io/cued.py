@@ -56,6 +56,12 @@ def load_cued(path: str | Path | None = None) -> xr.Dataset:
     See Also
     --------
     monitor : What a monitor saves by stopping traces, and rescues by forcing a cue.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> rnb.load_cued()["arm"].values.tolist()
+    ['retry', 'redraw', 'force_cue']
     """
     path = data_folder() / SHIPPED if path is None else Path(path)
     found = read_zipped(path, "recover-nb train --cued")

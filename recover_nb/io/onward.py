@@ -44,6 +44,13 @@ def load_onward(path: str | Path | None = None) -> xr.Dataset:
     See Also
     --------
     training_gain : Which failures training on fixes, and what tells so beforehand.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> onward = rnb.load_onward()
+    >>> onward["checkpoint"].values.tolist(), onward.sizes["seed"]
+    ([0, 10, 20, 40, 60], 3)
     """
     path = data_folder() / SHIPPED if path is None else Path(path)
     found = read_zipped(path, "recover-nb train --onward")

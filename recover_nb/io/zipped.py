@@ -1,4 +1,4 @@
-"""A companion that is no study: any Dataset as one zipped Zarr, written and read."""
+"""A companion that is no study: any Dataset as one zipped Zarr, read."""
 
 import zipfile
 from pathlib import Path
@@ -10,7 +10,6 @@ from recover_nb.core.errors import InputError
 from recover_nb.io import layout, store
 
 SUFFIX = ".zarr.zip"
-write_zipped = store.write_zip
 
 
 def check_name(out: Path) -> None:
@@ -20,7 +19,7 @@ def check_name(out: Path) -> None:
 
 
 def read_zipped(path: Path, command: str) -> xr.Dataset:
-    """Return what `write_zipped` wrote, in memory; `command` is what makes such a file.
+    """Return what `store.write_zip` wrote, in memory; `command` is what makes such a file.
 
     Raises
     ------

@@ -27,6 +27,7 @@ from recover_nb.prediction.monitor_result import (
     MonitorResult,
     Rescues,
 )
+from recover_nb.routing.routers.replay import missed
 from recover_nb.stats.resampling import Resamples, bootstrap_weights
 
 #: Share of right traces that the chosen threshold loses on dev, and retries whose tokens are the
@@ -145,15 +146,9 @@ def right_within(right: np.ndarray, tokens: np.ndarray, budget: np.ndarray) -> n
     -------
     (problem,) float
     """
-    n, c = right.shape[1], right.sum(axis=1)
-    # Chance that none of k drawn without replacement is right, for k = 0 .. n.
-    none = np.ones((len(right), n + 1))
-    for k in range(1, n + 1):
-        none[:, k] = none[:, k - 1] * np.maximum(n - c - k + 1, 0) / (n - k + 1)
+    n = right.shape[1]
     bought = np.clip(budget / np.maximum(tokens.mean(axis=1), 1e-9), 0, n)
-    low = np.minimum(np.floor(bought).astype(int), n - 1)
-    rows, part = np.arange(len(right)), bought - low
-    return 1 - ((1 - part) * none[rows, low] + part * none[rows, low + 1])
+    return 1 - missed(right.sum(axis=1), np.array(n), bought)
 
 
 @checks.takes(n_shuffles=checks.COUNT, n_bootstrap=checks.COUNT, seed=checks.SEED)
@@ -198,10 +193,14 @@ def monitor(
     """
     _check(ds)
     test = {name: traces_of(ds, name, "test") for name in (Method.CUED, Method.SFT)}
+    dev = {name: traces_of(ds, name, "dev") for name in (Method.CUED, Method.SFT)}
     fits = {
-        CUES: (Method.CUED, fit_monitor(traces_of(ds, Method.CUED, "dev"), cues=True)),
-        WITHOUT: (Method.CUED, fit_monitor(traces_of(ds, Method.CUED, "dev"), cues=False)),
-        WITHOUT_TRAINING: (Method.SFT, fit_monitor(traces_of(ds, Method.SFT, "dev"), cues=False)),
+        CUES: (Method.CUED, fit_monitor(dev[Method.CUED], cues=True)),
+        WITHOUT: (Method.CUED, fit_monitor(dev[Method.CUED], cues=False)),
+        WITHOUT_TRAINING: (Method.SFT, fit_monitor(dev[Method.SFT], cues=False)),
+    }
+    chosen = {
+        name: threshold_for(fit.score(dev[m]), dev[m], DEV_LOST) for name, (m, fit) in fits.items()
     }
     scored = {name: (test[m], fit.score(test[m])) for name, (m, fit) in fits.items()}
     rng = np.random.default_rng(seed)
@@ -215,8 +214,8 @@ def monitor(
     }
     return MonitorResult(
         curves,
-        _deployed(ds, fits, scored),
-        _rescues(ds, fits[CUES][1], n_bootstrap, rng),
+        _deployed(chosen, scored),
+        _rescues(ds, fits[CUES][1], chosen[CUES], n_bootstrap, rng),
         _lengths(test) | {"right_sft_failed": _of_sft(ds)},
         settings,
     )
@@ -260,12 +259,10 @@ def _curves(scored: dict, n_shuffles: int, n_bootstrap: int, rng: np.random.Gene
     return Curves(tuple(groups), names, value, drawn)
 
 
-def _deployed(ds: xr.Dataset, fits: dict, scored: dict) -> Deployed:
+def _deployed(chosen: dict[str, float], scored: dict) -> Deployed:
     """Return what the threshold chosen on dev saves and loses on test, by monitor."""
     rows = []
-    for name, (method, fit) in fits.items():
-        dev = traces_of(ds, method, "dev")
-        threshold = threshold_for(fit.score(dev), dev, DEV_LOST)
+    for name, threshold in chosen.items():
         traces, scores = scored[name]
         early = traces.n_tokens - stops(scores, traces.n_tokens, threshold)
         rows.append(
@@ -275,7 +272,7 @@ def _deployed(ds: xr.Dataset, fits: dict, scored: dict) -> Deployed:
                 (traces.right & (early > 0)).sum() / max(traces.right.sum(), 1),
             )
         )
-    return Deployed(tuple(fits), *np.array(rows).T)
+    return Deployed(tuple(chosen), *np.array(rows).T)
 
 
 def _lengths(test: dict[Method, Traces]) -> dict[str, float]:
@@ -303,7 +300,9 @@ def _of_sft(ds: xr.Dataset) -> float:
     return float((ds["correct"].values[mine] == 1).mean()) if mine.any() else float("nan")
 
 
-def _rescues(ds: xr.Dataset, fit: Monitor, n_bootstrap: int, rng: np.random.Generator) -> Rescues:
+def _rescues(
+    ds: xr.Dataset, fit: Monitor, threshold: float, n_bootstrap: int, rng: np.random.Generator
+) -> Rescues:
     """Return what each arm rescues of the failed test problems for the same tokens."""
     arms = text(ds["arm"]).tolist()
     asked = (ds["attempt_correct"].values >= 0).all(axis=(1, 2))
@@ -317,7 +316,7 @@ def _rescues(ds: xr.Dataset, fit: Monitor, n_bootstrap: int, rng: np.random.Gene
     right = {name: part["attempt_correct"].values[:, arms.index(name)] == 1 for name in arms}
     tokens = {name: part["attempt_tokens"].values[:, arms.index(name)] for name in arms}
     tokens = {name: each.astype(float) for name, each in tokens.items()}
-    right[STOPPED], tokens[STOPPED] = _stopped(ds, part, fit)
+    right[STOPPED], tokens[STOPPED] = _stopped(part, fit, threshold)
     budget = BUDGET * tokens[RETRY].mean(axis=1)
     names = (RETRY, STOPPED, REDRAW, FORCED)
     rescued = np.stack([right_within(right[name], tokens[name], budget) for name in names])
@@ -335,10 +334,8 @@ def _rescues(ds: xr.Dataset, fit: Monitor, n_bootstrap: int, rng: np.random.Gene
     )
 
 
-def _stopped(ds: xr.Dataset, part: xr.Dataset, fit: Monitor) -> tuple[np.ndarray, np.ndarray]:
+def _stopped(part: xr.Dataset, fit: Monitor, threshold: float) -> tuple[np.ndarray, np.ndarray]:
     """Return what comes of retries that the monitor may stop: those stopped are not right."""
-    dev = traces_of(ds, Method.CUED, "dev")
-    threshold = threshold_for(fit.score(dev), dev, DEV_LOST)
     n = part.sizes["attempt"]
     later = part.isel(rollout=slice(part.sizes["rollout"] - n, None))
     traces = traces_of(later, Method.CUED, "test")

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
-from scipy.special import comb
 
 from recover_nb.features.step_table import OPERATORS
 from recover_nb.features.steps import StepLabel
 from recover_nb.prediction.step_scorer import Scorer, places
+from recover_nb.routing.routers.replay import missed
 
 #: Passes of a plan, in whole retries.
 BUDGET = 4
@@ -36,12 +36,7 @@ def at_k(right: np.ndarray, n: int, k: np.ndarray) -> np.ndarray:
     >>> at_k(np.array([1, 1, 1]), 2, np.array([1.0, 1.5, 9.0])).tolist()
     [0.5, 0.75, 1.0]
     """
-    whole = np.arange(n + 1)
-    missed = np.asarray(comb(n - whole[:, None], whole)) / comb(n, whole)
-    k = np.clip(k, 0, n)
-    below = np.floor(k).astype(int)
-    above, part = np.minimum(below + 1, n), k - below
-    return 1 - ((1 - part) * missed[right, below] + part * missed[right, above])
+    return 1 - missed(right, np.array(n), np.clip(k, 0, n))
 
 
 @dataclass(frozen=True)

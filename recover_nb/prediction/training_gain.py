@@ -175,6 +175,14 @@ def training_gain(
     Notes
     -----
     docs/method.md#17-training-gain.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> few = {"read": False, "n_repeats": 1, "n_permutations": 2, "n_bootstrap": 20}
+    >>> gain = rnb.training_gain(rnb.load_study(), rnb.load_onward(), **few)
+    >>> int(gain.shares_frame().loc[0, "at_risk"])
+    587
     """
     rates = pass_rates(ds, onward)
     settings = {

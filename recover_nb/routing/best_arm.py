@@ -43,7 +43,7 @@ def best_arm(
         if np.isnan(lifts).all():
             continue
         best = int(np.nanargmax(lifts))
-        drawn = _dealt(tried[mine], right[mine], n_null, np.random.default_rng([seed, 1]))
+        drawn = dealt(tried[mine], right[mine], n_null, np.random.default_rng([seed, 1]))
         null = np.nanmax(_lifts(tried[mine], drawn, retry), axis=1)
         names[-1] = arms[best]
         figures["best_lift"][p] = lifts[best]
@@ -54,7 +54,7 @@ def best_arm(
     return data | {"best": (("population",), np.array(names, object))}
 
 
-def _dealt(
+def dealt(
     tried: np.ndarray, right: np.ndarray, n_null: int, rng: np.random.Generator
 ) -> np.ndarray:
     """Deal each problem's right attempts out among its arms again, (draw, problem, arm)."""

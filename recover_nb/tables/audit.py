@@ -56,6 +56,15 @@ def audit_needed(found: Audit) -> pd.DataFrame:
     DataFrame
         ``comparison``, ``attempts`` ("as there are" or a number) and, for each effect, the number
         of problems; without the rows of which nothing is known.
+
+    Examples
+    --------
+    >>> import recover_nb as rnb
+    >>> ds = rnb.load_study()
+    >>> arms = ["retry", *sorted({*ds["route"].values.tolist()} - {"", "none", "retry"})]
+    >>> found = rnb.audit(ds, arms=arms, n_null=9)
+    >>> rnb.tables.audit_needed(found)["attempts"].tolist()[:3]
+    ['as there are', '1', '2']
     """
     frame = found.needed()
     frame["effect"] = [

@@ -119,3 +119,17 @@ def test_what_cannot_be_made_is_refused(study, tmp_path, capsys):
         run_steps(bare, tmp_path / "a.zarr.zip", work=tmp_path)
     assert main(["steps", "--out", str(tmp_path / "a.zip")]) == 2
     assert ".zarr.zip" in capsys.readouterr().err
+
+
+def test_a_state_of_another_plan_or_a_damaged_part_is_named(done, study, tmp_path):
+    other = StepPlan(n_problems=25, n_rollouts=2, n_ahead=4)
+    with pytest.raises(InputError, match="holds the state of another plan or study; give another"):
+        run_steps(study, tmp_path / "a.zarr.zip", work=done[1] / "work", plan=other)
+    part = done[1] / "work" / "test_neox_sft.npz"
+    whole = part.read_bytes()
+    part.write_bytes(whole[:100])
+    try:
+        with pytest.raises(InputError, match=r"test_neox_sft\.npz is damaged; remove it to make"):
+            run_steps(study, tmp_path / "a.zarr.zip", work=done[1] / "work", plan=PLAN)
+    finally:
+        part.write_bytes(whole)

@@ -8,7 +8,7 @@ import pytest
 import recover_nb as rnb
 from recover_nb.cli.main import main
 from recover_nb.core.errors import InputError
-from recover_nb.routing.best_arm import _dealt, _lifts
+from recover_nb.routing.best_arm import _lifts, dealt
 from recover_nb.routing.needs import check_routable, more_problems, needs_of
 from recover_nb.routing.partly import PartEvaluation
 
@@ -199,7 +199,7 @@ def test_a_rule_of_ones_own_must_fit(study):
 
 def test_the_null_deals_out_all_right_attempts():
     tried, right = np.array([[4, 4, 0], [2, 4, 4]]), np.array([[1, 3, 0], [0, 2, 1]])
-    drawn = _dealt(tried, right, 500, np.random.default_rng(0))
+    drawn = dealt(tried, right, 500, np.random.default_rng(0))
     assert (drawn.sum(axis=2) == right.sum(axis=1)).all()
     assert (drawn <= tried).all() and (drawn[:, 0, 2] == 0).all()
     assert drawn[:, 0].mean(axis=0) == pytest.approx([2, 2, 0], abs=0.1)

@@ -1,5 +1,6 @@
 """How good a model is: sampled pass@1 by task and level, on the train or dev split only."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,15 @@ def texts_of(tokenizer, token_id: np.ndarray) -> np.ndarray:
     return np.array(texts, dtype=object).reshape(token_id.shape[:-1])
 
 
+def right_of(problems: Sequence[Problem], texts: np.ndarray) -> np.ndarray:
+    """Return which texts (P, R) are right answers to their problems, bool."""
+    right = [
+        [tasks.is_correct(problem, text) for text in row]
+        for problem, row in zip(problems, texts, strict=True)
+    ]
+    return np.array(right, bool).reshape(texts.shape)
+
+
 def sample(
     model, tokenizer, problems: list[Problem], n: int, *, temperature: float, seed: int, stage: str
 ) -> Samples:
@@ -51,12 +61,7 @@ def sample(
     )
     decoded = decode(pair, [p.prompt for p in problems], keys, np.arange(n), "none", settings)
     texts = texts_of(tokenizer, decoded.token_id)
-    correct = np.array(
-        [
-            [tasks.is_correct(p, text) for text in row]
-            for p, row in zip(problems, texts, strict=True)
-        ]
-    )
+    correct = right_of(problems, texts)
     answered = np.vectorize(lambda text: tasks.parse_answer(text) is not None, otypes=[bool])(texts)
     return Samples(problems, texts, correct, answered & decoded.stopped, decoded)
 

@@ -4,12 +4,8 @@ docs/method.md#20-cues. A forced attempt is a retry up to the place where the mo
 the cue is replaced, and the specialist goes on from there.
 """
 
-import json
-import zipfile
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,68 +13,23 @@ import torch
 
 from recover_nb import tasks
 from recover_nb.core.checkpoints import checkpoint_hash
-from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Cue
 from recover_nb.generation.decoding import Settings, decode, problem_key
 from recover_nb.generation.decoding.teacher_forced import top_alternatives
 from recover_nb.generation.generate import round_mantissa
-from recover_nb.generation.lab.evaluate import texts_of
+from recover_nb.generation.lab.evaluate import right_of, texts_of
 from recover_nb.generation.lineage import load_lineage
 from recover_nb.prediction.monitor_features import CUES, DOUBT, Monitor, Traces
 from recover_nb.prediction.monitor_result import FORCED
 from recover_nb.tasks.cues import MARKS
 
-__all__ = ["Parts", "ask", "checkpoint_hash", "force", "load"]
+__all__ = ["ask", "checkpoint_hash", "force", "load"]
 
 SIGNALS = ("entropy", "kl_divergence")
 #: Mantissa bits of a stored signal: a relative error below 1 %.
 _BITS = 6
 #: Most places of an attempt at which a cue is forced; no trace has more steps.
 _MOST = 10
-
-
-class Parts:
-    """Parts of a work in a folder, each made once.
-
-    Parameters
-    ----------
-    folder : Path
-    plan : dict
-        What decides every part; a folder of another plan is refused.
-    tell : callable (str) -> None
-        Told the name of each part that is done.
-    """
-
-    def __init__(self, folder: Path, plan: dict[str, Any], tell: Callable[[str], object]) -> None:
-        self.folder, self.tell = folder, tell
-        kept, whole = folder / "plan.json", json.loads(json.dumps(plan))
-        if kept.exists():
-            try:
-                same = json.loads(kept.read_text("utf-8")) == whole
-            except ValueError:
-                same = False
-            if not same:
-                raise InputError(
-                    f"{folder} holds the state of another plan or of other checkpoints; give"
-                    " another folder for the work, or move it away"
-                )
-            return
-        folder.mkdir(parents=True, exist_ok=True)
-        kept.write_text(json.dumps(whole), "utf-8")
-
-    def get(self, name: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        """Return a part, made if it is not there."""
-        path = self.folder / f"{name}.npz"
-        if not path.exists():
-            fresh = self.folder / f".{name}.npz"
-            np.savez_compressed(fresh, **make())  # type: ignore[arg-type]
-            fresh.rename(path)
-            self.tell(name)
-        try:
-            with np.load(path) as stored:
-                return {each: stored[each] for each in stored.files}
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-            raise InputError(f"{path} is damaged; remove it to make it anew") from error
 
 
 def load(family: str, method: str, lab: Any) -> Any:
@@ -103,11 +54,7 @@ def ask(
     )
     found = _kept(pair, decoded)
     texts = texts_of(pair.tokenizer, decoded.token_id)
-    right = [
-        [tasks.is_correct(problem, text) for text in row]
-        for problem, row in zip(problems, texts, strict=True)
-    ]
-    return {"correct": np.array(right, np.int8), **found}
+    return {"correct": right_of(problems, texts).astype(np.int8), **found}
 
 
 def _settings(plan: Any, seed: int) -> Settings:
@@ -192,10 +139,8 @@ def force(
         _go_on(pair, prompts, starts, keys, todo, held, plan)
         after[todo] = place[todo]
     texts = texts_of(pair.tokenizer, held["token_id"].astype(np.int32))
-    pairs = zip(owner.tolist(), texts, strict=True)
-    right = [tasks.is_correct(problems[p], text) for p, text in pairs]
     return {
-        "correct": np.array(right, np.int8).reshape(shape),
+        "correct": right_of(problems, texts.reshape(shape)).astype(np.int8),
         "n_tokens": held["n_tokens"].astype(np.int16).reshape(shape),
     }
 

@@ -24,7 +24,7 @@ from recover_nb.core.checkpoints import checkpoint_hash
 from recover_nb.core.labels import Method
 from recover_nb.generation.decoding import Settings, decode, load_pair, problem_key
 from recover_nb.generation.decoding.loading import load_checkpoint
-from recover_nb.generation.lab.evaluate import texts_of
+from recover_nb.generation.lab.evaluate import right_of, texts_of
 from recover_nb.generation.lab.optimise import (
     Optimiser,
     Progress,
@@ -206,11 +206,7 @@ def ask(model, tokenizer, run: Run, plan: OnwardPlan, step: int) -> tuple[np.nda
         settings,
     )
     texts = texts_of(tokenizer, decoded.token_id)
-    correct = [
-        [tasks.is_correct(problem, text) for text in row]
-        for problem, row in zip(run.problems, texts, strict=True)
-    ]
-    return np.array(correct, dtype=bool), decoded.n_tokens.mean(axis=1).astype(np.float32)
+    return right_of(run.problems, texts), decoded.n_tokens.mean(axis=1).astype(np.float32)
 
 
 def runs_of(asked: Iterable[dict[str, Any]], seeds: Sequence[int], lab=None) -> list[Run]:

@@ -17,6 +17,7 @@ from recover_nb.io.onward import load_onward
 from recover_nb.io.steps import load_steps
 from recover_nb.io.store import load_study
 from recover_nb.prediction.monitor import monitor
+from recover_nb.prediction.monitor_result import JUDGED, TOLD
 from recover_nb.prediction.steps import verify_steps
 from recover_nb.prediction.training_gain import training_gain
 from recover_nb.prediction.training_gain_result import MIXTURE
@@ -25,8 +26,6 @@ from recover_nb.routing.recovery import recover_gain
 from recover_nb.routing.recovery.gain_result import POLICIES
 from recover_nb.tables.verdicts import interval
 
-#: Shares of right answers that may be lost, of which the page tells.
-JUDGED_AT = (0.0, 0.01, 0.03)
 _ENDS = ("", "_low", "_high", "_low_checkpoints", "_high_checkpoints")
 
 
@@ -110,7 +109,6 @@ def _steps(ds: xr.Dataset, seed: int) -> dict:
     rows = found.to_dataframe()
     return {
         "verdicts": {name: str(verdict) for name, verdict in found.verdicts.items()},
-        "sentence": found.sentence,
         "leads": {
             claim: {
                 f"{row['figure']} over {row['against']}": [100 * row[f"lead{end}"] for end in _ENDS]
@@ -155,7 +153,7 @@ def _cues(ds: xr.Dataset, seed: int) -> dict:
                 for _, row in group.iterrows()
             }
             for lost, group in saved.groupby("lost")
-            if lost in JUDGED_AT
+            if lost in TOLD
         },
         "rescued": {
             name: [100 * row[f"rescued{end}"] for end in ends]
@@ -166,7 +164,7 @@ def _cues(ds: xr.Dataset, seed: int) -> dict:
 
 
 def _signal(figures: Mapping[str, Any]) -> Judgement:
-    saved = figures["saved"]["0.03"]
+    saved = figures["saved"][f"{JUDGED:g}"]
     return Judgement(
         figures["verdicts"]["signal"], f"{saved['cues'][0]:.1f} % saved", figures["sentence"]
     )

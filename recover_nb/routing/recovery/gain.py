@@ -12,7 +12,7 @@ from recover_nb.core import checks
 from recover_nb.core.door import takes_study
 from recover_nb.core.errors import InputError
 from recover_nb.core.result import labelled
-from recover_nb.routing.best_arm import _dealt
+from recover_nb.routing.best_arm import dealt
 from recover_nb.routing.recovery.choosing import (
     RULES,
     Options,
@@ -171,7 +171,7 @@ def _at_budget(
     every = np.arange(len(dev.wins))
     found["plans"] = (), said_plans(given, follow(rule, given, value, every, dev.seen))
     if len(read) > 1:
-        found |= _on_test(given, rule, judged, _resamples(judged, seed, n_bootstrap))
+        found |= _on_test(given, value, rule, judged, _resamples(judged, seed, n_bootstrap))
         null = _null_gains(given, judged, folds, n_null, np.random.default_rng([seed, 17]))
         gain = float(found["gain"][1])
         found["null_mean"] = (), float(null.mean()) if len(null) else np.nan
@@ -215,12 +215,14 @@ def _gain(gain: np.ndarray, resamples: Resamples, checkpoint: np.ndarray) -> lis
     return [float(each[0]) for each in (found.value, *found.percentile, *wide)]
 
 
-def _on_test(given: Options, rule: str, judged: Tried, resamples: Resamples) -> dict:
+def _on_test(
+    given: Options, value: np.ndarray, rule: str, judged: Tried, resamples: Resamples
+) -> dict:
     """Return what the chosen rule rescues of problems that it has not seen, and what it spends."""
     learned = np.arange(len(given.tried.wins))
-    choice = follow(rule, given, given.worth(), learned, judged.seen)
-    value = given.worth(judged)
-    rescued, retry = taken(value, choice), value[:, 0]
+    choice = follow(rule, given, value, learned, judged.seen)
+    theirs = given.worth(judged)
+    rescued, retry = taken(theirs, choice), theirs[:, 0]
     names = ("gain", *(f"gain_{x}" for x in _ENDS))
     found = dict(zip(names, _gain(rescued - retry, resamples, judged.checkpoint), strict=True))
     found |= {"rate": rescued.mean(), "retry": retry.mean()}
@@ -258,7 +260,7 @@ def _null_gains(
     learned = np.arange(len(dev.wins))
     for start in range(0, n_null, _BLOCK):
         size = min(_BLOCK, n_null - start)
-        wins, theirs = (_dealt(each.trials, each.wins, size, rng) for each in (dev, judged))
+        wins, theirs = (dealt(each.trials, each.wins, size, rng) for each in (dev, judged))
         value, other = given.worth(wins=wins), given.worth(judged, theirs)
         rescued = judge_rules(given, value, folds)
         for i in range(size):

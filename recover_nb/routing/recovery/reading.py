@@ -14,7 +14,13 @@ from recover_nb.core.labels import FEATURES, FIXED_ATTEMPTS, ROUTED_INTERVENTION
 from recover_nb.core.schema import PROBLEM, ROLLOUT, cell_names, checkpoint_codes, text
 from recover_nb.routing.populations import first_failed
 from recover_nb.routing.recovery.plans import RETRY, Prices
-from recover_nb.routing.routers.inputs import NONE, PASSES, _check, _observed, agreement
+from recover_nb.routing.routers.inputs import (
+    NONE,
+    PASSES,
+    agreement,
+    check_replayable,
+    observed_values,
+)
 
 ANCESTOR = Intervention.ANCESTOR.value
 #: What may be done beside asking again, where a study has tried it. The other interventions are
@@ -121,7 +127,7 @@ def read_tried(
     InputError
         The study lacks outcomes, passes, retries or an intervention, or no problem is left.
     """
-    _check(ds)
+    check_replayable(ds)
     arms = [RETRY, *(stored_arms(ds) if interventions is None else interventions)]
     arms = list(dict.fromkeys(arms))
     lacking = [name for name in arms if name not in text(ds["intervention"])]
@@ -183,8 +189,8 @@ def _costs(ds: xr.Dataset, arms: Sequence[str], run: np.ndarray) -> tuple[np.nda
 
 
 def _seen(ds: xr.Dataset, n_rollouts: int) -> Seen:
-    first = {name: _observed(ds, name)[:, :n_rollouts] for name in ("correct", PASSES[0])}
-    given = _observed(ds, "answer_id")[:, :n_rollouts] if "answer_id" in ds else None
+    first = {name: observed_values(ds, name)[:, :n_rollouts] for name in ("correct", PASSES[0])}
+    given = observed_values(ds, "answer_id")[:, :n_rollouts] if "answer_id" in ds else None
     prompts = [len(str(each)) for each in ds["prompt"].values] if "prompt" in ds else None
     level = ds["level"].to_numpy() if "level" in ds else None
     features = np.full((ds.sizes[PROBLEM], len(FEATURES)), np.nan)

@@ -162,7 +162,7 @@ def read_problems(
         If the study does not store each attempt and its forward passes, or an intervention is
         missing.
     """
-    _check(ds)
+    check_replayable(ds)
     ds = with_rates(ds)
     table, costs, _ = tabulate(ds, policy=policy, interventions=interventions)
     arms = table.arms[: 1 + table.n_regime]
@@ -186,7 +186,7 @@ def read_problems(
         names=names,
         x=x,
         failed=failed_rollouts(kept).sum(axis=1),
-        observed=(_observed(kept, "correct") >= 0).sum(axis=1),
+        observed=(observed_values(kept, "correct") >= 0).sum(axis=1),
         counting=passes[0],
         upfront=passes[0] + passes[1],
         cell=cell_names(kept),
@@ -198,7 +198,8 @@ def read_problems(
     return Problems(arms, known, outcomes, table, left_out, rows)
 
 
-def _check(ds: xr.Dataset) -> None:
+def check_replayable(ds: xr.Dataset) -> None:
+    """Refuse a study whose attempts cannot be replayed at equal passes."""
     missing = [name for name in ("correct", *PASSES) if name not in ds]
     if missing:
         raise InputError(
@@ -219,7 +220,8 @@ def _check(ds: xr.Dataset) -> None:
         )
 
 
-def _observed(ds: xr.Dataset, name: str) -> np.ndarray:
+def observed_values(ds: xr.Dataset, name: str) -> np.ndarray:
+    """Return a variable of the observed rollouts, (problem, rollout)."""
     values = ds[name]
     if "intervention" in values.dims:
         values = values.sel(intervention=NONE)
@@ -227,8 +229,8 @@ def _observed(ds: xr.Dataset, name: str) -> np.ndarray:
 
 
 def _passes(ds: xr.Dataset, name: str) -> np.ndarray:
-    run = _observed(ds, "correct") >= 0
-    return np.where(run, _observed(ds, name), 0).sum(axis=1, dtype=float)
+    run = observed_values(ds, "correct") >= 0
+    return np.where(run, observed_values(ds, name), 0).sum(axis=1, dtype=float)
 
 
 def _descriptors(
@@ -246,15 +248,15 @@ def _descriptors(
             z[rows] = standardise(table.features[rows])[:, place]
         columns[f"{name}_z"] = z
     failed = failed_rollouts(ds)
-    wrong, right = failed.sum(axis=1), (_observed(ds, "correct") == 1).sum(axis=1)
+    wrong, right = failed.sum(axis=1), (observed_values(ds, "correct") == 1).sum(axis=1)
     columns["failure_share"] = wrong / np.maximum(wrong + right, 1)
     # Half a rollout on either side keeps the log-odds finite when all failed.
     columns["failure_logit"] = np.log((wrong + 0.5) / (right + 0.5))
-    lengths = np.where(failed, _observed(ds, PASSES[0]), 0)
+    lengths = np.where(failed, observed_values(ds, PASSES[0]), 0)
     columns["log_length"] = np.log(lengths.sum(axis=1) / np.maximum(wrong, 1) + 1.0)
     left_out = {}
     if "answer_id" in ds:
-        columns["agreement"] = agreement(_observed(ds, "answer_id"), failed)
+        columns["agreement"] = agreement(observed_values(ds, "answer_id"), failed)
     else:
         left_out["agreement"] = "the study stores no answer_id"
     for name, of in (("level", "level"), ("prompt_length", "prompt")):
