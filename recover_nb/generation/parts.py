@@ -86,7 +86,7 @@ class Parts:
                 np.savez_compressed(file, **make())  # type: ignore[arg-type]
             self.tell(name)
         try:
-            with np.load(path) as stored:
+            with path.open("rb") as file, np.load(file) as stored:
                 return {each: stored[each] for each in stored.files}
         except DAMAGED as error:
             raise InputError(f"{path} is damaged; remove it to make it anew") from error
