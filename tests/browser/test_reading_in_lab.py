@@ -82,9 +82,11 @@ def test_the_colour_is_chosen_by_mouse(notebook):
     notebook.wait_for("inspector.signal", "entropy")
     value = notebook.read("float(inspector.trace.signals['entropy'][0])")
     right = notebook.read("inspector.prefix_value.after[0]")
+    # The token begins the first step, which 0.99 is said of by the shipped scores.
+    step = "step 1: right, a calculator could do it, P(right) 0.99"
     expect(token(place, 0)).to_have_attribute(
         "aria-label",
-        f"{named(notebook, 0)}. entropy {value:.3f}. {100 * right:.0f} % still end right",
+        f"{named(notebook, 0)}. entropy {value:.3f}. {100 * right:.0f} % still end right. {step}",
     )
     assert token(place, 0).evaluate(look) != before
     expect(place.get_by_role("img", name="entropy (nat): from 0 to")).to_be_visible(timeout=ACT)
