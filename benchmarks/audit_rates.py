@@ -12,7 +12,13 @@ import pandas as pd
 from tqdm import tqdm
 
 from recover_nb.routing.audit import audit
-from recover_nb.routing.audit.error_rates import ALIKE, BLIND, enough, false_positives
+from recover_nb.routing.audit.error_rates import (
+    ALIKE,
+    BLIND,
+    MOST_PROBLEMS,
+    enough,
+    false_positives,
+)
 
 FEW = {"n_bootstrap": 200, "n_permutations": 200, "n_null": 60, "n_splits": 5}
 
@@ -52,7 +58,8 @@ def main() -> None:
         print(frame.to_string(index=False))
     print(
         f"planted 5 points: {asked['asked']:.0f} of {n} audits named a number (median"
-        f" {asked['median']:.0f} problems); so many anew told it in {asked['told']:.1%}"
+        f" {asked['median']:.0f} problems); so many anew told it in {asked['told']:.1%};"
+        f" {asked['capped']:.0f} named over {MOST_PROBLEMS:,} and were tried with these"
     )
     print(f"10,000 problems x 8 arms, 6 attempts: {large():.1f} s of one processor")
 

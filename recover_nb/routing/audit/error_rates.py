@@ -25,6 +25,8 @@ NULL_FIGURES = {
 }
 #: How much better the blind world's arms are than one another.
 _APART = 0.1
+#: Problems simulated anew at most: an effect just above 0 asks for more than memory holds.
+MOST_PROBLEMS = 50_000
 
 
 def simulate(
@@ -155,7 +157,8 @@ def enough(
     dict of str to float
         ``asked``: simulations that named a number; ``told``: the share of them in which fresh
         outcomes of so many problems told the effect (the interval of ``over_best_fixed`` above 0);
-        ``median``: the number, in the middle.
+        ``median``: the number, in the middle; ``capped``: how many named more than
+        `MOST_PROBLEMS`, and were tried with no more than these.
     """
     told, numbers = [], []
     for each in range(n_simulations):
@@ -166,7 +169,8 @@ def enough(
         if np.isfinite(need):
             n = int(need)
             numbers.append(n)
-            frame, choice = simulate(PLANTED, max(n, 10), effect=effect, rng=rng)
+            tried = min(max(n, 10), MOST_PROBLEMS)
+            frame, choice = simulate(PLANTED, tried, effect=effect, rng=rng)
             again = _audit(frame, choice, each, options)
             told.append(float(again.dataset["low"].sel(figure=OVER_BEST)) > 0)
         if advance is not None:
@@ -175,6 +179,7 @@ def enough(
         "asked": float(len(told)),
         "told": float(np.mean(told)) if told else float("nan"),
         "median": float(np.median(numbers)) if numbers else float("nan"),
+        "capped": float(sum(n > MOST_PROBLEMS for n in numbers)),
     }
 
 
