@@ -97,7 +97,7 @@ def split(
     """Select steerable_hard on one half of the attempts and score on the other.
 
     This is done over `n_splits` random halvings. Unless `permuted`, what permutations of the routes
-    need is left out: it grows as the square of the problems.
+    need is left out.
 
     Halves are of rollouts, drawn for each problem and shared by its interventions, because rollout
     r of each is a twin; each half selects once and scores once. An intervention with fewer than
@@ -229,15 +229,15 @@ def gather(
     table: Table,
     draws: Iterable[tuple[Draw, np.ndarray]],
     *,
-    kernels: Callable[[Kernel | None, Draw, np.ndarray], Kernel] | None = None,
+    kernels: "Kernels | None" = None,
 ) -> Contributions:
     """Average the contributions of all draws.
 
-    `kernels` adds a block of them to what permutations of a cell need.
+    `kernels` makes what permutations of a cell need.
     """
     n_problems, n_columns = len(table.rate), len(table.comparators)
     sums = np.zeros((3, n_problems, n_columns))
-    totals, cells, count = [], {}, 0
+    totals, cells, count = [], {cell: [] for cell in table.rows_by_cell if kernels}, 0
     for draw, best_fixed in draws:
         value = _values(table, draw, best_fixed)
         weight = (draw.hard[..., None] & ~np.isnan(value)).astype(float)
@@ -246,33 +246,70 @@ def gather(
         totals.append(np.stack([x.sum(axis=1) for x in parts]))
         sums += np.stack([x.sum(axis=0) for x in parts])
         count += len(draw.hard)
-        for cell, rows in table.rows_by_cell.items() if kernels else ():
-            cells[cell] = kernels(cells.get(cell), draw, rows)
+        for cell, parts in cells.items():
+            parts.append(_scored(draw, table.spans[cell]))
     sums /= count
-    chosen = {
-        cell: (gain[:, keep] / count, label[:, keep])
-        for cell, (gain, label) in cells.items()
-        for keep in [sums[2, table.rows_by_cell[cell], 0] > 0]
-    }
+    chosen = {}
+    for cell in list(cells):
+        keep = np.flatnonzero(sums[2, table.rows_by_cell[cell], 0] > 0)
+        gain, label = kernels(cells.pop(cell), keep)
+        chosen[cell] = gain / count, label
     return Contributions(table.comparators, *sums, np.concatenate(totals, axis=1), chosen)
 
 
-def _by_draw(held: Kernel | None, draw: Draw, rows: np.ndarray) -> Kernel:
-    """Keep, by draw, the scores of problems under each arm where selected, and their arms."""
-    hard = draw.hard[:, rows, None]
-    new = (filled(draw.score[:, rows]) * hard, draw.decision[:, rows])
-    return (
-        new if held is None else tuple(np.concatenate(pair) for pair in zip(held, new, strict=True))
-    )
+@dataclass(frozen=True)
+class Scored:
+    """What problems of one cell score in a block of draws; those never selected take no memory.
 
-
-def _added_up(held: Kernel | None, draw: Draw, rows: np.ndarray) -> Kernel:
-    """Add up what problem i scores under decisions made for problem j.
-
-    It is one product over draws and arms.
+    Attributes
+    ----------
+    rows, arms : int arrays
+        Problems of the cell that are selected in some draw, and arms that are chosen in some.
+    gain : float64 array, shape (draw, row, arm)
+        Their score, 0 where not selected.
+    choice : int8 array, shape (draw, problem)
+        The arm chosen for every problem of the cell.
     """
-    gain, arm = _by_draw(None, draw, rows)
-    made = (arm[..., None] == np.arange(gain.shape[-1])).astype(float)
-    left, right = (np.moveaxis(each, 1, 0).reshape(len(rows), -1) for each in (gain, made))
-    kernel = (left @ right.T)[None]
-    return kernel if held is None else held[0] + kernel, np.arange(len(rows))[None]
+
+    rows: np.ndarray
+    arms: np.ndarray
+    gain: np.ndarray
+    choice: np.ndarray
+
+
+#: From the blocks of a cell, and those of its problems that are selected at all.
+Kernels = Callable[[list[Scored], np.ndarray], Kernel]
+
+
+def _scored(draw: Draw, inside: np.ndarray | slice) -> Scored:
+    hard, choice = draw.hard[:, inside], draw.decision[:, inside]
+    rows = np.flatnonzero(hard.any(axis=0))
+    arms = np.flatnonzero(np.bincount(choice.ravel()))
+    score = draw.score[:, inside][:, rows[:, None], arms]
+    return Scored(rows, arms, filled(score) * hard[:, rows, None], choice.astype(np.int8))
+
+
+def _by_draw(parts: list[Scored], keep: np.ndarray) -> Kernel:
+    """Keep, by draw, the scores of problems under each arm where selected, and their arms."""
+    choice = np.concatenate([part.choice[:, keep] for part in parts])
+    gain = np.zeros((*choice.shape, 1 + max(part.arms.max(initial=0) for part in parts)))
+    first = 0
+    for part in parts:
+        # A problem that is not kept is selected only where its route was not run.
+        known = np.isin(part.rows, keep)
+        rows = np.searchsorted(keep, part.rows[known])
+        gain[first : first + len(part.gain), rows[:, None], part.arms] = part.gain[:, known]
+        first += len(part.gain)
+    return gain, choice
+
+
+def _added_up(parts: list[Scored], keep: np.ndarray) -> Kernel:
+    """Add up what problem i scores under the decisions that were made for problem j in all draws.
+
+    It is one product over draws and arms. Problems with the same decisions in every draw share a
+    label: most do, so that labels are far fewer than problems.
+    """
+    gain, choice = _by_draw(parts, keep)
+    ways, label = np.unique(choice.T, axis=0, return_inverse=True)
+    made = (ways[..., None] == np.arange(gain.shape[-1])).astype(float).reshape(len(ways), -1)
+    return (np.moveaxis(gain, 1, 0).reshape(len(keep), -1) @ made.T)[None], label.reshape(1, -1)

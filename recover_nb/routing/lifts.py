@@ -43,7 +43,7 @@ class Contributions:
     kernels : dict of int to (float64 array of shape (s, n, m), int array of shape (s, n))
         Per cell, ``gain`` and ``label``: problem i scores the sum over s of ``gain[s, i, label[s,
         j]]`` under the decisions made for problem j. Of few draws, s is a draw and labels are arms;
-        of many, which are added up, s is 1 and every problem is a label of its own.
+        of many, which are added up, s is 1 and a label is what was decided in all of them.
     """
 
     names: tuple[str, ...]

@@ -1,11 +1,13 @@
 """Resampling on arrays: paired bootstrap (percentile and BCa), permutation within cells, Holm.
 
 Every statistic here is a ratio of sums over problems, so a bootstrap resample is a row of weights
-and all resamples of all statistics are one matrix product; no Python loop runs over resamples.
+and all resamples of all statistics are one matrix product, in blocks where problems are many; no
+Python loop runs over resamples.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.sparse import csc_array
@@ -18,6 +20,8 @@ BLOCK = 1 << 23
 #: Statistics that differ by less are equal: the same sum in another order may differ by its last
 #: bit.
 TIED = 1e-12
+#: Numbers of a block of counts that are made floats at once: they stay in a processor's cache.
+_CACHED = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -26,8 +30,9 @@ class Resamples:
 
     Parameters
     ----------
-    counts : float64 array, shape (resample, cluster)
-        How often each cluster occurs in each resample.
+    counts : uint8 array, shape (resample, cluster)
+        How often each cluster occurs in each resample: about once. More than 255 times never
+        happens, its chance is below 1 / 256!.
     clusters : int array, shape (problem,)
         Column of `counts`; each has a problem. Those of one cluster are drawn together, and left
         out together by the jackknife.
@@ -38,13 +43,25 @@ class Resamples:
 
     @property
     def weights(self) -> np.ndarray:
-        """How often each problem occurs in each resample, shape (resample, problem)."""
-        return self.counts[:, self.clusters]
+        """How often each problem occurs in each resample, float64, shape (resample, problem)."""
+        return self.counts[:, self.clusters].astype(float)
 
     def subset(self, rows: np.ndarray) -> "Resamples":
         """Return the same resamples of the problems `rows` (a bool mask or indices)."""
         kept, clusters = np.unique(self.clusters[rows], return_inverse=True)
-        return Resamples(self.counts[:, kept], clusters)
+        together = kept.size and kept[-1] - kept[0] == len(kept) - 1
+        # A slice copies nothing.
+        return Resamples(
+            self.counts[:, slice(kept[0], kept[-1] + 1) if together else kept], clusters
+        )
+
+    def sums(self, added: np.ndarray) -> np.ndarray:
+        """Return what `added` (cluster, term) adds up to in each resample, (resample, term)."""
+        step = max(1, _CACHED // max(1, len(added)))
+        parts = range(0, len(self.counts), step)
+        return np.concatenate(
+            [self.counts[start : start + step].astype(float) @ added for start in parts]
+        )
 
 
 def bootstrap_weights(
@@ -79,19 +96,22 @@ def bootstrap_weights(
     """
     if n_bootstrap < 1:
         raise InputError(f"n_bootstrap is {n_bootstrap}; it must be at least 1")
-    _, strata = np.unique(strata, return_inverse=True)
+    names, strata = np.unique(strata, return_inverse=True)
     _, clusters = np.unique(clusters, return_inverse=True)
     # A cluster belongs to one stratum: the pair is what is drawn.
     pairs, cluster = np.unique(np.stack([strata, clusters], axis=1), axis=0, return_inverse=True)
-    counts = np.zeros((n_bootstrap, len(pairs)))
-    for stratum in np.unique(strata):
-        members = np.flatnonzero(pairs[:, 0] == stratum)
-        size = len(members)
-        draws = rng.integers(size, size=(n_bootstrap, size))
-        flat = draws + size * np.arange(n_bootstrap)[:, None]
-        counts[:, members] = np.bincount(flat.ravel(), minlength=n_bootstrap * size).reshape(
-            -1, size
-        )
+    counts = np.zeros((n_bootstrap, len(pairs)), np.uint8)
+    # Pairs are sorted: those of a stratum lie together.
+    ends = np.searchsorted(pairs[:, 0], np.arange(len(names) + 1))
+    for first, last in pairwise(ends):
+        size = last - first
+        step = max(1, BLOCK // size)
+        for start in range(0, n_bootstrap, step):
+            block = counts[start : start + step, first:last]
+            # The place of each draw in the block, row after row.
+            places = rng.integers(size, size=block.shape)
+            places += size * np.arange(len(block))[:, None]
+            block[:] = np.bincount(places.ravel(), minlength=block.size).reshape(block.shape)
     return Resamples(counts, cluster.ravel())
 
 
@@ -266,9 +286,10 @@ def bootstrap(
     # A cluster's problems always weigh the same: what they add up to is all that a resample needs
     # to know.
     added = _by_cluster(values, resamples.clusters)
-    draws = statistic(resamples.counts @ added)
+    draws = statistic(resamples.sums(added))
     levels = np.array(tails(level))
-    percentile = _quantiles(draws, np.repeat(levels[:, None], draws.shape[1], axis=1))
+    ordered = np.sort(draws, axis=0)
+    percentile = _quantiles(ordered, np.repeat(levels[:, None], draws.shape[1], axis=1))
     if not bca:
         return Intervals(observed, percentile, np.full_like(percentile, np.nan))
     total = added.sum(axis=0)
@@ -278,7 +299,7 @@ def bootstrap(
     if ((left_out != 0) & (abs(left_out) <= TIED * abs(total))).any():
         some = _by_cluster((values != 0).astype(float), resamples.clusters)
         left_out[some.sum(axis=0) == some] = 0.0
-    return Intervals(observed, percentile, _bca(observed, draws, statistic(left_out), levels))
+    return Intervals(observed, percentile, _bca(observed, ordered, statistic(left_out), levels))
 
 
 def _by_cluster(values: np.ndarray, clusters: np.ndarray) -> np.ndarray:
@@ -291,7 +312,10 @@ def _by_cluster(values: np.ndarray, clusters: np.ndarray) -> np.ndarray:
 def _bca(
     observed: np.ndarray, draws: np.ndarray, jackknife: np.ndarray, levels: np.ndarray
 ) -> np.ndarray:
-    """Return the BCa ends, (2, column), or the percentile method's where BCa is undefined."""
+    """Return the BCa ends, (2, column), or the percentile method's where BCa is undefined.
+
+    `draws` are sorted.
+    """
     below = (draws < observed - TIED).sum(axis=0) + 0.5 * (abs(draws - observed) <= TIED).sum(
         axis=0
     )
@@ -334,14 +358,13 @@ def value_and_interval(draws: np.ndarray, level: float) -> np.ndarray:
     return np.stack([draws[0], *percentile_interval(draws[1:], tails(level))])
 
 
-def _quantiles(draws: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Quantile of each column at its own levels, shape (level, column); NaN draws are left out."""
-    ordered = np.sort(draws, axis=0)
-    known = (~np.isnan(draws)).sum(axis=0)
+def _quantiles(ordered: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Quantile of each sorted column at its own levels, (level, column); NaN is left out."""
+    known = (~np.isnan(ordered)).sum(axis=0)
     place = levels * np.maximum(known - 1, 0)
     low = np.floor(place).astype(int)
     high = np.minimum(low + 1, np.maximum(known - 1, 0))
-    columns = np.arange(draws.shape[1])
+    columns = np.arange(ordered.shape[1])
     value = ordered[low, columns] + (place - low) * (ordered[high, columns] - ordered[low, columns])
     return np.where(known > 0, value, np.nan)
 
@@ -359,9 +382,8 @@ def permuted_sums(
     gain : float array, shape (draw, n, m)
         What problem i scores under each label.
     label : int array, shape (draw, n)
-        The label (a column of `gain`) of each problem, such as the intervention it is routed to; or
-        its own number, where `gain` holds what problem i scores under all that was decided for
-        problem j.
+        The label (a column of `gain`) of each problem, such as the intervention it is routed to, or
+        all that was decided for it in many draws.
     n_permutations : int
         Permutations drawn.
     rng : numpy Generator
