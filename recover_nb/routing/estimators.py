@@ -251,7 +251,7 @@ def gather(
     sums /= count
     chosen = {}
     for cell in list(cells):
-        keep = np.flatnonzero(sums[2, table.rows_by_cell[cell], 0] > 0)
+        keep = sums[2, table.rows_by_cell[cell], 0] > 0
         gain, label = kernels(cells.pop(cell), keep)
         chosen[cell] = gain / count, label
     return Contributions(table.comparators, *sums, np.concatenate(totals, axis=1), chosen)
@@ -259,34 +259,35 @@ def gather(
 
 @dataclass(frozen=True)
 class Scored:
-    """What problems of one cell score in a block of draws; those never selected take no memory.
+    """What problems of one cell score in a block of draws; what is not selected takes no memory.
 
     Attributes
     ----------
-    rows, arms : int arrays
-        Problems of the cell that are selected in some draw, and arms that are chosen in some.
-    gain : float64 array, shape (draw, row, arm)
-        Their score, 0 where not selected.
+    hard : bool array, shape (draw, problem)
+        Who is selected.
+    arms : int array
+        Arms that are chosen in some draw.
+    gain : float64 array, shape (number selected, arm)
+        Their scores under `arms`, draw by draw.
     choice : int8 array, shape (draw, problem)
         The arm chosen for every problem of the cell.
     """
 
-    rows: np.ndarray
+    hard: np.ndarray
     arms: np.ndarray
     gain: np.ndarray
     choice: np.ndarray
 
 
-#: From the blocks of a cell, and those of its problems that are selected at all.
+#: From the blocks of a cell, and whether each of its problems is selected at all.
 Kernels = Callable[[list[Scored], np.ndarray], Kernel]
 
 
 def _scored(draw: Draw, inside: np.ndarray | slice) -> Scored:
     hard, choice = draw.hard[:, inside], draw.decision[:, inside]
-    rows = np.flatnonzero(hard.any(axis=0))
     arms = np.flatnonzero(np.bincount(choice.ravel()))
-    score = draw.score[:, inside][:, rows[:, None], arms]
-    return Scored(rows, arms, filled(score) * hard[:, rows, None], choice.astype(np.int8))
+    score = np.broadcast_to(draw.score[:, inside], (*hard.shape, draw.score.shape[-1]))
+    return Scored(hard, arms, filled(score[hard][:, arms]), choice.astype(np.int8))
 
 
 def _by_draw(parts: list[Scored], keep: np.ndarray) -> Kernel:
@@ -295,11 +296,11 @@ def _by_draw(parts: list[Scored], keep: np.ndarray) -> Kernel:
     gain = np.zeros((*choice.shape, 1 + max(part.arms.max(initial=0) for part in parts)))
     first = 0
     for part in parts:
-        # A problem that is not kept is selected only where its route was not run.
-        known = np.isin(part.rows, keep)
-        rows = np.searchsorted(keep, part.rows[known])
-        gain[first : first + len(part.gain), rows[:, None], part.arms] = part.gain[:, known]
-        first += len(part.gain)
+        draw, row = np.nonzero(part.hard[:, keep])
+        # One that is not kept is selected only where the arm it is routed to was not run.
+        kept = np.broadcast_to(keep, part.hard.shape)[part.hard]
+        gain[first + draw[:, None], row[:, None], part.arms] = part.gain[kept]
+        first += len(part.hard)
     return gain, choice
 
 
@@ -312,4 +313,4 @@ def _added_up(parts: list[Scored], keep: np.ndarray) -> Kernel:
     gain, choice = _by_draw(parts, keep)
     ways, label = np.unique(choice.T, axis=0, return_inverse=True)
     made = (ways[..., None] == np.arange(gain.shape[-1])).astype(float).reshape(len(ways), -1)
-    return (np.moveaxis(gain, 1, 0).reshape(len(keep), -1) @ made.T)[None], label.reshape(1, -1)
+    return (np.moveaxis(gain, 1, 0).reshape(label.size, -1) @ made.T)[None], label.reshape(1, -1)
