@@ -32,7 +32,7 @@ CELLS = tuple(
 #: Functions that an evaluation spends its time in.
 RESAMPLING = {
     "binomial draws of the nulls": ["_binomial"],
-    "permutations": ["permute_labels"],
+    "permutations": ["permuted_sums"],
     "bootstrap": ["bootstrap_weights", "bootstrap"],
 }
 

@@ -462,7 +462,9 @@ def cell_names(ds: xr.Dataset) -> np.ndarray:
                 f"the study has no coordinate {name!r} on (problem); a cell is family|method|task"
             )
         parts.append(text(ds[name]).tolist())
-    return np.array([joined(each) for each in zip(*parts, strict=True)], dtype=str)
+    units = [*zip(*parts, strict=True)]
+    cells = {each: joined(each) for each in set(units)}
+    return np.array([cells[each] for each in units], dtype=str)
 
 
 def joined(parts: Iterable[str]) -> str:

@@ -190,7 +190,7 @@ def score_best_fixed(table: Table, draw: Draw, halves: np.ndarray | None) -> np.
 
 
 def _values(table: Table, draw: Draw, best_fixed: np.ndarray) -> np.ndarray:
-    """Rate of every comparator, shape (draw, problem, column)."""
+    """Rate of every comparator, shape (column, draw, problem)."""
     shape = draw.hard.shape
     score = np.broadcast_to(draw.score, (*shape, len(table.arms)))
     regime = score[..., table.regime_arms]
@@ -214,7 +214,7 @@ def _values(table: Table, draw: Draw, best_fixed: np.ndarray) -> np.ndarray:
     select = filled(draw.select[..., table.regime_arms], -1.0)
     tied = select >= select.max(axis=-1, keepdims=True) - SLACK
     oracle[...] = (tied * regime).sum(axis=-1) / tied.sum(axis=-1)
-    return np.moveaxis(columns, 0, -1)
+    return columns
 
 
 def arms_apart(rate: np.ndarray) -> np.ndarray:
@@ -239,12 +239,9 @@ def gather(
     sums = np.zeros((3, n_problems, n_columns))
     totals, cells, count = [], {cell: [] for cell in table.rows_by_cell if kernels}, 0
     for draw, best_fixed in draws:
-        value = _values(table, draw, best_fixed)
-        weight = (draw.hard[..., None] & ~np.isnan(value)).astype(float)
-        value = filled(value)
-        parts = (value * weight, value[..., :1] * weight, weight)
-        totals.append(np.stack([x.sum(axis=1) for x in parts]))
-        sums += np.stack([x.sum(axis=0) for x in parts])
+        by_problem, by_draw = _summed(_values(table, draw, best_fixed), draw.hard)
+        totals.append(by_draw)
+        sums += by_problem
         count += len(draw.hard)
         for cell, parts in cells.items():
             parts.append(_scored(draw, table.spans[cell]))
@@ -255,6 +252,30 @@ def gather(
         gain, label = kernels(cells.pop(cell), keep)
         chosen[cell] = gain / count, label
     return Contributions(table.comparators, *sums, np.concatenate(totals, axis=1), chosen)
+
+
+def _summed(columns: np.ndarray, hard: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Add up value, routed value and weight: over draws, (3, problem, column), over problems.
+
+    A column is summed while it lies in a processor's cache; where it was run for everyone, its
+    weight is that of the first.
+    """
+    routed, weight = filled(columns[0]), hard.astype(float)
+    of_all = [(each.sum(axis=0), each.sum(axis=1)) for each in (routed * weight, weight)]
+    found = []
+    for column in columns:
+        known = ~np.isnan(column)
+        if known.all():
+            value = column * weight
+            found.append([(value.sum(axis=0), value.sum(axis=1)), *of_all])
+        else:
+            some = weight * known
+            parts = (filled(column) * some, routed * some, some)
+            found.append([(each.sum(axis=0), each.sum(axis=1)) for each in parts])
+    by_problem, by_draw = (
+        np.moveaxis([[part[side] for part in column] for column in found], 0, -1) for side in (0, 1)
+    )
+    return by_problem, by_draw
 
 
 @dataclass(frozen=True)

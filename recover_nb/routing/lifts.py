@@ -148,21 +148,28 @@ def compare(
         ``relative_low``, ``relative_high``: shape (group, column), in the order of the names of
         `item`, the first of which is routing itself.
     """
-    added = np.concatenate([item.value, item.routed - item.value, item.weight], axis=1)
     n = len(item.names)
+    # Mostly all comparators were run on all problems: then they weigh alike.
+    alike = bool((item.weight == item.weight[:, :1]).all())
+    weight = item.weight[:, :1] if alike else item.weight
+    added = np.concatenate([item.value, item.routed - item.value, weight], axis=1)
+
+    def rates_and_lifts(sums: np.ndarray) -> np.ndarray:
+        value, gain, weight = np.split(sums, [n, 2 * n], axis=-1)
+        shares = (ratio(value, weight), ratio(gain, weight), ratio(gain, value))
+        return np.concatenate(shares, axis=-1)
+
     if intervals:
         # One call for all three statistics of all comparators: they share the resamples, hence are
         # paired.
-        found = [
-            bootstrap(added[rows], _rates_and_lifts, resamples.subset(rows)) for rows in groups
-        ]
+        found = [bootstrap(added[rows], rates_and_lifts, resamples.subset(rows)) for rows in groups]
         value = np.array([each.value for each in found])
         percentile = np.array([each.percentile for each in found])
         bca = np.array([each.bca for each in found])
     else:
         # A product, as of resamples: to the last bit what it is beside an interval.
         sums = [np.ones((1, len(rows))) @ added[rows] for rows in groups]
-        value = _rates_and_lifts(np.concatenate(sums))
+        value = rates_and_lifts(np.concatenate(sums))
         percentile = bca = np.full((len(groups), 2, 3 * n), np.nan)
     out = {
         "n": np.array([float(item.weight[rows, 0].sum()) for rows in groups]),
@@ -187,15 +194,6 @@ def compare(
                 f"{name}_{end}_bca": bca[:, i, columns] for i, end in enumerate(("low", "high"))
             }
     return out
-
-
-def _rates_and_lifts(sums: np.ndarray) -> np.ndarray:
-    """Return rates, lifts and relative lifts of sums (resample, 3 * comparator).
-
-    The sums are of values, gains and weights.
-    """
-    value, gain, weight = np.split(sums, 3, axis=-1)
-    return np.concatenate([ratio(value, weight), ratio(gain, weight), ratio(gain, value)], axis=-1)
 
 
 def summarise_null(

@@ -11,11 +11,9 @@ from recover_nb.core.labels import DETERMINISTIC
 from recover_nb.routing.estimators import Draw, arms_apart, blocks, gather, score_best_fixed
 from recover_nb.routing.lifts import Contributions
 from recover_nb.routing.table import Table
+from recover_nb.stats.binomial import binomial
 from recover_nb.stats.resampling import ratio
 from recover_nb.stats.ties import SLACK
-
-#: Simulated rates that are scored at once.
-_CACHED = 1 << 17
 
 
 def null(table: Table, rng: np.random.Generator, *, n_null: int) -> Contributions:
@@ -28,7 +26,7 @@ def null(table: Table, rng: np.random.Generator, *, n_null: int) -> Contribution
 
     def draws() -> Iterator[tuple[Draw, np.ndarray]]:
         for size in blocks(n_null, table.rate.size):
-            yield from _simulated(table, _binomial(table, range(len(table.arms)), size, rng), rng)
+            yield _simulated(table, _binomial(table, range(len(table.arms)), size, rng), rng)
 
     return gather(table, draws())
 
@@ -57,7 +55,7 @@ def null_twins(table: Table, rng: np.random.Generator, *, n_null: int) -> Contri
                 same = rng.binomial(np.minimum(trials, retries), shares[arm], size=won.shape)
                 wins = rng.hypergeometric(won, retries - won, same)
                 rate[..., arm] = ratio(wins + rng.binomial(trials - same, pooled), trials)
-            yield from _simulated(table, rate, rng)
+            yield _simulated(table, rate, rng)
 
     return gather(table, draws())
 
@@ -78,7 +76,7 @@ def null_exchanged(table: Table, rng: np.random.Generator, *, n_null: int) -> Co
                 rate = _dealt(np.rint(wins).astype(np.int64), table.attempts, size, rng)
             else:
                 rate = rng.permuted(np.broadcast_to(table.rate, (size, *wins.shape)), axis=-1)
-            yield from _simulated(table, rate, rng)
+            yield _simulated(table, rate, rng)
 
     return gather(table, draws())
 
@@ -134,7 +132,7 @@ def _binomial(table: Table, arms: Sequence[int], size: int, rng: np.random.Gener
     """Rates of `arms` in `size` studies without effect, shape (size, problem, len(arms))."""
     pooled = _pooled(table)[:, None]
     trials = table.attempts[:, list(arms)]
-    rate = ratio(rng.binomial(trials, pooled, size=(size, *trials.shape)), trials)
+    rate = ratio(binomial(trials, pooled, size, rng), trials)
     for column, arm in enumerate(arms):
         share = repeating(table, arm)
         if share > 0:
@@ -168,17 +166,9 @@ def repeating(table: Table, arm: int) -> float:
     return float(np.clip(1 - own[both].sum() / expected[both].sum(), 0.0, 1.0))
 
 
-def _simulated(
-    table: Table, rates: np.ndarray, rng: np.random.Generator
-) -> Iterator[tuple[Draw, np.ndarray]]:
-    """Select, route and score a block of simulated rates, shape (draw, problem, arm).
-
-    Few draws at a time: what is made of them then stays in a processor's cache.
-    """
-    halves = rng.random(rates.shape[:-1]) < 0.5
-    step = max(1, _CACHED // max(1, rates[0].size))
-    for start in range(0, len(rates), step):
-        rate = arms_apart(rates[start : start + step])
-        hard = table.hard(rate)
-        draw = Draw(hard, table.decide(hard), rate, rate, rate)
-        yield draw, score_best_fixed(table, draw, halves[start : start + step])
+def _simulated(table: Table, rate: np.ndarray, rng: np.random.Generator) -> tuple[Draw, np.ndarray]:
+    """Select, route and score a block of simulated rates, shape (draw, problem, arm)."""
+    rate = arms_apart(rate)
+    hard = table.hard(rate)
+    draw = Draw(hard, table.decide(hard), rate, rate, rate)
+    return draw, score_best_fixed(table, draw, rng.random(hard.shape) < 0.5)

@@ -412,5 +412,6 @@ def mean_costs(by_arm: xr.Dataset, correct: np.ndarray | None) -> dict[str, np.n
 
 
 def filled(values: np.ndarray, value: float = 0.0) -> np.ndarray:
-    """Return `values` with `value` for NaN."""
-    return np.where(np.isnan(values), value, values)
+    """Return `values` with `value` for NaN; the same array where there is none."""
+    unknown = np.isnan(values)
+    return np.where(unknown, value, values) if unknown.any() else values
