@@ -17,6 +17,7 @@ from recover_nb.clustering.cluster_stability import MAX_CONSENSUS
 from recover_nb.clustering.nulls import points_shown
 from recover_nb.clustering.stability import measure
 from recover_nb.core.labels import ROUTED_INTERVENTIONS, Algorithm, Family, Feature, Method, Task
+from recover_nb.features.features import problem_features, rollout_features
 from recover_nb.features.signal_reductions import default_k_cov
 from recover_nb.features.signals import DEFAULT_MAX_BYTES, signals_from_logits, signals_in_chunks
 from recover_nb.routing.evaluation import evaluate_routing
@@ -131,6 +132,55 @@ def signals(n: int, vocab_size: int, loop: int, repeats: int) -> tuple[list[Row]
     return found, growth(
         "signals", "signals in chunks", f"tokens of {vocab_size:,} logits", parts, repeats
     )
+
+
+def vocabulary(n: int, vocab_size: int, repeats: int) -> dict:
+    """Measure how the signals of `n` tokens grow with the vocabulary."""
+    first, second, token = logits(n, vocab_size)
+    parts = {
+        size: _first(
+            np.ascontiguousarray(first[:, :size]),
+            np.ascontiguousarray(second[:, :size]),
+            token % size,
+            n,
+        )
+        for size in (vocab_size // 8, vocab_size // 4, vocab_size // 2, vocab_size)
+    }
+    return growth(
+        "signals", "signals in chunks, by vocabulary", f"logits of {n:,} tokens", parts, repeats
+    )
+
+
+def features(n: int, rollouts: int, tokens: int, repeats: int) -> list[dict]:
+    """Measure how features of `n` problems grow with their rollouts, and with tokens of each."""
+    rng = np.random.default_rng(0)
+    pressure, variance = rng.random((2, n, rollouts, tokens), dtype=np.float32)
+
+    def part(some: int, length: int) -> Run:
+        block = np.s_[:, :some, :length]
+        one, two = (np.ascontiguousarray(each[block]) for each in (pressure, variance))
+        lengths = np.full((n, some), length)
+        return lambda: (
+            problem_features(rollout_features(one, two, lengths), lengths > 0) is None or None
+        )
+
+    by = {
+        "rollouts": (f"rollouts of {tokens} tokens, {n:,} problems", rollouts),
+        "tokens": (f"tokens of {rollouts} rollouts, {n:,} problems", tokens),
+    }
+    return [
+        growth(
+            "features",
+            f"features of problems, by {name}",
+            over,
+            {
+                size: part(*((size, tokens) if name == "rollouts" else (rollouts, size)))
+                for size in (most // 8, most // 4, most // 2, most)
+            },
+            repeats,
+        )
+        for name, (over, most) in by.items()
+    ]
 
 
 def _first(first: np.ndarray, second: np.ndarray, token: np.ndarray, size: int) -> Run:
@@ -331,14 +381,20 @@ def stability(n: int, n_resamples: int, ks: range, repeats: int) -> tuple[list[R
 
 
 def rows(quick: bool, repeats: int) -> tuple[list[Row], list[dict]]:
-    """Return all rows of these sections and how cost grows."""
+    """Return the rows of signals and of an evaluation, and how they and features grow."""
     few = {"n_bootstrap": 20, "n_permutations": 20, "n_null": 10}
     many = {"n_bootstrap": 2000, "n_permutations": 2000, "n_null": 200}
     found, grown = signals(*((64, 2000, 2) if quick else (2000, 32_000, 4)), repeats)
+    wider = vocabulary(*((64, 2000) if quick else (250, 64_000)), repeats)
+    summed = features(*((4, 16, 16) if quick else (100, 80, 512)), repeats)
     evaluated, grown_evaluation = resampling(
         *((160, few, 10) if quick else (1423, many, 50)), repeats
     )
-    clustered, grown_clusters = stability(
-        *((120, 4, range(2, 4)) if quick else (1500, 100, range(2, 9))), 1
-    )
-    return [*found, *evaluated, *clustered], [grown, grown_evaluation, grown_clusters]
+    return [*found, *evaluated], [grown, wider, *summed, grown_evaluation]
+
+
+def cluster_rows(quick: bool, repeats: int) -> tuple[list[Row], list[dict]]:
+    """Return the rows of clusterings, each measured once for its length, and how they grow."""
+    del repeats
+    found, grown = stability(*((120, 4, range(2, 4)) if quick else (1500, 100, range(2, 9))), 1)
+    return found, [grown]

@@ -1,13 +1,17 @@
 """`docs/performance.md` from the figures of one run of the benchmark.
 
-``python benchmarks/page.py`` puts only the sections of `EXTRAS` on the page again.
+``python benchmarks/page.py`` puts only the sections of `EXTRAS` on the page again, and draws its
+picture; with ``--figures FILE``, what ``run.py --only ... --json`` printed, it renews those rows.
 """
 
+import argparse
 import json
 import re
 from pathlib import Path
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
+#: Drawn from the table of growth that is on the page.
+PICTURE = PAGE.with_name("growth.svg")
 #: Figures that are kept beside this file, since they are not measured with the others, and their
 #: headings: they end the page. Each JSON is of one run, with an environment of its own.
 EXTRAS = {
@@ -39,6 +43,9 @@ GROWTH = """## How cost grows
 
 Exponent b of seconds ~ size^b over the sizes named: 1 is proportional, below 1 is a fixed cost \
 that is shared out.
+
+![Seconds against size on logarithmic axes, a panel for each row of the table; the dashed line is \
+proportional.](growth.svg)
 
 | what | over | sizes | seconds | b | b of the last step |
 |---|---|---|---|---|---|"""
@@ -86,7 +93,7 @@ REASONS = {
         "a token costs two exponentials a logit and a selection, which no vectorising takes away"
     ),
     "bootstraps": (
-        "random numbers take about half of it, and drawing them otherwise would change every figure"
+        "random numbers take a third of it, and drawing them otherwise would change every figure"
         " of the study; pandas computes each of the loop's resamples with numpy"
     ),
     "import and open": (
@@ -176,6 +183,80 @@ def page(found: dict) -> str:
     if found["flips"]:
         parts += ["## Batch size and tokens\n", flips_text(found["flips"]), ""]
     return with_extras("\n".join(parts), kept())
+
+
+def growth_of(text: str) -> dict[str, str]:
+    """Return the lines of a page's table of growth, by what they name."""
+    section = text.partition(GROWTH.split("\n")[0] + "\n")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| ")][1:]
+    return {line.split(" | ")[0].removeprefix("| "): line for line in lines}
+
+
+def renewed(text: str, found: dict) -> str:
+    """Return a page where the rows and lines of a later run stand for those of the same name.
+
+    What the page has no line of yet is put behind the others of its table of growth; a row is not.
+    """
+    lines = text.splitlines()
+    for row in found["rows"]:
+        for i, old in enumerate(lines):
+            named = old.startswith((f"| {row['name']} (", f"| {row['name']} |"))
+            if named and f"| {row['peer']} |" in old:
+                lines[i] = line(row)
+        told = f"- {row['name']}, beside {row['peer']}"
+        lines = [old for old in lines if not old.startswith((f"{told}.", f"{told}:"))]
+        if row["met"] is False:
+            last = lines.index("## What is missed, and why") + 1
+            lines.insert(last + 1, f"{told}{why(row['name'])}.{spent(row)}")
+    text = "\n".join(lines) + "\n"
+    lines = growth_of(text) | {one["name"]: grown(one) for one in found["growth"]}
+    head, title, rest = text.partition(GROWTH.split("\n")[0] + "\n")
+    _, after, rest = rest.partition("\n## ")
+    text = "\n".join([head + GROWTH, *lines.values(), ""]) + after + rest if title else text
+    own = text.split(f"\n## {next(iter(EXTRAS.values()))}\n")[0]
+    met, missed = own.count("| met |"), own.count("| missed |")
+    return re.sub(
+        r"\*\*\d+ of \d+ aims are met", f"**{met} of {met + missed} aims are met", text, count=1
+    )
+
+
+def picture(text: str) -> str:
+    """Draw the growth that a page tells: an SVG with a panel for each line of its table."""
+    import altair as alt
+    import vl_convert
+
+    from recover_nb.core.theme import INK, OPERATOR, theme
+
+    panels = []
+    for told in growth_of(text).values():
+        name, over, *columns = (cell.strip() for cell in told.strip("| ").split(" | "))
+        sizes, seconds = (
+            [float(each.replace(",", "")) for each in column.split(", ")] for column in columns[:2]
+        )
+        rows = [
+            {"size": size, "seconds": each, "proportional": seconds[-1] * size / sizes[-1]}
+            for size, each in zip(sizes, seconds, strict=True)
+        ]
+        least = min(rows[0]["seconds"], rows[0]["proportional"])
+        x = alt.X("size:Q").scale(type="log", nice=False).title(over)
+        x = x.axis(values=sizes, format="~s", labelOverlap="greedy", grid=False)
+        even, mine = (
+            alt.Y(f"{column}:Q")
+            .scale(type="log", domain=[least / 1.2, seconds[-1] * 1.2])
+            .axis(tickCount=3, format="~g")
+            .title("seconds")
+            for column in ("proportional", "seconds")
+        )
+        base = alt.Chart(alt.Data(values=rows)).encode(x=x)
+        even = base.mark_line(stroke=INK, strokeDash=[4, 3], opacity=0.6).encode(y=even)
+        mine = base.mark_line(stroke=OPERATOR, point={"fill": OPERATOR, "filled": True}).encode(
+            y=mine
+        )
+        title = f"{name.replace('`', '')}: b {columns[2]}"
+        title = alt.TitleParams(title, fontSize=12, offset=6, limit=270)
+        panels.append(alt.layer(even, mine).properties(width=200, height=110, title=title))
+    chart = alt.concat(*panels, columns=3).configure(**theme())
+    return vl_convert.vegalite_to_svg(chart.to_dict()) + "\n"
 
 
 def kept() -> dict[str, dict]:
@@ -286,4 +367,11 @@ def busy(tables: dict[str, str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(with_extras(PAGE.read_text(), kept()))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--figures", type=Path, help="JSON of a run of some parts")
+    options = parser.parse_args()
+    text = PAGE.read_text()
+    if options.figures:
+        text = renewed(text, json.loads(options.figures.read_text()))
+    PAGE.write_text(with_extras(text, kept()))
+    PICTURE.write_text(picture(text))

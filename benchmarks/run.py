@@ -1,7 +1,7 @@
 """What `recover-nb bench` runs: ratios to named peers and to measured limits, all in one run.
 
     python benchmarks/run.py [--json] [--quick] [--write] [--repeats 5]
-    [--only decoding arrays starting study size]
+    [--only decoding arrays clusters starting study size]
 
 ``size`` (models of 240 million parameters) takes half an hour more and is not run unless named; it
 is kept apart: ``--only size --json > benchmarks/size.json``, then ``python benchmarks/page.py``.
@@ -33,6 +33,7 @@ from recover_nb.generation.decoding import Settings, decode
 PARTS = {
     "decoding": decode_rows.rows,
     "arrays": array_rows.rows,
+    "clusters": array_rows.cluster_rows,
     "starting": start_rows.rows,
     "study": start_rows.study_rows,
     "size": size_rows.rows,
@@ -152,7 +153,9 @@ def main(arguments: list[str] | None = None) -> None:
         delays = json.loads(options.widgets.read_text())
         found["widgets"] = {"rows": delays["latency"], "aims": delays["aims"]}
     if options.write:
-        page.PAGE.write_text(page.page(found))
+        text = page.page(found)
+        page.PAGE.write_text(text)
+        page.PICTURE.write_text(page.picture(text))
         print(page.PAGE, file=sys.stderr)
     print(json.dumps(found) if options.json else page.page(found))
 

@@ -204,6 +204,69 @@ def test_page_says_what_was_missed(tmp_path):
     assert "1 of 9 rollouts (1,234 tokens) with logits as they are" in text
 
 
+def test_a_page_takes_rows_of_a_later_run():
+    import measure
+    import page
+
+    def row(name, value, seconds=2.0):
+        sides = {"ours": seconds, "peer": 1.0}
+        return measure.Row("s", name, "p", "f", [value], aim=1.5, seconds=sides).to_dict()
+
+    def line(name, last):
+        sizes = {"sizes": [1000, 2000], "seconds": [1.0, last], "slope": last - 1, "last": 1.0}
+        return {"name": name, "over": "rows"} | sizes
+
+    found = {"environment": {"cores": 2}, "quick": False, "flips": {}}
+    first = page.page(
+        found | {"rows": [row("a", 1.0), row("a b", 1.0)], "growth": [line("g", 2.0)]}
+    )
+    second = {"rows": [row("a", 3.0, 7.0)], "growth": [line("g", 3.0), line("h", 2.0)]}
+    text = page.renewed(first, second)
+    assert "**0 of 2 aims are met.**" in first and "**1 of 2 aims are met.**" in text
+    assert "| a | p | f: 3 n=1 | ≥ 1.5 | met | 7 s |" in text and "| a b | p | f: 1 n=1 |" in text
+    assert "- a, beside p." in first and "- a, beside p." not in text and "- a b, beside" in text
+    assert list(page.growth_of(text)) == ["g", "h"] and "| 1, 3 | 2.00 |" in text
+    assert page.renewed(text, second) == text
+    drawn = page.picture(text)
+    assert "g: b 2.00" in drawn and "h: b 1.00" in drawn
+
+
+def test_the_picture_of_growth_is_of_the_table():
+    import page
+
+    lines, drawn = page.growth_of(page.PAGE.read_text()), page.PICTURE.read_text()
+    assert len(lines) >= 9
+    for name, told in lines.items():
+        assert f">{name.replace('`', '')}: b {told.split(' | ')[4]}<" in drawn
+
+
+def test_many_problems_are_as_many_as_they_say():
+    import many_problems
+
+    ds = many_problems.make(80)
+    runs = (ds["correct"] >= 0).sum("rollout").to_pandas()
+    assert len(runs) == 80 and (runs["none"] == 20).all()
+    failed = (ds["correct"].sel(intervention="none") == 0).any("rollout").values
+    assert set(runs["retry"][failed]) == set(runs["sparse_steer"][failed]) == {10}
+    assert (ds["attempts"].sel(intervention="retry").values == np.where(failed, 10, 0)).all()
+    cost = ds["forward_specialist"].where(ds["correct"] < 0, 0)
+    assert cost.values.max() == 0 and ds["forward_specialist"].values.max() > 0
+    rows = [
+        {
+            "problems": n,
+            "seconds to evaluate": seconds,
+            "peak of memory, MiB": peak,
+            "of which open the study": 100,
+            "load": [0.5, 1.0],
+        }
+        for n, seconds, peak in ((1000, 2.0, 500), (10_000, 20.0, 1950))
+    ]
+    said = many_problems.told(rows)
+    assert "| 10,000 | 20.0 | 1,950 MiB | 100 MiB | 0.5-1.0 |" in said
+    assert "power of 1.00" in said and "at most 1,907 MiB: missed" in said
+    assert "met" in many_problems.told(rows[:1])
+
+
 def test_a_section_of_its_own_ends_the_page_and_replaces_the_former_one():
     import measure
     import page

@@ -247,7 +247,7 @@ def gather(
             parts.append(_scored(draw, table.spans[cell]))
     sums /= count
     chosen = {}
-    for cell in list(cells):
+    for cell in list(cells) if kernels else ():
         keep = sums[2, table.rows_by_cell[cell], 0] > 0
         gain, label = kernels(cells.pop(cell), keep)
         chosen[cell] = gain / count, label
@@ -273,7 +273,7 @@ def _summed(columns: np.ndarray, hard: np.ndarray) -> tuple[np.ndarray, np.ndarr
             parts = (filled(column) * some, routed * some, some)
             found.append([(each.sum(axis=0), each.sum(axis=1)) for each in parts])
     by_problem, by_draw = (
-        np.moveaxis([[part[side] for part in column] for column in found], 0, -1) for side in (0, 1)
+        np.stack([[part[side] for part in column] for column in found], axis=-1) for side in (0, 1)
     )
     return by_problem, by_draw
 

@@ -10,6 +10,8 @@ import xarray as xr
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Intervention
 from recover_nb.io.profiles import from_profiles
+from recover_nb.io.store import open_study, save_study
+from recover_nb.routing import estimators
 from recover_nb.routing.budgets import (
     BASES,
     CLAIM_BASES,
@@ -606,3 +608,37 @@ def test_without_intervals_of_cells_the_other_figures_are_the_same(tied, evaluat
     ends += ["lift_low_checkpoints", "lift_high_checkpoints"]
     blank = {name: whole[name].where(whole["cell"] == "all") for name in ends}
     xr.testing.assert_identical(less, whole.assign(blank))
+
+
+def test_many_draws_are_added_up_by_what_was_decided():
+    """Three problems, two draws of one and of two blocks; problems 0 and 2 decided alike."""
+    hard = np.array([[True, False, True], [True, True, False]])
+    score = np.array(
+        [[[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]], [[0.7, 0.8], [0.9, 1.0], [0.0, np.nan]]]
+    )
+    decision = np.array([[0, 1, 0], [1, 1, 1]])
+    # The sum over draws of what problem i scores under what was decided for j, where selected.
+    expected = np.array([[0.1 + 0.8, 0.2 + 0.8], [1.0, 1.0], [0.5, 0.6]])
+    for parts in ([slice(0, 2)], [slice(0, 1), slice(1, 2)]):
+        draws = [estimators.Draw(hard[part], decision[part], *[score[part]] * 3) for part in parts]
+        scored = [estimators._scored(draw, slice(0, 3)) for draw in draws]
+        gain, label = estimators._added_up(scored, np.array([True, True, True]))
+        assert label.tolist() == [[0, 1, 0]]
+        np.testing.assert_allclose(gain[0], expected, atol=1e-15)
+        gain, label = estimators._added_up(scored, np.array([True, False, True]))
+        assert label.tolist() == [[0, 0]]
+        np.testing.assert_allclose(gain[0], expected[[0, 2], :1], atol=1e-15)
+        gain, label = estimators._by_draw(scored, np.array([False, True, False]))
+        assert label.tolist() == [[1], [1]] and gain[..., 1].tolist() == [[0.0], [1.0]]
+
+
+def test_a_study_read_through_dask_has_the_figures_of_one_in_memory(tmp_path):
+    pytest.importorskip("dask")
+    made = make_study(effect="tied", n_problems=30, n_attempts=10, seed=2)
+    path = save_study(made, tmp_path / "made.zarr")
+    few = {"n_bootstrap": 40, "n_permutations": 30, "n_null": 5, "n_splits": 12}
+    with open_study(path, chunks={}) as lazy, open_study(path, load=True) as loaded:
+        assert lazy["correct"].chunks is not None and loaded["correct"].chunks is None
+        found, expected = (evaluate_routing(ds, **few) for ds in (lazy, loaded))
+    assert set(found.estimators) >= {"published", "null", "split", "all", "null_twins"}
+    xr.testing.assert_identical(found.dataset, expected.dataset)

@@ -127,3 +127,30 @@ def test_same_seed_same_numbers():
 def test_no_resamples_is_refused():
     with pytest.raises(InputError, match="n_bootstrap is 0"):
         bootstrap_weights(np.arange(3), np.zeros(3), 0, np.random.default_rng(0))
+
+
+def test_blocks_of_resamples_are_the_same_resamples(monkeypatch):
+    from recover_nb.stats import resampling
+
+    strata = np.repeat([0, 1, 2], [30, 1, 12])
+    whole = bootstrap_weights(np.arange(43), strata, 25, np.random.default_rng(0))
+    monkeypatch.setattr(resampling, "BLOCK", 64)
+    blocks = bootstrap_weights(np.arange(43), strata, 25, np.random.default_rng(0))
+    assert blocks.counts.dtype == np.uint8
+    np.testing.assert_array_equal(whole.counts, blocks.counts)
+    assert (blocks.counts[:, :30].sum(axis=1) == 30).all() and (blocks.counts[:, 30] == 1).all()
+
+
+def test_sums_of_resamples_by_hand(monkeypatch):
+    from recover_nb.stats import resampling
+
+    drawn = resampling.Resamples(np.array([[2, 0, 1], [0, 3, 0]], np.uint8), np.array([0, 1, 2, 2]))
+    added = np.array([[1.0, 10.0], [0.5, 0.0], [0.25, 1.0]])
+    expected = [[2.25, 21.0], [1.5, 0.0]]
+    assert drawn.sums(added).tolist() == expected
+    monkeypatch.setattr(resampling, "_CACHED", 1)
+    assert drawn.sums(added).tolist() == expected
+    assert drawn.weights.tolist() == [[2.0, 0.0, 1.0, 1.0], [0.0, 3.0, 0.0, 0.0]]
+    apart = drawn.subset(np.array([3, 0]))
+    assert apart.counts.tolist() == [[2, 1], [0, 0]] and apart.clusters.tolist() == [1, 0]
+    assert drawn.subset(np.array([1, 3])).weights.tolist() == [[0.0, 1.0], [3.0, 0.0]]
