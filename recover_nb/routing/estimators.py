@@ -246,12 +246,15 @@ def gather(
         for cell, parts in cells.items():
             parts.append(_scored(draw, table.spans[cell]))
     sums /= count
+    value, routed, weight = sums
+    found = Contributions(table.comparators, value, routed, weight, np.concatenate(totals, axis=1))
+    if kernels is None:
+        return found
     chosen = {}
-    for cell in list(cells) if kernels else ():
-        keep = sums[2, table.rows_by_cell[cell], 0] > 0
-        gain, label = kernels(cells.pop(cell), keep)
+    for cell, rows in table.rows_by_cell.items():
+        gain, label = kernels(cells.pop(cell), sums[2, rows, 0] > 0)
         chosen[cell] = gain / count, label
-    return Contributions(table.comparators, *sums, np.concatenate(totals, axis=1), chosen)
+    return replace(found, kernels=chosen)
 
 
 def _summed(columns: np.ndarray, hard: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
