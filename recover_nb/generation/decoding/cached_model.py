@@ -7,8 +7,9 @@ from typing import Any
 import torch
 
 from recover_nb.core.errors import InputError
-from recover_nb.generation.decoding.caches import new_cache, select_rows
+from recover_nb.generation.decoding.caches import new_cache, select_rows, share_rows
 from recover_nb.generation.decoding.pair import Pair
+from recover_nb.generation.decoding.products import faster, linear_layers
 
 #: Rows are dropped from the cache once fewer than this share of them is still wanted: copying costs
 #: about a step.
@@ -98,6 +99,7 @@ class Forward:
         self._cache_name = cache_name(model)
         self._takes_positions = "position_ids" in known
         self._takes_keep = "logits_to_keep" in known
+        self._linear_layers = linear_layers(model)
 
     def __call__(
         self,
@@ -111,13 +113,14 @@ class Forward:
         extra: dict[str, Any] = {"position_ids": positions} if self._takes_positions else {}
         if self._takes_keep:
             extra["logits_to_keep"] = keep
-        output = self.model(
-            input_ids=ids,
-            attention_mask=mask,
-            use_cache=cache is not None,
-            **{self._cache_name: cache},
-            **extra,
-        )
+        with faster(self._linear_layers):
+            output = self.model(
+                input_ids=ids,
+                attention_mask=mask,
+                use_cache=cache is not None,
+                **{self._cache_name: cache},
+                **extra,
+            )
         return output.logits[:, -keep:, : self.pair.vocab_size].float()
 
 
@@ -198,8 +201,8 @@ class Runner:
                 " finite numbers (NaN or infinity); check its weights, or use dtype float32"
             )
 
-    def _select(self, places: torch.Tensor) -> None:
-        select_rows(self._cache, places)
+    def _select(self, places: torch.Tensor, *, first: bool = False) -> None:
+        (share_rows if first else select_rows)(self._cache, places)
         self._mask, self._lengths = self._mask[places], self._lengths[places]
 
     def _read_contexts(self) -> None:
@@ -220,7 +223,7 @@ class Runner:
 
     def _feed(self, tokens: torch.Tensor) -> torch.Tensor:
         if not self._fed:
-            self._select(self._owner[self.rows])
+            self._select(self._owner[self.rows], first=True)
         end = self._fed + tokens.shape[1]
         steps = torch.arange(self._fed, end, device=tokens.device)
         mask = None if self._no_padding else self._mask[:, : self._width + end]
