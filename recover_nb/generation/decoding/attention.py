@@ -196,7 +196,9 @@ def attend(
             scores.masked_fill_(~attn_mask, torch.finfo(scores.dtype).min)
         else:
             scores.add_(attn_mask)
-    weight = scores.softmax(-1, dtype=torch.float32).to(query.dtype)
+    # Half precision is too coarse for sums.
+    wide = torch.promote_types(scores.dtype, torch.float32)
+    weight = scores.softmax(-1, dtype=wide).to(query.dtype)
     if shared is None or value.prompt is None:
         out = torch.matmul(weight, value.own)
     else:
@@ -206,9 +208,7 @@ def attend(
     return out.reshape(rows, heads, n, value.own.shape[-1])
 
 
-def _by_key_heads(
-    mask: torch.Tensor | None, held: int, group: int, n: int
-) -> torch.Tensor | None:
+def _by_key_heads(mask: torch.Tensor | None, held: int, group: int, n: int) -> torch.Tensor | None:
     """Give each line of the wider product its mask."""
     if mask is None or (mask.shape[1] == 1 and mask.shape[2] == 1):
         return mask

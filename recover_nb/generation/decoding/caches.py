@@ -43,8 +43,7 @@ class GrowingLayer(DynamicLayer):
         for room, new in zip(self._room, (key_states, value_states), strict=True):
             room[..., self._used : end, :] = new
         self._used = end
-        self._show()
-        return self.keys, self.values
+        return self._show()
 
     def get_seq_length(self) -> int:
         """Return how many positions are held."""
@@ -57,12 +56,15 @@ class GrowingLayer(DynamicLayer):
             room[..., :used, :] = old[..., :used, :]
         return room
 
-    def _show(self) -> None:
+    def _show(self) -> tuple[torch.Tensor, torch.Tensor]:
         held = [room[..., : self._used, :] for room in self._room]
         if held[0].device.type == "cpu":
             prompts = self._prompt or (None, None)
-            held = [Cached(own, each, self._shared) for own, each in zip(held, prompts, strict=True)]
+            held = [
+                Cached(own, each, self._shared) for own, each in zip(held, prompts, strict=True)
+            ]
         self.keys, self.values = held
+        return held[0], held[1]
 
     def share(self, owner: torch.Tensor) -> None:
         """Go on with rows that begin with what is held in row `owner` (B,) int64, each its own.

@@ -1,8 +1,8 @@
 """Linear layers of a model by oneDNN, for as long as the decode loop runs the model.
 
-On processors, torch multiplies float32 by MKL, which is slow on those of other makers: oneDNN, which
-torch holds as well, takes half the time for a batch of a few rows on an AMD EPYC
-(`recover-nb bench`).
+On processors, torch multiplies float32 by MKL, which is slow on those of another maker than its
+own. oneDNN, which torch holds as well, takes half the time on an AMD EPYC
+(docs/performance.md).
 """
 
 import platform
