@@ -87,31 +87,41 @@ class Cached(torch.Tensor):
 
     Attributes
     ----------
-    own : (B, heads, n, size) tensor
+    room : (B, heads, at least n, size) tensor
+        The row's own, then zeros. Products go over all of it: a part of it would have gaps between
+        rows, and reading past gaps takes up to four times as long.
+    n : int
+        How many of its own there are.
     prompt : (C, heads, length - n, size) tensor, or None
     shared : Shared, or None
     """
 
-    own: torch.Tensor
+    room: torch.Tensor
+    n: int
     prompt: torch.Tensor | None
     shared: Shared | None
 
     @staticmethod
     def __new__(
-        cls, own: torch.Tensor, prompt: torch.Tensor | None = None, shared: Shared | None = None
+        cls,
+        room: torch.Tensor,
+        n: int,
+        prompt: torch.Tensor | None = None,
+        shared: Shared | None = None,
     ) -> "Cached":
         """Wrap both parts; nothing is copied."""
-        length = own.shape[-2] + (0 if prompt is None else prompt.shape[-2])
-        shape = (*own.shape[:-2], length, own.shape[-1])
-        made = torch.Tensor._make_wrapper_subclass(cls, shape, dtype=own.dtype, device=own.device)
-        made.own, made.prompt, made.shared = own, prompt, shared
+        length = n + (0 if prompt is None else prompt.shape[-2])
+        shape = (*room.shape[:-2], length, room.shape[-1])
+        made = torch.Tensor._make_wrapper_subclass(cls, shape, dtype=room.dtype, device=room.device)
+        made.room, made.n, made.prompt, made.shared = room, n, prompt, shared
         return made
 
     def whole(self) -> torch.Tensor:
         """Write it out."""
+        own = self.room[..., : self.n, :]
         if self.prompt is None or self.shared is None:
-            return self.own
-        return torch.cat([self.prompt[self.shared.owner], self.own], -2)
+            return own
+        return torch.cat([self.prompt[self.shared.owner], own], -2)
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -179,17 +189,17 @@ def attend(
     attn_mask : (B or 1, heads or 1, n or 1, length) bool or float, optional
     """
     rows, heads, n, size = query.shape
-    held = key.own.shape[1]
+    held = key.room.shape[1]
     if heads != held:
         # Heads that read the same keys are further lines of one product.
         query = query.reshape(rows, held, heads // held * n, size)
         attn_mask = _by_key_heads(attn_mask, held, heads // held, n)
-    scores = torch.matmul(query, key.own.transpose(-1, -2))
     shared, lines = key.shared, query.shape[2]
+    scores = torch.matmul(query, key.room.transpose(-1, -2))[..., : key.n]
     if shared is not None and key.prompt is not None:
         of_prompt = torch.matmul(shared.gather(query), key.prompt.transpose(-1, -2))
         scores = torch.cat([shared.spread(of_prompt, lines), scores], -1)
-    scores.mul_(size**-0.5 if scale is None else scale)
+    scores = scores * (size**-0.5 if scale is None else scale)
     if attn_mask is not None:
         if attn_mask.dtype == torch.bool:
             # Not infinity: padding that sees nothing must come out as a number.
@@ -199,13 +209,13 @@ def attend(
     # Half precision is too coarse for sums.
     wide = torch.promote_types(scores.dtype, torch.float32)
     weight = scores.softmax(-1, dtype=wide).to(query.dtype)
-    if shared is None or value.prompt is None:
-        out = torch.matmul(weight, value.own)
-    else:
-        before = value.prompt.shape[-2]
+    before = scores.shape[-1] - value.n
+    over_room = torch.nn.functional.pad(weight[..., before:], (0, value.room.shape[-2] - value.n))
+    out = torch.matmul(over_room, value.room)
+    if shared is not None and value.prompt is not None:
         of_prompt = torch.matmul(shared.gather(weight[..., :before]), value.prompt)
-        out = shared.spread(of_prompt, lines) + torch.matmul(weight[..., before:], value.own)
-    return out.reshape(rows, heads, n, value.own.shape[-1])
+        out = out + shared.spread(of_prompt, lines)
+    return out.reshape(rows, heads, n, value.room.shape[-1])
 
 
 def _by_key_heads(mask: torch.Tensor | None, held: int, group: int, n: int) -> torch.Tensor | None:

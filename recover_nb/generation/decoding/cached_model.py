@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from recover_nb.core.errors import InputError
-from recover_nb.generation.decoding.caches import new_cache, select_rows, share_rows
+from recover_nb.generation.decoding.caches import SMALL, new_cache, select_rows, share_rows
 from recover_nb.generation.decoding.pair import Pair
 from recover_nb.generation.decoding.products import faster, linear_layers
 
@@ -113,7 +113,7 @@ class Forward:
         extra: dict[str, Any] = {"position_ids": positions} if self._takes_positions else {}
         if self._takes_keep:
             extra["logits_to_keep"] = keep
-        with faster(self._linear_layers):
+        with faster(self._linear_layers, ids.numel()):
             output = self.model(
                 input_ids=ids,
                 attention_mask=mask,
@@ -138,6 +138,8 @@ class Runner:
     contexts : distinct token sequences; `owner` (B,) says which one each row continues
     n_steps : int
         Most steps the loop can take.
+    small : int
+        As of `GrowingLayer`.
     """
 
     def __init__(
@@ -147,8 +149,10 @@ class Runner:
         contexts: Sequence[Sequence[int]],
         owner: torch.Tensor,
         n_steps: int,
+        *,
+        small: int = SMALL,
     ) -> None:
-        self._forward = Forward(model, pair)
+        self._forward, self._small = Forward(model, pair), small
         self._pair, self._contexts, self._owner, self._n_steps = pair, contexts, owner, n_steps
         self._cache: Any = None
         self._fed = 0
@@ -212,7 +216,7 @@ class Runner:
         self._width = ids.shape[1]
         self._no_padding = bool(mask.all())
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        self._cache = new_cache(self._forward.model)
+        self._cache = new_cache(self._forward.model, self._small)
         logits = self._forward(ids, None if self._no_padding else mask, positions, self._cache)[
             :, -1
         ]

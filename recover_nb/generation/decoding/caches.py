@@ -8,19 +8,28 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 from recover_nb.generation.decoding.attention import Cached, Shared
 
 #: How many positions the cache grows by.
-GROWTH = 32
+GROWTH = 16
 #: Rows for each prompt from which on the prompts' part is kept once.
 SHARED_FROM = 1.5
+#: Numbers of a layer's keys below which torch's own attention, over a cache without parts, is done
+#: before ours has begun. (In half precision torch's own is slow at any size.)
+SMALL = 2**18
 
 
 class GrowingLayer(DynamicLayer):
     """A cache layer that writes into spare room instead of copying the cache at every step.
 
     `DynamicLayer` copies it. On processors, rows can share what is held of their prompts.
+
+    Parameters
+    ----------
+    small : int
+        A cache whose keys are fewer numbers than this is one plain tensor.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, small: int = SMALL) -> None:
         super().__init__()
+        self._small = small
         self._room: list[torch.Tensor] = []
         self._used = 0
         self._prompt: list[torch.Tensor] = []
@@ -51,20 +60,27 @@ class GrowingLayer(DynamicLayer):
 
     @staticmethod
     def _grown(old: torch.Tensor | None, new: torch.Tensor, used: int, end: int) -> torch.Tensor:
-        room = new.new_empty((*new.shape[:-2], end + GROWTH, new.shape[-1]))
+        room = new.new_zeros((*new.shape[:-2], end - end % GROWTH + GROWTH, new.shape[-1]))
         if old is not None and used:
             room[..., :used, :] = old[..., :used, :]
         return room
 
     def _show(self) -> tuple[torch.Tensor, torch.Tensor]:
         held = [room[..., : self._used, :] for room in self._room]
-        if held[0].device.type == "cpu":
+        if self._prompt or self._pays(held[0]):
             prompts = self._prompt or (None, None)
             held = [
-                Cached(own, each, self._shared) for own, each in zip(held, prompts, strict=True)
+                Cached(room, self._used, each, self._shared)
+                for room, each in zip(self._room, prompts, strict=True)
             ]
         self.keys, self.values = held
         return held[0], held[1]
+
+    def _pays(self, keys: torch.Tensor, rows: int | None = None) -> bool:
+        """Say whether attention by parts pays for so many keys, or for as many of `rows` rows."""
+        size = keys[0].numel() * (len(keys) if rows is None else rows)
+        half = keys.dtype.itemsize < 4
+        return keys.device.type == "cpu" and (half or size >= self._small)
 
     def share(self, owner: torch.Tensor) -> None:
         """Go on with rows that begin with what is held in row `owner` (B,) int64, each its own.
@@ -73,13 +89,14 @@ class GrowingLayer(DynamicLayer):
         """
         if not self._room:
             return
-        if self._room[0].device.type != "cpu" or len(owner) < SHARED_FROM * len(self._room[0]):
+        held, rows = self._room[0][..., : self._used, :], len(owner)
+        if rows < SHARED_FROM * len(held) or not self._pays(held, rows):
             self.reorder_cache(owner)
             return
         self._prompt = [room[..., : self._used, :].contiguous() for room in self._room]
         self._shared = Shared(owner, len(self._prompt[0]))
         self._room = [
-            each.new_empty((len(owner), each.shape[1], GROWTH, each.shape[-1]))
+            each.new_zeros((len(owner), each.shape[1], GROWTH, each.shape[-1]))
             for each in self._prompt
         ]
         self._used = 0
@@ -100,14 +117,15 @@ class GrowingLayer(DynamicLayer):
         self._show()
 
 
-def new_cache(model: Any) -> DynamicCache:
+def new_cache(model: Any, small: int = SMALL) -> DynamicCache:
     """Return an empty cache for `model`, with special layers as transformers makes them.
 
-    Sliding windows and the states of recurrent layers are special, among others.
+    Sliding windows and the states of recurrent layers are special, among others. `small` is that of
+    `GrowingLayer`.
     """
     cache = DynamicCache(config=model.config)
     cache.layers = [
-        GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers
+        GrowingLayer(small) if type(layer) is DynamicLayer else layer for layer in cache.layers
     ]
     return cache
 

@@ -40,31 +40,26 @@ def _has_onednn() -> bool:
 
 
 @contextmanager
-def faster(layers: list[torch.nn.Linear]) -> Iterator[None]:
-    """Let `layers` multiply by oneDNN in this block.
+def faster(layers: list[torch.nn.Linear], lines: int) -> Iterator[None]:
+    """Let `layers` multiply inputs of so many lines by oneDNN in this block, where it pays.
 
     Only where no gradient is wanted. Two threads may run one model: the first to leave ends it for
     both, and the slower product is as right.
     """
-    for layer in layers:
+    large = [layer for layer in layers if lines * layer.in_features * layer.out_features >= LEAST]
+    for layer in large:
         layer.__dict__["forward"] = _product(layer)
     try:
         yield
     finally:
-        for layer in layers:
+        for layer in large:
             layer.__dict__.pop("forward", None)
 
 
 def _product(layer: torch.nn.Linear) -> Callable[[torch.Tensor], torch.Tensor]:
     def forward(x: torch.Tensor) -> torch.Tensor:
         weight, bias = layer.weight, layer.bias
-        small = x.numel() // x.shape[-1] * weight.numel() < LEAST
-        if (
-            small
-            or x.dtype != torch.float32
-            or torch.is_grad_enabled()
-            or torch.is_autocast_enabled("cpu")
-        ):
+        if x.dtype != torch.float32 or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"):
             return torch.nn.functional.linear(x, weight, bias)
         return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 

@@ -28,8 +28,9 @@ def both(owner: torch.Tensor, dtype=torch.float64) -> tuple[Cached, Cached]:
     """Return keys and values of which the first part is shared."""
     shared = Shared(owner, 3)
     prompts = torch.randn(2, 3, HEADS, PROMPT, SIZE, dtype=dtype)
-    own = torch.randn(2, len(owner), HEADS, OWN, SIZE, dtype=dtype)
-    return Cached(own[0], prompts[0], shared), Cached(own[1], prompts[1], shared)
+    room = torch.randn(2, len(owner), HEADS, OWN + 2, SIZE, dtype=dtype)
+    room[..., OWN:, :] = 0
+    return Cached(room[0], OWN, prompts[0], shared), Cached(room[1], OWN, prompts[1], shared)
 
 
 @pytest.mark.parametrize("owner", OWNERS.values(), ids=OWNERS)
@@ -56,7 +57,7 @@ def test_parts_attend_as_the_whole_does(owner, heads, masked):
 def test_the_whole_is_the_prompt_of_each_row_and_then_its_own():
     prompt = torch.tensor([10.0, 20.0]).view(2, 1, 1, 1)
     own = torch.tensor([1.0, 2.0, 3.0]).view(3, 1, 1, 1)
-    held = Cached(own, prompt, Shared(torch.tensor([1, 0, 1]), 2))
+    held = Cached(own, 1, prompt, Shared(torch.tensor([1, 0, 1]), 2))
     assert held.shape == (3, 1, 2, 1)
     assert held.whole().flatten().tolist() == [20, 1, 10, 2, 20, 3]
     # Whatever is not attention has the whole, too.
@@ -86,7 +87,7 @@ def states(*values: float) -> torch.Tensor:
 
 
 def test_rows_are_picked_by_row_and_prompts_without_a_row_go():
-    layer = GrowingLayer()
+    layer = GrowingLayer(0)
     layer.update(states(10, 20, 30), states(11, 21, 31))
     layer.share(torch.tensor([0, 0, 1, 2, 2]))
     assert layer.get_seq_length() == 1
@@ -101,20 +102,33 @@ def test_rows_are_picked_by_row_and_prompts_without_a_row_go():
 
 
 def test_more_positions_than_there_is_room_for():
-    layer = GrowingLayer()
+    layer = GrowingLayer(0)
     layer.update(states(10), states(10))
     layer.share(torch.tensor([0, 0]))
-    for step in range(GROWTH + 2):
+    for step in range(2 * GROWTH + 2):
         keys, _ = layer.update(states(step, -step), states(step, -step))
-    wanted = [10, *range(GROWTH + 2)]
+    wanted = [10, *range(2 * GROWTH + 2)]
     assert keys.whole()[0, 0, :, 0].tolist() == wanted
     assert keys.whole()[1, 0, :, 0].tolist() == [10, *(-each for each in wanted[1:])]
 
 
 def test_few_rows_of_a_prompt_hold_it_each():
-    layer = GrowingLayer()
+    layer = GrowingLayer(0)
     layer.update(states(10, 20, 30), states(11, 21, 31))
     layer.share(torch.tensor([2, 0, 1, 1]))
     keys, _ = layer.update(states(1, 2, 3, 4), states(1, 2, 3, 4))
     assert keys.prompt is None
     assert keys.whole()[:, 0, :, 0].tolist() == [[30, 1], [10, 2], [20, 3], [20, 4]]
+
+
+def test_a_small_cache_is_one_plain_tensor():
+    layer = GrowingLayer(small=9)
+    layer.update(states(10, 20), states(11, 21))
+    layer.share(torch.tensor([0, 0, 1, 1]))
+    keys, _ = layer.update(states(1, 2, 3, 4), states(1, 2, 3, 4))
+    # Four rows of two numbers.
+    assert type(keys) is torch.Tensor
+    assert keys[:, 0, :, 0].tolist() == [[10, 1], [10, 2], [20, 3], [20, 4]]
+    # Four rows of three.
+    keys, _ = layer.update(states(1, 2, 3, 4), states(1, 2, 3, 4))
+    assert type(keys) is Cached
