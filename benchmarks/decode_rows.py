@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from unittest import mock
 
 import numpy as np
+import size_rows
 import torch
 from generate_peer import sample, study_peer
 from measure import Row, Run, compare, growth, interleave, shares
@@ -127,13 +128,15 @@ class Products(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.shapes: list[tuple[torch.Size, torch.Size]] = []
+        self.shapes: list[tuple[torch.Size, torch.Size, bool]] = []
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         """Note, then run."""
         name = function.overloadpacket.__name__
         if name == "linear":
             self._note(args[0].shape, args[1].T.shape)
+        elif name == "_linear_pointwise":
+            self._note(args[0].shape, args[1].shape, by_onednn=True)
         elif name in ("mm", "bmm", "matmul"):
             self._note(args[0].shape, args[1].shape)
         elif name == "addmm":
@@ -144,18 +147,21 @@ class Products(TorchDispatchMode):
             self._note(torch.Size([*query[:-1], key[-2]]), value)
         return function(*args, **(kwargs or {}))
 
-    def _note(self, left: torch.Size, right: torch.Size) -> None:
-        self.shapes.append((left, right))
+    def _note(self, left: torch.Size, right: torch.Size, *, by_onednn: bool = False) -> None:
+        self.shapes.append((left, right, by_onednn))
 
     def again(self) -> Callable[[], None]:
-        """Return a run of the same products of random numbers, in the same order."""
-        known = {shape: torch.randn(shape) for pair in self.shapes for shape in pair}
-        pairs = [(known[left], known[right]) for left, right in self.shapes]
+        """Return a run of the same products of random numbers, in the same order, by the same."""
+        known = {shape: torch.randn(shape) for each in self.shapes for shape in each[:2]}
+        given = [(known[left], known[right], onednn) for left, right, onednn in self.shapes]
 
         def run() -> None:
             with torch.inference_mode():
-                for left, right in pairs:
-                    torch.matmul(left, right)
+                for left, right, by_onednn in given:
+                    if by_onednn:
+                        torch.ops.mkldnn._linear_pointwise(left, right, None, "none", [], "")
+                    else:
+                        torch.matmul(left, right)
 
         return run
 
@@ -199,14 +205,14 @@ def spent(run: Run) -> dict[str, float]:
     linear, attention = (
         sum(event.self_cpu_time_total for key, event in found.items() if key.startswith(names))
         for names in (
-            ("aten::addmm", "aten::mm", "aten::linear"),
-            ("aten::scaled_dot", "aten::_scaled_dot"),
+            ("aten::addmm", "aten::mm", "aten::linear", "mkldnn::"),
+            ("aten::scaled_dot", "aten::_scaled_dot", "aten::bmm"),
         )
     )
     others = models.cpu_time_total - models.self_cpu_time_total - linear - attention
     parts = {
         "linear layers": linear,
-        "attention": attention,
+        "products of attention": attention,
         "other tensor operations of the models": others,
         "Python of the models": models.self_cpu_time_total,
         "`recover_nb` itself": wall - models.cpu_time_total,
@@ -310,6 +316,32 @@ def operators(it: Setting, n_problems: int, repeats: int) -> list[Row]:
     ]
 
 
+def at_both_lengths(n_problems: int, tokens: int, repeats: int) -> list[Row]:
+    """Both shipped families beside `generate`: rollouts of one length, and to their ends."""
+    found = []
+    for family in ("qwen3", "neox"):
+        pair = rnb.load_lineage(family, "sft")
+        prompts = [each.prompt for each in tasks.problems("program", "dev", n_problems)]
+        name = f"shipped {family}, batch {ROLLOUTS * n_problems}"
+        cell = size_rows.Cell(name, pair, None, ROLLOUTS * n_problems, tokens, prompts)
+        for fixed in (True, False):
+            found += size_rows.beside(
+                cell, fixed, repeats, section=SECTION, aims={"retry": 2.0 if fixed else None}
+            )
+    return found
+
+
+def maps(length: int, n: int, repeats: int) -> list[Row]:
+    """Seconds of the value map of a trace of the shipped models."""
+    found = []
+    for family in ("qwen3", "neox"):
+        pair = rnb.load_lineage(family, "sft")
+        prompts = [each.prompt for each in tasks.problems("program", "dev", 1)]
+        cell = size_rows.Cell(f"shipped {family}", pair, None, 1, length, prompts)
+        found += size_rows.mapped(cell, n, section=SECTION, aim=2.0, repeats=repeats)
+    return found
+
+
 def whole_study(
     it: Setting, n_problems: int, rollouts: int, attempts: int, repeats: int
 ) -> list[Row]:
@@ -379,6 +411,8 @@ def rows(quick: bool, repeats: int) -> tuple[list[Row], list[dict]]:
         against_generate(it, n, repeats),
         *against_products(it, sizes, repeats),
         *operators(it, n, repeats),
+        *at_both_lengths(n, tokens, repeats),
+        *maps(6 if quick else 40, 2 if quick else 24, repeats),
     ]
     # Enough rows to fill batches, as any study has: 12 problems fill half of one.
     found += whole_study(it, *((2, 2, 2) if quick else (48, 20, 10)), 1 if quick else 3)

@@ -7,6 +7,7 @@ where no end mark ever comes and all rows run to the last token.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -29,6 +30,9 @@ BESIDE = (
 )
 
 
+#: Runs whose peak of memory is measured, and those among them that are not ours.
+MEASURED = ("retry", "generate", "dense_steer", "by hand", "dense_sample, recorded")
+PEERS = ("generate", "by hand")
 #: What is measured where time is short.
 FEW = ("retry", "generate", "dense_steer", "by hand")
 
@@ -42,21 +46,31 @@ class Cell:
     name : str
         What the rows are called by.
     pair : Pair
-    size : Size
+    size : Size or None
+        None for a shipped pair, which has prompts of its own.
     rows, tokens : int
+    given : list of str
     """
 
     name: str
     pair: Pair
-    size: Size
+    size: Size | None
     rows: int
     tokens: int
+    given: list[str] | None = None
+
+    def prompts(self, n: int) -> list[str]:
+        """Return `n` prompts."""
+        if self.given is not None:
+            return self.given[:n]
+        assert self.size is not None
+        return prompts_of(self.size, n)
 
     def runs(self, fixed: bool) -> dict[str, Run]:
         """Return the runs; each decodes `rows` rollouts and returns how many."""
         pair = endless(self.pair) if fixed else self.pair
         n = max(self.rows // ROLLOUTS, 1)
-        prompts = prompts_of(self.size, n)
+        prompts = self.prompts(n)
         each = [prompt for prompt in prompts for _ in range(ROLLOUTS)]
         keys = np.arange(1, n + 1, dtype=np.uint64)
         settings = Settings(max_new_tokens=self.tokens, batch_size=n * ROLLOUTS)
@@ -91,8 +105,19 @@ class Cell:
         }
 
 
-def beside(cell: Cell, fixed: bool, repeats: int, *, names: tuple[str, ...] = ()) -> list[Row]:
-    """Run everything in turn, or only `names`, and return the ratios."""
+def beside(
+    cell: Cell,
+    fixed: bool,
+    repeats: int,
+    *,
+    names: tuple[str, ...] = (),
+    section: str = SECTION,
+    aims: dict[str, float | None] | None = None,
+) -> list[Row]:
+    """Run everything in turn, or only `names`, and return the ratios.
+
+    The aims are those of `BESIDE` unless given: of each of ours, where it has one.
+    """
     runs = cell.runs(fixed)
     costs = interleave({name: runs[name] for name in names or runs}, repeats)
     how = f"{cell.tokens} tokens each" if fixed else f"to their ends, {cell.tokens} tokens at most"
@@ -101,9 +126,11 @@ def beside(cell: Cell, fixed: bool, repeats: int, *, names: tuple[str, ...] = ()
         if mine not in costs or other not in costs:
             continue
         ours, theirs = np.array(costs[mine]), np.array(costs[other])
+        if aims is not None:
+            aim = aims.get(mine) if higher else None
         found.append(
             Row(
-                SECTION,
+                section,
                 f"`{mine}`, {cell.name}, {how}",
                 peer,
                 "peer / ours" if higher else "ours / peer",
@@ -117,26 +144,21 @@ def beside(cell: Cell, fixed: bool, repeats: int, *, names: tuple[str, ...] = ()
     return found
 
 
-def memory(cell: Cell) -> list[Row]:
-    """Peak of the accelerator beside weights, caches and one batch of logits in float32.
+def memory(cell: Cell, names: tuple[str, ...] = MEASURED) -> list[Row]:
+    """Peak of memory beside weights, caches and one batch of logits in float32.
 
-    No other models may lie on it.
+    No other models may lie on the device.
     """
-    device, runs = cell.pair.device, cell.runs(True)
-    width = cell.pair.dtype.itemsize
-    models = {"generate": 1, "retry": 1}
+    assert cell.size is not None
+    runs, width = cell.runs(True), cell.pair.dtype.itemsize
+    models = (cell.pair.specialist, cell.pair.ancestor)
+    weights = sum(
+        each.numel() * each.element_size() for model in models for each in model.parameters()
+    )
     found = []
-    for name in ("retry", "generate", "dense_steer", "by hand", "dense_sample, recorded"):
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(device)
-        runs[name]()
-        peak = torch.cuda.max_memory_allocated(device)
-        n = models.get(name, 2)
-        weights = sum(
-            each.numel() * each.element_size()
-            for model in (cell.pair.specialist, cell.pair.ancestor)
-            for each in model.parameters()
-        )
+    for name in names:
+        n = 1 if name in ("generate", "retry") else 2
+        peak = peak_of(runs[name], cell.pair.device, weights)
         caches = n * cell.size.cache_bytes(cell.rows, cell.tokens + 12, width)
         needed = weights + caches + n * cell.rows * cell.size.vocabulary * 4
         found.append(
@@ -146,6 +168,7 @@ def memory(cell: Cell) -> list[Row]:
                 "weights of both models, caches and one batch of float32 logits",
                 "ours / peer, MiB",
                 [peak / needed],
+                aim=1.2 if cell.pair.device.type == "cpu" and name not in PEERS else None,
                 higher=False,
                 seconds={"ours": peak / 2**20, "peer": needed / 2**20},
             )
@@ -153,12 +176,38 @@ def memory(cell: Cell) -> list[Row]:
     return found
 
 
-def mapped(cell: Cell, n: int = 24) -> list[Row]:
+def peak_of(run: Run, device: torch.device, weights: int) -> float:
+    """Return the most bytes that models, caches and logits took during a run.
+
+    On a processor (Linux): the weights, and by how much the process grew beyond what it had.
+    """
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        run()
+        return float(torch.cuda.max_memory_allocated(device))
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _status("VmRSS")
+    run()
+    return float(weights + _status("VmHWM") - before)
+
+
+def _status(name: str) -> int:
+    """Return one number of bytes of this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith(name)).split()[1])
+
+
+def mapped(
+    cell: Cell, n: int = 24, *, section: str = SECTION, aim: float | None = None, repeats: int = 1
+) -> list[Row]:
     """Seconds of the value map of a trace of `tokens` tokens: `n` continuations of each prefix."""
-    pair, prompt = endless(cell.pair), prompts_of(cell.size, 1)[0]
+    pair, prompt = endless(cell.pair), cell.prompts(1)[0]
     settings = Settings(max_new_tokens=cell.tokens)
     numbers, key = np.arange(1), np.array([1], np.uint64)
     trace = decode(pair, [prompt], key, numbers, "none", settings).token_id[0, 0]
+    if cell.size is None:
+        pair = cell.pair
 
     def run() -> None:
         rnb.value_map(
@@ -173,12 +222,12 @@ def mapped(cell: Cell, n: int = 24) -> list[Row]:
 
     return [
         Row(
-            SECTION,
+            section,
             f"`value_map` of {len(trace)} tokens, {n} continuations each, {cell.name}",
             "the clock",
             "seconds",
-            [timed(run) for _ in range(2)][1:],
-            aim=None,
+            [timed(run) for _ in range(1 + repeats)][1:],
+            aim=aim,
             higher=False,
         )
     ]
@@ -224,7 +273,7 @@ def signals(cell: Cell, repeats: int) -> list[Row]:
 
 
 def rows(quick: bool, repeats: int) -> tuple[list[Row], list[dict]]:
-    """Return the rows of the CPU at a small batch; nothing grows."""
+    """Return the rows of the CPU; nothing grows."""
     torch.set_num_threads(1)
     found: list[Row] = []
     for vocabulary, size in (TINY if quick else SIZES).items():
@@ -232,8 +281,9 @@ def rows(quick: bool, repeats: int) -> tuple[list[Row], list[dict]]:
             pair = make_pair(size, "cpu", each)
             name = f"{vocabulary} tokens of vocabulary, {dtype}, batch 8"
             cell = Cell(name, pair, size, 8, 6 if quick else 12)
-            found += beside(cell, True, min(repeats, 2))
-            found += beside(cell, False, min(repeats, 2), names=FEW)
+            found += memory(cell)
+            for fixed in (True, False):
+                found += beside(cell, fixed, min(repeats, 3))
             found += signals(cell, repeats)
             if quick:
                 found += mapped(cell, n=2)

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 
 from recover_nb.core.errors import InputError
-from recover_nb.generation.decoding.caches import new_cache, select_rows
+from recover_nb.generation.decoding.caches import SMALL, new_cache, select_rows, share_rows
 from recover_nb.generation.decoding.pair import Pair
+from recover_nb.generation.decoding.products import faster, linear_layers
 
 #: Rows are dropped from the cache once fewer than this share of them is still wanted: copying costs
 #: about a step.
@@ -98,6 +99,7 @@ class Forward:
         self._cache_name = cache_name(model)
         self._takes_positions = "position_ids" in known
         self._takes_keep = "logits_to_keep" in known
+        self._linear_layers = linear_layers(model)
 
     def __call__(
         self,
@@ -111,13 +113,14 @@ class Forward:
         extra: dict[str, Any] = {"position_ids": positions} if self._takes_positions else {}
         if self._takes_keep:
             extra["logits_to_keep"] = keep
-        output = self.model(
-            input_ids=ids,
-            attention_mask=mask,
-            use_cache=cache is not None,
-            **{self._cache_name: cache},
-            **extra,
-        )
+        with faster(self._linear_layers, ids.numel()):
+            output = self.model(
+                input_ids=ids,
+                attention_mask=mask,
+                use_cache=cache is not None,
+                **{self._cache_name: cache},
+                **extra,
+            )
         return output.logits[:, -keep:, : self.pair.vocab_size].float()
 
 
@@ -135,6 +138,8 @@ class Runner:
     contexts : distinct token sequences; `owner` (B,) says which one each row continues
     n_steps : int
         Most steps the loop can take.
+    small : int
+        As of `GrowingLayer`.
     """
 
     def __init__(
@@ -144,8 +149,10 @@ class Runner:
         contexts: Sequence[Sequence[int]],
         owner: torch.Tensor,
         n_steps: int,
+        *,
+        small: int = SMALL,
     ) -> None:
-        self._forward = Forward(model, pair)
+        self._forward, self._small = Forward(model, pair), small
         self._pair, self._contexts, self._owner, self._n_steps = pair, contexts, owner, n_steps
         self._cache: Any = None
         self._fed = 0
@@ -198,8 +205,8 @@ class Runner:
                 " finite numbers (NaN or infinity); check its weights, or use dtype float32"
             )
 
-    def _select(self, places: torch.Tensor) -> None:
-        select_rows(self._cache, places)
+    def _select(self, places: torch.Tensor, *, first: bool = False) -> None:
+        (share_rows if first else select_rows)(self._cache, places)
         self._mask, self._lengths = self._mask[places], self._lengths[places]
 
     def _read_contexts(self) -> None:
@@ -209,7 +216,7 @@ class Runner:
         self._width = ids.shape[1]
         self._no_padding = bool(mask.all())
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        self._cache = new_cache(self._forward.model)
+        self._cache = new_cache(self._forward.model, self._small)
         logits = self._forward(ids, None if self._no_padding else mask, positions, self._cache)[
             :, -1
         ]
@@ -220,7 +227,7 @@ class Runner:
 
     def _feed(self, tokens: torch.Tensor) -> torch.Tensor:
         if not self._fed:
-            self._select(self._owner[self.rows])
+            self._select(self._owner[self.rows], first=True)
         end = self._fed + tokens.shape[1]
         steps = torch.arange(self._fed, end, device=tokens.device)
         mask = None if self._no_padding else self._mask[:, : self._width + end]

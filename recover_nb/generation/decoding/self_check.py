@@ -168,7 +168,10 @@ def _decoded(model: Any, pair: Pair, rows: list[_Row]) -> Iterator[tuple[torch.T
     owner = [0, 1, 1]
     contexts = [row.tokens[:n] for row, n in zip(rows, begins, strict=True)]
     history = torch.tensor([rows[r].tokens[begins[r] :] for r in owner], device=pair.device)
-    runner = Runner(model, pair, contexts, torch.tensor(owner, device=pair.device), FOLLOWING)
+    # The ways of large caches too, although these are small.
+    runner = Runner(
+        model, pair, contexts, torch.tensor(owner, device=pair.device), FOLLOWING, small=0
+    )
     for step in (0, 1, 2, FOLLOWING):
         logits = runner.logits(history, step)
         for place, at in enumerate(runner.rows.tolist()):
