@@ -185,6 +185,16 @@ def page(found: dict) -> str:
     return with_extras("\n".join(parts), kept())
 
 
+def keeping(text: str, old: str, headings: tuple[str, ...] = ("Large files", "Widgets")) -> str:
+    """Return a new page with those sections of the old one that this run did not measure."""
+    for heading in headings:
+        start = f"## {heading}\n"
+        if start not in text and start in old:
+            section = start + old.partition(start)[2].partition("\n## ")[0].rstrip("\n") + "\n\n"
+            text = text.replace("## How cost grows\n", section + "## How cost grows\n", 1)
+    return text
+
+
 def growth_of(text: str) -> dict[str, str]:
     """Return the lines of a page's table of growth, by what they name."""
     section = text.partition(GROWTH.split("\n")[0] + "\n")[2].partition("\n## ")[0]

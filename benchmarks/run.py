@@ -153,7 +153,7 @@ def main(arguments: list[str] | None = None) -> None:
         delays = json.loads(options.widgets.read_text())
         found["widgets"] = {"rows": delays["latency"], "aims": delays["aims"]}
     if options.write:
-        text = page.page(found)
+        text = page.keeping(page.page(found), page.PAGE.read_text())
         page.PAGE.write_text(text)
         page.PICTURE.write_text(page.picture(text))
         print(page.PAGE, file=sys.stderr)

@@ -120,11 +120,25 @@ def test_products_alone_are_those_of_the_model():
         torch.nn.functional.scaled_dot_product_attention(
             *(torch.ones(1, 1, n, 4) for n in (2, 6, 6))
         )
-    assert [tuple(map(tuple, pair)) for pair in products.shapes] == [
-        ((2, 3), (3, 5)),
-        ((2, 5), (5, 7)),
-        ((1, 1, 2, 4), (1, 1, 4, 6)),
-        ((1, 1, 2, 6), (1, 1, 6, 4)),
+    assert [(tuple(left), tuple(right), how) for left, right, how in products.shapes] == [
+        ((2, 3), (3, 5), False),
+        ((2, 5), (5, 7), False),
+        ((1, 1, 2, 4), (1, 1, 4, 6), False),
+        ((1, 1, 2, 6), (1, 1, 6, 4), False),
+    ]
+    products.again()()
+
+
+def test_products_by_onednn_are_done_again_by_onednn():
+    import decode_rows
+    import torch
+
+    if not torch.backends.mkldnn.is_available():
+        pytest.skip("torch has no oneDNN here")
+    with decode_rows.Products() as products, torch.inference_mode():
+        torch.ops.mkldnn._linear_pointwise(torch.ones(2, 3), torch.ones(5, 3), None, "none", [], "")
+    assert [(tuple(left), tuple(right), how) for left, right, how in products.shapes] == [
+        ((2, 3), (5, 3), True)
     ]
     products.again()()
 
@@ -394,6 +408,15 @@ def test_the_command_hands_its_flags_on(monkeypatch):
     assert main(["bench", "--quick", "--json"]) == 0 and main(["bench", "--write"]) == 0
     script = str(ROOT / "benchmarks" / "run.py")
     assert calls == [[script, "--json", "--quick"], [script, "--write"]]
+
+
+def test_sections_that_a_run_does_not_measure_stay():
+    import page
+
+    ends = "## How cost grows\n\n1\n"
+    old = f"## Widgets\n\nold\n\n## Large files\n\nold\n\n{ends}"
+    new = f"## Widgets\n\nnew\n\n{ends}"
+    assert page.keeping(new, old) == f"## Widgets\n\nnew\n\n## Large files\n\nold\n\n{ends}"
 
 
 def test_tiny_sizes_are_never_written(capsys):
