@@ -7,9 +7,9 @@ import torch
 from recover_nb.core.labels import Anchoring
 from recover_nb.generation.decoding.batch import Batch, Proposal
 from recover_nb.generation.decoding.firing import firing_score
-from recover_nb.generation.decoding.mixtures import best_of_rows, contrast, draw_mixture, plausible
+from recover_nb.generation.decoding.mixtures import best_of_rows, contrast, mix_by_rows, plausible
 from recover_nb.generation.decoding.operators import Operator, register
-from recover_nb.generation.decoding.sampling import Stream, draw_tempered, temper
+from recover_nb.generation.decoding.sampling import Stream, temper
 
 Fired = tuple[torch.Tensor, torch.Tensor]
 
@@ -69,11 +69,8 @@ class Ancestor(Operator):
 
     def act(self, step: Proposal) -> Fired:
         """Draw from the ancestor with this step's uniforms; the specialist does not run."""
-        settings = step.settings
-        token = draw_tempered(
-            step.ancestor_logits, settings.temperature, step.u, settings.logit_grid
-        )
-        return token, _all(step)
+        probabilities = temper(step.grid_ancestor_logits, step.settings.temperature)
+        return step.draw(probabilities), _all(step)
 
 
 @register("contrastive")
@@ -250,7 +247,7 @@ class DenseSample(DenseSteer):
 
     def act(self, step: Proposal) -> Fired:
         """Draw from the mixture with this step's uniforms."""
-        return draw_mixture(*_mixing(step, _odd(step)), u=step.u), _all(step)
+        return step.draw(mix_by_rows(*_mixing(step, _odd(step))).exp_()), _all(step)
 
 
 def _all(step: Proposal) -> torch.Tensor:

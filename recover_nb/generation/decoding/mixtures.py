@@ -16,7 +16,6 @@ from recover_nb.generation.decoding.sampling import (
     BLOCK,
     WIDE,
     by_rows,
-    inverse_cdf,
     temper,
     to_grid,
 )
@@ -120,24 +119,20 @@ def mix_rows(
     return mixed
 
 
-def draw_mixture(
+def mix_by_rows(
     logits_s: torch.Tensor,
     logits_a: torch.Tensor,
     is_coverage: torch.Tensor,
     alpha: float,
     temperature: float,
     grid: float,
-    u: torch.Tensor,
 ) -> torch.Tensor:
-    """Draw from `mix_rows` of logits rounded to `grid`, by the uniforms u (B,), (B,) int64."""
+    """Return `mix_rows` of logits rounded to `grid`, (B, V) float64, a few rows at a time."""
 
-    def draw(
-        z_s: torch.Tensor, z_a: torch.Tensor, kind: torch.Tensor, v: torch.Tensor
-    ) -> torch.Tensor:
-        on_grid = to_grid(z_s, grid), to_grid(z_a, grid)
-        return inverse_cdf(mix_rows(*on_grid, kind, alpha, temperature).exp_(), v)
+    def mix(z_s: torch.Tensor, z_a: torch.Tensor, kind: torch.Tensor) -> torch.Tensor:
+        return mix_rows(to_grid(z_s, grid), to_grid(z_a, grid), kind, alpha, temperature)
 
-    return by_rows(draw, logits_s, logits_a, is_coverage, u)
+    return by_rows(mix, logits_s, logits_a, is_coverage)
 
 
 def best_of_rows(
