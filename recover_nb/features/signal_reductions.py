@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from array_api_compat import array_namespace, is_torch_array
+from array_api_compat import device as device_of
 
 from recover_nb.core.checks import check, number, whole
 from recover_nb.core.errors import InputError
@@ -31,6 +32,8 @@ LEAST_TEMPERATURE = 1e-6
 # Groups of columns, times k, whose maxima bound the k-th largest value: fewer groups let more
 # candidates through.
 _GROUPS = 8
+# Columns of a group of torch's: its maxima cost one pass, and then 1/32 of the row is sorted.
+_COLUMNS = 32
 
 Array = Any
 
@@ -140,7 +143,11 @@ def most_likely(xp: ModuleType, values: Array, k: int) -> Array | None:
     select = _select_torch if is_torch_array(values) else _select
     index, least, beyond = select(xp, values, k)
     tied = least[:, 0] == beyond[:, 0]
-    if xp.any(tied):
+    if not xp.any(tied):
+        return index
+    if is_torch_array(values):
+        index[tied, :] = _break_ties_torch(xp, values, least, tied, k)
+    else:
         index[tied, :] = _break_ties(xp, values[tied, :], least[tied, :], k)
     return index
 
@@ -156,7 +163,7 @@ def _select(xp: ModuleType, values: Array, k: int) -> tuple[Array, Array, Array]
 
 def _select_torch(xp: ModuleType, values: Array, k: int) -> tuple[Array, Array, Array]:
     """Do as `_select` for torch: it has no partition, and sorting would double the cost."""
-    top, index = xp.topk(values, k + 1, dim=-1, sorted=False)
+    top, index = _topk_torch(xp, values, k + 1)
     out = xp.argmin(top, axis=-1, keepdims=True)
     beyond = xp.take_along_axis(top, out, axis=-1)
     # The last takes the place of the one left out and is then cut off. (The clone: torch refuses
@@ -166,6 +173,28 @@ def _select_torch(xp: ModuleType, values: Array, k: int) -> tuple[Array, Array, 
     return index[:, :k], xp.min(top[:, :k], axis=-1, keepdims=True), beyond
 
 
+def _topk_torch(xp: ModuleType, values: Array, k: int) -> tuple[Array, Array]:
+    """Return each row's k largest values (N, k) and their places, in no order.
+
+    In wide rows they are looked for in the k groups of columns with the largest maxima. Any value
+    elsewhere has k others that are no smaller: those maxima.
+    """
+    n, vocab_size = values.shape
+    groups = vocab_size // _COLUMNS
+    if groups < _GROUPS * k:
+        return xp.topk(values, k, dim=-1, sorted=False)
+    whole = groups * _COLUMNS
+    heads = xp.max(xp.reshape(values[:, :whole], (n, _COLUMNS, groups)), axis=1)
+    chosen = xp.topk(heads, k, dim=-1, sorted=False)[1]
+    device = device_of(values)
+    column = groups * xp.arange(_COLUMNS, device=device)
+    place = xp.reshape(chosen[:, :, None] + column, (n, k * _COLUMNS))
+    rest = xp.arange(whole, vocab_size, device=device)
+    place = xp.concat([place, xp.broadcast_to(rest, (n, len(rest)))], axis=-1)
+    top, found = xp.topk(xp.take_along_axis(values, place, axis=-1), k, dim=-1, sorted=False)
+    return top, xp.take_along_axis(place, found, axis=-1)
+
+
 def _break_ties(xp: ModuleType, values: Array, least: Array, k: int) -> Array:
     """Return the places (N, k) above `least` (N, 1), filled up with the first that equal it."""
     above = ~(values <= least)  # so written that a NaN counts: it is refused later, by name
@@ -173,6 +202,23 @@ def _break_ties(xp: ModuleType, values: Array, least: Array, k: int) -> Array:
     room = k - xp.sum(above, axis=-1, keepdims=True, dtype=xp.int32)
     chosen = above | (equal & (xp.cumulative_sum(equal, axis=-1, dtype=xp.int32) <= room))
     return xp.reshape(xp.nonzero(chosen)[1], (values.shape[0], k))
+
+
+def _break_ties_torch(xp: ModuleType, values: Array, least: Array, tied: Array, k: int) -> Array:
+    """Do as `_break_ties` for the rows that are `tied` (N,), without copies of wide rows.
+
+    Logits of bfloat16 tie in most rows; the few tokens that reach `least` are all that is sorted.
+    """
+    edge = xp.where(tied[:, None], least, math.inf)
+    row, place = xp.nonzero(~(values < edge))  # so written that a NaN counts
+    wanted = tied[row]
+    row, place = row[wanted], place[wanted]
+    equal = values[row, place] == least[row, 0]
+    room = k - xp.bincount(row[~equal], minlength=len(values))
+    ties = xp.bincount(row[equal], minlength=len(values))
+    before = xp.cumulative_sum(ties, axis=0) - ties
+    rank = xp.cumulative_sum(equal, axis=0, dtype=xp.int64) - before[row]
+    return xp.reshape(place[~equal | (rank <= room[row])], (-1, k))
 
 
 def most_candidates(k: int) -> int:

@@ -12,10 +12,12 @@ from hypothesis.extra import numpy as hnp
 
 from recover_nb.core.errors import InputError
 from recover_nb.core.labels import Signal
+from recover_nb.features import signals
 from recover_nb.features.signal_reductions import (
     PATH_SCORE,
     candidates,
     default_k_cov,
+    most_likely,
     most_likely_of,
 )
 from recover_nb.features.signals import signals_from_logits, signals_in_chunks
@@ -263,6 +265,48 @@ def test_a_wide_row_is_refused_by_name(value, count):
     z_a[150, :count] = value
     with pytest.raises(InputError, match="ancestor at position 150"):
         signals_from_logits(z_s, z_a, token)
+
+
+@pytest.mark.parametrize("how", ["plain", "grid", "coarse", "sorted", "impossible"])
+@pytest.mark.parametrize(("vocab_size", "k"), [(26_000, 100), (30_011, 100), (600, 1)])
+def test_wide_torch_rows_select_as_a_stable_sort(vocab_size, k, how):
+    torch = pytest.importorskip("torch")
+    from array_api_compat import torch as xp  # imports torch
+
+    rng = np.random.default_rng(0)
+    values = spoil(rng.standard_normal((5, vocab_size), dtype=np.float32), how, rng)
+    values[3, 7::50], values[3, 5] = 9.0, 10.0  # one row ties, whatever the others do
+    places = most_likely(xp, torch.asarray(values), k).numpy()
+    expected = np.argsort(-values, axis=-1, kind="stable")[:, :k]
+    np.testing.assert_array_equal(np.sort(places, axis=-1), np.sort(expected, axis=-1))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("temperature", [0.6, 1.0])
+def test_wide_torch_rows_a_few_at_a_time(dtype, temperature, monkeypatch):
+    torch = pytest.importorskip("torch")
+    z_s, z_a, token = map(torch.asarray, random_case((7,), 26_000))
+    case = z_s.to(getattr(torch, dtype)), z_a.to(getattr(torch, dtype)), token
+    monkeypatch.setattr(signals, "_TILE", 2 * 4 * 26_000)
+    assert signals._how_to_temper(case[0], 100, 20) is signals._temper_rows
+    pieces = signals_from_logits(*case, temperature=temperature)
+    monkeypatch.setattr(signals, "_TILE", 2**30)
+    assert signals._how_to_temper(case[0], 100, 20) is signals._temper
+    whole = signals_from_logits(*case, temperature=temperature)
+    for name in KEYS:
+        assert pieces[name].dtype == whole[name].dtype
+        torch.testing.assert_close(pieces[name], whole[name], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("count", [1, 150, 26_000])
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_a_very_wide_row_is_refused_by_name(library, value, count):
+    convert = pytest.importorskip(library).asarray
+    z_s, z_a, token = random_case((12,), 26_000)
+    z_a[11, :count] = value
+    with pytest.raises(InputError, match="ancestor at position 11"):
+        signals_from_logits(*map(convert, (z_s, z_a, token)))
 
 
 def test_chunks_of_nothing():

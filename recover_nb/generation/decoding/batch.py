@@ -9,7 +9,7 @@ import torch
 
 from recover_nb.features.signals import signals_from_logits
 from recover_nb.generation.decoding.pair import Pair
-from recover_nb.generation.decoding.sampling import inverse_cdf, temper, to_grid
+from recover_nb.generation.decoding.sampling import draw_tempered, inverse_cdf, to_grid
 from recover_nb.generation.decoding.settings import Settings
 
 
@@ -157,7 +157,7 @@ class Proposal:
 
     def sample(self, temperature: float) -> torch.Tensor:
         """Draw from the specialist at `temperature` with this step's uniforms, (n,) int64."""
-        return self.draw(temper(self.grid_logits, temperature))
+        return draw_tempered(self.logits, temperature, self.u, self.settings.logit_grid)
 
     def draw(self, probabilities: torch.Tensor) -> torch.Tensor:
         """Draw from `probabilities` (n, V) with this step's uniforms, (n,) int64."""

@@ -7,7 +7,7 @@ import torch
 from recover_nb.core.labels import Anchoring
 from recover_nb.generation.decoding.batch import Batch, Proposal
 from recover_nb.generation.decoding.firing import firing_score
-from recover_nb.generation.decoding.mixtures import best_of_rows, contrast, mix_rows, plausible
+from recover_nb.generation.decoding.mixtures import best_of_rows, contrast, mix_by_rows, plausible
 from recover_nb.generation.decoding.operators import Operator, register
 from recover_nb.generation.decoding.sampling import Stream, temper
 
@@ -247,9 +247,7 @@ class DenseSample(DenseSteer):
 
     def act(self, step: Proposal) -> Fired:
         """Draw from the mixture with this step's uniforms."""
-        settings = step.settings
-        mixed = mix_rows(*_both(step), _odd(step), settings.alpha, settings.temperature)
-        return step.draw(mixed.exp_()), _all(step)
+        return step.draw(mix_by_rows(*_mixing(step, _odd(step))).exp_()), _all(step)
 
 
 def _all(step: Proposal) -> torch.Tensor:
@@ -260,13 +258,21 @@ def _odd(step: Proposal) -> torch.Tensor:
     return step.batch.rollout_number[step.rows] % 2 == 1
 
 
-def _both(step: Proposal) -> tuple[torch.Tensor, torch.Tensor]:
-    return step.grid_logits, step.grid_ancestor_logits
+def _mixing(step: Proposal, is_coverage: torch.Tensor) -> tuple:
+    """Return what `best_of_rows` takes. It rounds to the grid itself, a few rows at a time."""
+    settings = step.settings
+    return (
+        step.logits,
+        step.ancestor_logits,
+        is_coverage,
+        settings.alpha,
+        settings.temperature,
+        settings.logit_grid,
+    )
 
 
 def _best(step: Proposal, is_coverage: torch.Tensor) -> torch.Tensor:
-    settings = step.settings
-    return best_of_rows(*_both(step), is_coverage, settings.alpha, settings.temperature)
+    return best_of_rows(*_mixing(step, is_coverage))
 
 
 def _random_position(fields: dict[str, torch.Tensor], own_u: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@ Because rollout r of every intervention reads the same uniforms, twins agree tok
 an operator acts (docs/method.md#counterfactual-twins).
 """
 
+from collections.abc import Callable
 from enum import IntEnum
 from hashlib import blake2b
 
@@ -16,6 +17,8 @@ from recover_nb.core.errors import InputError
 
 #: From this vocabulary on, a token is found by the sums of blocks of as many.
 WIDE, BLOCK = 2**14, 2**9
+#: How many numbers a processor's core works on at once: what is made of them stays in its cache.
+_AT_ONCE = 2**18
 
 
 class Stream(IntEnum):
@@ -73,6 +76,26 @@ def uniforms(
     return draws
 
 
+def by_rows(function: Callable[..., torch.Tensor], *tensors: torch.Tensor) -> torch.Tensor:
+    """Return `function` of tensors (B, ...), on a processor computed a few rows at a time.
+
+    With a wide vocabulary, temporaries of the whole batch take far longer to get from the operating
+    system than to fill. `function` treats each row by itself and returns a row for each. The first
+    tensor, (B, V), says how many rows make one piece; an accelerator takes them all at once.
+
+    Returns
+    -------
+    (B, ...) tensor
+    """
+    count, width = tensors[0].shape
+    step = max(1, torch.get_num_threads() * _AT_ONCE // width)
+    if count <= step or tensors[0].device.type != "cpu":
+        return function(*tensors)
+    return torch.cat(
+        [function(*part) for part in zip(*(each.split(step) for each in tensors), strict=True)]
+    )
+
+
 def to_grid(logits: torch.Tensor, grid: float) -> torch.Tensor:
     """Round logits (..., V) to multiples of `grid` in float32; 0 leaves their values alone.
 
@@ -93,6 +116,16 @@ def temper(logits: torch.Tensor, temperature: float, grid: float = 0.0) -> torch
         best = rounded.argmax(-1, keepdim=True)
         return torch.zeros_like(rounded).scatter_(-1, best, 1.0)
     return torch.softmax(rounded.div_(temperature), -1)
+
+
+def draw_tempered(
+    logits: torch.Tensor, temperature: float, u: torch.Tensor, grid: float = 0.0
+) -> torch.Tensor:
+    """Return ``inverse_cdf(temper(logits, temperature, grid), u)``, (B,) int64, a few rows at once.
+
+    Takes logits (B, V) and u (B,) in [0, 1].
+    """
+    return by_rows(lambda z, v: inverse_cdf(temper(z, temperature, grid), v), logits, u)
 
 
 def inverse_cdf(probabilities: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
