@@ -54,6 +54,9 @@ DEFAULT_MAX_BYTES = 2**24
 # of a selection.
 _WIDE, _KEPT, _CANDIDATE = 6, 12, 32
 
+# The exponential of this is no subnormal number, and vanishes in a sum of at least 1.
+_NOTHING = -80.0
+
 # Bytes of logits that numpy passes over several times before it goes on: they stay in the cache of
 # one core, and are enough that calling numpy costs little.
 _TILE = 2**20
@@ -259,6 +262,8 @@ def _temper_rows(
         part = slice(start, start + rows)
         scaled = xp.astype(logits[part, :], dtype, copy=False) - best[part, :]
         scaled *= 1.0 / temperature
+        # Beside the 1 of the largest, what lies below adds nothing; subnormal numbers are slow.
+        scaled.clamp_(min=_NOTHING)
         totals.append(xp.sum(xp.exp(scaled, out=scaled), axis=-1, keepdims=True))
     norm = xp.log(xp.concat(totals))
     _check_norm(xp, norm, model)

@@ -26,6 +26,8 @@ LOG_FLOOR = -1000.0
 _ROUNDING = 2.0**-24
 #: More than what the path mixture of numbers in `_PLAIN_RANGE` errs by in float64.
 _EXACT = 1e-11
+#: A power of 2 that is no subnormal number in float32.
+_LEAST_POWER = -120.0
 #: Logits spread less than this meet no floor; at temperatures below this nothing else rounds.
 _PLAIN_RANGE, _PLAIN_TEMPERATURE = 900.0, 1e3
 
@@ -213,7 +215,9 @@ def _weighted(
 ) -> torch.Tensor:
     """Return weight times softmax(logits / T), float32, its sum taken in float64."""
     # Powers of 2 take a fraction of the time of those of e.
-    mass = (logits - high).mul_(math.log2(math.e) / temperature).exp2_()
+    power = (logits - high).mul_(math.log2(math.e) / temperature)
+    # Subnormal numbers are slow, and far below what the bound allows for.
+    mass = power.clamp_(min=_LEAST_POWER).exp2_()
     return mass.mul_((weight / mass.sum(-1, keepdim=True, dtype=torch.float64)).float())
 
 
