@@ -336,5 +336,7 @@ def _added_up(parts: list[Scored], keep: np.ndarray) -> Kernel:
     """
     gain, choice = _by_draw(parts, keep)
     ways, label = np.unique(choice.T, axis=0, return_inverse=True)
-    made = (ways[..., None] == np.arange(gain.shape[-1])).astype(float).reshape(len(ways), -1)
-    return (np.moveaxis(gain, 1, 0).reshape(label.size, -1) @ made.T)[None], label.reshape(1, -1)
+    # Told, not found: of no problems numpy cannot tell.
+    width = gain.shape[0] * gain.shape[-1]
+    made = (ways[..., None] == np.arange(gain.shape[-1])).astype(float).reshape(len(ways), width)
+    return (np.moveaxis(gain, 1, 0).reshape(label.size, width) @ made.T)[None], label.reshape(1, -1)
