@@ -23,11 +23,11 @@ class GrowingLayer(DynamicLayer):
 
     Parameters
     ----------
-    small : int
-        A cache whose keys are fewer numbers than this is one plain tensor.
+    small : int or None
+        A cache whose keys are fewer numbers than this is one plain tensor; None: any cache is.
     """
 
-    def __init__(self, small: int = SMALL) -> None:
+    def __init__(self, small: int | None = SMALL) -> None:
         super().__init__()
         self._small = small
         self._room: list[torch.Tensor] = []
@@ -78,9 +78,10 @@ class GrowingLayer(DynamicLayer):
 
     def _pays(self, keys: torch.Tensor, rows: int | None = None) -> bool:
         """Say whether attention by parts pays for so many keys, or for as many of `rows` rows."""
+        if self._small is None or keys.device.type != "cpu":
+            return False
         size = keys[0].numel() * (len(keys) if rows is None else rows)
-        half = keys.dtype.itemsize < 4
-        return keys.device.type == "cpu" and (half or size >= self._small)
+        return keys.dtype.itemsize < 4 or size >= self._small
 
     def share(self, owner: torch.Tensor) -> None:
         """Go on with rows that begin with what is held in row `owner` (B,) int64, each its own.
@@ -121,11 +122,13 @@ def new_cache(model: Any, small: int = SMALL) -> DynamicCache:
     """Return an empty cache for `model`, with special layers as transformers makes them.
 
     Sliding windows and the states of recurrent layers are special, among others. `small` is that of
-    `GrowingLayer`.
+    `GrowingLayer`. What is compiled is given plain tensors.
     """
+    compiled = hasattr(model, "_orig_mod") or getattr(model, "_compiled_call_impl", None)
     cache = DynamicCache(config=model.config)
     cache.layers = [
-        GrowingLayer(small) if type(layer) is DynamicLayer else layer for layer in cache.layers
+        GrowingLayer(None if compiled else small) if type(layer) is DynamicLayer else layer
+        for layer in cache.layers
     ]
     return cache
 

@@ -3,9 +3,10 @@
 import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention as of_torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from recover_nb.generation.decoding.attention import Cached, Shared
-from recover_nb.generation.decoding.caches import GROWTH, GrowingLayer
+from recover_nb.generation.decoding.caches import GROWTH, GrowingLayer, new_cache
 
 HEADS, SIZE, PROMPT, OWN = 2, 3, 4, 5
 #: Rows of each of three prompts: together and even, uneven, mixed, one prompt without a row.
@@ -132,3 +133,19 @@ def test_a_small_cache_is_one_plain_tensor():
     # Four rows of three.
     keys, _ = layer.update(states(1, 2, 3, 4), states(1, 2, 3, 4))
     assert type(keys) is Cached
+
+
+def test_a_compiled_model_is_given_plain_tensors():
+    tiny = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=8,
+            hidden_size=4,
+            intermediate_size=4,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+        )
+    )
+    for model, kind in ((tiny, Cached), (torch.compile(tiny, backend="eager"), torch.Tensor)):
+        (layer,) = new_cache(model, small=0).layers
+        keys, _ = layer.update(states(1), states(1))
+        assert type(keys) is kind
