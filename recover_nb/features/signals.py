@@ -133,7 +133,7 @@ def signals_from_logits(
     top_k = check_count("top_k", top_k)
     k_cov = default_k_cov(vocab_size) if k_cov is None else check_count("k_cov", k_cov)
     dtype = width_of(xp, z_s, z_a)
-    temper = _how_to_temper(z_s, top_k, k_cov)
+    temper = _temper if _wants_gradient(z_s, z_a) else _how_to_temper(z_s, top_k, k_cov)
     model_s, kept = temper(xp, z_s, dtype, top_k, temperature, "specialist")
     model_a, cover = temper(xp, z_a, dtype, k_cov, temperature, "ancestor")
     floor = LOG_FLOOR / temperature
@@ -306,6 +306,11 @@ def _sum_exponentials(
 def _in_tiles(logits: Array, top_k: int, k_cov: int) -> bool:
     """Say whether `_temper_tiles` can be used and pays."""
     return not is_torch_array(logits) and logits.shape[-1] >= least_width(max(top_k, k_cov))
+
+
+def _wants_gradient(*logits: Array) -> bool:
+    """Say whether a gradient is wanted, which what works in place has not."""
+    return any(is_torch_array(each) and each.requires_grad for each in logits)
 
 
 def _how_to_temper(logits: Array, top_k: int, k_cov: int) -> Callable[..., tuple]:

@@ -293,7 +293,7 @@ class Scored:
         Arms that are chosen in some draw.
     gain : float64 array, shape (number selected, arm)
         Their scores under `arms`, draw by draw.
-    choice : int8 array, shape (draw, problem)
+    choice : int16 array, shape (draw, problem)
         The arm chosen for every problem of the cell.
     """
 
@@ -311,7 +311,7 @@ def _scored(draw: Draw, inside: np.ndarray | slice) -> Scored:
     hard, choice = draw.hard[:, inside], draw.decision[:, inside]
     arms = np.flatnonzero(np.bincount(choice.ravel()))
     score = np.broadcast_to(draw.score[:, inside], (*hard.shape, draw.score.shape[-1]))
-    return Scored(hard, arms, filled(score[hard][:, arms]), choice.astype(np.int8))
+    return Scored(hard, arms, filled(score[hard][:, arms]), choice.astype(np.int16))
 
 
 def _by_draw(parts: list[Scored], keep: np.ndarray) -> Kernel:
@@ -336,7 +336,7 @@ def _added_up(parts: list[Scored], keep: np.ndarray) -> Kernel:
     """
     gain, choice = _by_draw(parts, keep)
     ways, label = np.unique(choice.T, axis=0, return_inverse=True)
-    # Told, not found: of no problems numpy cannot tell.
+    # Of no problems, numpy could not find the width.
     width = gain.shape[0] * gain.shape[-1]
     made = (ways[..., None] == np.arange(gain.shape[-1])).astype(float).reshape(len(ways), width)
     return (np.moveaxis(gain, 1, 0).reshape(label.size, width) @ made.T)[None], label.reshape(1, -1)

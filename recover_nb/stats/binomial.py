@@ -28,9 +28,16 @@ def binomial(
 
     Returns
     -------
-    array of whole numbers, shape (n_draws, ``*trials.shape``)
+    uint8 or int64 array, shape (n_draws, ``*trials.shape``)
+
+    Raises
+    ------
+    ValueError
+        A rate that is no probability.
     """
     shape = (n_draws, *trials.shape)
+    if not ((rate >= 0) & (rate <= 1)).all():
+        return rng.binomial(trials, rate, size=shape)  # which says what is wrong
     n, p = (each.ravel() for each in np.broadcast_arrays(trials, rate))
     # numpy takes no number of the generator where the outcome is certain to be 0.
     (drawn,) = np.nonzero((n > 0) & (p > 0))

@@ -601,3 +601,12 @@ def test_lists_of_nothing():
     nothing = np.zeros((0, 3)), np.zeros((0, 3), int)
     got = signals_from_topk(*nothing, *nothing, np.zeros(0, int))
     assert all(value.shape == (0,) for value in got.values())
+
+
+def test_wide_logits_that_want_a_gradient_have_one():
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    logits = torch.randn(64, 40_000, requires_grad=True)
+    found = signals_from_logits(logits, logits.detach(), torch.zeros(64, dtype=torch.int64))
+    found["entropy"].sum().backward()
+    assert logits.grad.isfinite().all() and logits.grad.any()

@@ -49,3 +49,9 @@ def test_by_hand_and_far_out_in_the_tail():
     rare = np.array([200]), np.array([1e-9])
     assert binomial(*rare, 1, Given(1 - 1e-7)).tolist() == [[1]]
     assert binomial(*rare, 1, Given(2.0)).tolist() == [[99]]
+
+
+@pytest.mark.parametrize("wrong", [np.nan, -0.1, 1.1])
+def test_what_is_no_probability_is_refused(wrong):
+    with pytest.raises(ValueError, match="p"):
+        binomial(np.array([5, 5]), np.array([0.5, wrong]), 2, np.random.default_rng(0))

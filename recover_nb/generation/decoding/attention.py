@@ -6,7 +6,7 @@ of the whole cache, and only `scaled_dot_product_attention` looks into it. Whate
 with it, it is written out whole first.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -17,9 +17,9 @@ from torch.utils._pytree import tree_map
 FEW_TOKENS = 32
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Shared:
-    """Which of C prompts each of B rows goes on from.
+    """Which of C prompts each of B rows goes on from: one object for all layers of a cache.
 
     Attributes
     ----------
@@ -30,6 +30,7 @@ class Shared:
 
     owner: torch.Tensor
     n: int
+    _taken: Any = field(default=None, repr=False)
 
     @cached_property
     def _most(self) -> int:
@@ -78,8 +79,11 @@ class Shared:
 
     def take(self, places: torch.Tensor) -> tuple["Shared", torch.Tensor]:
         """Return what is left for the rows at `places`, and which of the prompts those are."""
-        kept, owner = torch.unique(self.owner[places], return_inverse=True)
-        return Shared(owner, len(kept)), kept
+        # Every layer asks, and with the very same places.
+        if self._taken is None or self._taken[0] is not places:
+            kept, owner = torch.unique(self.owner[places], return_inverse=True)
+            self._taken = places, Shared(owner, len(kept)), kept
+        return self._taken[1:]
 
 
 class Cached(torch.Tensor):
@@ -152,7 +156,10 @@ def _is_plain(
     is_causal: bool = False,
     **kwargs: Any,
 ) -> bool:
-    """Say whether `attend` can answer: a few tokens, and a mask that says all that is masked."""
+    """Say whether `attend` can answer: a few tokens, and a mask that says all that is masked.
+
+    In half precision products would round the scores, which torch's own attention does not.
+    """
     return (
         isinstance(key, Cached)
         and isinstance(value, Cached)
@@ -160,6 +167,7 @@ def _is_plain(
         and query.ndim == 4
         and len(query) == len(key)
         and query.dtype == key.dtype == value.dtype
+        and query.dtype.itemsize >= 4
         and query.shape[2] <= FEW_TOKENS
         and (attn_mask is None or attn_mask.ndim == 4)
         and not is_causal
@@ -206,9 +214,7 @@ def attend(
             scores.masked_fill_(~attn_mask, torch.finfo(scores.dtype).min)
         else:
             scores.add_(attn_mask)
-    # Half precision is too coarse for sums.
-    wide = torch.promote_types(scores.dtype, torch.float32)
-    weight = scores.softmax(-1, dtype=wide).to(query.dtype)
+    weight = scores.softmax(-1)
     before = scores.shape[-1] - value.n
     over_room = torch.nn.functional.pad(weight[..., before:], (0, value.room.shape[-2] - value.n))
     out = torch.matmul(over_room, value.room)

@@ -206,7 +206,10 @@ class Runner:
             )
 
     def _select(self, places: torch.Tensor, *, first: bool = False) -> None:
-        (share_rows if first else select_rows)(self._cache, places)
+        if first:
+            share_rows(self._cache, places, len(self._contexts))
+        else:
+            select_rows(self._cache, places)
         self._mask, self._lengths = self._mask[places], self._lengths[places]
 
     def _read_contexts(self) -> None:

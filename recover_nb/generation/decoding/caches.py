@@ -12,7 +12,7 @@ GROWTH = 16
 #: Rows for each prompt from which on the prompts' part is kept once.
 SHARED_FROM = 1.5
 #: Numbers of a layer's keys below which torch's own attention, over a cache without parts, is done
-#: before ours has begun. (In half precision torch's own is slow at any size.)
+#: before ours has begun.
 SMALL = 2**18
 
 
@@ -78,16 +78,17 @@ class GrowingLayer(DynamicLayer):
 
     def _pays(self, keys: torch.Tensor, rows: int | None = None) -> bool:
         """Say whether attention by parts pays for so many keys, or for as many of `rows` rows."""
-        if self._small is None or keys.device.type != "cpu":
+        if self._small is None or keys.device.type != "cpu" or torch.compiler.is_compiling():
             return False
         size = keys[0].numel() * (len(keys) if rows is None else rows)
-        return keys.dtype.itemsize < 4 or size >= self._small
+        return keys.dtype.itemsize >= 4 and size >= self._small
 
-    def share(self, owner: torch.Tensor) -> None:
-        """Go on with rows that begin with what is held in row `owner` (B,) int64, each its own.
+    def share(self, shared: Shared) -> None:
+        """Go on with rows of which each begins with what is held in the row of its owner.
 
-        What is held so far is kept once.
+        What is held so far is kept once, where that pays.
         """
+        owner = shared.owner
         if not self._room:
             return
         held, rows = self._room[0][..., : self._used, :], len(owner)
@@ -95,7 +96,7 @@ class GrowingLayer(DynamicLayer):
             self.reorder_cache(owner)
             return
         self._prompt = [room[..., : self._used, :].contiguous() for room in self._room]
-        self._shared = Shared(owner, len(self._prompt[0]))
+        self._shared = shared
         self._room = [
             each.new_zeros((len(owner), each.shape[1], GROWTH, each.shape[-1]))
             for each in self._prompt
@@ -118,17 +119,19 @@ class GrowingLayer(DynamicLayer):
         self._show()
 
 
-def new_cache(model: Any, small: int = SMALL) -> DynamicCache:
+def new_cache(model: Any, small: int | None = SMALL) -> DynamicCache:
     """Return an empty cache for `model`, with special layers as transformers makes them.
 
     Sliding windows and the states of recurrent layers are special, among others. `small` is that of
-    `GrowingLayer`. What is compiled is given plain tensors.
+    `GrowingLayer`. What is compiled, or has other attention than torch's, is given plain tensors.
     """
     compiled = hasattr(model, "_orig_mod") or getattr(model, "_compiled_call_impl", None)
+    attention = getattr(model.config.get_text_config(), "_attn_implementation", None)
+    if compiled or attention != "sdpa":
+        small = None
     cache = DynamicCache(config=model.config)
     cache.layers = [
-        GrowingLayer(None if compiled else small) if type(layer) is DynamicLayer else layer
-        for layer in cache.layers
+        GrowingLayer(small) if type(layer) is DynamicLayer else layer for layer in cache.layers
     ]
     return cache
 
@@ -142,8 +145,8 @@ def select_rows(cache: DynamicCache, places: torch.Tensor) -> None:
     cache.reorder_cache(cast(torch.LongTensor, places))
 
 
-def share_rows(cache: DynamicCache, owner: torch.Tensor) -> None:
-    """Go on with rows of which each begins with what is held in row `owner` (B,) int64.
+def share_rows(cache: DynamicCache, owner: torch.Tensor, n: int) -> None:
+    """Go on with rows of which each begins with what is held in row `owner` (B,) int64 of `n`.
 
     Layers that can keep it once do; in the others it is copied for every row.
     """
@@ -152,5 +155,6 @@ def share_rows(cache: DynamicCache, owner: torch.Tensor) -> None:
         # Layers of special kinds pick their rows in ways of their own, all layers at once.
         select_rows(cache, owner)
         return
+    shared = Shared(owner, n)
     for layer in cache.layers:
-        cast(GrowingLayer, layer).share(owner)
+        cast(GrowingLayer, layer).share(shared)

@@ -8,7 +8,7 @@ own. oneDNN, which torch holds as well, takes half the time on an AMD EPYC
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -24,17 +24,24 @@ def linear_layers(model: Any) -> list[torch.nn.Linear]:
         layer
         for layer in model.modules()
         if type(layer) is torch.nn.Linear
-        and "forward" not in layer.__dict__
+        and _is_its_own(layer)
         and type(layer.weight) is torch.nn.Parameter
         and layer.weight.device.type == "cpu"
         and layer.weight.dtype == torch.float32
     ]
 
 
+def _is_its_own(layer: torch.nn.Linear) -> bool:
+    """Say whether nobody else has put a forward in place of a layer's own."""
+    forward = layer.__dict__.get("forward")
+    return forward is None or hasattr(forward, "by_onednn")
+
+
 def _has_onednn() -> bool:
     return (
         platform.machine().lower() in ("x86_64", "amd64")
         and torch.backends.mkldnn.is_available()
+        and bool(torch.backends.mkldnn.enabled)
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     )
 
@@ -44,7 +51,7 @@ def faster(layers: list[torch.nn.Linear], lines: int) -> Iterator[None]:
     """Let `layers` multiply inputs of so many lines by oneDNN in this block, where it pays.
 
     Only where no gradient is wanted. Two threads may run one model: the first to leave ends it for
-    both, and the slower product is as right.
+    both. Products then differ by last bits, as those of batches of two sizes do.
     """
     large = [layer for layer in layers if lines * layer.in_features * layer.out_features >= LEAST]
     for layer in large:
@@ -63,4 +70,5 @@ def _product(layer: torch.nn.Linear) -> Callable[[torch.Tensor], torch.Tensor]:
             return torch.nn.functional.linear(x, weight, bias)
         return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 
+    cast(Any, forward).by_onednn = True
     return forward

@@ -168,7 +168,7 @@ def _decoded(model: Any, pair: Pair, rows: list[_Row]) -> Iterator[tuple[torch.T
     owner = [0, 1, 1]
     contexts = [row.tokens[:n] for row, n in zip(rows, begins, strict=True)]
     history = torch.tensor([rows[r].tokens[begins[r] :] for r in owner], device=pair.device)
-    # The ways of large caches too, although these are small.
+    # A large cache is read in ways of its own; small=0 tries them on this small one.
     runner = Runner(
         model, pair, contexts, torch.tensor(owner, device=pair.device), FOLLOWING, small=0
     )

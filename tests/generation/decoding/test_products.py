@@ -73,6 +73,11 @@ def test_who_leaves_last_finds_nothing_to_end(model):
     assert "forward" not in model.plain.__dict__
 
 
+def test_what_another_thread_speeds_up_is_taken_too(model):
+    with faster(linear_layers(model), 1):
+        assert linear_layers(model) == [model.plain]
+
+
 def test_elsewhere_nothing_is_taken(model, monkeypatch):
     monkeypatch.setattr(products.platform, "machine", lambda: "arm64")
     assert linear_layers(model) == []

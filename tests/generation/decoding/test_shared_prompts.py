@@ -55,6 +55,23 @@ def test_parts_attend_as_the_whole_does(owner, heads, masked):
     torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-12)
 
 
+def test_a_prompt_without_a_row_may_be_the_last():
+    layer = GrowingLayer(0)
+    layer.update(states(10, 20, 30), states(11, 21, 31))
+    layer.share(Shared(torch.tensor([0, 0, 1, 1, 1]), 3))
+    keys, values = layer.update(states(1, 2, 3, 4, 5), states(1, 2, 3, 4, 5))
+    query = torch.ones(5, 1, 1, 1)
+    found = of_torch(query, keys, values)
+    torch.testing.assert_close(found, of_torch(query, keys.whole(), values.whole()))
+
+
+def test_half_precision_is_left_to_torch():
+    owner = torch.tensor(OWNERS["even"])
+    key, value = both(owner, torch.bfloat16)
+    query = 8 * torch.randn(6, HEADS, 1, SIZE, dtype=torch.bfloat16)
+    assert torch.equal(of_torch(query, key, value), of_torch(query, key.whole(), value.whole()))
+
+
 def test_the_whole_is_the_prompt_of_each_row_and_then_its_own():
     prompt = torch.tensor([10.0, 20.0]).view(2, 1, 1, 1)
     own = torch.tensor([1.0, 2.0, 3.0]).view(3, 1, 1, 1)
@@ -84,13 +101,13 @@ def test_a_row_of_padding_that_sees_nothing_is_a_number():
 
 def states(*values: float) -> torch.Tensor:
     """Return one position of as many rows, with one number each."""
-    return torch.tensor(values).view(-1, 1, 1, 1)
+    return torch.tensor(values, dtype=torch.float32).view(-1, 1, 1, 1)
 
 
 def test_rows_are_picked_by_row_and_prompts_without_a_row_go():
     layer = GrowingLayer(0)
     layer.update(states(10, 20, 30), states(11, 21, 31))
-    layer.share(torch.tensor([0, 0, 1, 2, 2]))
+    layer.share(Shared(torch.tensor([0, 0, 1, 2, 2]), 3))
     assert layer.get_seq_length() == 1
     layer.update(states(1, 2, 3, 4, 5), states(1, 2, 3, 4, 5))
     layer.reorder_cache(torch.tensor([4, 0, 3]))
@@ -105,7 +122,7 @@ def test_rows_are_picked_by_row_and_prompts_without_a_row_go():
 def test_more_positions_than_there_is_room_for():
     layer = GrowingLayer(0)
     layer.update(states(10), states(10))
-    layer.share(torch.tensor([0, 0]))
+    layer.share(Shared(torch.tensor([0, 0]), 1))
     for step in range(2 * GROWTH + 2):
         keys, _ = layer.update(states(step, -step), states(step, -step))
     wanted = [10, *range(2 * GROWTH + 2)]
@@ -116,7 +133,7 @@ def test_more_positions_than_there_is_room_for():
 def test_few_rows_of_a_prompt_hold_it_each():
     layer = GrowingLayer(0)
     layer.update(states(10, 20, 30), states(11, 21, 31))
-    layer.share(torch.tensor([2, 0, 1, 1]))
+    layer.share(Shared(torch.tensor([2, 0, 1, 1]), 3))
     keys, _ = layer.update(states(1, 2, 3, 4), states(1, 2, 3, 4))
     assert keys.prompt is None
     assert keys.whole()[:, 0, :, 0].tolist() == [[30, 1], [10, 2], [20, 3], [20, 4]]
@@ -125,7 +142,7 @@ def test_few_rows_of_a_prompt_hold_it_each():
 def test_a_small_cache_is_one_plain_tensor():
     layer = GrowingLayer(small=9)
     layer.update(states(10, 20), states(11, 21))
-    layer.share(torch.tensor([0, 0, 1, 1]))
+    layer.share(Shared(torch.tensor([0, 0, 1, 1]), 2))
     keys, _ = layer.update(states(1, 2, 3, 4), states(1, 2, 3, 4))
     # Four rows of two numbers.
     assert type(keys) is torch.Tensor
