@@ -304,6 +304,7 @@ def operators(it: Setting, n_problems: int, repeats: int) -> list[Row]:
         )
         row = beside("sparse_steer", "retry", None, note=note, work="rollout", anchoring="replay")
         row.profile = spent(ours)
+        row.name += ", each rollout"
         return [beside("sparse_steer", "retry", 1.3, anchoring="replay"), row]
 
     recorded = "signals alone: both models run in both"

@@ -76,9 +76,22 @@ where it is waited for: of a browser, mostly not.
 #: Part of a row's name -> what stands in the way of its aim, as profiles show it.
 REASONS = {
     "matmul limit": (
-        "in models this small, reading the cache (attention) takes more time than the linear"
-        " layers, and tensor operations are so small that calling them shows; both are"
-        " transformers' own"
+        "in models this small, calling an operation takes as long as what it does: most of the time"
+        " goes into operations other than products and into Python, both transformers' own"
+    ),
+    "anchoring=replay": (
+        "what is replayed is read as well, and longer than what is generated after it; the row"
+        " below tells it for each rollout"
+    ),
+    "recorded`, 262,144 tokens of vocabulary, bfloat16, batch 8": (
+        "logits of bfloat16 tie, and ties at the edge of the top 100 take one more look at all"
+    ),
+    "`retry`, 50,000 tokens of vocabulary, bfloat16, batch 8": (
+        "four fifths of it are products, and `generate` makes the same ones; it draws for a tenth of"
+        " its time, which is all there is to save"
+    ),
+    "`dense_steer`, 50,000 tokens of vocabulary, float32, batch 8": (
+        "two models take twice the time of one, and mixing both takes as long as drawing twice"
     ),
     "study of": (
         "beside a peer that fills batches across problems as well, what is left to gain are prompts"
@@ -302,7 +315,7 @@ def extra(heading: str, found: dict) -> str:
     lines += [f"- {fact.strip()}." for fact in facts]
     lines += [""] * bool(facts)
     lines += [TABLE, *map(line, rows), ""]
-    lines += [f"- Missed: {row['name']}, beside {row['peer']}." for row in missed]
+    lines += [f"- Missed: {row['name']}, beside {row['peer']}{why(row['name'])}." for row in missed]
     lines += [f"- Failed: {name}." for name in found.get("failures", ())]
     if found.get("skipped"):
         lines.append(f"- Not run, for time: {'; '.join(found['skipped'])}.")
