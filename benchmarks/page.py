@@ -87,7 +87,7 @@ REASONS = {
         "logits of bfloat16 tie, and ties at the edge of the top 100 take one more look at all"
     ),
     "`retry`, 50,000 tokens of vocabulary, bfloat16, batch 8": (
-        "four fifths of it are products, and `generate` makes the same ones; it draws for a tenth of"
+        "four fifths of it are products, which `generate` makes as well; it draws for a tenth of"
         " its time, which is all there is to save"
     ),
     "`dense_steer`, 50,000 tokens of vocabulary, float32, batch 8": (
