@@ -210,7 +210,7 @@ def _break_ties_torch(xp: ModuleType, values: Array, least: Array, tied: Array, 
     Logits of bfloat16 tie in most rows; the few tokens that reach `least` are all that is sorted.
     """
     edge = xp.where(tied[:, None], least, math.inf)
-    row, place = xp.nonzero(~(values < edge))  # so written that a NaN counts
+    row, place = _reaching(xp, values, edge)
     wanted = tied[row]
     row, place = row[wanted], place[wanted]
     equal = values[row, place] == least[row, 0]
@@ -219,6 +219,29 @@ def _break_ties_torch(xp: ModuleType, values: Array, least: Array, tied: Array, 
     before = xp.cumulative_sum(ties, axis=0) - ties
     rank = xp.cumulative_sum(equal, axis=0, dtype=xp.int64) - before[row]
     return xp.reshape(place[~equal | (rank <= room[row])], (-1, k))
+
+
+def _reaching(xp: ModuleType, values: Array, edge: Array) -> tuple[Array, Array]:
+    """Return rows and places of the values (N, V) that reach `edge` (N, 1), in their order.
+
+    So written that a NaN reaches any edge. Wide rows are looked through by the maxima of groups of
+    columns, as in `_topk_torch`.
+    """
+    vocab_size = values.shape[1]
+    groups = vocab_size // _COLUMNS
+    if groups < least_width(1):
+        return xp.nonzero(~(values < edge))
+    whole = groups * _COLUMNS
+    heads = xp.max(xp.reshape(values[:, :whole], (-1, _COLUMNS, groups)), axis=1)
+    row, group = xp.nonzero(~(heads < edge))
+    column = groups * xp.arange(_COLUMNS, device=device_of(values))
+    at = xp.reshape((row * vocab_size + group)[:, None] + column, (-1,))
+    rest_row, rest = xp.nonzero(~(values[:, whole:] < edge))
+    at = xp.concat([at, rest_row * vocab_size + whole + rest])
+    row, place = at // vocab_size, at % vocab_size
+    reached = ~(values[row, place] < edge[row, 0])
+    at = xp.sort(at[reached])
+    return at // vocab_size, at % vocab_size
 
 
 def most_candidates(k: int) -> int:
