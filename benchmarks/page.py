@@ -83,9 +83,6 @@ REASONS = {
         "what is replayed is read as well, and longer than what is generated after it; the row"
         " below tells it for each rollout"
     ),
-    "recorded`, 262,144 tokens of vocabulary, bfloat16, batch 8": (
-        "logits of bfloat16 tie, and ties at the edge of the top 100 take one more look at all"
-    ),
     "`retry`, 50,000 tokens of vocabulary, bfloat16, batch 8": (
         "four fifths of it are products, which `generate` makes as well; it draws for a tenth of"
         " its time, which is all there is to save"

@@ -183,16 +183,24 @@ def _topk_torch(xp: ModuleType, values: Array, k: int) -> tuple[Array, Array]:
     groups = vocab_size // _COLUMNS
     if groups < _GROUPS * k:
         return xp.topk(values, k, dim=-1, sorted=False)
-    whole = groups * _COLUMNS
-    heads = xp.max(xp.reshape(values[:, :whole], (n, _COLUMNS, groups)), axis=1)
+    heads, column = _maxima_of_groups(xp, values)
     chosen = xp.topk(heads, k, dim=-1, sorted=False)[1]
-    device = device_of(values)
-    column = groups * xp.arange(_COLUMNS, device=device)
     place = xp.reshape(chosen[:, :, None] + column, (n, k * _COLUMNS))
-    rest = xp.arange(whole, vocab_size, device=device)
+    rest = xp.arange(groups * _COLUMNS, vocab_size, device=device_of(values))
     place = xp.concat([place, xp.broadcast_to(rest, (n, len(rest)))], axis=-1)
     top, found = xp.topk(xp.take_along_axis(values, place, axis=-1), k, dim=-1, sorted=False)
     return top, xp.take_along_axis(place, found, axis=-1)
+
+
+def _maxima_of_groups(xp: ModuleType, values: Array) -> tuple[Array, Array]:
+    """Return the largest of every group of columns (N, groups), and places of the first's columns.
+
+    Group g holds the places g + those; what is left over of a row is in no group.
+    """
+    groups = values.shape[-1] // _COLUMNS
+    whole = values[:, : groups * _COLUMNS]
+    heads = xp.max(xp.reshape(whole, (-1, _COLUMNS, groups)), axis=1)
+    return heads, groups * xp.arange(_COLUMNS, device=device_of(values))
 
 
 def _break_ties(xp: ModuleType, values: Array, least: Array, k: int) -> Array:
@@ -232,9 +240,8 @@ def _reaching(xp: ModuleType, values: Array, edge: Array) -> tuple[Array, Array]
     if groups < least_width(1):
         return xp.nonzero(~(values < edge))
     whole = groups * _COLUMNS
-    heads = xp.max(xp.reshape(values[:, :whole], (-1, _COLUMNS, groups)), axis=1)
+    heads, column = _maxima_of_groups(xp, values)
     row, group = xp.nonzero(~(heads < edge))
-    column = groups * xp.arange(_COLUMNS, device=device_of(values))
     at = xp.reshape((row * vocab_size + group)[:, None] + column, (-1,))
     rest_row, rest = xp.nonzero(~(values[:, whole:] < edge))
     at = xp.concat([at, rest_row * vocab_size + whole + rest])
